@@ -1,0 +1,170 @@
+/** What actors ask of the world. `src/runtime` has the real bodies, tests and the simulation have others. */
+import type { Instant, Now } from '../core/base/time.ts'
+
+export interface Clock {
+  read(): Now
+}
+
+/** Log lines are events: a fixed name and fields. Names are listed in `docs/operating/log-events.md`. */
+export interface Logger {
+  debug(event: string, fields?: LogFields): void
+  info(event: string, fields?: LogFields): void
+  warn(event: string, fields?: LogFields): void
+  error(event: string, fields?: LogFields): void
+  child(scope: string): Logger
+}
+export type LogFields = Readonly<Record<string, unknown>>
+
+/** Numbers for `/metrics` and `/vars`. Names: snake case with the unit last, without the `daybreak_` prefix. */
+export interface Metrics {
+  count(name: string, by?: number, labels?: Readonly<Record<string, string>>): void
+  gauge(name: string, value: number, labels?: Readonly<Record<string, string>>): void
+  observe(name: string, seconds: number, labels?: Readonly<Record<string, string>>): void
+}
+
+export const silentLogger: Logger = {
+  debug: () => {},
+  info: () => {},
+  warn: () => {},
+  error: () => {},
+  child: () => silentLogger,
+}
+export const silentMetrics: Metrics = { count: () => {}, gauge: () => {}, observe: () => {} }
+
+// ---- The log thread, as the scheduler thread sees it -------------------------------------------------------------
+
+export type ReplicaStatus = 'EMPTY' | 'STARTING' | 'RECOVERING' | 'VOTING'
+
+/** A leader's ballot: `[round, memberId]`, compared in that order. Agents know it as the epoch. */
+export type Ballot = readonly [round: number, memberId: number]
+
+/** Views only move forward: a listener ignores one whose version is not higher than the last. */
+export interface LeaderView {
+  readonly version: number
+  readonly role: 'LEADER' | 'CANDIDATE' | 'FOLLOWER' | 'LEARNER' | 'NONE'
+  readonly ballot: Ballot | null
+  /** The member that leads, if known, and where clients reach it. */
+  readonly leader: { readonly memberId: number; readonly httpUrl: string } | null
+}
+
+export interface LogStatusReport {
+  readonly status: ReplicaStatus
+  readonly view: LeaderView
+  readonly clusterId: string | null
+  readonly memberId: number
+  readonly members: readonly { readonly memberId: number; readonly name: string; readonly address: string }[]
+  readonly quorum: number
+  readonly promised: Ballot
+  /** First and last position held, and the last known to be committed and applied; 0 when none. */
+  readonly begin: number
+  readonly end: number
+  readonly commit: number
+  readonly applied: number
+  readonly bootCounter: number
+  readonly path: string
+  readonly diskFreeBytes: number
+  /** What a node that is not VOTING waits for and from whom, and what to run; null when nothing is wrong. */
+  readonly waitingFor: string | null
+  /** Why nothing can be appended right now, such as a full disk; null when all is well. */
+  readonly notWritable: string | null
+}
+
+export type AppendResult =
+  | { readonly type: 'ok'; readonly position: number }
+  | { readonly type: 'notLeader' }
+  | { readonly type: 'busy' }
+  | { readonly type: 'tooLarge'; readonly bytes: number; readonly bytesMax: number }
+  | { readonly type: 'noSpace'; readonly freeBytes: number }
+  | { readonly type: 'unknown' }
+
+/** One row as it is stored: the log thread never looks inside `bytes`. */
+export interface StoredRow {
+  readonly table: number
+  readonly key: string
+  readonly bytes: Uint8Array
+}
+
+/**
+ * The narrow door between the two threads (comlink over a MessagePort). Payloads are made by the Ledger; the log thread
+ * only reads their row changes (`core/ledger/payload.ts`) to write them into its tables.
+ */
+export interface LogPort {
+  /** Opens the store and takes part. `listener` is told of everything from here on. */
+  start(listener: LogListener): Promise<LogStatusReport>
+  status(): Promise<LogStatusReport>
+  /** One position. Settles after the commit (or the refusal); results come strictly in position order. */
+  append(payload: Uint8Array): Promise<AppendResult>
+  /**
+   * The tables as of `applied`, page by page: rows after `cursor` in (table, key) order. `done` on the last page.
+   * All pages with the same `applied` are of one state; if `applied` has moved, begin again.
+   */
+  readRows(cursor: RowCursor | null, rowsMax: number): Promise<RowPage>
+  /** Committed entries, both ends inclusive. */
+  read(from: number, to: number): Promise<readonly LogEntryView[]>
+  stop(): Promise<void>
+}
+
+export interface RowCursor {
+  readonly table: number
+  readonly key: string
+}
+export interface RowPage {
+  readonly applied: number
+  readonly rows: readonly StoredRow[]
+  readonly done: boolean
+}
+export interface LogEntryView {
+  readonly position: number
+  readonly ballot: Ballot
+  readonly type: 'NOP' | 'DATA' | 'TRUNCATE' | 'CONFIG' | 'LEADER' | 'CHECKPOINT'
+  readonly payload: Uint8Array
+}
+
+export interface LogListener {
+  viewChanged(view: LeaderView, report: LogStatusReport): void
+  /**
+   * Entries that others wrote (a follower's feed), in order. The leader's own appends are told by their result only.
+   */
+  committed(entries: readonly LogEntryView[]): void
+  /** Storage trouble came or went; `reason` null means all is well again. */
+  writable(reason: string | null): void
+}
+
+// ---- Agents, as the leader sees them, and the leader, as an agent sees it -----------------------------------------
+
+/** One message-level connection: framing, batching and bounds are below it. */
+export interface Connection<In, Out> {
+  /** `127.0.0.1:40112`, for logs. */
+  readonly remote: string
+  /** Queued and sent with the other messages of this turn as one frame. */
+  send(message: Out): void
+  readonly bufferedBytes: number
+  close(code: number, reason: string): void
+  /** Set once by the owner, before the first turn ends. */
+  onMessage: (message: In) => void
+  onClose: (code: number, reason: string) => void
+}
+
+/** Accepts agents at `/agent/v1`. */
+export interface AgentListener<In, Out> {
+  /** `nonce` was sent with the upgrade's answer; the HELLO proves the secret over it. */
+  onConnection: ((connection: Connection<In, Out>, nonce: string) => void) | null
+}
+
+/** Dials a leader. */
+export interface AgentDialer<In, Out> {
+  dial(
+    url: string,
+  ): Promise<{ readonly connection: Connection<In, Out>; readonly nonce: string } | { readonly redirect: string }>
+}
+
+// ---- The machine, as an agent sees it ------------------------------------------------------------------------------
+
+/** Starts and watches process groups. Real body: the shim and /proc. See `src/runtime/agent/`. */
+export interface RunRecord {
+  readonly pid: number
+  /** Field 22 of `/proc/<pid>/stat`: with the boot id it names a process for good. */
+  readonly startTicks: number
+  readonly bootId: string
+  readonly startedAtMs: Instant
+}

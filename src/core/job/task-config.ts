@@ -1,0 +1,53 @@
+import type { JobKey } from '../base/ids.ts'
+
+/**
+ * What the scheduler needs to know about the tasks of a job: immutable, shared by all tasks that have it, stored once
+ * under the hash of its content. `executor.data` is opaque here: the JSON of the whole job, read by the agent only.
+ *
+ * Units: `cpusMilli` thousandths of a core; RAM and disk in MB (2^20 bytes). Integers, so that sums never drift.
+ * Shape: `constraints` sorted by name, `ports` sorted and without duplicates, `metadata` sorted by key then value.
+ */
+export interface TaskConfig {
+  readonly job: JobKey
+  /** The account that submitted the job. */
+  readonly owner: string
+  readonly isService: boolean
+  /** Failed runs allowed to a task that is no service: -1 without limit; 0 behaves like 1. */
+  readonly maxTaskFailures: number
+  readonly priority: number
+  /** Derived from the tier: neither preemptible nor revocable. */
+  readonly production: boolean
+  readonly tier: string
+  readonly contactEmail?: string
+  readonly resources: Resources
+  /** Names of the ports to be assigned. */
+  readonly ports: readonly string[]
+  readonly constraints: readonly Constraint[]
+  readonly metadata: readonly { readonly key: string; readonly value: string }[]
+  readonly partitionPolicy?: { readonly reschedule: boolean; readonly delaySecs: number }
+  readonly executor: { readonly name: string; readonly data: string }
+}
+
+export interface Resources {
+  readonly cpusMilli: number
+  readonly ramMb: number
+  readonly diskMb: number
+  readonly gpus: number
+}
+
+export interface Constraint {
+  readonly name: string
+  readonly rule:
+    | { readonly type: 'value'; readonly negated: boolean; readonly values: readonly string[] }
+    | { readonly type: 'limit'; readonly limit: number }
+}
+
+/** What a client submits: one configuration and how many instances of it. Source: Aurora's JobConfiguration. */
+export interface JobConfiguration {
+  readonly key: JobKey
+  readonly owner: string
+  readonly instanceCount: number
+  readonly task: TaskConfig
+  readonly cronSchedule?: string
+  readonly cronCollisionPolicy?: 'KILL_EXISTING' | 'CANCEL_NEW'
+}

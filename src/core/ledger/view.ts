@@ -1,0 +1,35 @@
+import type { AgentId, ConfigId, InstanceId, JobKey, TaskId } from '../base/ids.ts'
+import type { TaskConfig } from '../job/task-config.ts'
+import type { TaskStatus } from '../task/status.ts'
+import type { AgentRow, JobRow, MetaRow, RequestRow, TaskRow } from './rows.ts'
+
+/**
+ * The state of the cluster as this node sees it, staged changes included on the leader. Plain synchronous reads for
+ * actors of the same thread; nobody changes what they are given. Lists are views made on the call: take what you need
+ * before the next message.
+ */
+export interface LedgerView {
+  task(id: TaskId): TaskRow | undefined
+  config(id: ConfigId): TaskConfig | undefined
+  job(key: JobKey): JobRow | undefined
+  agent(id: AgentId): AgentRow | undefined
+  request(id: string): RequestRow | undefined
+  meta(name: string): MetaRow | undefined
+
+  /** In key order of `role/env/name`. */
+  jobs(): Iterable<JobRow>
+  agents(): Iterable<AgentRow>
+  /** Any order. */
+  tasks(): Iterable<TaskRow>
+  /** All tasks of a job, terminal ones too, by (instance, newest event first). */
+  tasksOfJob(key: JobKey): readonly TaskRow[]
+  /** The task that holds the instance's slot: at most one is active. */
+  activeTask(key: JobKey, instance: InstanceId): TaskRow | undefined
+  activeTasksOfJob(key: JobKey): readonly TaskRow[]
+  /** Host-assigned tasks (not terminal) bound to the agent. */
+  tasksOnAgent(id: AgentId): readonly TaskRow[]
+  tasksByStatus(status: TaskStatus): Iterable<TaskRow>
+  /** Every job key that has tasks or a job row, in order. */
+  jobKeys(): Iterable<JobKey>
+  readonly counts: { readonly tasks: number; readonly jobs: number; readonly agents: number; readonly configs: number }
+}

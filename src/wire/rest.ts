@@ -1,0 +1,225 @@
+/**
+ * The REST API under `/api/v1`: one source for validation, types and the OpenAPI document. Field names are camelCase;
+ * units stand in the names; times are ms since the epoch.
+ */
+import { z } from 'zod'
+import { TASK_STATUSES, type TaskStatus } from '../core/task/status.ts'
+
+const text = (max: number) => z.string().max(max)
+const count = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER)
+export const taskStatus = z.enum(Object.keys(TASK_STATUSES) as [TaskStatus, ...TaskStatus[]])
+
+export const jobKey = z.object({ role: text(255), environment: text(255), name: text(255) })
+
+export const resources = z.object({
+  cpusMilli: count.describe('thousandths of a core'),
+  ramMb: count.describe('MB of 2^20 bytes'),
+  diskMb: count.describe('MB of 2^20 bytes'),
+  gpus: count,
+})
+
+export const constraint = z.object({
+  name: text(255),
+  rule: z.discriminatedUnion('type', [
+    z.object({ type: z.literal('value'), negated: z.boolean(), values: z.array(text(1024)).max(1000) }),
+    z.object({ type: z.literal('limit'), limit: z.number().int() }),
+  ]),
+})
+
+export const taskConfig = z.object({
+  job: jobKey,
+  owner: text(255),
+  isService: z.boolean(),
+  maxTaskFailures: z.number().int(),
+  priority: z.number().int(),
+  production: z.boolean(),
+  tier: text(255),
+  contactEmail: text(1024).optional(),
+  resources,
+  ports: z.array(text(255)).max(1000),
+  constraints: z.array(constraint).max(1000),
+  metadata: z.array(z.object({ key: text(1024), value: text(65_536) })).max(1000),
+  partitionPolicy: z.object({ reschedule: z.boolean(), delaySecs: count }).optional(),
+  executor: z.object({ name: text(255), data: text(1_048_576).describe('JSON of the whole job, read by the agent') }),
+})
+
+export const jobConfiguration = z.object({
+  key: jobKey,
+  owner: text(255),
+  instanceCount: z.number().int(),
+  task: taskConfig,
+  cronSchedule: text(255).optional(),
+  cronCollisionPolicy: z.enum(['KILL_EXISTING', 'CANCEL_NEW']).optional(),
+})
+
+/** POST /jobs */
+export const createJob = z.object({ job: jobConfiguration })
+
+const instances = z.array(z.number().int().nonnegative()).min(1).max(100_000)
+/** POST /jobs/{role}/{environment}/{name}:kill — exactly one of `instances` and `all`. */
+export const killJob = z.object({
+  instances: instances.optional(),
+  all: z.literal(true).optional().describe('every instance, and the job with them'),
+  message: text(4096).optional(),
+})
+/** POST /jobs/{role}/{environment}/{name}:restart — exactly one of `instances` and `all`. */
+export const restartJob = z.object({ instances: instances.optional(), all: z.literal(true).optional() })
+
+export const jobOutcome = z.object({
+  key: jobKey,
+  instances: z.array(count),
+  message: z.string().nullable(),
+  warnings: z.array(z.string()),
+})
+
+export const taskEvent = z.object({
+  atMs: count,
+  status: taskStatus,
+  message: z.string().nullable(),
+  scheduler: z.string(),
+})
+
+export const task = z.object({
+  taskId: z.string(),
+  job: jobKey,
+  instance: count,
+  status: taskStatus,
+  host: z.string().nullable(),
+  agentId: z.string().nullable(),
+  ports: z.record(z.string(), count),
+  failureCount: count,
+  maxTaskFailures: z.number().int(),
+  isService: z.boolean(),
+  ancestorId: z.string().nullable(),
+  resources,
+  metadata: z.array(z.object({ key: z.string(), value: z.string() })),
+  events: z.array(taskEvent).describe('oldest first, never empty'),
+  pendingReason: z.string().nullable().describe('why a PENDING task is not placed, if that is known'),
+})
+
+export const jobSummary = z.object({
+  key: jobKey,
+  kind: z.enum(['service', 'adhoc', 'cron']),
+  tier: z.string(),
+  instanceCount: count.describe('wanted at creation'),
+  active: count,
+  inactive: count,
+  byStatus: z.record(z.string(), count),
+  createdAtMs: count.nullable(),
+  createdBy: z.string().nullable(),
+})
+export const jobDetail = z.object({
+  job: jobSummary,
+  config: taskConfig.nullable(),
+  active: z.array(task).describe('by instance'),
+  inactive: z.array(task).describe('by instance, the newest first'),
+})
+
+/** Lists come in pages: `next` is the cursor of the following page, null on the last. */
+export const pageQuery = z.object({
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+  cursor: text(2048).optional(),
+})
+
+export const jobList = z.object({ jobs: z.array(jobSummary), next: z.string().nullable() })
+export const jobQuery = pageQuery.extend({
+  role: text(255).optional(),
+  environment: text(255).optional(),
+  name: text(255).optional().describe('`*` and `?` stand for any characters and for one, in all three'),
+})
+export const taskList = z.object({ tasks: z.array(task), next: z.string().nullable() })
+export const taskQuery = jobQuery.extend({
+  status: text(1024).optional().describe('comma-separated statuses, or `active`, `terminal`'),
+  instance: z.coerce.number().int().nonnegative().optional(),
+  host: text(255).optional(),
+})
+
+export const agent = z.object({
+  agentId: z.string(),
+  host: z.string(),
+  connected: z.boolean(),
+  silentMs: z.number().nullable(),
+  mode: z.string(),
+  attributes: z.array(z.object({ name: z.string(), values: z.array(z.string()) })),
+  total: resources,
+  free: resources.nullable().describe('null while it is not connected'),
+  freePorts: count.nullable(),
+  tasks: count,
+  agentVersion: z.string(),
+})
+export const agentList = z.object({ agents: z.array(agent), next: z.string().nullable() })
+
+export const pending = z.object({
+  pending: z.array(
+    z.object({
+      job: jobKey,
+      taskIds: z.array(z.string()),
+      penaltyMs: z.number(),
+      reasons: z.array(z.string()),
+      details: z.array(z.string()),
+    }),
+  ),
+})
+
+/** GET /tasks/{id}/logs — one piece of a process' output. Ask offset -1 for the size, then read on from there. */
+export const logQuery = z.object({
+  process: text(255).optional().describe('default: the one that started last'),
+  run: z.coerce.number().int().nonnegative().optional().describe('default: the newest'),
+  stream: z.enum(['stdout', 'stderr']).default('stdout'),
+  offset: z.coerce.number().int().min(-1).default(-1).describe('bytes; -1 asks for the size only'),
+  length: z.coerce.number().int().min(0).max(1_048_576).default(65_536),
+})
+export const logPiece = z.object({
+  process: z.string(),
+  run: count,
+  stream: z.enum(['stdout', 'stderr']),
+  offset: count,
+  size: count,
+  rotated: z.boolean(),
+  data: z.string().describe('base64 of the raw bytes'),
+})
+
+/** GET /cluster */
+export const cluster = z.object({
+  clusterId: z.string().nullable(),
+  memberId: count,
+  role: z.string(),
+  status: z.string(),
+  leader: z.object({ memberId: count, httpUrl: z.string() }).nullable(),
+  commit: count,
+  applied: count,
+  version: z.string(),
+})
+
+/** `application/problem+json`: RFC 9457 with a code from the rejection table. */
+export const problem = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: count,
+  code: z.string(),
+  detail: z.string(),
+  remedy: z.string().optional(),
+  faults: z.array(z.object({ path: z.string(), text: z.string(), line: count.optional() })).optional(),
+})
+
+export type Task = z.infer<typeof task>
+export type JobSummary = z.infer<typeof jobSummary>
+export type JobDetail = z.infer<typeof jobDetail>
+export type JobList = z.infer<typeof jobList>
+export type TaskList = z.infer<typeof taskList>
+export type AgentView = z.infer<typeof agent>
+export type AgentList = z.infer<typeof agentList>
+export type PendingList = z.infer<typeof pending>
+export type JobOutcomeView = z.infer<typeof jobOutcome>
+export type LogPiece = z.infer<typeof logPiece>
+export type LogQuery = z.infer<typeof logQuery>
+export type ClusterView = z.infer<typeof cluster>
+export type Problem = z.infer<typeof problem>
+export type CreateJob = z.infer<typeof createJob>
+export type KillJob = z.infer<typeof killJob>
+export type RestartJob = z.infer<typeof restartJob>
+
+/** `Idempotency-Key`: the request id of a mutation; a retry under the same one gets the first answer. */
+export const REQUEST_ID_HEADER = 'idempotency-key'
+/** Who the client says it is; believed only while security is off, and then written down as it is. */
+export const USER_HEADER = 'daybreak-user'
