@@ -1,0 +1,108 @@
+/**
+ * Frames: what one WebSocket message carries. A frame is a msgpack array of envelopes `{v, t, id, re?, b}`: version of
+ * the envelope, type, number of the message on this connection, the number it answers, body. Batching is what makes
+ * many small messages cheap; the record structures of msgpackr are shared along a connection, so keys travel once.
+ *
+ * Bytes become values once, here, or they do not enter: every body is checked against its schema. An unknown type is
+ * skipped (and reported, so that its sender can be told); a bad frame costs the connection, never the process.
+ */
+import { Packr, Unpackr } from 'msgpackr'
+import { z } from 'zod'
+
+export const ENVELOPE_VERSION = 1
+export const FRAME_MESSAGES_MAX = 10_000
+
+export type Decoded<In> =
+  | { readonly ok: true; readonly messages: readonly In[]; readonly unsupported: readonly { type: string; id: number }[] }
+  | { readonly ok: false; readonly reason: string }
+
+/** Both directions of one connection. Keeps the shared record structures, so it must see every frame, in order. */
+export interface FrameCodec<In, Out> {
+  encode(messages: readonly Out[]): Uint8Array
+  /** The answer to messages of a type this side does not know. */
+  encodeUnsupported(answers: readonly { type: string; id: number }[]): Uint8Array
+  decode(bytes: Uint8Array): Decoded<In>
+}
+
+const UNSUPPORTED = 'UNSUPPORTED'
+
+const envelope = z.object({
+  v: z.literal(ENVELOPE_VERSION),
+  t: z.string().min(1).max(64),
+  id: z.number().int().nonnegative().max(0xffff_ffff),
+  re: z.number().int().nonnegative().max(0xffff_ffff).optional(),
+  b: z.record(z.string(), z.unknown()),
+})
+const frame = z.array(envelope).max(FRAME_MESSAGES_MAX)
+
+type Message = { readonly type: string }
+
+/** `incoming` is a discriminated union on `type`; its members are the types this side knows. */
+export function frameCodec<In extends Message, Out extends Message>(
+  incoming: z.ZodDiscriminatedUnion<readonly z.core.$ZodTypeDiscriminable[]>,
+  bytesMax: number,
+): FrameCodec<In, Out> {
+  const packr = new Packr({ useRecords: true, sequential: true })
+  const unpackr = new Unpackr({ useRecords: true, sequential: true, int64AsType: 'number' })
+  const known = knownTypes(incoming)
+  let nextId = 1
+
+  const envelopeOf = ({ type, ...body }: Message, re?: number) => {
+    const id = nextId
+    nextId = (nextId + 1) >>> 0
+    return re === undefined
+      ? { v: ENVELOPE_VERSION, t: type, id, b: body }
+      : { v: ENVELOPE_VERSION, t: type, id, re, b: body }
+  }
+  const pack = (envelopes: unknown[]): Uint8Array => {
+    const packed = packr.pack(envelopes)
+    // The packer's buffer is its own and may be written again before the socket has sent it.
+    return Uint8Array.prototype.slice.call(packed)
+  }
+
+  return {
+    encode: messages => pack(messages.map(message => envelopeOf(message))),
+    encodeUnsupported: answers => pack(answers.map(answer => envelopeOf({ type: UNSUPPORTED }, answer.id))),
+    decode(bytes) {
+      if (bytes.length > bytesMax) {
+        return { ok: false, reason: `a frame of ${bytes.length} bytes is over the limit of ${bytesMax}` }
+      }
+      let value: unknown
+      try {
+        value = unpackr.unpack(bytes)
+      } catch (cause) {
+        return { ok: false, reason: `not msgpack: ${cause instanceof Error ? cause.message : String(cause)}` }
+      }
+      const checked = frame.safeParse(value)
+      if (!checked.success) return { ok: false, reason: `not a frame: ${firstFault(checked.error)}` }
+      const messages: In[] = []
+      const unsupported: { type: string; id: number }[] = []
+      for (const one of checked.data) {
+        if (one.t === UNSUPPORTED) continue
+        if (!known.has(one.t)) {
+          unsupported.push({ type: one.t, id: one.id })
+          continue
+        }
+        const body = incoming.safeParse({ ...one.b, type: one.t })
+        if (!body.success) return { ok: false, reason: `${one.t}: ${firstFault(body.error)}` }
+        messages.push(body.data as In)
+      }
+      return { ok: true, messages, unsupported }
+    },
+  }
+}
+
+function knownTypes(union: z.ZodDiscriminatedUnion<readonly z.core.$ZodTypeDiscriminable[]>): ReadonlySet<string> {
+  const types = new Set<string>()
+  for (const option of union.options) {
+    for (const value of option._zod.propValues?.type ?? []) types.add(String(value))
+  }
+  return types
+}
+
+function firstFault(error: z.ZodError): string {
+  const issue = error.issues[0]
+  if (issue === undefined) return 'unknown fault'
+  const path = issue.path.map(String).join('.')
+  return path === '' ? issue.message : `${path}: ${issue.message}`
+}

@@ -1,0 +1,125 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { frameCodec } from '../../src/wire/frame.ts'
+import {
+  type AgentToLeader,
+  agentToLeader,
+  FRAME_BYTES_MAX,
+  type LeaderToAgent,
+  leaderToAgent,
+} from '../../src/wire/messages/agent.ts'
+
+const agentSide = () => frameCodec<LeaderToAgent, AgentToLeader>(leaderToAgent, FRAME_BYTES_MAX)
+const leaderSide = () => frameCodec<AgentToLeader, LeaderToAgent>(agentToLeader, FRAME_BYTES_MAX)
+
+const status = (seq: number): AgentToLeader => ({
+  type: 'STATUS',
+  taskId: 'www-data-devel-hello-0-1',
+  seq,
+  state: 'RUNNING',
+  source: 'executor',
+  reason: null,
+  message: null,
+  atMs: 1_700_000_000_000,
+})
+
+describe('frame', () => {
+  test('a batch of messages: the same values come out, in order', () => {
+    const agent = agentSide()
+    const leader = leaderSide()
+    const sent = [status(1), status(2), { type: 'KILL_ACK', taskId: 't' } satisfies AgentToLeader]
+    expect(leader.decode(agent.encode(sent))).toEqual({ ok: true, messages: sent, unsupported: [] })
+  })
+
+  test('the second frame of a connection does not carry the keys again', () => {
+    const agent = agentSide()
+    const leader = leaderSide()
+    const first = agent.encode([status(1)])
+    const second = agent.encode([status(2)])
+    expect(second.length).toBeLessThan(first.length / 2 + 40)
+    expect(leader.decode(first).ok).toBe(true)
+    expect(leader.decode(second)).toEqual({ ok: true, messages: [status(2)], unsupported: [] })
+  })
+
+  test('thousands of different shapes: shared structures never mix them up', () => {
+    const leader = leaderSide()
+    const agent = agentSide()
+    for (let n = 0; n < 2_000; n++) {
+      const sent: LeaderToAgent = {
+        type: 'LAUNCH',
+        epoch: [1, 1],
+        tasks: [
+          {
+            taskId: `t${n}`,
+            digest: 'd',
+            deadlineMs: 1,
+            info: {
+              job: { role: 'r', environment: 'devel', name: 'n' },
+              instance: n,
+              tier: 'preemptible',
+              resources: { cpusMilli: 1, ramMb: 1, diskMb: 1, gpus: 0 },
+              ports: { [`port${n}`]: 31_000 + (n % 1000), [`other${n % 7}`]: 1 + n },
+              executor: { name: 'AuroraExecutor', data: '{}' },
+            },
+          },
+        ],
+      }
+      expect(agent.decode(leader.encode([sent]))).toEqual({ ok: true, messages: [sent], unsupported: [] })
+    }
+  })
+
+  test('an unknown type is skipped and reported, its neighbours arrive', () => {
+    const sender = frameCodec<LeaderToAgent, AgentToLeader | { type: 'TELEPORT'; to: string }>(leaderToAgent, 1 << 20)
+    const frame = sender.encode([{ type: 'TELEPORT', to: 'moon' }, status(1)])
+    const decoded = leaderSide().decode(frame)
+    expect(decoded).toEqual({ ok: true, messages: [status(1)], unsupported: [{ type: 'TELEPORT', id: 1 }] })
+  })
+
+  test('the answer UNSUPPORTED is understood and is no message', () => {
+    const bytes = leaderSide().encodeUnsupported([{ type: 'TELEPORT', id: 7 }])
+    expect(agentSide().decode(bytes)).toEqual({ ok: true, messages: [], unsupported: [] })
+  })
+
+  test('unknown keys are ignored, a missing required key is named', () => {
+    const sender = () => frameCodec<LeaderToAgent, { type: string; [key: string]: unknown }>(leaderToAgent, 1 << 20)
+    const more = leaderSide().decode(sender().encode([{ ...status(1), colour: 'red' }]))
+    expect(more).toEqual({ ok: true, messages: [status(1)], unsupported: [] })
+    const { seq: _, ...less } = status(1) as { seq: number; type: string }
+    const refused = leaderSide().decode(sender().encode([less]))
+    expect(refused.ok).toBe(false)
+    expect(refused.ok === false && refused.reason).toMatch(/^STATUS: seq:/)
+  })
+
+  test('every truncation of a valid frame is refused, none crashes', () => {
+    const bytes = agentSide().encode([status(1), status(2)])
+    for (let size = 0; size < bytes.length; size++) {
+      expect(leaderSide().decode(bytes.subarray(0, size)).ok).toBe(false)
+    }
+  })
+
+  test('a tiny frame that claims four thousand million items is refused without the memory for them', () => {
+    const before = process.memoryUsage().rss
+    for (const claim of [[0xdd, 0xff, 0xff, 0xff, 0xff], [0xdf, 0xff, 0xff, 0xff, 0xff], [0xc6, 0xff, 0xff, 0xff, 0xff]]) {
+      expect(leaderSide().decode(new Uint8Array(claim)).ok).toBe(false)
+    }
+    expect(process.memoryUsage().rss - before).toBeLessThan(64 * 1024 * 1024)
+  })
+
+  test('random bytes: refused or a valid frame, never a crash', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 400 }), bytes => {
+        const decoded = leaderSide().decode(bytes)
+        expect(typeof decoded.ok).toBe('boolean')
+      }),
+      { numRuns: 2_000 },
+    )
+  })
+
+  test('a frame over the limit is refused with both sizes', () => {
+    const small = frameCodec<AgentToLeader, LeaderToAgent>(agentToLeader, 100)
+    expect(small.decode(new Uint8Array(101))).toEqual({
+      ok: false,
+      reason: 'a frame of 101 bytes is over the limit of 100',
+    })
+  })
+})
