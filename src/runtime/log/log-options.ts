@@ -1,0 +1,37 @@
+/** What the log of one node is told at its start. Plain data: it crosses to the log thread. */
+import type { ListedMember } from '../../core/log/descriptor.ts'
+
+export interface LogNodeOptions {
+  /** Folder of this node's log: holds `store/`, `state/`, the lock and the ballast. Made if it is missing. */
+  readonly path: string
+  readonly memberId: number
+  /** `cluster.id` of the config, or null: then a formatted store says which cluster it is. */
+  readonly clusterId: string | null
+  /** All members, this one included. */
+  readonly members: readonly ListedMember[]
+  /** Where clients reach this node; told to others for redirects. */
+  readonly httpUrl: string
+  /** For the advice that an uninitialized node logs. */
+  readonly configFile: string
+  /** Format an empty store without being told, once every listed member is empty with the same genesis. */
+  readonly autoBootstrap: boolean
+  readonly space?: Partial<SpaceLimits>
+}
+
+export interface SpaceLimits {
+  /** Appends are refused while less than this is free. Default 256 MiB. */
+  readonly reserveBytes: number
+  /** Warned about below this. Default 1 GiB. */
+  readonly alarmBytes: number
+  /** A file kept only to be deleted when the disk is full, because even deleting needs free pages. Default 64 MiB. */
+  readonly ballastBytes: number
+  /** How often free space is looked at; a fifth of it while appends are refused. Default 5 s. */
+  readonly checkEveryMs: number
+}
+
+export const SPACE_LIMITS: SpaceLimits = {
+  reserveBytes: 256 * 1024 * 1024,
+  alarmBytes: 1024 * 1024 * 1024,
+  ballastBytes: 64 * 1024 * 1024,
+  checkEveryMs: 5_000,
+}
