@@ -56,7 +56,9 @@ export function listenForAgents(server: Server, place: () => AgentPlace): WsAgen
     if (path !== AGENT_PATH) return refuse(socket, '404 Not Found', `agents connect at ${AGENT_PATH}\n`)
     const where = place()
     if (where.type === 'elsewhere') {
-      return refuse(socket, '307 Temporary Redirect', 'another node leads\n', [`Location: ${where.httpUrl}${AGENT_PATH}`])
+      return refuse(socket, '307 Temporary Redirect', 'another node leads\n', [
+        `Location: ${where.httpUrl}${AGENT_PATH}`,
+      ])
     }
     const accept = listener.onConnection
     if (where.type === 'nowhere' || accept === null) {

@@ -117,5 +117,10 @@ export function wsConnection<In, Out>(
 /** A close reason has at most 123 bytes. */
 function clip(reason: string): string {
   const bytes = Buffer.from(reason, 'utf8')
-  return bytes.length <= CLOSE_REASON_BYTES_MAX ? reason : `${bytes.subarray(0, CLOSE_REASON_BYTES_MAX - 3).toString('utf8').replace(/\uFFFD$/, '')}…`
+  return bytes.length <= CLOSE_REASON_BYTES_MAX
+    ? reason
+    : `${bytes
+        .subarray(0, CLOSE_REASON_BYTES_MAX - 3)
+        .toString('utf8')
+        .replace(/\uFFFD$/, '')}…`
 }

@@ -6,7 +6,12 @@ import { WebSocket } from 'ws'
 import type { Connection } from '../../src/actors/ports.ts'
 import { createAgentDialer } from '../../src/runtime/ws-agent-dialer.ts'
 import { type AgentPlace, listenForAgents, type WsAgentListener } from '../../src/runtime/ws-agent-listener.ts'
-import { AGENT_SUBPROTOCOL, type AgentToLeader, FRAME_BYTES_MAX, type LeaderToAgent } from '../../src/wire/messages/agent.ts'
+import {
+  AGENT_SUBPROTOCOL,
+  type AgentToLeader,
+  FRAME_BYTES_MAX,
+  type LeaderToAgent,
+} from '../../src/wire/messages/agent.ts'
 
 let server: Server
 let listener: WsAgentListener
@@ -42,7 +47,9 @@ const dialed = async () => {
   if ('redirect' in dial) throw new Error('redirected')
   return { agent: dial.connection, agentNonce: dial.nonce, ...(await leader) }
 }
-const nextMessage = <T>(connection: Connection<T, never> | Connection<T, AgentToLeader> | Connection<T, LeaderToAgent>) =>
+const nextMessage = <T>(
+  connection: Connection<T, never> | Connection<T, AgentToLeader> | Connection<T, LeaderToAgent>,
+) =>
   new Promise<T>(resolve => {
     connection.onMessage = resolve as (message: T) => void
   })

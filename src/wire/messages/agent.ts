@@ -29,7 +29,7 @@ export const CLOSE = {
 
 const id = z.string().min(1).max(255)
 const count = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER)
-const ballot = z.tuple([count, count])
+const ballot = z.tuple([count, count]).readonly()
 
 export const resources = z.object({ cpusMilli: count, ramMb: count, diskMb: count, gpus: count })
 const attributes = z.array(z.object({ name: id, values: z.array(z.string().max(255)).max(64) })).max(256)

@@ -1,0 +1,81 @@
+/**
+ * What to do when an agent has told all the tasks it knows: the leader's rows against the agent's list, sorted into
+ * named buckets; nothing is done here. Source: the agent spec, section 19 (reconciliation after a reconnect).
+ *
+ * A leader with an older store could kill everything this way, so a brake holds the kills of unknown tasks when they
+ * are many: more than 20 and more than a tenth of what lives there.
+ */
+import { compareIds, type TaskId } from '../base/ids.ts'
+import type { TaskRow } from '../ledger/rows.ts'
+import { isTerminal } from './status.ts'
+
+export interface ListedTask {
+  readonly taskId: string
+  /** Any state in which processes may still run. */
+  readonly live: boolean
+  /** The terminal status was acknowledged by a leader before: nothing more will come. */
+  readonly settled: boolean
+}
+
+export interface ListVerdict {
+  /** Alive there, but ended, replaced or asked to end here. */
+  readonly kill: readonly TaskId[]
+  /** Alive there and unknown here, held back by the brake: an operator decides. */
+  readonly held: readonly TaskId[]
+  /** Ended on both sides and acknowledged: the agent may drop its record. */
+  readonly forget: readonly TaskId[]
+  /** ASSIGNED here and not there: the launch never arrived. */
+  readonly launch: readonly TaskId[]
+  /** Bound to the agent here, and the agent does not know it. */
+  readonly lost: readonly TaskId[]
+}
+
+export const UNKNOWN_KILLS_MAX = 20
+export const UNKNOWN_SHARE_MAX = 0.1
+export const LOST_MESSAGE = 'Task is unknown to the agent'
+
+/** `bound`: the rows that this agent should hold. `rowOf`: any row by id. All buckets are sorted by id. */
+export function compareAgentList(
+  listed: readonly ListedTask[],
+  bound: readonly TaskRow[],
+  rowOf: (id: TaskId) => TaskRow | undefined,
+): ListVerdict {
+  const kill: TaskId[] = []
+  const unknownLive: TaskId[] = []
+  const forget: TaskId[] = []
+  const seen = new Set<string>()
+  let live = 0
+  for (const one of listed) {
+    const id = one.taskId as TaskId
+    seen.add(id)
+    if (one.live) live++
+    const row = rowOf(id)
+    if (row === undefined) {
+      if (one.live) unknownLive.push(id)
+      else forget.push(id)
+    } else if (isTerminal(row.status)) {
+      if (one.live) kill.push(id)
+      else if (one.settled) forget.push(id)
+    } else if (one.live && isKillOwed(row)) {
+      kill.push(id)
+    }
+  }
+  const braked = unknownLive.length > UNKNOWN_KILLS_MAX && unknownLive.length > live * UNKNOWN_SHARE_MAX
+  if (!braked) kill.push(...unknownLive)
+  const missing = bound.filter(row => !seen.has(row.taskId))
+  const byId = (ids: TaskId[]): TaskId[] => ids.sort(compareIds)
+  return {
+    kill: byId(kill),
+    held: braked ? byId(unknownLive) : [],
+    forget: byId(forget),
+    launch: byId(missing.filter(row => row.status === 'ASSIGNED').map(row => row.taskId)),
+    lost: byId(missing.filter(row => row.status !== 'ASSIGNED').map(row => row.taskId)),
+  }
+}
+
+/** The states whose task was asked to end. */
+export function isKillOwed(row: TaskRow): boolean {
+  return (
+    row.status === 'KILLING' || row.status === 'RESTARTING' || row.status === 'PREEMPTING' || row.status === 'DRAINING'
+  )
+}
