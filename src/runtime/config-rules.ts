@@ -1,0 +1,162 @@
+/**
+ * What must hold between keys: contradictions are refused and both keys named, and nothing listens beyond loopback
+ * without a secret. Run on the keys that could be read.
+ */
+import { readFileSync } from 'node:fs'
+import { isIPv4 } from 'node:net'
+import { memberFaults } from '../core/log/descriptor.ts'
+import type { NodeConfig } from './config-schema.ts'
+import { showDuration } from './config-units.ts'
+
+export interface RuleFault {
+  /** The keys it is about, the one to change first; it is not told when one of them could not even be read. */
+  readonly keys: readonly string[]
+  readonly text: string
+}
+
+export const SECRET_CHARACTERS_MIN = 16
+const HEARTBEATS_PER_LEASE_MIN = 6
+const HEARTBEATS_UNTIL_UNREACHABLE_MIN = 3
+
+export function configRuleFaults(config: NodeConfig): readonly RuleFault[] {
+  return [
+    ...roleFaults(config),
+    ...(config.roles.includes('scheduler') ? [...memberRules(config), ...timeFaults(config)] : []),
+    ...portFaults(config),
+    ...secretFaults(config),
+  ]
+}
+
+/** 127.0.0.0/8, ::1 and localhost. */
+export function isLoopback(host: string): boolean {
+  const bare = host.replace(/^\[|\]$/g, '').toLowerCase()
+  return bare === 'localhost' || bare === '::1' || (isIPv4(bare) && bare.startsWith('127.'))
+}
+
+function roleFaults({ roles, agent }: NodeConfig): RuleFault[] {
+  const faults: RuleFault[] = []
+  if (new Set(roles).size !== roles.length) faults.push({ keys: ['roles'], text: 'names a role twice' })
+  if (!roles.includes('scheduler') && agent.schedulers.length === 0) {
+    faults.push({
+      keys: ['agent.schedulers', 'roles'],
+      text: 'an agent without a scheduler in its own process needs to know where to register: list the scheduler nodes, such as [http://10.0.0.1:8081]',
+    })
+  }
+  return faults
+}
+
+/** Texts: the replicated log, C2. */
+function memberRules(config: NodeConfig): RuleFault[] {
+  const { members, quorum, node, peer } = config
+  const listed = (members ?? [{ id: node.id }]).map(member => ({ memberId: member.id }))
+  const texts = memberFaults({ members: listed, nodeId: node.id, quorum: quorum ?? undefined })
+  const faults: RuleFault[] = texts.map(text => ({
+    keys: text.startsWith('quorum ')
+      ? ['quorum', 'members']
+      : text.startsWith('node id')
+        ? ['node.id', 'members']
+        : ['members'],
+    text,
+  }))
+  const own = members?.find(member => member.id === node.id)
+  if (own === undefined) return faults
+  const host = peer.advertise?.host ?? peer.host
+  const port = peer.advertise?.port ?? peer.port
+  if (port !== 0 && own.port !== port) {
+    faults.push({
+      keys: [peer.advertise?.port == null ? 'peer.port' : 'peer.advertise', 'members'],
+      text: `contradicts members: they say that node ${node.id} is reached at port ${own.port}, this says ${port}`,
+    })
+  }
+  if (peer.advertise !== null && own.host !== host) {
+    faults.push({
+      keys: ['peer.advertise', 'members'],
+      text: `contradicts members: they say that node ${node.id} is reached at ${own.host}, this says ${host}`,
+    })
+  }
+  return faults
+}
+
+function timeFaults({ log, scheduler }: NodeConfig): RuleFault[] {
+  const faults: RuleFault[] = []
+  if (log.lease < log.heartbeat * HEARTBEATS_PER_LEASE_MIN) {
+    faults.push({
+      keys: ['log.lease', 'log.heartbeat'],
+      text: `${showDuration(log.lease)} is too short for log.heartbeat ${showDuration(log.heartbeat)}: at least ${HEARTBEATS_PER_LEASE_MIN} heartbeats, ${showDuration(log.heartbeat * HEARTBEATS_PER_LEASE_MIN)}`,
+    })
+  }
+  const least = scheduler.agentHeartbeat * HEARTBEATS_UNTIL_UNREACHABLE_MIN
+  if (scheduler.agentUnreachable < least) {
+    faults.push({
+      keys: ['scheduler.agentUnreachable', 'scheduler.agentHeartbeat'],
+      text: `${showDuration(scheduler.agentUnreachable)} is too short for scheduler.agentHeartbeat ${showDuration(scheduler.agentHeartbeat)}: at least ${HEARTBEATS_UNTIL_UNREACHABLE_MIN} heartbeats, ${showDuration(least)}`,
+    })
+  }
+  return faults
+}
+
+function portFaults({ roles, http, peer, agent }: NodeConfig): RuleFault[] {
+  const faults: RuleFault[] = []
+  const schedules = roles.includes('scheduler')
+  if (schedules && http.port !== 0 && http.port === peer.port && http.host === peer.host) {
+    faults.push({
+      keys: ['peer.port', 'http.port'],
+      text: `${peer.port} is taken by http.port: give the two different ports`,
+    })
+  }
+  if (roles.includes('agent')) {
+    for (const [key, port] of [
+      ['http.port', http.port] as const,
+      ...(schedules ? [['peer.port', peer.port] as const] : []),
+    ]) {
+      if (agent.ports.some(([from, to]) => from <= port && port <= to)) {
+        faults.push({ keys: ['agent.ports', key], text: `contain ${key} ${port}, which a task could then be given` })
+      }
+    }
+  }
+  return faults
+}
+
+function secretFaults({ roles, cluster, http, peer, agent }: NodeConfig): RuleFault[] {
+  if (cluster.secretFile !== null) return secretFileFaults(cluster.secretFile)
+  const faults: RuleFault[] = []
+  const remedy = 'set cluster.secretFile to a file with the secret of the cluster, or use 127.0.0.1'
+  const listening: [string, string][] = [['http.host', http.host]]
+  if (roles.includes('scheduler')) listening.push(['peer.host', peer.host])
+  for (const [key, host] of listening) {
+    if (!isLoopback(host)) {
+      faults.push({
+        keys: [key, 'cluster.secretFile'],
+        text: `${host} is not a loopback address and there is no secret: ${remedy}`,
+      })
+    }
+  }
+  for (const url of roles.includes('agent') ? agent.schedulers : []) {
+    if (!isLoopback(new URL(url).hostname)) {
+      faults.push({
+        keys: ['agent.schedulers', 'cluster.secretFile'],
+        text: `${url} is beyond this machine and there is no secret: set cluster.secretFile`,
+      })
+    }
+  }
+  return faults
+}
+
+function secretFileFaults(path: string): RuleFault[] {
+  try {
+    if (readFileSync(path, 'utf8').trim().length >= SECRET_CHARACTERS_MIN) return []
+    return [
+      {
+        keys: ['cluster.secretFile'],
+        text: `the secret in ${path} is shorter than ${SECRET_CHARACTERS_MIN} characters`,
+      },
+    ]
+  } catch (cause) {
+    return [
+      {
+        keys: ['cluster.secretFile'],
+        text: `cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`,
+      },
+    ]
+  }
+}

@@ -1,0 +1,418 @@
+/**
+ * Every key of the config file, for all roles, in one place: its form, meaning, unit, default and the Aurora (or Mesos)
+ * flag it answers to. The flags of `daybreak start`, `config show`, `/vars`, docs/operating/configuration.md and the
+ * types are all made from here. A leaf is read on its own, so that all faults of a file can be told at once.
+ *
+ * Units once read: durations ms, sizes bytes, cores thousandths of a core.
+ */
+import { z } from 'zod'
+import { type Read, readCpus, readDuration, readPortRanges, readSize, shown } from './config-units.ts'
+
+/** What is told about a key, as zod metadata. */
+export interface KeyFacts {
+  readonly meaning: string
+  /** `duration`, `bytes`, `cores`, `port`, …: what a value is, for people. */
+  readonly unit: string
+  /** As one would write it in the file; null: not set, and then `unset` says what happens. */
+  readonly default: string | number | boolean | readonly string[] | Readonly<Record<string, string>> | null
+  readonly unset?: string
+  /** The flag of Aurora (one dash), Mesos or the executor (two dashes) it answers to; null when there is none. */
+  readonly aurora: string | null
+}
+
+type Told = Omit<KeyFacts, 'unit' | 'unset' | 'aurora'> & { readonly aurora?: string }
+type ToldUnset = { readonly meaning: string; readonly unset: string; readonly aurora?: string }
+interface Form<S extends z.ZodType> {
+  readonly schema: S
+  readonly unit: string
+}
+
+const key = <S extends z.ZodType>({ schema, unit }: Form<S>, told: Told): S =>
+  schema.meta({ ...told, unit, aurora: told.aurora ?? null })
+/** A key that may stay unset: null in the config then. */
+const optionalKey = <S extends z.ZodType>({ schema, unit }: Form<S>, told: ToldUnset): z.ZodNullable<S> =>
+  schema.nullable().meta({ ...told, unit, default: null, aurora: told.aurora ?? null })
+
+// ---- forms of values ------------------------------------------------------------------------------------------------
+
+const wrong = (expected: string) => ({
+  error: (issue: { input?: unknown }) => `must be ${expected}, found ${shown(issue.input)}`,
+})
+
+/** `min` is written as in a file, so that a fault can show it. */
+function quantity<T>(read: (value: unknown) => Read<T>, min = '0') {
+  const least = read(min)
+  return z.unknown().transform((value, context): T => {
+    const done = read(value)
+    const tooSmall = done.ok && least.ok && done.value < least.value
+    if (done.ok && !tooSmall) return done.value
+    const message = done.ok ? `must be at least ${min}, found ${shown(value)}` : done.text
+    context.issues.push({ code: 'custom', message, input: value })
+    return z.NEVER
+  })
+}
+const duration = (min?: string) => ({ schema: quantity(readDuration, min), unit: 'duration' })
+const size = (min?: string) => ({ schema: quantity(readSize, min), unit: 'bytes' })
+const cpus = { schema: quantity(readCpus), unit: 'cores' }
+const portRanges = { schema: quantity(readPortRanges), unit: 'port ranges' }
+const count = (min: number, max: number) => {
+  const expected = wrong(`a whole number from ${min} to ${max}`)
+  return { schema: z.int(expected).min(min, expected).max(max, expected), unit: 'count' }
+}
+const port = { ...count(0, 65_535), unit: 'port, 0 = any free one' }
+const flag = { schema: z.boolean(wrong('true or false')), unit: 'true or false' }
+const text = (unit: string, pattern = /^\P{Cc}{1,1024}$/u, expected = 'a text of one line') => ({
+  schema: z.string(wrong(expected)).regex(pattern, wrong(expected)),
+  unit,
+})
+const name = text('name', /^[A-Za-z0-9][\w.-]{0,254}$/, 'a name of letters, digits, `.`, `-` and `_`')
+const host = text('host', /^[A-Za-z0-9_.:[\]-]{1,253}$/, 'a host name or an address')
+const choice = <const T extends readonly [string, ...string[]]>(...options: T) => ({
+  schema: z.enum(options, wrong(`one of ${options.join(', ')}`)),
+  unit: options.join(' or '),
+})
+const path = text('path')
+const regex = {
+  schema: z.string(wrong('a regular expression')).refine(isRegex, wrong('a regular expression that compiles')),
+  unit: 'regular expression, whole match',
+}
+
+function isRegex(source: string): boolean {
+  try {
+    return new RegExp(source) instanceof RegExp
+  } catch (cause) {
+    if (cause instanceof SyntaxError) return false
+    throw cause
+  }
+}
+
+/** `host` or `host:port`: where others reach what is bound here. */
+const advertised = {
+  schema: z
+    .string(wrong('`host` or `host:port`'))
+    .regex(/^(?:[\w.-]{1,253}|\[[0-9a-fA-F:]+\])(?::\d{1,5})?$/, wrong('`host` or `host:port`'))
+    .transform(value => {
+      const match = /^(.*?)(?::(\d+))?$/.exec(value)
+      return { host: match?.[1] ?? value, port: match?.[2] === undefined ? null : Number(match[2]) }
+    }),
+  unit: 'host or host:port',
+}
+const urls = {
+  schema: z.array(
+    z.string(wrong('a URL')).regex(/^https?:\/\/[^/\s]+\/?$/, wrong('a URL such as `http://10.0.0.1:8081`')),
+    wrong('a list of URLs'),
+  ),
+  unit: 'list of URLs',
+}
+const attributes = {
+  schema: z
+    .record(
+      z.string(),
+      z.union(
+        [z.string(), z.number(), z.boolean(), z.array(z.union([z.string(), z.number(), z.boolean()]))],
+        wrong('a value or a list of values'),
+      ),
+      wrong('a map of names to values'),
+    )
+    .transform(map =>
+      Object.entries(map)
+        .map(([attribute, values]) => ({ name: attribute, values: [...new Set([values].flat().map(String))].sort() }))
+        .sort((a, b) => (a.name < b.name ? -1 : 1)),
+    ),
+  unit: 'map of name to value or values',
+}
+const members = {
+  schema: z.array(
+    z.strictObject(
+      {
+        id: count(1, 1_000_000).schema,
+        host: host.schema,
+        port: count(1, 65_535).schema,
+        name: name.schema.optional(),
+      },
+      wrong('a member: {id, host, port, name}'),
+    ),
+    wrong('a list of members: [{id, host, port}]'),
+  ),
+  unit: 'list of {id, host, port, name}',
+}
+const roles = {
+  schema: z
+    .array(choice('scheduler', 'agent').schema, wrong('a list of scheduler and agent'))
+    .min(1, wrong('at least one of scheduler and agent')),
+  unit: 'list of scheduler and agent',
+}
+
+// ---- the keys ---------------------------------------------------------------------------------------------------------
+
+export const configSchema = z.strictObject({
+  roles: key(roles, {
+    meaning: 'What this process is: a scheduler node, an agent that runs tasks on this machine, or both',
+    default: ['scheduler', 'agent'],
+  }),
+  cluster: z.strictObject({
+    name: key(name, {
+      meaning: 'Name of the cluster, the first part of a job key as clients write it',
+      default: 'local',
+      aurora: '-cluster_name',
+    }),
+    id: optionalKey(text('32 hex digits', /^[0-9a-f]{32}$/, '32 hexadecimal digits'), {
+      meaning: 'Identity of the cluster; nodes and agents of another one are refused',
+      unset: 'drawn when the log is initialized',
+    }),
+    secretFile: optionalKey(path, {
+      meaning: 'File with the secret that nodes and agents prove to each other, at least 16 characters',
+      unset: 'no secret, and then this node binds to loopback addresses only',
+      aurora: '-framework_authentication_file',
+    }),
+  }),
+  node: z.strictObject({
+    id: key(
+      { ...count(1, 1_000_000), unit: 'number' },
+      {
+        meaning: 'Member id of this scheduler node in the replicated log; never used again for another one',
+        default: 1,
+      },
+    ),
+    name: optionalKey(name, { meaning: 'Name of this node for people', unset: '`node-<id>`' }),
+  }),
+  members: optionalKey(members, {
+    meaning: 'The scheduler nodes that make up the cluster when its log is initialized: 1, 3, 5 or 7 of them',
+    unset: 'this node alone',
+    aurora: '-native_log_zk_group_path',
+  }),
+  quorum: optionalKey(count(1, 7), {
+    meaning: 'Only checked, never needed: the quorum is always floor(members / 2) + 1',
+    unset: 'derived',
+    aurora: '-native_log_quorum_size',
+  }),
+  data: z.strictObject({
+    dir: key(path, {
+      meaning: 'Folder of everything that must outlive a restart; relative to the folder one starts in',
+      default: '.daybreak',
+      aurora: '-native_log_file_path',
+    }),
+  }),
+  http: z.strictObject({
+    host: key(host, {
+      meaning: 'Address to serve clients, agents and the web page on',
+      default: '127.0.0.1',
+      aurora: '-ip',
+    }),
+    port: key(port, { meaning: 'Port for clients, agents and the web page', default: 8081, aurora: '-http_port' }),
+    advertise: optionalKey(advertised, {
+      meaning: 'Where clients and agents reach this node, if that differs from where it is bound',
+      unset: 'what it is bound to',
+      aurora: '-hostname',
+    }),
+    bodyMax: key(size('1KiB'), { meaning: 'Largest body of a request', default: '4MiB' }),
+  }),
+  peer: z.strictObject({
+    host: key(host, { meaning: 'Address to serve the other scheduler nodes on', default: '127.0.0.1' }),
+    port: key(port, { meaning: 'Port for the other scheduler nodes', default: 8083 }),
+    advertise: optionalKey(advertised, {
+      meaning: 'Where the other scheduler nodes reach this one',
+      unset: 'what it is bound to',
+    }),
+  }),
+  log: z.strictObject({
+    autoBootstrap: key(flag, {
+      meaning: 'Initialize an empty store at the first start; else `daybreak log initialize` has to be run',
+      default: false,
+      aurora: '--log_auto_initialize',
+    }),
+    heartbeat: key(duration('10ms'), {
+      meaning: 'How often the leader tells the other nodes that it lives',
+      default: '150ms',
+    }),
+    lease: key(duration('60ms'), {
+      meaning: 'How long a leader may act after its last contact with a quorum; at least 6 heartbeats',
+      default: '1s',
+      aurora: '-zk_session_timeout',
+    }),
+    entryMax: key(size('4KiB'), {
+      meaning: 'Largest entry of the replicated log, after compression',
+      default: '1MiB',
+      aurora: '-dlog_max_entry_size',
+    }),
+    flushTimeout: key(duration('1s'), {
+      meaning: 'A flush to disk that takes longer ends the process',
+      default: '30s',
+      aurora: '-native_log_write_timeout',
+    }),
+    space: z.strictObject({
+      alarm: key(size(), { meaning: 'Free disk space below which a warning is logged', default: '1GiB' }),
+      reserve: key(size(), { meaning: 'Free disk space below which no more changes are accepted', default: '256MiB' }),
+      ballast: key(size(), {
+        meaning: 'Size of a file that is given up when the disk is full, so that there is room to recover',
+        default: '64MiB',
+      }),
+    }),
+  }),
+  scheduler: z.strictObject({
+    restartPause: key(duration(), {
+      meaning: 'Pause before an ended task of a service is started again',
+      default: '1s',
+      aurora: '-initial_flapping_task_delay',
+    }),
+    allowedEnvironments: key(regex, {
+      meaning: 'Environments that jobs may name',
+      default: '^(prod|devel|test|staging\\d*)$',
+      aurora: '-allowed_job_environments',
+    }),
+    maxTasksPerJob: key(count(1, 1_000_000), {
+      meaning: 'Most instances a job may have',
+      default: 4000,
+      aurora: '-max_tasks_per_job',
+    }),
+    transientTimeout: key(duration('1s'), {
+      meaning: 'A task that stays longer in a passing state (ASSIGNED, KILLING, …) is given up as LOST',
+      default: '5min',
+      aurora: '-transient_task_state_timeout',
+    }),
+    killRetry: key(duration('100ms'), {
+      meaning: 'First pause before a kill that was not answered is sent again; doubles from there',
+      default: '15s',
+      aurora: '-initial_task_kill_retry_interval',
+    }),
+    schedulePenaltyMax: key(duration('1ms'), {
+      meaning: 'Longest pause between two tries to place a task that fits nowhere',
+      default: '1min',
+      aurora: '-max_schedule_penalty',
+    }),
+    agentHeartbeat: key(duration('100ms'), { meaning: 'How often agents report', default: '5s' }),
+    agentUnreachable: key(duration('1s'), {
+      meaning: 'An agent that is silent for longer counts as gone; at least 3 heartbeats',
+      default: '75s',
+      aurora: '--agent_ping_timeout',
+    }),
+    heapLimit: optionalKey(size('64MiB'), {
+      meaning: 'Largest heap of the scheduler thread',
+      unset: 'what Node chooses for the machine',
+      aurora: '-Xmx',
+    }),
+    requestOutcomes: z.strictObject({
+      keep: key(duration('10min'), {
+        meaning: 'How long the outcome of a change is kept, so that its retry gets the same answer',
+        default: '24h',
+      }),
+      max: key(count(1, 10_000_000), {
+        meaning: 'Most outcomes kept; the oldest go first, but none before 10 minutes',
+        default: 100_000,
+      }),
+    }),
+  }),
+  executor: z.strictObject({
+    overheadCpus: key(cpus, {
+      meaning: 'Cores counted for every task beside its own, for what runs it',
+      default: 0.01,
+      aurora: '-thermos_executor_cpu',
+    }),
+    overheadRam: key(size(), {
+      meaning: 'RAM counted for every task beside its own, for what runs it',
+      default: '8MiB',
+      aurora: '-thermos_executor_ram',
+    }),
+  }),
+  agent: z.strictObject({
+    workDir: optionalKey(path, {
+      meaning: 'Folder of the sandboxes and of what the agent remembers of its tasks',
+      unset: '`agent` in data.dir',
+      aurora: '--work_dir',
+    }),
+    schedulers: key(urls, {
+      meaning: 'Scheduler nodes to register with; empty: the one in this process',
+      default: [],
+      aurora: '--master',
+    }),
+    host: optionalKey(name, {
+      meaning: 'Name of this machine, for constraints and for people',
+      unset: 'the host name',
+      aurora: '--hostname',
+    }),
+    attributes: key(attributes, {
+      meaning: 'What constraints of jobs can ask for; `dedicated` keeps a machine for one kind of job',
+      default: {},
+      aurora: '--attributes',
+    }),
+    resources: z.strictObject({
+      cpus: optionalKey(cpus, { meaning: 'Cores to offer', unset: 'all', aurora: '--resources' }),
+      ram: optionalKey(size(), {
+        meaning: 'RAM to offer',
+        unset: 'all but 1GiB, or half if that is more',
+        aurora: '--resources',
+      }),
+      disk: optionalKey(size(), {
+        meaning: 'Disk space to offer',
+        unset: 'what is free in the work folder but 5GiB, or half if that is more',
+        aurora: '--resources',
+      }),
+      gpus: key(count(0, 64), { meaning: 'GPUs to offer', default: 0, aurora: '--resources' }),
+    }),
+    ports: key(portRanges, { meaning: 'Ports to assign to tasks', default: '31000-32000', aurora: '--resources' }),
+    userMode: key(choice('role', 'shared'), {
+      meaning: 'Whom tasks run as: the user named like their role (needs root), or all as the user of the agent',
+      default: 'role',
+      aurora: '--switch_user',
+    }),
+    allowRoot: key(flag, { meaning: 'Whether the role root may run tasks', default: false }),
+    killCap: key(duration('1s'), {
+      meaning: 'Longest time a task gets to end by itself before SIGKILL',
+      default: '2min',
+      aurora: '--stop_timeout_in_secs',
+    }),
+    sandboxKeep: key(duration(), {
+      meaning: 'How long the sandbox of an ended task is kept; less when the disk fills up',
+      default: '7d',
+      aurora: '--gc_delay',
+    }),
+  }),
+  health: z.strictObject({
+    interval: key(duration('100ms'), { meaning: 'How often the state of the node is looked at', default: '1s' }),
+    eventLoopLagMax: key(duration('10ms'), {
+      meaning: 'A thread that does not come round for longer counts as blocked',
+      default: '5s',
+    }),
+    mailboxAgeMax: key(duration('10ms'), {
+      meaning: 'A message that waits longer for its actor means that the mailbox does not drain',
+      default: '10s',
+    }),
+    diskFreeMin: key(size(), { meaning: 'Free disk space below which the node counts as sick', default: '512MiB' }),
+  }),
+  logging: z.strictObject({
+    format: key(choice('text', 'json'), {
+      meaning: 'Log lines for people, or JSON, one object a line',
+      default: 'text',
+    }),
+    level: key(choice('debug', 'info', 'warn', 'error'), {
+      meaning: 'Least level that is written to standard error',
+      default: 'info',
+      aurora: '-vlog',
+    }),
+  }),
+})
+
+export type NodeConfig = z.output<typeof configSchema>
+export type Member = NonNullable<NodeConfig['members']>[number]
+
+/** One key: its dotted name, its form and its facts. */
+export interface ConfigKey {
+  readonly name: string
+  readonly path: readonly string[]
+  readonly schema: z.ZodType
+  readonly facts: KeyFacts
+}
+
+/** All keys in the order of the schema. */
+export function configKeys(): readonly ConfigKey[] {
+  const found: ConfigKey[] = []
+  const walk = (section: z.ZodObject, path: readonly string[]): void => {
+    for (const [part, schema] of Object.entries(section.shape) as [string, z.ZodType][]) {
+      const here = [...path, part]
+      if (schema instanceof z.ZodObject) walk(schema, here)
+      else found.push({ name: here.join('.'), path: here, schema, facts: schema.meta() as unknown as KeyFacts })
+    }
+  }
+  walk(configSchema, [])
+  return found
+}
