@@ -1,0 +1,303 @@
+/**
+ * Whether a job may exist: the checks of a submitted configuration, in Aurora's order and with Aurora's texts, then
+ * those that Aurora does not make. The first fault is the answer's text, as it always was; all of them stand beside it,
+ * each with its place, so that a job file is put right in one go.
+ *
+ * What comes out is filled in and in canonical form: tier, production, constraints, ports and metadata sorted. Two
+ * submissions that mean the same have the same configuration.
+ *
+ * Source: the scheduling spec, section 12 (J1 to T21, Q1), section 6 (dedicated), its improvements D3 and D19, and
+ * "can never fit" of the placement part.
+ */
+import { compareIds, isIdentifier, type JobKey, jobKeyText } from '../base/ids.ts'
+import { type Fault, type Rejection, type RejectionCode, rejected } from '../base/rejection.ts'
+import { DEDICATED, dedicatedFault } from '../scheduling/dedicated.ts'
+import type { Constraint, JobConfiguration, Resources, TaskConfig } from './task-config.ts'
+
+export interface Tier {
+  readonly preemptible: boolean
+  readonly revocable: boolean
+}
+
+export interface AdmissionSettings {
+  /** The whole environment name must match; without anchors of its own. */
+  readonly allowedEnvironments: string
+  readonly tasksPerJobMax: number
+  readonly defaultTier: string
+  readonly tiers: Readonly<Record<string, Tier>>
+  /** Names that `executor.name` may have. */
+  readonly executors: readonly string[]
+  /** Added to what a task asks for, wherever room for it is sought. */
+  readonly executorOverhead: { readonly cpusMilli: number; readonly ramMb: number }
+  readonly allowGpus: boolean
+}
+export const ADMISSION_SETTINGS: AdmissionSettings = {
+  allowedEnvironments: '^(prod|devel|test|staging\\d*)$',
+  tasksPerJobMax: 4000,
+  defaultTier: 'preemptible',
+  tiers: {
+    preferred: { preemptible: false, revocable: false },
+    preemptible: { preemptible: true, revocable: false },
+    revocable: { preemptible: true, revocable: true },
+  },
+  executors: ['AuroraExecutor'],
+  executorOverhead: { cpusMilli: 10, ramMb: 8 },
+  allowGpus: false,
+}
+
+/** What is known of the machines; nothing of it makes a well-formed job ill-formed, except that none could hold it. */
+export interface Machines {
+  readonly hosts: readonly Machine[]
+  /** None connected: what could never fit is only warned about, for better ones may come. */
+  readonly anyConnected: boolean
+}
+export interface Machine {
+  readonly host: string
+  readonly total: Resources
+  readonly ports: number
+  readonly attributes: readonly { readonly name: string }[]
+}
+
+export interface Admitted {
+  readonly type: 'admitted'
+  readonly job: JobConfiguration
+  readonly warnings: readonly string[]
+}
+
+export function admit(job: JobConfiguration, settings: AdmissionSettings, machines: Machines): Admitted | Rejection {
+  const found: Found[] = [
+    ...cronFaults(job),
+    ...jobFaults(job, settings),
+    ...taskFaults(job, settings),
+    ...countFaults(job, settings),
+  ]
+  const normal = { ...job, task: normalized(job.task, settings) }
+  const warnings = attributeWarnings(normal.task, machines)
+  const tooLarge = found.length === 0 ? fitFault(normal.task, settings, machines) : null
+  if (tooLarge !== null) {
+    if (machines.anyConnected) found.push(tooLarge)
+    else warnings.push(tooLarge.text)
+  }
+  const [first] = found
+  if (first === undefined) return { type: 'admitted', job: normal, warnings }
+  return rejected(first.code ?? 'INVALID_REQUEST', first.text, {
+    ...(first.remedy === undefined ? undefined : { remedy: first.remedy }),
+    faults: found.map(({ path, text }) => ({ path, text })),
+  })
+}
+
+/** What a task takes of a machine: its own resources and its executor's. */
+export function requestOf(task: TaskConfig, settings: Pick<AdmissionSettings, 'executorOverhead'>): Resources {
+  const { cpusMilli, ramMb } = settings.executorOverhead
+  return { ...task.resources, cpusMilli: task.resources.cpusMilli + cpusMilli, ramMb: task.resources.ramMb + ramMb }
+}
+
+interface Found extends Fault {
+  readonly code?: RejectionCode
+  readonly remedy?: string
+}
+
+/** `fault` when the rule does not hold. */
+const unless = (holds: boolean, path: string, text: string): Found[] => (holds ? [] : [{ path, text }])
+
+function cronFaults(job: JobConfiguration): Found[] {
+  if (job.cronSchedule === undefined && job.cronCollisionPolicy === undefined) return []
+  const path = job.cronSchedule === undefined ? 'cronCollisionPolicy' : 'cronSchedule'
+  const text = `${path} is set, and this version has no cron engine: it would never fire.`
+  const remedy = `Remove ${path} to run the job once, now.`
+  const service = job.task.isService && job.cronSchedule !== undefined
+  return [
+    { path, text, remedy, code: 'NOT_BUILT' },
+    ...unless(!service, path, `A service task may not be run on a cron schedule: ${jobKeyText(job.key)}`),
+  ]
+}
+
+function jobFaults(job: JobConfiguration, settings: AdmissionSettings): Found[] {
+  const { environment } = job.key
+  return [
+    ...unless(job.instanceCount > 0, 'instanceCount', 'Instance count must be positive.'),
+    ...keyFaults(job.key, 'key'),
+    ...unless(
+      new RegExp(`^(?:${settings.allowedEnvironments})$`).test(environment) && !environment.endsWith('\n'),
+      'key.environment',
+      `Job environment ${environment} doesn't match: ${settings.allowedEnvironments}`,
+    ),
+    ...unless(isIdentifier(job.owner), 'owner', `Job user contains illegal characters: ${job.owner}`),
+  ]
+}
+
+function keyFaults(key: JobKey, path: string): Found[] {
+  const isValid = isIdentifier(key.role) && isIdentifier(key.environment) && isIdentifier(key.name)
+  return unless(isValid, path, `Job key ${jobKeyText(key)} is invalid.`)
+}
+
+function taskFaults(job: JobConfiguration, settings: AdmissionSettings): Found[] {
+  const { task } = job
+  const tier = task.tier === '' ? settings.defaultTier : task.tier
+  const { name: executor } = task.executor
+  const dedicated = dedicatedFault(job.key.role, task.constraints)
+  return [
+    ...unless(isIdentifier(tier), 'task.tier', `Tier contains illegal characters: ${tier}`),
+    ...unless(
+      !isIdentifier(tier) || Object.hasOwn(settings.tiers, tier),
+      'task.tier',
+      `Invalid tier '${tier}' in TaskConfig.`,
+    ),
+    ...keyFaults(task.job, 'task.job'),
+    ...unless(
+      jobKeyText(task.job) === jobKeyText(job.key),
+      'task.job',
+      `The task is of job ${jobKeyText(task.job)}, but the job is ${jobKeyText(job.key)}.`,
+    ),
+    ...unless(executor !== '', 'task.executor.name', 'Executor name may not be left unset.'),
+    ...unless(
+      executor === '' || settings.executors.includes(executor),
+      'task.executor.name',
+      `Configuration for executor '${executor}' doesn't exist.`,
+    ),
+    ...(dedicated === null ? [] : [{ path: dedicatedPath(task.constraints), text: dedicated }]),
+    ...constraintFaults(task.constraints),
+    ...resourceFaults(task, settings),
+    ...portFaults(task.ports),
+    ...unless(
+      task.maxTaskFailures >= -1,
+      'task.maxTaskFailures',
+      `max_task_failures must be -1 (without limit) or more, got ${task.maxTaskFailures}.`,
+    ),
+  ]
+}
+
+const dedicatedPath = (constraints: readonly Constraint[]): string =>
+  `task.constraints[${constraints.findIndex(constraint => constraint.name === DEDICATED)}]`
+
+function constraintFaults(constraints: readonly Constraint[]): Found[] {
+  const seen = new Set<string>()
+  return constraints.flatMap((constraint, at): Found[] => {
+    const path = `task.constraints[${at}]`
+    const { name, rule } = constraint
+    const isRepeated = seen.has(name)
+    seen.add(name)
+    const faults: Found[] = [
+      ...unless(isIdentifier(name), `${path}.name`, `Constraint name contains illegal characters: ${name}`),
+      ...unless(!isRepeated, `${path}.name`, `Constraint '${name}' is given more than once.`),
+    ]
+    if (rule.type === 'limit')
+      return [
+        ...faults,
+        ...unless(
+          rule.limit >= 1,
+          `${path}.limit`,
+          `Limit of constraint '${name}' must be at least 1, got ${rule.limit}.`,
+        ),
+      ]
+    // The dedicated rule has said its own word on a missing value.
+    const isEmpty = rule.values.length === 0 && name !== DEDICATED
+    return [
+      ...faults,
+      ...unless(!isEmpty, `${path}.values`, `Constraint '${name}' must have at least one value.`),
+      ...unless(!rule.values.includes(''), `${path}.values`, `Constraint '${name}' has an empty value.`),
+    ]
+  })
+}
+
+function resourceFaults({ resources }: TaskConfig, settings: AdmissionSettings): Found[] {
+  return [
+    ...unless(resources.cpusMilli > 0, 'task.resources.cpusMilli', 'num_cpus must be greater than 0.0'),
+    ...unless(resources.ramMb > 0, 'task.resources.ramMb', 'ram_mb must be greater than 0.0'),
+    ...unless(resources.diskMb > 0, 'task.resources.diskMb', 'disk_mb must be greater than 0.0'),
+    ...unless(
+      resources.gpus === 0 || settings.allowGpus,
+      'task.resources.gpus',
+      'GPU resource support is disabled in this cluster.',
+    ),
+  ]
+}
+
+function portFaults(ports: readonly string[]): Found[] {
+  const seen = new Set<string>()
+  return ports.flatMap((port, at): Found[] => {
+    const isRepeated = seen.has(port)
+    seen.add(port)
+    return [
+      ...unless(isIdentifier(port), `task.ports[${at}]`, `Port name contains illegal characters: ${port}`),
+      ...unless(!isRepeated, `task.ports[${at}]`, `Port '${port}' is asked for more than once.`),
+    ]
+  })
+}
+
+function countFaults(job: JobConfiguration, { tasksPerJobMax }: AdmissionSettings): Found[] {
+  // A count that is not positive was named before.
+  const fits = job.instanceCount <= tasksPerJobMax
+  return unless(fits, 'instanceCount', `Instance count must be between 1 and ${tasksPerJobMax} inclusive.`)
+}
+
+function normalized(task: TaskConfig, settings: AdmissionSettings): TaskConfig {
+  const name = task.tier === '' ? settings.defaultTier : task.tier
+  const tier = settings.tiers[name]
+  return {
+    ...task,
+    tier: name,
+    production: tier !== undefined && !tier.preemptible && !tier.revocable,
+    constraints: task.constraints
+      .map(
+        ({ name: of, rule }): Constraint => ({
+          name: of,
+          rule: rule.type === 'limit' ? rule : { ...rule, values: [...new Set(rule.values)].sort(compareIds) },
+        }),
+      )
+      .sort((a, b) => compareIds(a.name, b.name)),
+    ports: [...task.ports].sort(compareIds),
+    metadata: [...task.metadata].sort((a, b) => compareIds(a.key, b.key) || compareIds(a.value, b.value)),
+  }
+}
+
+/** A job that no machine could hold even if it were empty would wait for ever without a word. */
+function fitFault(task: TaskConfig, settings: AdmissionSettings, machines: Machines): Found | null {
+  const request = requestOf(task, settings)
+  const fits = machines.hosts.some(host => shortages(request, task.ports.length, host).length === 0)
+  if (fits) return null
+  const [largest] = machines.hosts.toSorted((a, b) => bySize(a, b))
+  const asked = `each task asks for ${amounts(request, task.ports.length)} (its executor included)`
+  if (largest === undefined)
+    return { path: 'task.resources', text: `No agent has registered yet: nothing can run before one does; ${asked}.` }
+  const lacking = shortages(request, task.ports.length, largest).join(', ')
+  return {
+    path: 'task.resources',
+    text: `The job can never fit: ${asked}; largest host has ${amounts(largest.total, largest.ports)} (${largest.host}). Insufficient: ${lacking}`,
+    remedy: 'Ask for less per task, or add a larger machine.',
+  }
+}
+
+function bySize(a: Machine, b: Machine): number {
+  return (
+    b.total.cpusMilli - a.total.cpusMilli ||
+    b.total.ramMb - a.total.ramMb ||
+    b.total.diskMb - a.total.diskMb ||
+    b.ports - a.ports ||
+    compareIds(a.host, b.host)
+  )
+}
+
+function shortages(request: Resources, ports: number, { total, ports: portsTotal }: Machine): string[] {
+  return [
+    ...(request.cpusMilli > total.cpusMilli ? ['CPU'] : []),
+    ...(request.ramMb > total.ramMb ? ['RAM'] : []),
+    ...(request.diskMb > total.diskMb ? ['disk'] : []),
+    ...(ports > portsTotal ? ['ports'] : []),
+    ...(request.gpus > total.gpus ? ['GPU'] : []),
+  ]
+}
+
+function amounts({ cpusMilli, ramMb, diskMb, gpus }: Resources, ports: number): string {
+  const cores = (cpusMilli / 1000).toFixed(3).replace(/\.?0+$/, '')
+  const gpu = gpus === 0 ? '' : `, ${gpus} GPU`
+  return `${cores} core(s), ${ramMb} MB RAM, ${diskMb} MB disk, ${ports} port(s)${gpu}`
+}
+
+function attributeWarnings(task: TaskConfig, { hosts }: Machines): string[] {
+  if (hosts.length === 0) return []
+  const known = new Set(hosts.flatMap(host => host.attributes.map(attribute => attribute.name)))
+  return task.constraints
+    .filter(({ name, rule }) => !known.has(name) && !(rule.type === 'value' && rule.negated))
+    .map(({ name }) => `No agent has the attribute '${name}' that a constraint asks for: nothing will be placed.`)
+}

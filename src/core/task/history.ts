@@ -1,0 +1,44 @@
+/**
+ * How a transition is written into a task's row: status, event, and what belongs to the status. The history only grows
+ * at its end, its times never step back, and a link that flaps does not make it grow.
+ *
+ * Source: the task life cycle, section 2.
+ */
+import type { Instant } from '../base/time.ts'
+import type { TaskEvent, TaskRow } from '../ledger/rows.ts'
+import type { TaskStatus } from './status.ts'
+
+/** The row after a saved transition. The event's time is never before the last one's, whatever the clock says. */
+export function recorded(
+  row: TaskRow,
+  status: TaskStatus,
+  message: string | undefined,
+  { nowMs, scheduler }: { readonly nowMs: Instant; readonly scheduler: string },
+): TaskRow {
+  const event: TaskEvent = {
+    atMs: Math.max(nowMs, row.events.at(-1)?.atMs ?? nowMs),
+    status,
+    scheduler,
+    ...(message === undefined ? undefined : { message }),
+  }
+  // Only a THROTTLED task has a moment to wait for.
+  const { readyAtMs: _, ...rest } = row
+  return {
+    ...rest,
+    status,
+    timesPartitioned: row.timesPartitioned + (status === 'PARTITIONED' ? 1 : 0),
+    events: [...(status === 'PARTITIONED' ? compacted(row.events) : row.events), event],
+  }
+}
+
+/** `…, X, PARTITIONED, X` loses its last two: what follows is PARTITIONED again, and once is enough to know. */
+function compacted(events: readonly TaskEvent[]): readonly TaskEvent[] {
+  const [before, partitioned, healed] = events.slice(-3)
+  const isFlap = partitioned?.status === 'PARTITIONED' && healed !== undefined && before?.status === healed.status
+  return isFlap ? events.slice(0, -2) : events
+}
+
+/** When the task came into its status. */
+export function sinceMs(row: TaskRow): Instant {
+  return row.events.at(-1)?.atMs ?? 0
+}
