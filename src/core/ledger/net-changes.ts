@@ -1,0 +1,116 @@
+/**
+ * What a transaction comes down to before it is staged: one change per row, nothing that changes nothing, and no
+ * configuration left behind that nobody uses. The result is what is appended, shown and told to listeners.
+ */
+
+import { assert } from '../base/assert.ts'
+import type { ConfigId } from '../base/ids.ts'
+import { jobKeyText } from '../base/ids.ts'
+import { isActive } from '../task/status.ts'
+import type { JobRow, Rows, TableName, TaskRow } from './rows.ts'
+import type { Tables } from './tables.ts'
+import type { RowChange } from './transaction.ts'
+
+/**
+ * Shape: at most one change per row, the last one given, in the order in which rows were first named; deletes of
+ * configurations that lose their last user come at the end.
+ *
+ * Left out: deleting a row that is not there, putting the very row that is there, putting a configuration that is
+ * stored (its key is the hash of its content).
+ *
+ * Refuses, as a bug: a key that is not its row's, and a second active task for one instance.
+ */
+export function netChanges(tables: Tables, changes: readonly RowChange[]): RowChange[] {
+  const net = coalesce(changes).filter(change => changesSomething(tables, change))
+  for (const change of net) if (change.type === 'put') assertKey(change)
+  assertSlots(tables, net)
+  return withConfigSweep(tables, net)
+}
+
+/** Several changes of one row become one: the last. */
+export function coalesce(changes: readonly RowChange[]): RowChange[] {
+  if (changes.length < 2) return [...changes]
+  const last = new Map<string, RowChange>()
+  for (const change of changes) last.set(`${change.table} ${change.key}`, change)
+  return last.size === changes.length ? [...changes] : [...last.values()]
+}
+
+/** Adds the deletes of configurations whose last task or job goes with this transaction. */
+export function withConfigSweep(tables: Tables, changes: readonly RowChange[]): RowChange[] {
+  const delta = new Map<ConfigId, number>()
+  const add = (id: ConfigId | undefined, by: number): void => {
+    if (id !== undefined) delta.set(id, (delta.get(id) ?? 0) + by)
+  }
+  for (const change of changes) {
+    if (change.table !== 'task' && change.table !== 'job') continue
+    const before = configOf(tables.row(change.table, change.key))
+    const after = change.type === 'put' ? configOf(change.row) : undefined
+    if (before === after) continue
+    add(before, -1)
+    add(after, 1)
+  }
+  const unused = new Set<ConfigId>()
+  for (const [id, by] of delta) {
+    if (by < 0 && tables.configUses(id) + by === 0) unused.add(id)
+  }
+  if (unused.size === 0) return [...changes]
+  const kept = changes.filter(change => change.table !== 'config' || !unused.has(change.key as ConfigId))
+  for (const id of unused) {
+    if (tables.config(id) !== undefined) kept.push({ type: 'delete', table: 'config', key: id })
+  }
+  return kept
+}
+
+function changesSomething(tables: Tables, change: RowChange): boolean {
+  const before = tables.row(change.table, change.key)
+  if (change.type === 'delete') return before !== undefined
+  return before === undefined || (change.table !== 'config' && before !== change.row)
+}
+
+function configOf(row: Rows[TableName] | undefined): ConfigId | undefined {
+  return (row as TaskRow | JobRow | undefined)?.configId
+}
+
+function assertKey(change: RowChange & { type: 'put' }): void {
+  const key = keyOf(change)
+  assert(change.key === key, 'a row is put under its own key', { table: change.table, key: change.key, own: key })
+}
+
+function keyOf(change: RowChange & { type: 'put' }): string {
+  switch (change.table) {
+    case 'task':
+      return change.row.taskId
+    case 'config':
+      return change.row.configId
+    case 'job':
+      return jobKeyText(change.row.key)
+    case 'agent':
+      return change.row.agentId
+    case 'request':
+      return change.row.requestId
+    case 'meta':
+      return change.row.name
+  }
+}
+
+/** Checked before anything is applied, so that a transaction that breaks the rule leaves no trace. */
+function assertSlots(tables: Tables, changes: readonly RowChange[]): void {
+  let taken: Set<string> | null = null
+  for (const change of changes) {
+    if (change.table !== 'task' || change.type !== 'put' || !isActive(change.row.status)) continue
+    const { row } = change
+    const slot = `${jobKeyText(row.job)}/${row.instance}`
+    taken ??= new Set()
+    assert(!taken.has(slot), 'a transaction makes at most one task of an instance active', { slot })
+    taken.add(slot)
+    const holder = tables.activeTask(row.job, row.instance)
+    if (holder === undefined || holder.taskId === row.taskId) continue
+    const leaves = changes.some(
+      other =>
+        other.table === 'task' &&
+        other.key === holder.taskId &&
+        (other.type === 'delete' || !isActive(other.row.status) || other.row.instance !== row.instance),
+    )
+    assert(leaves, 'an instance has at most one active task', { slot, holder: holder.taskId, task: row.taskId })
+  }
+}

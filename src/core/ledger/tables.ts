@@ -1,0 +1,302 @@
+/**
+ * The rows of the cluster in memory, with the indices that decisions ask for: tasks by job, by the slot they hold, by
+ * agent and by status, and how often each configuration is used. Nothing here is stored: whatever is in the log or in
+ * the tables of the log thread, applied in order, gives the same rows and the same indices.
+ *
+ * Made to hold a million tasks: indices are sets of ids and are touched only when membership changes, so a transition
+ * of a task costs a few hash operations. Keys that must come in order are sorted when asked for and kept until the set
+ * of keys changes.
+ */
+import { assert } from '../base/assert.ts'
+import {
+  type AgentId,
+  type ConfigId,
+  compareIds,
+  type InstanceId,
+  type JobKey,
+  jobKeyText,
+  type TaskId,
+} from '../base/ids.ts'
+import type { TaskConfig } from '../job/task-config.ts'
+import { ACTIVE, HOST_ASSIGNED, TASK_STATUSES, type TaskStatus } from '../task/status.ts'
+import type { AgentRow, ConfigRow, JobRow, MetaRow, RequestRow, Rows, TableName, TaskRow } from './rows.ts'
+import type { RowChange } from './transaction.ts'
+import type { LedgerView } from './view.ts'
+
+/** A change with the row as it was before it; undefined when there was none. */
+export interface AppliedChange {
+  readonly change: RowChange
+  readonly before: Rows[TableName] | undefined
+}
+
+export class Tables implements LedgerView {
+  readonly #tasks = new Map<string, TaskRow>()
+  readonly #configs = new Map<string, ConfigRow>()
+  readonly #jobs = new Map<string, JobRow>()
+  readonly #agents = new Map<string, AgentRow>()
+  readonly #requests = new Map<string, RequestRow>()
+  readonly #metas = new Map<string, MetaRow>()
+
+  readonly #byJob = new Map<string, JobTasks>()
+  readonly #byAgent = new Map<string, Set<string>>()
+  readonly #byStatus = new Map<TaskStatus, Set<string>>()
+  readonly #configUses = new Map<string, number>()
+  #isLoading = false
+  #jobsSorted: JobRow[] | null = null
+  #jobKeysSorted: JobKey[] | null = null
+  #agentsSorted: AgentRow[] | null = null
+
+  constructor() {
+    for (const status of Object.keys(TASK_STATUSES)) this.#byStatus.set(status as TaskStatus, new Set())
+  }
+
+  /**
+   * Applies the changes of one transaction, at most one per row (`coalesce`). Old index entries all go before new ones
+   * come, so a task may take the slot of one that ends in the same transaction, in whichever order they are listed.
+   */
+  apply(changes: readonly RowChange[]): AppliedChange[] {
+    const applied: AppliedChange[] = []
+    for (const change of changes) {
+      const before = this.row(change.table, change.key)
+      if (before === undefined && change.type === 'delete') continue
+      applied.push({ change, before })
+      this.#unindex(change, before)
+    }
+    for (const { change, before } of applied) this.#write(change, before)
+    return applied
+  }
+
+  /**
+   * While pages of the stored tables and then the entries since the first page are applied, rows may be of different
+   * moments: until `endLoading`, two tasks may seem to hold one slot.
+   */
+  beginLoading(): void {
+    this.#isLoading = true
+  }
+
+  endLoading(): void {
+    this.#isLoading = false
+    for (const job of this.#byJob.values()) job.active.clear()
+    for (const task of this.#tasks.values()) {
+      if (ACTIVE.has(task.status)) this.#takeSlot(this.#byJob.get(jobKeyText(task.job)), task)
+    }
+  }
+
+  row<T extends TableName>(table: T, key: string): Rows[T] | undefined {
+    return this.#table(table).get(key) as Rows[T] | undefined
+  }
+
+  /** How many tasks and jobs refer to the configuration. */
+  configUses(id: ConfigId): number {
+    return this.#configUses.get(id) ?? 0
+  }
+
+  // ---- LedgerView ----
+
+  task(id: TaskId): TaskRow | undefined {
+    return this.#tasks.get(id)
+  }
+  config(id: ConfigId): TaskConfig | undefined {
+    return this.#configs.get(id)?.config
+  }
+  job(key: JobKey): JobRow | undefined {
+    return this.#jobs.get(jobKeyText(key))
+  }
+  agent(id: AgentId): AgentRow | undefined {
+    return this.#agents.get(id)
+  }
+  request(id: string): RequestRow | undefined {
+    return this.#requests.get(id)
+  }
+  meta(name: string): MetaRow | undefined {
+    return this.#metas.get(name)
+  }
+  jobs(): readonly JobRow[] {
+    this.#jobsSorted ??= sortedValues(this.#jobs)
+    return this.#jobsSorted
+  }
+  agents(): readonly AgentRow[] {
+    this.#agentsSorted ??= sortedValues(this.#agents)
+    return this.#agentsSorted
+  }
+  tasks(): Iterable<TaskRow> {
+    return this.#tasks.values()
+  }
+  requests(): Iterable<RequestRow> {
+    return this.#requests.values()
+  }
+  tasksOfJob(key: JobKey): readonly TaskRow[] {
+    return this.#rowsOf(this.#byJob.get(jobKeyText(key))?.tasks).sort(byInstanceNewestFirst)
+  }
+  activeTask(key: JobKey, instance: InstanceId): TaskRow | undefined {
+    const id = this.#byJob.get(jobKeyText(key))?.active.get(instance)
+    return id === undefined ? undefined : this.#tasks.get(id)
+  }
+  activeTasksOfJob(key: JobKey): readonly TaskRow[] {
+    return this.#rowsOf(this.#byJob.get(jobKeyText(key))?.active.values()).sort(byInstanceNewestFirst)
+  }
+  tasksOnAgent(id: AgentId): readonly TaskRow[] {
+    return this.#rowsOf(this.#byAgent.get(id))
+  }
+  *tasksByStatus(status: TaskStatus): Iterable<TaskRow> {
+    for (const id of this.#byStatus.get(status) ?? []) {
+      const task = this.#tasks.get(id)
+      if (task !== undefined) yield task
+    }
+  }
+  jobKeys(): readonly JobKey[] {
+    if (this.#jobKeysSorted === null) {
+      const keys = new Map<string, JobKey>()
+      for (const [text, job] of this.#byJob) keys.set(text, job.key)
+      for (const [text, job] of this.#jobs) keys.set(text, job.key)
+      this.#jobKeysSorted = sortedValues(keys)
+    }
+    return this.#jobKeysSorted
+  }
+  get counts(): LedgerView['counts'] {
+    return {
+      tasks: this.#tasks.size,
+      jobs: this.#jobs.size,
+      agents: this.#agents.size,
+      configs: this.#configs.size,
+    }
+  }
+
+  // ---- Details ----
+
+  #table(table: TableName): Map<string, Rows[TableName]> {
+    switch (table) {
+      case 'task':
+        return this.#tasks as Map<string, Rows[TableName]>
+      case 'config':
+        return this.#configs as Map<string, Rows[TableName]>
+      case 'job':
+        return this.#jobs as Map<string, Rows[TableName]>
+      case 'agent':
+        return this.#agents as Map<string, Rows[TableName]>
+      case 'request':
+        return this.#requests as Map<string, Rows[TableName]>
+      case 'meta':
+        return this.#metas as Map<string, Rows[TableName]>
+    }
+  }
+
+  #unindex(change: RowChange, before: Rows[TableName] | undefined): void {
+    if (change.table === 'task') {
+      const old = before as TaskRow | undefined
+      if (old === undefined) return
+      const next = change.type === 'put' ? change.row : undefined
+      if (next === undefined || !sameIndices(old, next)) this.#unindexTask(old)
+      return
+    }
+    if (change.table === 'job' && before !== undefined) this.#useConfig((before as JobRow).configId, -1)
+  }
+
+  #write(change: RowChange, before: Rows[TableName] | undefined): void {
+    const table = this.#table(change.table)
+    if (change.type === 'put') table.set(change.key, change.row)
+    else table.delete(change.key)
+    if (change.table === 'task') {
+      if (change.type === 'delete') return
+      if (before === undefined || !sameIndices(before as TaskRow, change.row)) this.#indexTask(change.row)
+    } else if (change.table === 'job') {
+      this.#jobsSorted = null
+      if ((change.type === 'put') !== (before !== undefined)) this.#jobKeysSorted = null
+      if (change.type === 'put') this.#useConfig(change.row.configId, 1)
+    } else if (change.table === 'agent') {
+      this.#agentsSorted = null
+    }
+  }
+
+  #indexTask(task: TaskRow): void {
+    const text = jobKeyText(task.job)
+    let job = this.#byJob.get(text)
+    if (job === undefined) {
+      job = { key: task.job, tasks: new Set(), active: new Map() }
+      this.#byJob.set(text, job)
+      this.#jobKeysSorted = null
+    }
+    job.tasks.add(task.taskId)
+    if (ACTIVE.has(task.status)) this.#takeSlot(job, task)
+    if (task.agentId !== undefined && HOST_ASSIGNED.has(task.status)) {
+      let onAgent = this.#byAgent.get(task.agentId)
+      if (onAgent === undefined) {
+        onAgent = new Set()
+        this.#byAgent.set(task.agentId, onAgent)
+      }
+      onAgent.add(task.taskId)
+    }
+    this.#byStatus.get(task.status)?.add(task.taskId)
+    this.#useConfig(task.configId, 1)
+  }
+
+  #takeSlot(job: JobTasks | undefined, task: TaskRow): void {
+    assert(job !== undefined, 'a stored task is in the index of its job', { task: task.taskId })
+    const holder = job.active.get(task.instance)
+    const isFree = holder === undefined || this.#isLoading
+    assert(isFree, 'an instance has at most one active task', { holder, task: task.taskId })
+    job.active.set(task.instance, task.taskId)
+  }
+
+  #unindexTask(task: TaskRow): void {
+    const text = jobKeyText(task.job)
+    const job = this.#byJob.get(text)
+    assert(job !== undefined, 'a stored task is in the index of its job', { task: task.taskId })
+    job.tasks.delete(task.taskId)
+    if (job.active.get(task.instance) === task.taskId) job.active.delete(task.instance)
+    if (job.tasks.size === 0) {
+      this.#byJob.delete(text)
+      this.#jobKeysSorted = null
+    }
+    if (task.agentId !== undefined) {
+      const onAgent = this.#byAgent.get(task.agentId)
+      onAgent?.delete(task.taskId)
+      if (onAgent?.size === 0) this.#byAgent.delete(task.agentId)
+    }
+    this.#byStatus.get(task.status)?.delete(task.taskId)
+    this.#useConfig(task.configId, -1)
+  }
+
+  #useConfig(id: ConfigId, by: 1 | -1): void {
+    const uses = (this.#configUses.get(id) ?? 0) + by
+    assert(uses >= 0, 'a configuration is not used less than never', { config: id })
+    if (uses === 0) this.#configUses.delete(id)
+    else this.#configUses.set(id, uses)
+  }
+
+  #rowsOf(ids: Iterable<string> | undefined): TaskRow[] {
+    const rows: TaskRow[] = []
+    for (const id of ids ?? []) {
+      const task = this.#tasks.get(id)
+      if (task !== undefined) rows.push(task)
+    }
+    return rows
+  }
+}
+
+interface JobTasks {
+  readonly key: JobKey
+  readonly tasks: Set<string>
+  /** Instance to the id of the task that holds its slot. */
+  readonly active: Map<InstanceId, string>
+}
+
+/** True when a change from one row to the other leaves every index as it is. */
+function sameIndices(a: TaskRow, b: TaskRow): boolean {
+  return (
+    a.status === b.status &&
+    a.agentId === b.agentId &&
+    a.instance === b.instance &&
+    a.configId === b.configId &&
+    (a.job === b.job || jobKeyText(a.job) === jobKeyText(b.job))
+  )
+}
+
+function byInstanceNewestFirst(a: TaskRow, b: TaskRow): number {
+  return a.instance - b.instance || newest(b) - newest(a) || compareIds(a.taskId, b.taskId)
+}
+const newest = (task: TaskRow): number => task.events[task.events.length - 1]?.atMs ?? 0
+
+function sortedValues<V>(map: ReadonlyMap<string, V>): V[] {
+  return [...map.entries()].sort(([a], [b]) => compareIds(a, b)).map(([, value]) => value)
+}
