@@ -1,0 +1,202 @@
+/**
+ * When this member runs for leader. With one voter at once; with more, after nobody was heard for a random part of one to
+ * two leases, and only when a quorum says beforehand that it would promise: a member that comes back after a partition
+ * can then neither raise ballots nor disturb a leader that works. Source: the replicated log, C5 and C6.
+ *
+ * It also keeps the one view of leadership that the rest of the node sees; its version only grows.
+ */
+import { assertNever } from '../base/assert.ts'
+import type { Prng } from '../base/prng.ts'
+import { type Ballot, compareBallots, NO_BALLOT, sameBallot } from './ballot.ts'
+import { quorumOf } from './descriptor.ts'
+import type { Prevote, PrevoteReply } from './messages.ts'
+import type { LogTiming } from './timing.ts'
+
+export type ElectionMessage =
+  /** The store is open and this member votes; the voter count of the config in force. */
+  | { readonly type: 'ready'; readonly voterCount: number }
+  | { readonly type: 'heardLeader'; readonly ballot: Ballot; readonly memberId: number }
+  | { readonly type: 'canvass'; readonly prevote: Prevote }
+  | PrevoteReply
+  | { readonly type: 'serving'; readonly ballot: Ballot }
+  | { readonly type: 'lost'; readonly reason: string; readonly roundSeen: number }
+  | { readonly type: 'space'; readonly full: boolean }
+  | { readonly type: 'timeout'; readonly attempt: number }
+
+export type ElectionEffect =
+  | { readonly type: 'startTimer'; readonly afterMs: number; readonly attempt: number }
+  | { readonly type: 'cancelTimer' }
+  /** To the own replica, which knows where the log ends. */
+  | { readonly type: 'canvass'; readonly roundSeen: number }
+  | { readonly type: 'stand'; readonly roundSeen: number }
+  | { readonly type: 'send'; readonly to: number; readonly message: Prevote }
+  | { readonly type: 'giveUp'; readonly reason: string }
+  | { readonly type: 'view'; readonly view: ElectionView }
+
+export interface ElectionView {
+  readonly version: number
+  readonly role: 'LEADER' | 'CANDIDATE' | 'FOLLOWER' | 'NONE'
+  readonly ballot: Ballot | null
+  readonly leaderId: number | null
+}
+
+type Phase = 'closed' | 'waiting' | 'canvassing' | 'standing' | 'leading'
+
+export class ElectionCore {
+  readonly #self: number
+  readonly #timing: LogTiming
+  readonly #random: Prng
+  #phase: Phase = 'closed'
+  #voterCount = 0
+  #roundSeen = 0
+  #failures = 0
+  /** Tells the timer that is meant from one that was overtaken. */
+  #attempt = 0
+  #canvass: { readonly ballot: Ballot; readonly yes: Set<number> } | null = null
+  #heard: Ballot = NO_BALLOT
+  #full = false
+  #view: ElectionView = { version: 0, role: 'NONE', ballot: null, leaderId: null }
+
+  constructor(options: { readonly self: number; readonly timing: LogTiming; readonly random: Prng }) {
+    this.#self = options.self
+    this.#timing = options.timing
+    this.#random = options.random
+  }
+
+  get view(): ElectionView {
+    return this.#view
+  }
+  get phase(): Phase {
+    return this.#phase
+  }
+
+  handle(message: ElectionMessage): readonly ElectionEffect[] {
+    switch (message.type) {
+      case 'ready':
+        this.#voterCount = message.voterCount
+        return message.voterCount === 1 ? this.#stand() : this.#wait(this.#electionTimeoutMs())
+      case 'heardLeader':
+        return this.#onHeardLeader(message.ballot, message.memberId)
+      case 'canvass':
+        return this.#onCanvass(message.prevote)
+      case 'prevoteReply':
+        return this.#onPrevoteReply(message)
+      case 'serving':
+        this.#phase = 'leading'
+        this.#failures = 0
+        return [{ type: 'cancelTimer' }, ...this.#show('LEADER', message.ballot, this.#self)]
+      case 'lost':
+        return this.#onLost(message.roundSeen)
+      case 'space':
+        this.#full = message.full
+        return []
+      case 'timeout':
+        return message.attempt === this.#attempt ? this.#onTimeout() : []
+      default:
+        return assertNever(message)
+    }
+  }
+
+  #onHeardLeader(ballot: Ballot, memberId: number): readonly ElectionEffect[] {
+    if (memberId === this.#self || this.#phase === 'closed' || compareBallots(ballot, this.#heard) < 0) return []
+    this.#heard = ballot
+    this.#roundSeen = Math.max(this.#roundSeen, ballot[0])
+    const giveUp: ElectionEffect[] =
+      this.#phase === 'leading' || this.#phase === 'standing'
+        ? [{ type: 'giveUp', reason: `member ${memberId} leads with ballot ${ballot[0]}.${ballot[1]}` }]
+        : []
+    this.#failures = 0
+    return [...giveUp, ...this.#wait(this.#electionTimeoutMs()), ...this.#show('FOLLOWER', ballot, memberId)]
+  }
+
+  #onTimeout(): readonly ElectionEffect[] {
+    switch (this.#phase) {
+      case 'closed':
+      case 'leading':
+        return []
+      case 'waiting':
+        if (this.#voterCount === 1) return this.#stand()
+        // A member that could not store what it would lead does not run.
+        return this.#full ? this.#wait(this.#electionTimeoutMs()) : this.#startCanvass()
+      case 'canvassing':
+        return this.#backOff()
+      case 'standing':
+        return [{ type: 'giveUp', reason: 'no quorum has promised in time' }]
+      default:
+        return assertNever(this.#phase)
+    }
+  }
+
+  #startCanvass(): readonly ElectionEffect[] {
+    this.#phase = 'canvassing'
+    this.#canvass = null
+    return [
+      { type: 'canvass', roundSeen: this.#roundSeen },
+      ...this.#timer(this.#timing.retransmitMs),
+      ...this.#show('CANDIDATE', null, null),
+    ]
+  }
+
+  #onCanvass(prevote: Prevote): readonly ElectionEffect[] {
+    if (this.#phase !== 'canvassing') return []
+    this.#canvass = { ballot: prevote.ballot, yes: new Set() }
+    return prevote.voters.map(voter => ({ type: 'send', to: voter.memberId, message: prevote }))
+  }
+
+  #onPrevoteReply(message: PrevoteReply): readonly ElectionEffect[] {
+    this.#roundSeen = Math.max(this.#roundSeen, message.promised[0])
+    const canvass = this.#canvass
+    if (this.#phase !== 'canvassing' || canvass === null || !sameBallot(canvass.ballot, message.ballot)) return []
+    if (message.granted) canvass.yes.add(message.from.memberId)
+    return canvass.yes.size >= quorumOf(this.#voterCount) ? this.#stand() : []
+  }
+
+  #stand(): readonly ElectionEffect[] {
+    this.#phase = 'standing'
+    const effects: ElectionEffect[] = [
+      { type: 'stand', roundSeen: this.#roundSeen },
+      ...this.#show('CANDIDATE', null, null),
+    ]
+    // Alone, only the own disk is waited for, and the store has its own watchdog.
+    return this.#voterCount === 1 ? effects : [...effects, ...this.#timer(this.#electionTimeoutMs())]
+  }
+
+  #onLost(roundSeen: number): readonly ElectionEffect[] {
+    this.#roundSeen = Math.max(this.#roundSeen, roundSeen)
+    if (this.#phase !== 'leading' && this.#phase !== 'standing') return []
+    return this.#backOff()
+  }
+
+  #backOff(): readonly ElectionEffect[] {
+    const { electionBackoffMsMin, electionBackoffMsMax } = this.#timing
+    const baseMs = electionBackoffMsMin * 2 ** Math.min(this.#failures, 10)
+    this.#failures++
+    const afterMs = Math.min(electionBackoffMsMax, baseMs * (1 + this.#random.next()))
+    return [...this.#wait(afterMs), ...this.#show('CANDIDATE', null, null)]
+  }
+
+  #wait(afterMs: number): readonly ElectionEffect[] {
+    this.#phase = 'waiting'
+    this.#canvass = null
+    return this.#timer(afterMs)
+  }
+
+  #timer(afterMs: number): readonly ElectionEffect[] {
+    return [{ type: 'startTimer', afterMs, attempt: ++this.#attempt }]
+  }
+
+  #electionTimeoutMs(): number {
+    return this.#timing.leaseMs * (1 + this.#random.next())
+  }
+
+  #show(role: ElectionView['role'], ballot: Ballot | null, leaderId: number | null): readonly ElectionEffect[] {
+    const before = this.#view
+    const isSame =
+      before.role === role &&
+      before.leaderId === leaderId &&
+      (before.ballot === null ? ballot === null : ballot !== null && sameBallot(before.ballot, ballot))
+    if (isSame) return []
+    this.#view = { version: before.version + 1, role, ballot, leaderId }
+    return [{ type: 'view', view: this.#view }]
+  }
+}

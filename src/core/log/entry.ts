@@ -1,0 +1,110 @@
+/**
+ * One entry of the log and its record: the bytes that travel and rest. They are made and checksummed once, on the leader,
+ * and stay the same on every replica; every read, send and receive checks them again. The position is inside the
+ * checksum, so a record that was written to the wrong place is found too. Source: the replicated log, C1 and C11.
+ *
+ * Record, big-endian: magic u16, version u8, type u8, flags u16, zero u16, position u64, round u64, member id u32, payload
+ * length u32, CRC-32C u32 over everything before it and the payload; then the payload.
+ */
+import { assert } from '../base/assert.ts'
+import type { Ballot } from './ballot.ts'
+import { crc32c } from './crc.ts'
+
+export const ENTRY_TYPES = { NOP: 1, DATA: 2, TRUNCATE: 3, CONFIG: 4, LEADER: 5, CHECKPOINT: 6 } as const
+export type EntryType = keyof typeof ENTRY_TYPES
+
+/** `record` is the whole record, `payload` the part of it after the header: the same memory. */
+export interface Entry {
+  readonly position: number
+  readonly ballot: Ballot
+  readonly type: EntryType
+  readonly payload: Uint8Array
+  readonly crc: number
+  readonly record: Uint8Array
+}
+
+export const RECORD_HEADER_BYTES = 36
+export const RECORD_VERSION = 1
+/** Largest payload of one position. */
+export const PAYLOAD_BYTES_MAX = 1024 * 1024
+const MAGIC = 0xdb10
+const CRC_AT = 32
+const NAMES = new Map<number, EntryType>(Object.entries(ENTRY_TYPES).map(([name, id]) => [id, name as EntryType]))
+
+export function makeEntry(position: number, ballot: Ballot, type: EntryType, payload: Uint8Array): Entry {
+  assert(Number.isSafeInteger(position) && position > 0, 'a position is a whole number from 1', { position })
+  assert(payload.length <= PAYLOAD_BYTES_MAX, 'a payload fits one position', { bytes: payload.length })
+  const record = new Uint8Array(RECORD_HEADER_BYTES + payload.length)
+  const view = new DataView(record.buffer)
+  view.setUint16(0, MAGIC)
+  view.setUint8(2, RECORD_VERSION)
+  view.setUint8(3, ENTRY_TYPES[type])
+  setUint53(view, 8, position)
+  setUint53(view, 16, ballot[0])
+  view.setUint32(24, ballot[1])
+  view.setUint32(28, payload.length)
+  record.set(payload, RECORD_HEADER_BYTES)
+  const crc = checksum(record)
+  view.setUint32(CRC_AT, crc)
+  return { position, ballot, type, payload: record.subarray(RECORD_HEADER_BYTES), crc, record }
+}
+
+export type ReadRecord =
+  | { readonly ok: true; readonly entry: Entry }
+  | { readonly ok: false; readonly reason: string; readonly version?: number }
+
+/** Reads a record that should be the one of `position`. Never throws: damage is an answer. Keeps `bytes`, no copy. */
+export function readRecord(bytes: Uint8Array, position: number): ReadRecord {
+  if (bytes.length < RECORD_HEADER_BYTES) return { ok: false, reason: `only ${bytes.length} bytes long` }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  if (view.getUint16(0) !== MAGIC) return { ok: false, reason: 'does not begin like a record' }
+  const length = view.getUint32(28)
+  if (length !== bytes.length - RECORD_HEADER_BYTES) {
+    return { ok: false, reason: `says ${length} bytes of payload and has ${bytes.length - RECORD_HEADER_BYTES}` }
+  }
+  const crc = view.getUint32(CRC_AT)
+  if (crc !== checksum(bytes)) return { ok: false, reason: 'the checksum does not match' }
+  const version = view.getUint8(2)
+  if (version !== RECORD_VERSION) {
+    return { ok: false, version, reason: `record version ${version}; this software reads ${RECORD_VERSION}` }
+  }
+  const type = NAMES.get(view.getUint8(3))
+  if (type === undefined) return { ok: false, reason: `entry type ${view.getUint8(3)} is not known to this software` }
+  const written = getUint53(view, 8)
+  if (written !== position) return { ok: false, reason: `is the record of position ${written}` }
+  const ballot: Ballot = [getUint53(view, 16), view.getUint32(24)]
+  return {
+    ok: true,
+    entry: { position, ballot, type, payload: bytes.subarray(RECORD_HEADER_BYTES), crc, record: bytes },
+  }
+}
+
+function checksum(record: Uint8Array): number {
+  return crc32c(record, RECORD_HEADER_BYTES, record.length, crc32c(record, 0, CRC_AT))
+}
+
+/** 8 bytes, big-endian, so that byte order is numeric order: also the key of a position in a store. */
+export function setUint53(view: DataView, at: number, value: number): void {
+  view.setUint32(at, Math.floor(value / 0x1_0000_0000))
+  view.setUint32(at + 4, value >>> 0)
+}
+
+export function getUint53(view: DataView, at: number): number {
+  return view.getUint32(at) * 0x1_0000_0000 + view.getUint32(at + 4)
+}
+
+/** What a LEADER entry says: who took over and when. */
+export interface LeaderNote {
+  readonly memberId: number
+  readonly wallMs: number
+  readonly software: string
+}
+
+export function encodeNote(note: LeaderNote): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify({ v: 1, ...note }))
+}
+
+export function decodeNote(payload: Uint8Array): LeaderNote {
+  const read = JSON.parse(new TextDecoder().decode(payload)) as LeaderNote
+  return { memberId: read.memberId, wallMs: read.wallMs, software: read.software }
+}

@@ -1,0 +1,62 @@
+/**
+ * What a replica keeps besides its entries: identity, promise, bounds and counts. Written with every batch, in the same
+ * transaction, twice: copies A and B take turns, and the newest one that is whole wins. Counts and the digest of the
+ * committed prefix are compared with what is found at the next start, so a record that is silently gone shows.
+ * Source: the replicated log, C4, C10 and C11.
+ */
+import type { Ballot } from './ballot.ts'
+import { crc32c } from './crc.ts'
+import type { ClusterDescriptor, ListedMember } from './descriptor.ts'
+
+/** EMPTY is the absence of a store and therefore never stored. */
+export type StoredStatus = 'STARTING' | 'RECOVERING' | 'VOTING'
+
+export interface LogMeta {
+  readonly formatVersion: 1
+  /** Counts writes of this store; decides which copy is newer. */
+  readonly generation: number
+  readonly clusterId: string
+  readonly genesisHash: string
+  readonly memberId: number
+  readonly incarnation: string
+  /** The members of the genesis; incarnations are known only once VOTING. */
+  readonly genesisMembers: readonly ListedMember[]
+  readonly descriptor: ClusterDescriptor | null
+  readonly status: StoredStatus
+  readonly bootCounter: number
+  readonly promised: Ballot
+  /** First and last position held; an empty log has begin 1 and end 0. */
+  readonly begin: number
+  readonly end: number
+  /** Known to be committed; may lag behind what is. */
+  readonly commit: number
+  /** Fold of the record checksums of 1..commit. */
+  readonly digest: number
+}
+
+export function encodeMeta(meta: LogMeta): Uint8Array {
+  const text = new TextEncoder().encode(JSON.stringify(meta))
+  const bytes = new Uint8Array(4 + text.length)
+  bytes.set(text, 4)
+  new DataView(bytes.buffer).setUint32(0, crc32c(text))
+  return bytes
+}
+
+export type ReadMeta = { readonly ok: true; readonly meta: LogMeta } | { readonly ok: false; readonly reason: string }
+
+/** The newest whole copy. Copies that are missing or damaged are passed over as long as one is whole. */
+export function readMeta(copies: readonly (Uint8Array | undefined)[]): ReadMeta {
+  let newest: LogMeta | undefined
+  for (const bytes of copies) {
+    if (bytes === undefined || bytes.length < 4) continue
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+    if (view.getUint32(0) !== crc32c(bytes, 4)) continue
+    const meta = JSON.parse(new TextDecoder().decode(bytes.subarray(4))) as LogMeta
+    if (newest === undefined || meta.generation > newest.generation) newest = meta
+  }
+  if (newest === undefined) return { ok: false, reason: 'no copy of the meta record is whole' }
+  if (newest.formatVersion !== 1) {
+    return { ok: false, reason: `format version ${String(newest.formatVersion)} is not known to this software` }
+  }
+  return { ok: true, meta: newest }
+}

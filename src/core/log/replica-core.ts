@@ -1,0 +1,435 @@
+/**
+ * The replica of one member: acceptor and keeper of the log. It answers PREPARE and ACCEPT, and it is the only one that
+ * changes consensus state. One ballot covers the whole log, every entry keeps the ballot of the leader that made it, and
+ * the log has no gaps: nothing survives without everything its leader wrote before it. (Per-position rounds that fill
+ * holes were rejected: with several appends in flight they may drop p and keep p+1, which was computed on p.)
+ *
+ * Checks see the effects of earlier requests at once, even while their flush is pending; a reply leaves only when the
+ * flush of everything its check looked at is done. A reply that was never sent is always safe.
+ *
+ * Source: the replicated log, C4; C6 for the grant of a lease.
+ */
+import { assert, assertNever } from '../base/assert.ts'
+import type { Now } from '../base/time.ts'
+import { type Ballot, ballotText, compareBallots, compareEnds, type LogEnd, sameBallot } from './ballot.ts'
+import type { BallotRuns } from './ballot-runs.ts'
+import { foldDigest } from './crc.ts'
+import type { ClusterDescriptor } from './descriptor.ts'
+import type { Entry } from './entry.ts'
+import type { Accept, NackReason, Prepare, Prevote, ReplicaReply, ReplicaRequest, Sender } from './messages.ts'
+import type { LogMeta } from './meta.ts'
+import type { LogTiming } from './timing.ts'
+
+/** What a store holds at its opening, checked. `crcs` has at least the positions after `meta.commit`. */
+export interface RestoredLog {
+  readonly meta: LogMeta
+  readonly runs: BallotRuns
+  readonly crcs: ReadonlyMap<number, number>
+}
+
+/** One storage transaction: cut, then the entries, then the meta record. */
+export interface LogWrite {
+  readonly ticket: number
+  /** Positions from here on are deleted first; null when none are. */
+  readonly cutFrom: number | null
+  readonly entries: readonly Entry[]
+  readonly meta: LogMeta
+}
+
+export type ReplicaMessage =
+  | ReplicaRequest
+  /** The store says: everything up to this ticket is on disk. */
+  | { readonly type: 'flushed'; readonly ticket: number }
+  /** The leader of this very node has committed up to here. */
+  | { readonly type: 'commit'; readonly position: number }
+  /** All members have shown the same genesis: the descriptor is complete and this replica may vote. */
+  | { readonly type: 'admitted'; readonly descriptor: ClusterDescriptor }
+  /** The apply loop has reached this position. */
+  | { readonly type: 'applied'; readonly position: number }
+  | { readonly type: 'space'; readonly full: boolean }
+  /** A record was found to be bad: no vote until it is repaired. */
+  | { readonly type: 'damaged' }
+  /** The election of this node wants to know who would promise, or stands. Rounds up to `roundSeen` are taken. */
+  | { readonly type: 'canvass'; readonly roundSeen: number }
+  | { readonly type: 'stand'; readonly roundSeen: number; readonly releasedBallot?: Ballot }
+  /** The node is about to stop: what is only in memory is written. */
+  | { readonly type: 'rest' }
+
+export type ReplicaEffect =
+  | { readonly type: 'persist'; readonly write: LogWrite }
+  | { readonly type: 'send'; readonly to: number; readonly message: ReplicaReply }
+  | { readonly type: 'committed'; readonly upTo: number }
+  | { readonly type: 'voting' }
+  | { readonly type: 'canvass'; readonly prevote: Prevote }
+  /** For the coordinator of this node: its PREPARE, and the ballots of the log it would lead. */
+  | { readonly type: 'candidacy'; readonly prepare: Prepare; readonly runs: BallotRuns; readonly commit: number }
+  | { readonly type: 'heardLeader'; readonly ballot: Ballot; readonly memberId: number }
+  /** The rule of agreement was seen broken: the process must end and an operator must look. */
+  | { readonly type: 'failStop'; readonly reason: string }
+
+/** How many checksums behind the commit are kept to recognize a late duplicate that differs. */
+const CHECKSUMS_KEPT = 8_192
+
+export class ReplicaCore {
+  #meta: LogMeta
+  readonly #runs: BallotRuns
+  readonly #crcs: Map<number, number>
+  readonly #timing: LogTiming
+  readonly #self: Sender
+  #ticket = 0
+  #flushedTicket = 0
+  #waiting: { readonly ticket: number; readonly effect: ReplicaEffect }[] = []
+  #applied: number
+  #commitWritten: number
+  #full = false
+  #damaged = false
+  /** Whom the last acked ACCEPT promised: no PROMISE to anybody else until then. Volatile. */
+  #grant: { readonly ballot: Ballot; readonly untilMonoMs: number } | null = null
+  /** After a restart a grant may have been forgotten. */
+  readonly #silentUntilMonoMs: number
+
+  constructor(
+    restored: RestoredLog,
+    options: { readonly timing: LogTiming; readonly openedAt: Now; applied?: number },
+  ) {
+    const { meta, runs } = restored
+    assert(runs.end === meta.end, 'the runs of ballots reach to the end of the log', { runs: runs.end, end: meta.end })
+    this.#meta = meta
+    this.#runs = runs
+    this.#crcs = new Map(restored.crcs)
+    this.#timing = options.timing
+    this.#applied = options.applied ?? 0
+    this.#commitWritten = meta.commit
+    this.#self = { memberId: meta.memberId, incarnation: meta.incarnation }
+    const { leaseMs, clockDrift } = options.timing
+    this.#silentUntilMonoMs =
+      this.#voterCount() > 1 ? options.openedAt.monoMs + leaseMs * (1 + clockDrift) : Number.NEGATIVE_INFINITY
+  }
+
+  get meta(): LogMeta {
+    return this.#meta
+  }
+  get last(): LogEnd {
+    return this.#runs.last
+  }
+  get applied(): number {
+    return this.#applied
+  }
+  get flushedTicket(): number {
+    return this.#flushedTicket
+  }
+
+  handle(message: ReplicaMessage, now: Now): readonly ReplicaEffect[] {
+    switch (message.type) {
+      case 'prevote':
+        return this.#onPrevote(message, now)
+      case 'prepare':
+        return this.#onPrepare(message, now)
+      case 'accept':
+        return this.#onAccept(message, now)
+      case 'flushed':
+        return this.#onFlushed(message.ticket)
+      case 'commit':
+        return this.#advanceCommit(message.position)
+      case 'admitted':
+        return this.#onAdmitted(message.descriptor)
+      case 'applied':
+        this.#applied = Math.max(this.#applied, message.position)
+        return []
+      case 'space':
+        this.#full = message.full
+        return []
+      case 'damaged':
+        this.#damaged = true
+        return []
+      case 'canvass':
+        return this.#onCanvass(message.roundSeen)
+      case 'stand':
+        return this.#onStand(message.roundSeen, message.releasedBallot, now)
+      case 'rest':
+        return this.#meta.commit > this.#commitWritten ? [this.#persist({})] : []
+      default:
+        return assertNever(message)
+    }
+  }
+
+  #onPrevote(message: Prevote, now: Now): readonly ReplicaEffect[] {
+    const granted =
+      this.#meta.status === 'VOTING' &&
+      !this.#damaged &&
+      this.#isVoterIn(message.voters) &&
+      compareBallots(message.ballot, this.#meta.promised) > 0 &&
+      !this.#isHeldBack(message, now) &&
+      compareEnds(message.last, this.last) >= 0
+    const { ballot, from } = message
+    return [
+      {
+        type: 'send',
+        to: from.memberId,
+        message: { type: 'prevoteReply', from: this.#self, ballot, granted, promised: this.#meta.promised },
+      },
+    ]
+  }
+
+  #onPrepare(message: Prepare, now: Now): readonly ReplicaEffect[] {
+    const { ballot } = message
+    if (this.#damaged) return this.#refuse(message, { type: 'CORRUPT' })
+    if (this.#meta.status !== 'VOTING' || !this.#isVoterIn(message.voters)) {
+      return this.#refuse(message, { type: 'NOT_VOTING' })
+    }
+    const order = compareBallots(ballot, this.#meta.promised)
+    if (order < 0) return this.#refuse(message, { type: 'BALLOT' })
+    if (order === 0) return this.#promise(message)
+    if (this.#isHeldBack(message, now)) return this.#refuse(message, { type: 'LEASE' })
+    if (compareEnds(message.last, this.last) < 0) return this.#refuse(message, { type: 'BEHIND', last: this.last })
+    return [this.#persist({ promised: ballot }), ...this.#promise(message)]
+  }
+
+  #promise(message: Prepare): readonly ReplicaEffect[] {
+    const { commit, begin } = this.#meta
+    const promise = {
+      type: 'promise',
+      from: this.#self,
+      ballot: message.ballot,
+      last: this.last,
+      commit,
+      begin,
+    } as const
+    return this.#whenFlushed({ type: 'send', to: message.from.memberId, message: promise })
+  }
+
+  #onAccept(message: Accept, now: Now): readonly ReplicaEffect[] {
+    const { ballot, prev, entries } = message
+    if (this.#damaged) return this.#refuse(message, { type: 'CORRUPT' })
+    if (this.#meta.status === 'STARTING') return this.#refuse(message, { type: 'NOT_VOTING' })
+    if (compareBallots(ballot, this.#meta.promised) < 0) return this.#refuse(message, { type: 'BALLOT' })
+    const effects: ReplicaEffect[] = []
+    const isNewBallot = compareBallots(ballot, this.#meta.promised) > 0
+    this.#grant = { ballot, untilMonoMs: now.monoMs + this.#timing.leaseMs }
+    effects.push({ type: 'heardLeader', ballot, memberId: ballot[1] })
+    if (!this.#holds(prev)) {
+      if (isNewBallot) effects.push(this.#persist({ promised: ballot }))
+      effects.push(...this.#refuse(message, { type: 'MISMATCH', next: this.#hint(prev) }))
+      return effects
+    }
+    if (this.#full && entries.length > 0 && ballot[1] !== this.#self.memberId) {
+      if (isNewBallot) effects.push(this.#persist({ promised: ballot }))
+      effects.push(...this.#refuse(message, { type: 'NO_SPACE' }))
+      return effects
+    }
+    const taken = this.#take(message)
+    if (taken.conflict !== null) return [{ type: 'failStop', reason: taken.conflict }]
+    const matched = prev.position + entries.length
+    const commit = Math.min(message.commit, matched)
+    const committed = this.#moveCommit(commit)
+    if (isNewBallot || taken.entries.length > 0) {
+      effects.push(this.#persist({ promised: ballot }, taken.cutFrom, taken.entries))
+    }
+    effects.push(...this.#whenFlushed(...committed))
+    effects.push(
+      ...this.#whenFlushed({
+        type: 'send',
+        to: message.from.memberId,
+        message: {
+          type: 'accepted',
+          from: this.#self,
+          ballot,
+          seq: message.seq,
+          matched,
+          sentAtMs: message.sentAtMs,
+          applied: this.#applied,
+        },
+      }),
+    )
+    return effects
+  }
+
+  /** Which of the entries are new, and from where the own tail must go. Changes runs and checksums, not yet the disk. */
+  #take(message: Accept): { conflict: string | null; cutFrom: number | null; entries: Entry[] } {
+    const taken: Entry[] = []
+    let cutFrom: number | null = null
+    let expected = message.prev.position + 1
+    for (const entry of message.entries) {
+      assert(entry.position === expected, 'entries of an ACCEPT follow each other', {
+        position: entry.position,
+        expected,
+      })
+      assert(compareBallots(entry.ballot, message.ballot) <= 0, 'no entry is newer than its leader', {
+        entry: ballotText(entry.ballot),
+        leader: ballotText(message.ballot),
+      })
+      expected++
+      if (entry.position < this.#meta.begin) continue
+      const held = this.#runs.ballotAt(entry.position)
+      if (held !== undefined && sameBallot(held, entry.ballot)) {
+        const crc = this.#crcs.get(entry.position)
+        if (crc !== undefined && crc !== entry.crc) return { conflict: this.#alarm(entry, held), cutFrom, entries: [] }
+        continue
+      }
+      if (held !== undefined) {
+        if (entry.position <= this.#meta.commit) return { conflict: this.#alarm(entry, held), cutFrom, entries: [] }
+        for (let gone = entry.position; gone <= this.#runs.end; gone++) this.#crcs.delete(gone)
+        this.#runs.cutFrom(entry.position)
+        cutFrom = entry.position
+      }
+      this.#runs.push(entry.position, entry.ballot)
+      this.#crcs.set(entry.position, entry.crc)
+      taken.push(entry)
+    }
+    return { conflict: null, cutFrom, entries: taken }
+  }
+
+  #alarm(entry: Entry, held: Ballot): string {
+    return (
+      `agreement broken at position ${entry.position}: this replica holds ballot ${ballotText(held)}, ` +
+      `the leader sent ballot ${ballotText(entry.ballot)}; commit is ${this.#meta.commit}`
+    )
+  }
+
+  #onFlushed(ticket: number): readonly ReplicaEffect[] {
+    assert(ticket <= this.#ticket, 'only what was written can be flushed', { ticket, written: this.#ticket })
+    this.#flushedTicket = Math.max(this.#flushedTicket, ticket)
+    let free = 0
+    while (free < this.#waiting.length && this.#waiting[free]!.ticket <= this.#flushedTicket) free++
+    return this.#waiting.splice(0, free).map(waiting => waiting.effect)
+  }
+
+  #advanceCommit(position: number): readonly ReplicaEffect[] {
+    assert(position <= this.#meta.end, 'the leader commits what its own replica holds', {
+      position,
+      end: this.#meta.end,
+    })
+    return this.#whenFlushed(...this.#moveCommit(position))
+  }
+
+  /** Kept in memory and written with the next batch: an election recomputes it. */
+  #moveCommit(position: number): readonly ReplicaEffect[] {
+    const { commit } = this.#meta
+    if (position <= commit) return []
+    let digest = this.#meta.digest
+    for (let at = commit + 1; at <= position; at++) {
+      const crc = this.#crcs.get(at)
+      assert(crc !== undefined, 'the checksum of an uncommitted entry is known', { position: at })
+      digest = foldDigest(digest, crc)
+      this.#crcs.delete(at - CHECKSUMS_KEPT)
+    }
+    this.#meta = { ...this.#meta, commit: position, digest }
+    return [{ type: 'committed', upTo: position }]
+  }
+
+  #onAdmitted(descriptor: ClusterDescriptor): readonly ReplicaEffect[] {
+    if (this.#meta.status === 'VOTING') return []
+    assert(
+      descriptor.members.some(
+        member => member.memberId === this.#self.memberId && member.incarnation === this.#self.incarnation,
+      ),
+      'a descriptor names the disk that takes it over',
+      { memberId: this.#self.memberId },
+    )
+    return [this.#persist({ descriptor, status: 'VOTING' }), ...this.#whenFlushed({ type: 'voting' })]
+  }
+
+  #onCanvass(roundSeen: number): readonly ReplicaEffect[] {
+    const prevote = { type: 'prevote', ...this.#bid(roundSeen) } as const
+    return this.#meta.status === 'VOTING' && !this.#damaged ? [{ type: 'canvass', prevote }] : []
+  }
+
+  /** The own PREPARE is judged by the same rules as anybody's, and its ballot is on disk before it goes to others. */
+  #onStand(roundSeen: number, releasedBallot: Ballot | undefined, now: Now): readonly ReplicaEffect[] {
+    const prepare: Prepare = {
+      type: 'prepare',
+      ...this.#bid(roundSeen),
+      ...(releasedBallot === undefined ? {} : { releasedBallot }),
+    }
+    const candidacy = { type: 'candidacy', prepare, runs: this.#runs.copy(), commit: this.#meta.commit } as const
+    return [candidacy, ...this.#onPrepare(prepare, now)]
+  }
+
+  #bid(roundSeen: number) {
+    const round = Math.max(this.#meta.promised[0], roundSeen) + 1
+    const ballot: Ballot = [round, this.#self.memberId]
+    return { from: this.#self, ballot, last: this.last, voters: this.voters }
+  }
+
+  /** Voters of the latest config, by id. Empty before the descriptor is complete. */
+  get voters(): readonly Sender[] {
+    const members = this.#meta.descriptor?.members ?? []
+    return members
+      .filter(member => member.role === 'VOTER')
+      .map(({ memberId, incarnation }) => ({ memberId, incarnation }))
+  }
+
+  #persist(
+    change: Partial<Pick<LogMeta, 'promised' | 'descriptor' | 'status'>>,
+    cutFrom: number | null = null,
+    entries: readonly Entry[] = [],
+  ): ReplicaEffect {
+    this.#ticket++
+    this.#meta = { ...this.#meta, ...change, end: this.#runs.end, generation: this.#meta.generation + 1 }
+    this.#commitWritten = this.#meta.commit
+    return { type: 'persist', write: { ticket: this.#ticket, cutFrom, entries, meta: this.#meta } }
+  }
+
+  /** Holds an effect back until everything written so far is on disk. Order is kept. */
+  #whenFlushed(...effects: readonly ReplicaEffect[]): readonly ReplicaEffect[] {
+    if (this.#flushedTicket >= this.#ticket && this.#waiting.length === 0) return effects
+    for (const effect of effects) this.#waiting.push({ ticket: this.#ticket, effect })
+    return []
+  }
+
+  #refuse(message: Prepare | Accept, reason: NackReason): readonly ReplicaEffect[] {
+    return this.#whenFlushed({
+      type: 'send',
+      to: message.from.memberId,
+      message: {
+        type: 'nack',
+        from: this.#self,
+        ballot: message.ballot,
+        promised: this.#meta.promised,
+        reason,
+        ...(message.type === 'accept' ? { seq: message.seq, sentAtMs: message.sentAtMs } : {}),
+      },
+    })
+  }
+
+  #isVoterIn(voters: readonly Sender[]): boolean {
+    const { memberId, incarnation } = this.#self
+    return voters.some(voter => voter.memberId === memberId && voter.incarnation === incarnation)
+  }
+
+  #isHeldBack(message: Prevote | Prepare, now: Now): boolean {
+    if (now.monoMs < this.#silentUntilMonoMs) return true
+    const grant = this.#grant
+    if (grant === null || now.monoMs >= grant.untilMonoMs || grant.ballot[1] === message.ballot[1]) return false
+    return !(message.type === 'prepare' && message.releasedBallot && sameBallot(message.releasedBallot, grant.ballot))
+  }
+
+  #holds(prev: LogEnd): boolean {
+    if (prev.position <= this.#meta.commit) return true
+    const held = this.#runs.ballotAt(prev.position)
+    return held !== undefined && sameBallot(held, prev.ballot)
+  }
+
+  /** Where the leader should go on: after the own end, or at the first position of the conflicting ballot. */
+  #hint(prev: LogEnd): number {
+    if (prev.position > this.#runs.end) return this.#runs.end + 1
+    return Math.max(this.#runs.firstOfRun(prev.position), this.#meta.commit + 1)
+  }
+
+  #voterCount(): number {
+    const { descriptor, genesisMembers } = this.#meta
+    return descriptor?.members.filter(member => member.role === 'VOTER').length ?? genesisMembers.length
+  }
+
+  /** Rules that hold after every message. */
+  invariants(): void {
+    const { begin, end, commit, promised } = this.#meta
+    assert(end === this.#runs.end, 'meta and runs agree on the end', { end, runs: this.#runs.end })
+    assert(commit <= end, 'nothing is committed that is not held', { commit, end })
+    assert(begin >= 1 && begin <= end + 1, 'begin and end bound the log', { begin, end })
+    assert(compareBallots(this.last.ballot, promised) <= 0, 'accepting a ballot promises it', {
+      last: ballotText(this.last.ballot),
+      promised: ballotText(promised),
+    })
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * How a member gets from an empty disk to a vote. A blank replica must not answer, because the promises of a lost disk may
+ * be in flight; so a new cluster begins only when every listed member has shown the same genesis. Nothing here is a
+ * matter of time: who was seen decides. Source: the replicated log, C2 "first start".
+ */
+import { type ClusterDescriptor, type ListedMember, quorumOf } from './descriptor.ts'
+
+/** What a member tells about itself; the own one is counted too. */
+export interface SeenMember {
+  readonly memberId: number
+  readonly status: 'EMPTY' | 'STARTING' | 'RECOVERING' | 'VOTING'
+  readonly genesisHash: string
+  /** Null while there is no store. */
+  readonly incarnation: string | null
+  readonly end: number
+}
+
+export type StartUpStep =
+  | { readonly type: 'admit'; readonly descriptor: ClusterDescriptor }
+  | { readonly type: 'format' }
+  /** In words: what is missing and from whom. */
+  | { readonly type: 'wait'; readonly waitingFor: string }
+
+export interface StartUpFacts {
+  readonly clusterId: string
+  readonly genesisHash: string
+  readonly members: readonly ListedMember[]
+  readonly seen: readonly SeenMember[]
+  readonly autoBootstrap: boolean
+  /** Some reachable peer or agent knows this cluster with data in it. */
+  readonly hasData: boolean
+  /** What to run, for people. */
+  readonly initializeCommand: string
+}
+
+/** STARTING → VOTING when all listed members report STARTING, or VOTING at position 0, with the same genesis. */
+export function stepStarting(facts: StartUpFacts): StartUpStep {
+  const seen = new Map(facts.seen.map(member => [member.memberId, member]))
+  const missing: string[] = []
+  for (const member of facts.members) {
+    const told = seen.get(member.memberId)
+    if (told === undefined) missing.push(`${named(member)} has not been reached`)
+    else if (told.genesisHash !== facts.genesisHash) missing.push(`${named(member)} has another genesis`)
+    else if (told.status === 'EMPTY')
+      missing.push(`${named(member)} is EMPTY: run \`${facts.initializeCommand}\` there`)
+    else if (told.status === 'RECOVERING' || (told.status === 'VOTING' && told.end > 0)) {
+      missing.push(`${named(member)} already has data`)
+    }
+  }
+  if (missing.length > 0) {
+    return {
+      type: 'wait',
+      waitingFor: `all ${facts.members.length} members for the first start: ${missing.join('; ')}`,
+    }
+  }
+  const members = facts.members
+    .toSorted((a, b) => a.memberId - b.memberId)
+    .map(member => ({ ...member, incarnation: seen.get(member.memberId)!.incarnation!, role: 'VOTER' as const }))
+  const descriptor: ClusterDescriptor = {
+    formatVersion: 1,
+    clusterId: facts.clusterId,
+    genesisHash: facts.genesisHash,
+    configVersion: 0,
+    members,
+    quorum: quorumOf(members.length),
+    autoReplace: true,
+  }
+  return { type: 'admit', descriptor }
+}
+
+/** EMPTY → STARTING by itself: only where the config allows it and every listed member shows that nothing exists yet. */
+export function stepEmpty(facts: StartUpFacts): StartUpStep {
+  const advice = `run \`${facts.initializeCommand}\``
+  if (!facts.autoBootstrap) return { type: 'wait', waitingFor: `an initialized log: ${advice}` }
+  if (facts.hasData) {
+    return {
+      type: 'wait',
+      waitingFor: `an operator: cluster ${facts.clusterId} already has data; use log join or log force-new-cluster`,
+    }
+  }
+  const ready = facts.members.filter(member =>
+    facts.seen.some(
+      told =>
+        told.memberId === member.memberId &&
+        (told.status === 'EMPTY' || told.status === 'STARTING') &&
+        told.genesisHash === facts.genesisHash,
+    ),
+  )
+  if (ready.length === facts.members.length) return { type: 'format' }
+  const missing = facts.members.filter(member => !ready.includes(member)).map(named)
+  return { type: 'wait', waitingFor: `${missing.join(', ')} to be EMPTY with the same genesis, or ${advice}` }
+}
+
+function named(member: ListedMember): string {
+  return `member ${member.memberId} (${member.name}, ${member.address})`
+}
