@@ -1,0 +1,94 @@
+/**
+ * The ports of one host. Ranges and the few ports in use are kept, not 65,535 bits: ten thousand hosts fit in little
+ * memory. Free ports are given out from a random start, so that a port is seldom reused right after its task has ended.
+ * Source: the scheduling spec, section 2 and item D20.
+ */
+import { assert } from '../base/assert.ts'
+import type { Prng } from '../base/prng.ts'
+
+/** Closed ranges, ascending, not touching. */
+export type PortRanges = readonly (readonly [number, number])[]
+
+export class PortSpace {
+  #ranges: PortRanges = []
+  #total = 0
+  #usedInRanges = 0
+  /** How many hold it: two only when the store says so, such as after an agent's ranges were changed by hand. */
+  readonly #used = new Map<number, number>()
+
+  constructor(ranges: PortRanges) {
+    this.setRanges(ranges)
+  }
+
+  /** Ports in use stay so, even outside the new ranges. */
+  setRanges(ranges: PortRanges): void {
+    this.#ranges = ranges
+    this.#total = ranges.reduce((sum, [begin, end]) => sum + end - begin + 1, 0)
+    this.#usedInRanges = 0
+    for (const port of this.#used.keys()) if (this.#isInRanges(port)) this.#usedInRanges++
+  }
+
+  get total(): number {
+    return this.#total
+  }
+
+  get free(): number {
+    return this.#total - this.#usedInRanges
+  }
+
+  isUsed(port: number): boolean {
+    return this.#used.has(port)
+  }
+
+  use(ports: Iterable<number>): void {
+    for (const port of ports) {
+      const users = this.#used.get(port) ?? 0
+      this.#used.set(port, users + 1)
+      if (users === 0 && this.#isInRanges(port)) this.#usedInRanges++
+    }
+  }
+
+  release(ports: Iterable<number>): void {
+    for (const port of ports) {
+      const users = this.#used.get(port)
+      assert(users !== undefined, 'only a port in use is released', { port })
+      if (users > 1) {
+        this.#used.set(port, users - 1)
+      } else {
+        this.#used.delete(port)
+        if (this.#isInRanges(port)) this.#usedInRanges--
+      }
+    }
+  }
+
+  /** `count` different free ports; the caller has seen that there are so many. They are not marked as used. */
+  choose(count: number, random: Prng): readonly number[] {
+    assert(count <= this.free, 'as many ports are free as are asked for', { count, free: this.free })
+    const chosen: number[] = []
+    if (count === 0) return chosen
+    let [range, port] = this.#nth(random.int(0, this.#total))
+    while (chosen.length < count) {
+      if (!this.#used.has(port)) chosen.push(port)
+      port++
+      if (port > this.#ranges[range]![1]) {
+        range = (range + 1) % this.#ranges.length
+        port = this.#ranges[range]![0]
+      }
+    }
+    return chosen
+  }
+
+  #nth(n: number): [range: number, port: number] {
+    let left = n
+    for (let range = 0; range < this.#ranges.length; range++) {
+      const [begin, end] = this.#ranges[range]!
+      if (left <= end - begin) return [range, begin + left]
+      left -= end - begin + 1
+    }
+    assert(false, 'the port is within the ranges', { n, total: this.#total })
+  }
+
+  #isInRanges(port: number): boolean {
+    return this.#ranges.some(([begin, end]) => port >= begin && port <= end)
+  }
+}

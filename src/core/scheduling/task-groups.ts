@@ -1,0 +1,251 @@
+/**
+ * Who is tried next. PENDING tasks of one configuration form a group and are served in the order in which they came.
+ * A group that could not be placed waits: 1 s after the first failure, growing with chance to a minute; but the clock
+ * is only a safety net, since new capacity, freed capacity and a new task wake it at once.
+ *
+ * A round takes the highest priority first; within one priority the roles take turns, and within a role its groups, a
+ * quantum of tasks each, so that a thousand instances of one job hold nobody up.
+ *
+ * Source: the scheduling spec, sections 7 and 17, items D5 and D16.
+ */
+import { assert } from '../base/assert.ts'
+import type { ConfigId, JobKey, TaskId } from '../base/ids.ts'
+import type { Prng } from '../base/prng.ts'
+import type { Want } from './matcher.ts'
+
+export interface TaskGroupsOptions {
+  /** Wait after the first fruitless attempt, ms. */
+  readonly penaltyMsInitial: number
+  /** Longest wait, ms. */
+  readonly penaltyMsMax: number
+  /** Tasks that a group gets before the next group has its turn. */
+  readonly quantum: number
+}
+export const TASK_GROUPS_DEFAULTS: TaskGroupsOptions = { penaltyMsInitial: 1000, penaltyMsMax: 60_000, quantum: 16 }
+
+/** What all tasks of a group share. */
+export interface GroupFacts {
+  readonly configId: ConfigId
+  readonly job: JobKey
+  readonly priority: number
+}
+
+export interface GroupResult {
+  readonly configId: ConfigId
+  readonly placed: readonly TaskId[]
+  readonly unplaced: readonly TaskId[]
+  readonly gone: readonly TaskId[]
+}
+
+interface Group extends GroupFacts {
+  /** In the order to be served. */
+  waiting: Set<TaskId>
+  readonly trying: Set<TaskId>
+  penaltyMs: number
+  dueMs: number
+  /** Something changed while a round was deciding: its failure may be out of date. */
+  isWokenWhileTrying: boolean
+  lastServed: number
+}
+
+export interface GroupView extends GroupFacts {
+  readonly taskIds: readonly TaskId[]
+  readonly penaltyMs: number
+  readonly dueMs: number
+}
+
+export class TaskGroups {
+  readonly #options: TaskGroupsOptions
+  readonly #random: Prng
+  readonly #groups = new Map<ConfigId, Group>()
+  readonly #byTask = new Map<TaskId, Group>()
+  #dropped: ConfigId[] = []
+  #servings = 0
+
+  constructor(options: TaskGroupsOptions, random: Prng) {
+    this.#options = options
+    this.#random = random
+  }
+
+  get groupCount(): number {
+    return this.#groups.size
+  }
+  get taskCount(): number {
+    return this.#byTask.size
+  }
+
+  /**
+   * A task has become PENDING; due after `delayMs` at the latest. A group that waits out a penalty is tried again with
+   * it. Ignored when the task is known.
+   */
+  add(taskId: TaskId, facts: GroupFacts, nowMs: number, delayMs: number): void {
+    if (this.#byTask.has(taskId)) return
+    const group = this.#groupFor(facts, nowMs + delayMs)
+    group.waiting.add(taskId)
+    this.#byTask.set(taskId, group)
+    group.dueMs = Math.min(group.dueMs, nowMs + delayMs)
+    if (group.trying.size > 0) group.isWokenWhileTrying = true
+  }
+
+  /** The task is not PENDING any more. */
+  remove(taskId: TaskId): void {
+    const group = this.#byTask.get(taskId)
+    if (group === undefined) return
+    this.#byTask.delete(taskId)
+    group.waiting.delete(taskId)
+    group.trying.delete(taskId)
+    this.#dropIfEmpty(group)
+  }
+
+  /** The tasks of one round, at most `tasksMax`; they are being tried until `done` or `giveUp`. */
+  gather(nowMs: number, tasksMax: number): readonly Want[] {
+    const wants = new Map<ConfigId, TaskId[]>()
+    let left = tasksMax
+    for (const roles of this.#readyByPriority(nowMs)) {
+      // Each turn takes a quantum from the first group of every role; a group with tasks left goes to the role's end.
+      while (left > 0 && roles.length > 0) {
+        for (let i = 0; i < roles.length && left > 0; i++) {
+          const group = roles[i]!.shift()!
+          const taken = this.#take(group, Math.min(left, this.#options.quantum))
+          left -= taken.length
+          wants.set(group.configId, [...(wants.get(group.configId) ?? []), ...taken])
+          if (group.waiting.size > 0) roles[i]!.push(group)
+        }
+        for (let i = roles.length - 1; i >= 0; i--) if (roles[i]!.length === 0) roles.splice(i, 1)
+      }
+      if (left === 0) break
+    }
+    return [...wants].map(([configId, taskIds]) => ({ configId, taskIds }))
+  }
+
+  /** What a round came to for one group. */
+  done({ configId, placed, unplaced, gone }: GroupResult, nowMs: number): void {
+    const group = this.#groups.get(configId)
+    if (group === undefined) return
+    for (const id of [...placed, ...gone]) {
+      if (group.trying.delete(id)) this.#byTask.delete(id)
+    }
+    const left = unplaced.filter(id => group.trying.delete(id))
+    this.#putFirst(group, left)
+    if (left.length > 0) this.#punish(group, placed.length > 0, nowMs)
+    else group.penaltyMs = 0
+    group.isWokenWhileTrying = false
+    this.#dropIfEmpty(group)
+  }
+
+  /** A placed task came back: its assignment was refused. Counts as a fruitless attempt, so that it cannot spin. */
+  returned(taskId: TaskId, facts: GroupFacts, nowMs: number): void {
+    if (this.#byTask.has(taskId)) return
+    this.add(taskId, facts, nowMs, 0)
+    const group = this.#byTask.get(taskId)!
+    group.isWokenWhileTrying = false
+    this.#punish(group, false, nowMs)
+  }
+
+  /** No answer will come: what is being tried waits again, due at once. */
+  giveUp(nowMs: number): void {
+    for (const group of this.#groups.values()) {
+      if (group.trying.size === 0) continue
+      const ids = [...group.trying]
+      group.trying.clear()
+      group.isWokenWhileTrying = false
+      this.#putFirst(group, ids)
+      group.dueMs = nowMs
+    }
+  }
+
+  wake(configId: ConfigId, nowMs: number): void {
+    const group = this.#groups.get(configId)
+    if (group === undefined) return
+    group.dueMs = Math.min(group.dueMs, nowMs)
+    if (group.trying.size > 0) group.isWokenWhileTrying = true
+  }
+
+  /** When `gather` has something next; null when nothing waits. */
+  nextDueMs(): number | null {
+    let next: number | null = null
+    for (const group of this.#groups.values()) {
+      if (group.waiting.size > 0 && (next === null || group.dueMs < next)) next = group.dueMs
+    }
+    return next
+  }
+
+  /** Configurations without a waiting task, since this was last asked. */
+  takeDropped(): readonly ConfigId[] {
+    const dropped = this.#dropped.filter(id => !this.#groups.has(id))
+    this.#dropped = []
+    return dropped
+  }
+
+  *views(): Iterable<GroupView> {
+    for (const group of this.#groups.values()) {
+      const { configId, job, priority, penaltyMs, dueMs } = group
+      yield { configId, job, priority, penaltyMs, dueMs, taskIds: [...group.trying, ...group.waiting] }
+    }
+  }
+
+  #groupFor(facts: GroupFacts, dueMs: number): Group {
+    const known = this.#groups.get(facts.configId)
+    if (known !== undefined) return known
+    const group: Group = {
+      ...facts,
+      waiting: new Set(),
+      trying: new Set(),
+      penaltyMs: 0,
+      dueMs,
+      isWokenWhileTrying: false,
+      lastServed: 0,
+    }
+    this.#groups.set(facts.configId, group)
+    return group
+  }
+
+  #dropIfEmpty(group: Group): void {
+    if (group.waiting.size > 0 || group.trying.size > 0) return
+    this.#groups.delete(group.configId)
+    this.#dropped.push(group.configId)
+  }
+
+  /** Highest priority first; in each the groups of every role, role and group that waited longest first. */
+  #readyByPriority(nowMs: number): readonly Group[][][] {
+    const ready = [...this.#groups.values()]
+      .filter(group => group.dueMs <= nowMs && group.waiting.size > 0)
+      .sort((a, b) => b.priority - a.priority || a.lastServed - b.lastServed)
+    const bands = new Map<number, Map<string, Group[]>>()
+    for (const group of ready) {
+      const roles = bands.get(group.priority) ?? new Map<string, Group[]>()
+      bands.set(group.priority, roles)
+      const groups = roles.get(group.job.role)
+      if (groups === undefined) roles.set(group.job.role, [group])
+      else groups.push(group)
+    }
+    return [...bands.values()].map(roles => [...roles.values()])
+  }
+
+  #take(group: Group, most: number): TaskId[] {
+    assert(most > 0 && group.waiting.size > 0, 'a turn takes at least one task', { most })
+    const taken: TaskId[] = []
+    for (const id of group.waiting) {
+      if (taken.length === most) break
+      taken.push(id)
+    }
+    for (const id of taken) {
+      group.waiting.delete(id)
+      group.trying.add(id)
+    }
+    group.lastServed = ++this.#servings
+    return taken
+  }
+
+  #putFirst(group: Group, ids: readonly TaskId[]): void {
+    if (ids.length > 0) group.waiting = new Set([...ids, ...group.waiting])
+  }
+
+  #punish(group: Group, someWerePlaced: boolean, nowMs: number): void {
+    const { penaltyMsInitial, penaltyMsMax } = this.#options
+    const before = someWerePlaced ? 0 : group.penaltyMs
+    group.penaltyMs =
+      before === 0 ? penaltyMsInitial : Math.min(penaltyMsMax, before + Math.round(this.#random.next() * before))
+    group.dueMs = group.isWokenWhileTrying ? nowMs : nowMs + group.penaltyMs
+  }
+}
