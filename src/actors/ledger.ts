@@ -7,6 +7,8 @@ import type { Rejection } from '../core/base/rejection.ts'
 import type { RowChange, Transaction } from '../core/ledger/transaction.ts'
 import type { LedgerView } from '../core/ledger/view.ts'
 
+export { createLedger, type LedgerActor, type LedgerOptions } from './ledger/ledger-actor.ts'
+
 export interface Ledger {
   readonly view: LedgerView
   /** True when this node leads and its rows are loaded: staging is allowed. */

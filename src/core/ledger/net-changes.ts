@@ -15,8 +15,8 @@ import type { RowChange } from './transaction.ts'
  * Shape: at most one change per row, the last one given, in the order in which rows were first named; deletes of
  * configurations that lose their last user come at the end.
  *
- * Left out: deleting a row that is not there, putting the very row that is there, putting a configuration that is
- * stored (its key is the hash of its content).
+ * Left out: deleting a row that is not there, putting a row as it is, putting a configuration that is stored (its key
+ * is the hash of its content).
  *
  * Refuses, as a bug: a key that is not its row's, and a second active task for one instance.
  */
@@ -64,8 +64,22 @@ export function withConfigSweep(tables: Tables, changes: readonly RowChange[]): 
 function changesSomething(tables: Tables, change: RowChange): boolean {
   const before = tables.row(change.table, change.key)
   if (change.type === 'delete') return before !== undefined
-  return before === undefined || (change.table !== 'config' && before !== change.row)
+  if (before === undefined) return true
+  if (change.table === 'config' || before === change.row) return false
+  // A task's row counts its changes and an outcome is put once; the others are often said again as they are.
+  return change.table === 'task' || change.table === 'request' || !sameValue(before, change.row)
 }
+
+/** Equal as plain data: the same fields with the same values. */
+function sameValue(a: unknown, b: unknown): boolean {
+  if (a === b) return true
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
+  if (Array.isArray(a) !== Array.isArray(b)) return false
+  const fields = Object.keys(a)
+  if (fields.length !== Object.keys(b).length) return false
+  return fields.every(field => Object.hasOwn(b, field) && sameValue((a as Plain)[field], (b as Plain)[field]))
+}
+type Plain = Readonly<Record<string, unknown>>
 
 function configOf(row: Rows[TableName] | undefined): ConfigId | undefined {
   return (row as TaskRow | JobRow | undefined)?.configId

@@ -23,7 +23,7 @@ export interface Entry {
   readonly bytes: Uint8Array | null
   readonly transaction: Transaction | null
   readonly changes: readonly AppliedChange[]
-  readonly then: (() => void) | undefined
+  readonly output: (() => void) | undefined
   readonly lost: ((reason: Rejection) => void) | undefined
 }
 

@@ -19,7 +19,17 @@ import {
 } from '../base/ids.ts'
 import type { TaskConfig } from '../job/task-config.ts'
 import { ACTIVE, HOST_ASSIGNED, TASK_STATUSES, type TaskStatus } from '../task/status.ts'
-import type { AgentRow, ConfigRow, JobRow, MetaRow, RequestRow, Rows, TableName, TaskRow } from './rows.ts'
+import {
+  type AgentRow,
+  type ConfigRow,
+  type JobRow,
+  type MetaRow,
+  type RequestRow,
+  type Rows,
+  TABLE_NUMBERS,
+  type TableName,
+  type TaskRow,
+} from './rows.ts'
 import type { RowChange } from './transaction.ts'
 import type { LedgerView } from './view.ts'
 
@@ -66,10 +76,26 @@ export class Tables implements LedgerView {
     return applied
   }
 
+  /** Forgets everything; views that others hold stay the same object. */
+  clear(): void {
+    for (const table of Object.keys(TABLE_NUMBERS)) this.#table(table as TableName).clear()
+    this.#byJob.clear()
+    this.#byAgent.clear()
+    for (const ids of this.#byStatus.values()) ids.clear()
+    this.#configUses.clear()
+    this.#jobsSorted = null
+    this.#jobKeysSorted = null
+    this.#agentsSorted = null
+  }
+
   /**
    * While pages of the stored tables and then the entries since the first page are applied, rows may be of different
    * moments: until `endLoading`, two tasks may seem to hold one slot.
    */
+  get isLoading(): boolean {
+    return this.#isLoading
+  }
+
   beginLoading(): void {
     this.#isLoading = true
   }

@@ -1,0 +1,407 @@
+/**
+ * The body of the Ledger: rows in memory over the log of the other thread. Calls of actors (`stage`, `whenCommitted`)
+ * are plain and synchronous; everything that arrives later (results of appends, views of leadership, entries that
+ * others wrote, timers) goes through one actor, so it is handled one at a time and shows in the inspector.
+ *
+ * Phases: `cold` (no rows), `loading` (tables being read, page by page), `warm` (rows follow the log; another node
+ * leads), `open` (this node leads). An append that does not succeed, or a view in which this node no longer leads under
+ * the same ballot, closes the ledger: whoever waits is told why, and the rows are read again from the log once the fate
+ * of every append is known. A failure here ends the process: a node must not go on with rows it is unsure of.
+ */
+import { assertNever } from '../../core/base/assert.ts'
+import { type Rejection, rejected } from '../../core/base/rejection.ts'
+import { netChanges } from '../../core/ledger/net-changes.ts'
+import { encodeTransaction } from '../../core/ledger/payload.ts'
+import { type Entry, Pipeline } from '../../core/ledger/pipeline.ts'
+import { expiredRequests } from '../../core/ledger/request-outcomes.ts'
+import { Tables } from '../../core/ledger/tables.ts'
+import type { Transaction } from '../../core/ledger/transaction.ts'
+import { changeBytes } from '../../wire/ledger-rows.ts'
+import type { ActorSystem, Behaviour, Context, Ref } from '../actor.ts'
+import type { Ledger, LedgerChange } from '../ledger.ts'
+import type {
+  AppendResult,
+  Clock,
+  LeaderView,
+  LogEntryView,
+  Logger,
+  LogListener,
+  LogPort,
+  LogStatusReport,
+  Metrics,
+} from '../ports.ts'
+import { Loader, type LoaderMessage } from './loader.ts'
+
+export interface LedgerOptions {
+  readonly system: ActorSystem
+  readonly log: LogPort
+  readonly clock: Clock
+  readonly metrics: Metrics
+  readonly logger: Logger
+  /** Rows asked of the log thread at a time while loading. Default 2,000. */
+  readonly pageRowsMax?: number
+  /** How often outcomes of old requests are looked for. Default 60,000. */
+  readonly pruneEveryMs?: number
+}
+
+export interface LedgerActor extends Ledger {
+  /** Hand this to `LogPort.start`: everything the log says goes to the ledger through it. */
+  readonly listener: LogListener
+  readonly ref: Ref<LedgerMessage>
+  /** The newest view of leadership and report of the log; null before the first. */
+  readonly leadership: { readonly view: LeaderView; readonly report: LogStatusReport } | null
+  /** Told when this node leads and its rows are loaded: the leader's actors may start. Not told of the present. */
+  onOpen(listener: (view: LeaderView) => void): () => void
+  /** Told before anyone's `lost`: the leader's actors must stop. The rows stay readable until they are read again. */
+  onClose(listener: (reason: Rejection) => void): () => void
+}
+
+export type LedgerMessage =
+  | { readonly type: 'viewChanged'; readonly view: LeaderView; readonly report: LogStatusReport }
+  | { readonly type: 'committed'; readonly entries: readonly LogEntryView[] }
+  | { readonly type: 'writable'; readonly reason: string | null }
+  | { readonly type: 'flush' }
+  | { readonly type: 'lingerExpired' }
+  | { readonly type: 'appended'; readonly term: number; readonly batch: number; readonly result: AppendResult }
+  | { readonly type: 'pruneRequests' }
+  | LoaderMessage
+
+export function createLedger(options: LedgerOptions): LedgerActor {
+  const ledger = new LedgerBody(options)
+  ledger.ref = options.system.spawn<LedgerMessage>({
+    name: 'ledger',
+    kind: 'Ledger',
+    start: context => ledger.start(context),
+    supervision: { type: 'endProcess' },
+    // Appends in flight are bounded by the pipeline; a feed that finds no room leaves a gap, which is read again.
+    mailbox: { capacity: 1_000_000, onRefused: message => options.logger.error('ledgerMailboxFull', message) },
+  })
+  return ledger
+}
+
+class LedgerBody implements LedgerActor {
+  readonly listener: LogListener
+  leadership: LedgerActor['leadership'] = null
+  open = false
+  ref!: Ref<LedgerMessage>
+
+  readonly #options: LedgerOptions
+  readonly #tables = new Tables()
+  readonly #loader: Loader
+  readonly #stagedListeners = new Set<(change: LedgerChange) => void>()
+  readonly #committedListeners = new Set<(change: LedgerChange) => void>()
+  readonly #openListeners = new Set<(view: LeaderView) => void>()
+  readonly #closeListeners = new Set<(reason: Rejection) => void>()
+  #pipeline = new Pipeline()
+  #context: Context<LedgerMessage> | null = null
+  /** Counts openings: results of appends of an earlier one are only waited for. */
+  #term = 0
+  #appendsOutstanding = 0
+  #isFlushDue = false
+  #notWritable: string | null = null
+  /** While outputs of a batch run, further ones that wait for nothing else queue up behind them. */
+  #delivering: Entry[] | null = null
+  #sentAtMs = new Map<number, number>()
+
+  constructor(options: LedgerOptions) {
+    this.#options = options
+    this.#loader = new Loader(this.#tables, options.log, options.pageRowsMax ?? 2_000)
+    this.listener = {
+      viewChanged: (view, report) => this.#tell({ type: 'viewChanged', view, report }),
+      committed: entries => this.#tell({ type: 'committed', entries }),
+      writable: reason => this.#tell({ type: 'writable', reason }),
+    }
+  }
+
+  // ---- What actors call ----
+
+  get view(): Tables {
+    return this.#tables
+  }
+
+  get applied(): number {
+    return this.#loader.applied
+  }
+
+  refusal(): Rejection | null {
+    if (!this.open) return this.#whyClosed()
+    if (this.#notWritable !== null) return notReady(this.#notWritable)
+    const full = this.#pipeline.full
+    return full === null ? null : rejected('BUSY', `The ledger has more work than it can take in: ${full}`)
+  }
+
+  stage(transaction: Transaction, then?: () => void, lost?: (reason: Rejection) => void): void {
+    if (!this.open) {
+      lost?.(this.#whyClosed())
+      return
+    }
+    const net = netChanges(this.#tables, transaction.changes)
+    if (net.length === 0) {
+      this.whenCommitted(then ?? nothing, lost)
+      return
+    }
+    const bytes = encodeTransaction(transaction.cause, net.map(changeBytes))
+    // Whatever could throw is behind us: from here on the transaction is staged.
+    const changes = this.#tables.apply(net)
+    const staged: Transaction = { cause: transaction.cause, changes: net }
+    this.#pipeline.add({ bytes, transaction: staged, changes, output: then, lost }, this.#monoMs())
+    this.#flushLater()
+    this.#publish(this.#stagedListeners, { position: 0, transaction: staged, changes })
+  }
+
+  whenCommitted(output: () => void, lost?: (reason: Rejection) => void): void {
+    if (!this.open) {
+      lost?.(this.#whyClosed())
+      return
+    }
+    const entry: Entry = { bytes: null, transaction: null, changes: [], output, lost }
+    if (this.#pipeline.add(entry, this.#monoMs())) return
+    if (this.#delivering !== null) this.#delivering.push(entry)
+    else output()
+  }
+
+  subscribe(moment: 'staged' | 'committed', listener: (change: LedgerChange) => void): () => void {
+    return subscribed(moment === 'staged' ? this.#stagedListeners : this.#committedListeners, listener)
+  }
+  onOpen(listener: (view: LeaderView) => void): () => void {
+    return subscribed(this.#openListeners, listener)
+  }
+  onClose(listener: (reason: Rejection) => void): () => void {
+    return subscribed(this.#closeListeners, listener)
+  }
+
+  // ---- The actor ----
+
+  start(context: Context<LedgerMessage>): Behaviour<LedgerMessage> {
+    this.#context = context
+    context.startPeriodicTimer('pruneRequests', this.#options.pruneEveryMs ?? 60_000, { type: 'pruneRequests' })
+    return {
+      receive: message => this.#receive(message, context),
+      stopping: () => this.#close(rejected('NOT_LEADER', 'This node is stopping'), 'perhaps'),
+      summary: () => ({
+        phase: this.open ? 'open' : this.#loader.phase,
+        open: this.open,
+        applied: this.applied,
+        staged: this.#pipeline.staged,
+        batchesInFlight: this.#pipeline.batchesInFlight,
+        notWritable: this.#notWritable,
+        ...this.#tables.counts,
+      }),
+    }
+  }
+
+  #receive(message: LedgerMessage, context: Context<LedgerMessage>): void {
+    switch (message.type) {
+      case 'viewChanged':
+        return this.#onView(message.view, message.report)
+      case 'committed':
+        if (this.open) return
+        this.#loader.feed(message.entries)
+        return this.#load(context)
+      case 'writable':
+        this.#notWritable = message.reason
+        return this.#load(context)
+      case 'flush':
+        this.#isFlushDue = false
+        return this.#flush(context)
+      case 'lingerExpired':
+        return this.#flush(context)
+      case 'appended':
+        return this.#onAppended(message.term, message.batch, message.result, context)
+      case 'pruneRequests':
+        return this.#pruneRequests(context)
+      case 'page':
+      case 'tail':
+      case 'loadFailed':
+      case 'retryLoad':
+        this.#loader.receive(message)
+        if (message.type === 'loadFailed') {
+          context.log.warn('ledgerLoadFailed', { cause: message.cause })
+          context.startTimer('retryLoad', LOAD_RETRY_MS, { type: 'retryLoad' })
+        }
+        return this.#load(context)
+      default:
+        assertNever(message)
+    }
+  }
+
+  #onView(view: LeaderView, report: LogStatusReport): void {
+    const known = this.leadership
+    if (known !== null && view.version < known.view.version) return
+    this.leadership = { view, report }
+    this.#notWritable = report.notWritable
+    if (known !== null && view.version === known.view.version) return
+    const leads = view.role === 'LEADER'
+    const wasLeading = known !== null && known.view.role === 'LEADER'
+    const isSameReign = leads && wasLeading && sameBallot(view, known.view)
+    if (isSameReign) return
+    if (this.open) this.#close(this.#whyClosed(), 'perhaps')
+    if (leads) this.#loader.confirm()
+    if (this.#context !== null) this.#load(this.#context)
+  }
+
+  #onAppended(term: number, batch: number, result: AppendResult, context: Context<LedgerMessage>): void {
+    this.#appendsOutstanding--
+    if (term !== this.#term || !this.open) return this.#load(context)
+    if (result.type !== 'ok') return this.#onRefused(result, context)
+    const committed = this.#pipeline.committed(batch, result.position)
+    if (committed !== null) {
+      this.#loader.appended(result.position)
+      this.#options.metrics.observe(
+        'ledger_commit_seconds',
+        (this.#monoMs() - (this.#sentAtMs.get(batch) ?? 0)) / 1_000,
+      )
+      this.#sentAtMs.delete(batch)
+      this.#deliver(committed.position, committed.entries)
+    }
+    this.#flush(context)
+  }
+
+  /** Rows that were shown will not be stored: they are dropped whole and read again. */
+  #onRefused(result: Exclude<AppendResult, { type: 'ok' }>, context: Context<LedgerMessage>): void {
+    context.log.warn('ledgerAppendRefused', { ...result })
+    if (result.type === 'notLeader') this.#close(this.#whyClosed('NOT_LEADER'), 'no')
+    else if (result.type === 'noSpace') this.#close(notReady(`${result.freeBytes} bytes free`), 'perhaps')
+    else this.#close(this.#whyClosed('NOT_LEADER'), 'perhaps')
+    this.#load(context)
+  }
+
+  #flush(context: Context<LedgerMessage>): void {
+    if (!this.open) return
+    const nowMs = this.#monoMs()
+    for (let batch = this.#pipeline.next(nowMs); batch !== null; batch = this.#pipeline.next(nowMs)) {
+      const { id, payloads, transactions } = batch
+      const term = this.#term
+      this.#sentAtMs.set(id, nowMs)
+      this.#options.metrics.count('ledger_batches')
+      this.#options.metrics.count('ledger_transactions', transactions)
+      for (const payload of payloads) {
+        this.#appendsOutstanding++
+        context.pipe(this.#options.log.append(payload), settled => {
+          if (settled.ok) return { type: 'appended', term, batch: id, result: settled.value }
+          context.log.error('ledgerAppendFailed', { cause: settled.cause })
+          return { type: 'appended', term, batch: id, result: { type: 'unknown' } }
+        })
+      }
+    }
+    const lingerMs = this.#pipeline.lingerMs(nowMs)
+    if (lingerMs !== null) context.startTimer('linger', lingerMs, { type: 'lingerExpired' })
+  }
+
+  #deliver(position: number, entries: readonly Entry[]): void {
+    const delivering = [...entries]
+    this.#delivering = delivering
+    for (let i = 0; i < delivering.length; i++) {
+      const { transaction, changes, output } = delivering[i] as Entry
+      if (transaction !== null) this.#publish(this.#committedListeners, { position, transaction, changes })
+      if (output !== undefined) this.#guarded('ledgerOutputFailed', output)
+    }
+    this.#delivering = null
+  }
+
+  #close(reason: Rejection, isFirstWritten: 'perhaps' | 'no'): void {
+    if (!this.open) return
+    this.open = false
+    this.#sentAtMs.clear()
+    this.#context?.cancelTimer('linger')
+    const lost = this.#pipeline.drop(reason, isFirstWritten)
+    this.#pipeline = new Pipeline()
+    this.#options.logger.info('ledgerClosed', { why: reason.detail, applied: this.applied, lost: lost.length })
+    this.#options.metrics.count('ledger_lost', lost.length)
+    for (const listener of [...this.#closeListeners]) this.#guarded('ledgerListenerFailed', () => listener(reason))
+    for (const { entry, reason: why } of lost) {
+      const { lost: told } = entry
+      if (told !== undefined) this.#guarded('ledgerOutputFailed', () => told(why))
+    }
+    this.#loader.forget()
+  }
+
+  /** Goes on with whatever brings the rows up to the log, and opens when this node leads and they are. */
+  #load(context: Context<LedgerMessage>): void {
+    const role = this.leadership?.view.role
+    if (this.open || role === undefined || role === 'NONE' || role === 'CANDIDATE') return
+    if (this.#appendsOutstanding > 0) return
+    const isLeader = role === 'LEADER'
+    const request = this.#loader.next(isLeader)
+    if (request !== null) {
+      context.pipe(request.promise, settled => (settled.ok ? settled.value : request.failed(settled.cause)))
+      return
+    }
+    if (isLeader && this.#loader.isCurrent && this.leadership !== null) this.#open(this.leadership.view)
+  }
+
+  #open(view: LeaderView): void {
+    this.open = true
+    this.#term++
+    this.#options.logger.info('ledgerOpened', { applied: this.applied, ...this.#tables.counts })
+    for (const listener of [...this.#openListeners]) this.#guarded('ledgerListenerFailed', () => listener(view))
+  }
+
+  #pruneRequests(context: Context<LedgerMessage>): void {
+    if (this.refusal() !== null) return
+    const { wallMs } = context.now()
+    const changes = expiredRequests(this.#tables.requests(), wallMs)
+    if (changes.length > 0) this.stage({ cause: { who: 'ledger', why: 'request outcomes expired', wallMs }, changes })
+  }
+
+  // ---- Details ----
+
+  #whyClosed(code?: 'NOT_LEADER'): Rejection {
+    const known = this.leadership
+    if (known === null) return notReady('the log has not started yet')
+    if (code === undefined && known.view.role === 'LEADER') return notReady('the rows are being read')
+    const { leader } = known.view
+    const isHere = leader?.memberId === known.report.memberId
+    if (leader !== null && !isHere) {
+      return rejected('NOT_LEADER', undefined, { remedy: `Send the request to the leader at ${leader.httpUrl}` })
+    }
+    if (known.report.waitingFor !== null && code === undefined) return notReady(known.report.waitingFor)
+    return rejected('NOT_LEADER', undefined, { remedy: 'Try again: no leader is known yet' })
+  }
+
+  #publish(listeners: ReadonlySet<(change: LedgerChange) => void>, change: LedgerChange): void {
+    for (const listener of listeners) this.#guarded('ledgerListenerFailed', () => listener(change))
+  }
+
+  /** A throw is a bug of whoever gave the function; the others' outputs must still leave. */
+  #guarded(event: string, run: () => void): void {
+    try {
+      run()
+    } catch (cause) {
+      this.#options.metrics.count('ledger_output_failures')
+      this.#options.logger.error(event, { cause })
+    }
+  }
+
+  #flushLater(): void {
+    if (this.#isFlushDue) return
+    this.#isFlushDue = true
+    this.#tell({ type: 'flush' })
+  }
+
+  #tell(message: LedgerMessage): void {
+    this.ref.tell(message)
+  }
+
+  #monoMs(): number {
+    return this.#options.clock.read().monoMs
+  }
+}
+
+const LOAD_RETRY_MS = 500
+const nothing = (): void => {}
+
+function subscribed<L>(listeners: Set<L>, listener: L): () => void {
+  listeners.add(listener)
+  return () => {
+    listeners.delete(listener)
+  }
+}
+
+function notReady(why: string): Rejection {
+  return rejected('STORAGE_NOT_READY', `Storage is not READY: ${why}`)
+}
+
+function sameBallot(a: LeaderView, b: LeaderView): boolean {
+  return a.ballot !== null && b.ballot !== null && a.ballot[0] === b.ballot[0] && a.ballot[1] === b.ballot[1]
+}
