@@ -1,0 +1,104 @@
+import { randomUUID } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { homedir, userInfo } from 'node:os'
+import type { Fault } from '../core/base/rejection.ts'
+import type { ClientExit } from './exit-status.ts'
+
+/** Everything a command touches outside itself, so that a test can hand in its own terminal, clock and network. */
+export interface Io {
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly stdout: Output
+  readonly stderr: Output
+  readonly fetch: typeof fetch
+  /** ms since the epoch. */
+  now(): number
+  /** Ends early, with an `Interrupted`, when the user presses Ctrl-C. */
+  sleep(ms: number): Promise<void>
+  readText(path: string): Promise<string>
+  newRequestId(): string
+  readonly user: string
+  readonly home: string
+  /** Aborted by Ctrl-C. */
+  readonly interrupted: AbortSignal
+}
+
+export interface Output {
+  write(data: string | Uint8Array): unknown
+  readonly isTTY: boolean
+  /** Of the terminal; undefined when there is none. */
+  readonly columns: number | undefined
+}
+
+/** How a command ends when it does not succeed: an exit status, and what to show. */
+export class CliFailure extends Error {
+  override readonly name = 'CliFailure'
+  readonly exit: ClientExit
+  readonly code: string | undefined
+  readonly remedy: string | undefined
+  readonly faults: readonly Fault[]
+
+  constructor(
+    exit: ClientExit,
+    text: string,
+    more: { code?: string; remedy?: string; faults?: readonly Fault[]; cause?: unknown } = {},
+  ) {
+    super(text, { cause: more.cause })
+    this.exit = exit
+    this.code = more.code
+    this.remedy = more.remedy
+    this.faults = more.faults ?? []
+  }
+}
+
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted'
+}
+
+/** The process's own. */
+export function processIo(interrupted: AbortSignal): Io {
+  return {
+    env: process.env,
+    stdout: {
+      write: data => process.stdout.write(data),
+      isTTY: process.stdout.isTTY === true,
+      columns: process.stdout.columns,
+    },
+    stderr: {
+      write: data => process.stderr.write(data),
+      isTTY: process.stderr.isTTY === true,
+      columns: process.stderr.columns,
+    },
+    fetch,
+    now: Date.now,
+    sleep: ms => sleepFor(ms, interrupted),
+    readText: path => readFile(path, 'utf8'),
+    newRequestId: randomUUID,
+    user: accountName(),
+    home: homedir(),
+    interrupted,
+  }
+}
+
+function sleepFor(ms: number, interrupted: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (interrupted.aborted) return reject(new Interrupted())
+    const stop = (): void => {
+      clearTimeout(timer)
+      reject(new Interrupted())
+    }
+    const timer = setTimeout(() => {
+      interrupted.removeEventListener('abort', stop)
+      resolve()
+    }, ms)
+    interrupted.addEventListener('abort', stop, { once: true })
+  })
+}
+
+/** A uid without an entry in the password file has no name; containers are often so. */
+function accountName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return process.env.USER ?? `uid-${process.getuid?.() ?? 'unknown'}`
+  }
+}
