@@ -1,12 +1,13 @@
 /**
- * What may be forgotten: ended tasks beyond the history a job keeps, and configurations that nothing names any more.
- * Both ride in the transaction that makes them superfluous, so no sweep has to find them later.
+ * Which ended tasks of a job may be forgotten. The deletes ride in the transaction that ends another task of the job, so
+ * a job's history stays bounded without a sweep that has to find it. (Configurations that lose their last user go by
+ * the ledger's own rule.)
  *
- * Source: the task life cycle, section 9; configurations: section 16.
+ * Source: the task life cycle, section 9.
  */
-import type { ConfigId, TaskId } from '../base/ids.ts'
+import { compareIds } from '../base/ids.ts'
 import type { Instant } from '../base/time.ts'
-import type { JobRow, TaskRow } from '../ledger/rows.ts'
+import type { TaskRow } from '../ledger/rows.ts'
 import type { RowChange } from '../ledger/transaction.ts'
 import { sinceMs } from './history.ts'
 import { isTerminal } from './status.ts'
@@ -31,7 +32,7 @@ export const PRUNE_SETTINGS: PruneSettings = {
 export function pruneChanges(tasks: readonly TaskRow[], nowMs: Instant, settings: PruneSettings): RowChange[] {
   const ended = tasks
     .filter(task => isTerminal(task.status))
-    .toSorted((a, b) => sinceMs(a) - sinceMs(b) || (a.taskId < b.taskId ? -1 : 1))
+    .toSorted((a, b) => sinceMs(a) - sinceMs(b) || compareIds(a.taskId, b.taskId))
   return ended
     .filter((task, at) => {
       const ageMs = nowMs - sinceMs(task)
@@ -40,28 +41,4 @@ export function pruneChanges(tasks: readonly TaskRow[], nowMs: Instant, settings
       return left > settings.perJobMax && ageMs >= settings.ageMsMin
     })
     .map(task => ({ type: 'delete', table: 'task', key: task.taskId }))
-}
-
-/**
- * Deletes of the configurations that lose their last user. A configuration names its job, so only that job's own row
- * and tasks can use it.
- */
-export function orphanedConfigs(
-  gone: readonly ConfigId[],
-  left: { readonly tasks: Iterable<TaskRow>; readonly job: JobRow | undefined },
-): RowChange[] {
-  const orphans = new Set(gone)
-  if (left.job !== undefined) orphans.delete(left.job.configId)
-  for (const task of left.tasks) {
-    if (orphans.size === 0) break
-    orphans.delete(task.configId)
-  }
-  return [...orphans].map(key => ({ type: 'delete', table: 'config', key }))
-}
-
-/** What `changes` leave of a job's tasks: the rows without the deleted ones. */
-export function tasksLeft(tasks: readonly TaskRow[], changes: readonly RowChange[]): TaskRow[] {
-  const deleted = new Set<TaskId | string>()
-  for (const change of changes) if (change.type === 'delete' && change.table === 'task') deleted.add(change.key)
-  return tasks.filter(task => !deleted.has(task.taskId))
 }

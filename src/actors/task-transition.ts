@@ -1,0 +1,135 @@
+/**
+ * One proposal, from decision to consequence: decide on the rows as they are now (staged ones included), stage what
+ * changes, and let launch, kill and reply leave only after the commit. Replies to proposals that change nothing wait
+ * for what was staged before them: a no-op is never acknowledged early.
+ *
+ * Run by the task's own actor, or by StrayTask for ids without a live row; never waits.
+ */
+import { assert, assertNever } from '../core/base/assert.ts'
+import { jobKeyText, type TaskId } from '../core/base/ids.ts'
+import type { Now } from '../core/base/time.ts'
+import type { TaskRow } from '../core/ledger/rows.ts'
+import type { RowChange } from '../core/ledger/transaction.ts'
+import type { DeadlineSettings } from '../core/task/deadlines.ts'
+import { type PruneSettings, pruneChanges } from '../core/task/pruning.ts'
+import { isTerminal } from '../core/task/status.ts'
+import { newTaskId } from '../core/task/task-id.ts'
+import { type Decision, decide, type Output, type Proposal } from '../core/task/transitions.ts'
+import type { Ref } from './actor.ts'
+import type * as AgentGateway from './agent-gateway.ts'
+import type { Ledger } from './ledger.ts'
+import type { Logger, Metrics } from './ports.ts'
+import type { Assign, Command } from './task-state-machine.ts'
+
+export interface TaskSettings {
+  /** Pause before a task that ended by itself is run again. Default 1,000. */
+  readonly restartPauseMs: number
+  readonly deadlines: DeadlineSettings
+  readonly pruning: PruneSettings
+  /** Host name of this leader, for the events. */
+  readonly schedulerName: string
+}
+
+/** What all task actors of one leader share. */
+export interface TaskWorld {
+  readonly ledger: Ledger
+  readonly gateway: Ref<AgentGateway.Command>
+  readonly settings: TaskSettings
+  readonly uuid: () => string
+  readonly metrics: Metrics
+  readonly log: Logger
+  /** The task needs an actor now, for its timer. */
+  readonly wake: (id: TaskId) => void
+  /** Per job, when its history was last pruned (monotonic ms). */
+  readonly prunedAtMonoMs: Map<string, number>
+}
+
+/** A job's history is looked at no more often: a crowd of tasks that end together costs one look. */
+const PRUNE_EVERY_MS = 10_000
+
+export function transition(world: TaskWorld, command: Command, now: Now): Decision {
+  const { ledger, settings, metrics } = world
+  const row = ledger.view.task(command.taskId)
+  const config = row === undefined ? undefined : ledger.view.config(row.configId)
+  assert(row === undefined || config !== undefined, 'a stored task has its configuration', { task: command.taskId })
+  const subject = row === undefined || config === undefined ? null : { row, config }
+  const proposal = proposalOf(command)
+  const decision = decide(subject, proposal, {
+    nowMs: now.wallMs,
+    scheduler: settings.schedulerName,
+    restartPauseMs: settings.restartPauseMs,
+    newTaskId: (job, instance) => newTaskId(job, instance, world.uuid()),
+  })
+  report(world, command, row, decision)
+
+  const settled = (): void => {
+    for (const output of decision.outputs) send(world, output)
+    command.replyTo?.tell({ taskId: command.taskId, result: decision.result })
+  }
+  if (decision.changes.length === 0) {
+    ledger.whenCommitted(settled)
+    return decision
+  }
+  const cause = { who: command.type === 'assign' ? 'assigner' : command.who, why: whyOf(command), wallMs: now.wallMs }
+  ledger.stage({ cause, changes: [...decision.changes, ...dueForPruning(world, decision, now)] }, settled)
+  metrics.count('task_transitions_total', 1, { to: proposal.to })
+  // Only a timer needs an actor that nobody has spoken to yet.
+  if (decision.replacement?.status === 'THROTTLED') world.wake(decision.replacement.taskId)
+  return decision
+}
+
+function proposalOf(command: Command): Proposal {
+  switch (command.type) {
+    case 'propose':
+      return command
+    case 'assign': {
+      const { taskId, agentId, host, ports } = command
+      return { taskId, to: 'ASSIGNED', expectStatus: 'PENDING', placement: { agentId, host, ports } }
+    }
+    default:
+      return assertNever(command)
+  }
+}
+
+function whyOf(command: Command): string {
+  if (command.type === 'assign') return 'assign'
+  return command.agentSeq === undefined ? `propose ${command.to}` : 'status update'
+}
+
+/** What was asked for and is not owed to the agent: the assigner learns that nothing was placed. */
+export function refuseAssignment(world: TaskWorld, command: Assign): void {
+  const { taskId, replyTo } = command
+  world.ledger.whenCommitted(() => void replyTo?.tell({ taskId, result: 'INVALID_CAS_STATE' }))
+}
+
+function send(world: TaskWorld, output: Output): void {
+  world.gateway.tell(output)
+}
+
+function report(world: TaskWorld, command: Command, row: TaskRow | undefined, decision: Decision): void {
+  const fields = { task: command.taskId, from: row?.status ?? 'DELETED', to: proposalOf(command).to }
+  if (decision.result === 'ILLEGAL' || decision.result === 'ILLEGAL_WITH_SIDE_EFFECTS') {
+    world.metrics.count('scheduler_illegal_task_state_transitions')
+    world.log.error('task-transition-illegal', { ...fields, killed: decision.outputs.length > 0 })
+  } else if (decision.result === 'SUCCESS') {
+    world.log.debug('task-transition', { ...fields, replacement: decision.replacement?.taskId ?? null })
+  }
+  if (decision.limitReached)
+    world.log.info('task-failure-limit', {
+      ...fields,
+      message: `Task ${command.taskId} reached failure limit, not rescheduling`,
+    })
+}
+
+function dueForPruning(world: TaskWorld, decision: Decision, now: Now): RowChange[] {
+  const { row } = decision
+  if (row === null || !isTerminal(row.status)) return []
+  const job = jobKeyText(row.job)
+  const lastMs = world.prunedAtMonoMs.get(job)
+  if (lastMs !== undefined && now.monoMs - lastMs < PRUNE_EVERY_MS) return []
+  world.prunedAtMonoMs.set(job, now.monoMs)
+  const others = world.ledger.view.tasksOfJob(row.job).filter(task => task.taskId !== row.taskId)
+  const due = pruneChanges([...others, row], now.wallMs, world.settings.pruning)
+  if (due.length > 0) world.metrics.count('tasks_pruned', due.length)
+  return due
+}
