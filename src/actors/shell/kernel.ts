@@ -1,0 +1,579 @@
+/**
+ * The one engine of both bodies: it keeps the tree of actors, their mailboxes, life cycles, timers and watches, and
+ * runs an actor's turn when the executor says so. Who runs next, what time it is and when to wake up are injected:
+ * lanes on nact and the real clock (`../shell.ts`), or a seeded choice and a virtual clock (`../sim-shell.ts`).
+ *
+ * Rules it keeps:
+ * - User code of an actor runs only in that actor's turn, one turn at a time, never nested. `tell`, `stop`, timers and
+ *   promises only mark and queue.
+ * - `stop` takes effect at once for the whole subtree: nothing below it handles another message. The clean-up then
+ *   goes leaves first, each in its own turn, so depth and number do not matter to the stack.
+ * - What an actor asked for itself (timers, watches, answers, promises) is never refused by a full mailbox: its number
+ *   is bounded by what it asked for.
+ */
+import { assert } from '../../core/base/assert.ts'
+import type { Prng } from '../../core/base/prng.ts'
+import type { Now } from '../../core/base/time.ts'
+import type { ActorSpec, ActorSystem, AnyRef, Behaviour, Nest, Ref, Supervision } from '../actor.ts'
+import type { Clock, Logger, Metrics } from '../ports.ts'
+import {
+  Cell,
+  Envelope,
+  KeyedTimer,
+  type Lane,
+  type Message,
+  QuestionEnvelope,
+  rareOf,
+  SignalEnvelope,
+  TimerEnvelope,
+  typeOfMessage,
+} from './cell.ts'
+import { ActorContext } from './context.ts'
+import { Inspector } from './inspection.ts'
+import { RingPool } from './mailbox.ts'
+import { CallTimer, TimerQueue, type TimerSource } from './timer-queue.ts'
+
+export interface KernelParts {
+  readonly name: string
+  readonly clock: Clock
+  readonly random: Prng
+  readonly log: Logger
+  readonly metrics: Metrics
+  readonly timerSource: TimerSource
+  /** A lane for a top-level actor and all that will be below it. */
+  readonly laneFor: (name: string) => Lane
+  /** Called for an actor without which the process must not go on. May return (in a test); the actor is stopped then. */
+  readonly onEndProcess: (error: unknown, path: string) => void
+  readonly onFailure?: (error: unknown, path: string) => void
+}
+
+/** How long a promise of `stopping` is waited for. */
+export const STOPPING_MS_MAX = 10_000
+/** Default of `ActorSpec.sliceMsMax`. */
+export const SLICE_MS_MAX = 4
+/** Longest run of messages between two looks at the clock. */
+const MESSAGES_PER_LOOK_MAX = 64
+
+const NAME = /^[A-Za-z0-9_.~-]+$/
+const SUPERVISION: Supervision = {
+  type: 'restart',
+  backoffMs: 100,
+  backoffMsMax: 10_000,
+  limit: 10,
+  withinMs: 60_000,
+}
+
+export class Kernel {
+  readonly clock: Clock
+  readonly random: Prng
+  readonly log: Logger
+  readonly metrics: Metrics
+  readonly timers: TimerQueue
+  readonly inspector: Inspector
+  readonly root: Cell
+  /** The face that actors get; set by the body right after making the kernel. */
+  system!: ActorSystem
+  readonly #parts: KernelParts
+  readonly #rings = new RingPool()
+  readonly #loggers = new Map<string, Logger>()
+  /** Whose turn it is; null between turns. */
+  #current: Cell | null = null
+  /** The reading shared by all who ask during one message. */
+  #reading: Now | null = null
+  /** The last look at the monotonic clock; only good during a turn. */
+  #lookMs = 0
+  #asks = 0
+  #isStopping = false
+
+  constructor(parts: KernelParts) {
+    this.#parts = parts
+    this.clock = parts.clock
+    this.random = parts.random
+    this.log = parts.log
+    this.metrics = parts.metrics
+    this.timers = new TimerQueue(() => this.monoMs(), parts.timerSource)
+    this.inspector = new Inspector(this)
+    this.root = new Cell(this, null, '', null, null)
+  }
+
+  // ---- Time ---------------------------------------------------------------------------------------------------------
+
+  now(): Now {
+    if (this.#current === null) return this.clock.read()
+    this.#reading ??= this.clock.read()
+    return this.#reading
+  }
+
+  monoMs(): number {
+    return this.clock.read().monoMs
+  }
+
+  wallMs(): number {
+    return this.clock.read().wallMs
+  }
+
+  turnSoFarMs(cell: Cell): number {
+    return cell === this.#current ? Math.max(0, this.monoMs() - this.#lookMs) : 0
+  }
+
+  nextAskNumber(): number {
+    return ++this.#asks
+  }
+
+  loggerOfKind(kind: string): Logger {
+    let logger = this.#loggers.get(kind)
+    if (logger === undefined) {
+      logger = this.log.child(kind)
+      this.#loggers.set(kind, logger)
+    }
+    return logger
+  }
+
+  // ---- The tree -----------------------------------------------------------------------------------------------------
+
+  spawn<M>(parent: Cell, spec: ActorSpec<M>): Ref<M> {
+    assert((spec.mailbox?.capacity ?? 1) >= 1, 'a mailbox holds at least one message', { name: spec.name })
+    const cell = this.#newCell(parent, spec.name, spec as ActorSpec<Message>)
+    this.#wake(cell)
+    return cell.ref as Ref<M>
+  }
+
+  spawnSilent(parent: Cell, name: string): Nest {
+    const cell = this.#newCell(parent, name, null)
+    return {
+      path: cell.path,
+      spawn: spec => this.spawn(cell, spec),
+      child: childName => this.childOf(cell, childName),
+      get size() {
+        return cell.children?.size ?? 0
+      },
+    }
+  }
+
+  childOf(parent: Cell, name: string): AnyRef | undefined {
+    return parent.children?.get(name)?.ref
+  }
+
+  #newCell(parent: Cell, name: string, spec: ActorSpec<Message> | null): Cell {
+    assert(NAME.test(name), 'the name of an actor is made of letters, digits and _.~-', { name, parent: parent.path })
+    assert(!parent.children?.has(name), 'the name of a new actor is free', { name, parent: parent.path })
+    const isTop = parent === this.root
+    const isOver = isTop ? this.#isStopping : parent.status === 'stopping' || parent.status === 'gone'
+    const lane = isOver ? null : isTop ? this.#parts.laneFor(name) : parent.lane
+    const cell = new Cell(this, parent, name, spec, lane)
+    if (isOver) {
+      // Its parent ends in this very turn or has ended: nobody would ever stop it, so it does not begin.
+      cell.status = 'gone'
+      return cell
+    }
+    if (spec === null) cell.status = 'running'
+    parent.children ??= new Map()
+    parent.children.set(name, cell)
+    return cell
+  }
+
+  // ---- Messages -----------------------------------------------------------------------------------------------------
+
+  /** `isOwn`: the actor asked for it itself, so it is taken however full the mailbox is. */
+  enqueue(cell: Cell, item: Message, isOwn: boolean): boolean {
+    const status = cell.status
+    if (status === 'stopping' || status === 'gone') {
+      if (!isOwn) this.deadLetter(cell.path, item)
+      return false
+    }
+    let ring = cell.ring
+    if (ring === null) {
+      ring = this.#rings.take()
+      ring.stamp(this.#current === null ? this.monoMs() : this.#lookMs)
+      cell.ring = ring
+    } else if (ring.size >= cell.capacity && !isOwn && !this.#makeRoom(cell, item)) {
+      return false
+    }
+    ring.push(item)
+    if (!cell.scheduled && status !== 'restarting') this.#wake(cell)
+    return true
+  }
+
+  signal(cell: Cell, envelope: Envelope): void {
+    this.enqueue(cell, envelope, true)
+  }
+
+  /** The mailbox is full. True when the oldest message has made way. */
+  #makeRoom(cell: Cell, item: Message): boolean {
+    const rare = rareOf(cell)
+    rare.refused++
+    const mailbox = cell.spec?.mailbox
+    this.metrics.count('mailbox_refusals', 1, { kind: cell.spec?.kind ?? 'Nest' })
+    if (mailbox?.overflow === 'dropOldest') {
+      const dropped = cell.ring?.removeFirst(isForeign)
+      if (dropped instanceof QuestionEnvelope) dropped.unread()
+      return dropped !== undefined
+    }
+    if (mailbox?.onRefused !== undefined) {
+      try {
+        mailbox.onRefused(item instanceof Envelope ? item.content : item)
+      } catch (error) {
+        // It runs in the turn of the sender, who did nothing wrong.
+        this.log.error('onRefusedFailed', { actor: cell.path, error })
+      }
+    }
+    return false
+  }
+
+  deadLetter(path: string, item: Message): void {
+    this.metrics.count('dead_letters')
+    this.inspector.noteDeadLetter(path, item)
+    if (item instanceof QuestionEnvelope) item.unread()
+  }
+
+  // ---- Turns --------------------------------------------------------------------------------------------------------
+
+  /** The executor begins a run of turns: looks at the clock once for all of them. */
+  beginTurns(): number {
+    this.#lookMs = this.monoMs()
+    return this.#lookMs
+  }
+
+  /** Gives the cell at the head of a lane its turn; answers the monotonic time at its end. */
+  turn(cell: Cell, messagesMax: number): number {
+    assert(this.#current === null, 'one actor at a time has its turn', { path: cell.path })
+    const beganMs = this.#lookMs
+    this.#current = cell
+    this.#reading = null
+    const before = cell.processed
+    let endedMs: number
+    try {
+      if (cell.status === 'running') this.#drain(cell, beganMs, messagesMax)
+      else if (cell.status === 'new') this.#start(cell)
+      else if (cell.step === 'cleanup') this.#cleanUp(cell)
+    } finally {
+      this.#current = null
+      const end = this.clock.read()
+      endedMs = end.monoMs
+      this.#lookMs = endedMs
+      if (cell.processed !== before) cell.lastMessageAtMs = end.wallMs
+      cell.busyMs += endedMs - beganMs
+    }
+    cell.scheduled = false
+    this.#wake(cell)
+    return endedMs
+  }
+
+  /** Puts the cell in line if it has something to do and is not in line yet. */
+  #wake(cell: Cell): void {
+    if (cell.scheduled) return
+    const status = cell.status
+    const isReady =
+      status === 'running' ? cell.ring !== null && cell.ring.size > 0 : status === 'new' || cell.step === 'cleanup'
+    if (!isReady || status === 'gone') return
+    cell.scheduled = true
+    cell.lane!.makeReady(cell)
+  }
+
+  #start(cell: Cell): void {
+    cell.context ??= new ActorContext(cell)
+    try {
+      cell.behaviour = cell.spec!.start(cell.context)
+    } catch (error) {
+      this.#fail(cell, error, 'start')
+      return
+    }
+    if (cell.status === 'new') cell.status = 'running'
+  }
+
+  #drain(cell: Cell, beganMs: number, messagesMax: number): void {
+    const ring = cell.ring
+    const behaviour = cell.behaviour
+    if (ring === null || behaviour === null) return
+    const sliceMs = cell.spec!.sliceMsMax ?? SLICE_MS_MAX
+    let taken = 0
+    let nextLook = 1
+    let item: Message = null
+    try {
+      while (ring.size > 0 && taken < messagesMax) {
+        item = ring.shift()
+        taken++
+        cell.processed++
+        this.#reading = null
+        if (item instanceof Envelope) item.open(cell, behaviour)
+        else behaviour.receive(item)
+        if (cell.status !== 'running') break
+        if (taken === nextLook && ring.size > 0) {
+          // Looks at the clock as often as the pace so far asks for: after half of what would still fit.
+          const leftMs = beganMs + sliceMs - this.monoMs()
+          if (leftMs <= 0) break
+          const perMessageMs = (sliceMs - leftMs) / taken
+          nextLook = taken + Math.min(MESSAGES_PER_LOOK_MAX, Math.max(1, Math.floor(leftMs / (2 * perMessageMs))))
+        }
+      }
+    } catch (error) {
+      this.#fail(cell, error, typeOfMessage(item))
+    }
+    if (ring.size > 0) {
+      ring.remark(taken, this.#lookMs)
+    } else {
+      cell.ring = null
+      this.#rings.give(ring)
+    }
+  }
+
+  // ---- Failure ------------------------------------------------------------------------------------------------------
+
+  #fail(cell: Cell, error: unknown, messageType: string): void {
+    const rare = rareOf(cell)
+    rare.failed++
+    const { message, stack } = error instanceof Error ? error : { message: String(error), stack: undefined }
+    rare.lastError = { atMs: this.wallMs(), message, stack: stack ?? '', messageType }
+    const kind = cell.spec?.kind ?? 'Nest'
+    this.metrics.count('actor_failures', 1, { kind })
+    this.log.error('actorFailed', { actor: cell.path, kind, messageType, error })
+    this.#parts.onFailure?.(error, cell.path)
+    if (cell.status === 'stopping' || cell.status === 'gone') return
+    const supervision = cell.spec?.supervision ?? SUPERVISION
+    switch (supervision.type) {
+      case 'restart': {
+        const nowMs = this.monoMs()
+        rare.restartedAtMs = rare.restartedAtMs.filter(at => nowMs - at < supervision.withinMs)
+        if (rare.restartedAtMs.length >= supervision.limit) return this.#escalate(cell, error)
+        rare.restartedAtMs.push(nowMs)
+        return this.#beginRestart(cell)
+      }
+      case 'stop':
+        return this.requestStop(cell)
+      case 'escalate':
+        return this.#escalate(cell, error)
+      case 'endProcess':
+        return this.#endProcess(cell, error)
+    }
+  }
+
+  #beginRestart(cell: Cell): void {
+    rareOf(cell).restarts++
+    this.metrics.count('actor_restarts', 1, { kind: cell.spec?.kind ?? 'Nest' })
+    cell.incarnation++
+    cell.status = 'restarting'
+    this.#dropTimers(cell)
+    this.#unwatchAll(cell)
+    cell.step = cell.children === null || cell.children.size === 0 ? 'cleanup' : 'children'
+    for (const child of [...(cell.children?.values() ?? [])].reverse()) this.requestStop(child)
+    this.#wake(cell)
+  }
+
+  /** The failed actor ends and the failure becomes one of its nearest ancestor with a behaviour. */
+  #escalate(cell: Cell, error: unknown): void {
+    let parent = cell.parent
+    while (parent !== null && parent !== this.root && parent.spec === null) parent = parent.parent
+    if (parent === null || parent === this.root) return this.#endProcess(cell, error)
+    this.requestStop(cell)
+    if (parent.status === 'running' || parent.status === 'new') this.#fail(parent, error, `failure of ${cell.path}`)
+  }
+
+  #endProcess(cell: Cell, error: unknown): void {
+    this.log.error('actorEndsProcess', { actor: cell.path, error })
+    this.requestStop(cell)
+    this.#parts.onEndProcess(error, cell.path)
+  }
+
+  // ---- The end of an actor ------------------------------------------------------------------------------------------
+
+  /** Marks the whole subtree at once; ends come leaves first, younger before older. */
+  requestStop(top: Cell): void {
+    const marking: Cell[] = [top]
+    for (let cell = marking.pop(); cell !== undefined; cell = marking.pop()) {
+      if (cell.status === 'stopping' || cell.status === 'gone') continue
+      const wasCleaning = cell.step === 'cleaning'
+      cell.status = 'stopping'
+      this.#dropTimers(cell)
+      if (cell.rare?.wait && !wasCleaning) this.timers.remove(cell.rare.wait)
+      const hasChildren = cell.children !== null && cell.children.size > 0
+      if (!wasCleaning) cell.step = hasChildren ? 'children' : 'cleanup'
+      if (hasChildren) for (const child of cell.children!.values()) marking.push(child)
+      else this.#wake(cell)
+    }
+  }
+
+  stopActor(cell: Cell): Promise<void> {
+    return new Promise(resolve => {
+      if (cell.status === 'gone') return resolve()
+      const rare = rareOf(cell)
+      rare.whenGone ??= []
+      rare.whenGone.push(resolve)
+      this.requestStop(cell)
+    })
+  }
+
+  async stopAll(): Promise<void> {
+    this.#isStopping = true
+    for (const cell of [...(this.root.children?.values() ?? [])].reverse()) await this.stopActor(cell)
+    this.timers.close()
+  }
+
+  #cleanUp(cell: Cell): void {
+    const isStopping = cell.status === 'stopping'
+    if (isStopping) this.#buryQueue(cell)
+    const behaviour: Behaviour<Message> | null = cell.behaviour
+    cell.behaviour = null
+    let waits: unknown = null
+    try {
+      waits = behaviour?.stopping?.(isStopping ? 'stopped' : 'restarting')
+    } catch (error) {
+      this.#cleanUpFailed(cell, error)
+    }
+    if (waits instanceof Promise) this.#awaitCleanUp(cell, waits)
+    else this.#cleanedUp(cell)
+  }
+
+  #awaitCleanUp(cell: Cell, waits: Promise<void>): void {
+    cell.step = 'cleaning'
+    let isOver = false
+    const end = (): void => {
+      if (isOver) return
+      isOver = true
+      this.timers.remove(timer)
+      this.#cleanedUp(cell)
+    }
+    const timer = new CallTimer(() => {
+      this.log.warn('actorStoppingTimedOut', { actor: cell.path, afterMs: STOPPING_MS_MAX })
+      end()
+    })
+    rareOf(cell).wait = timer
+    this.timers.add(timer, this.monoMs() + STOPPING_MS_MAX)
+    waits.then(end, (error: unknown) => {
+      this.#cleanUpFailed(cell, error)
+      end()
+    })
+  }
+
+  #cleanUpFailed(cell: Cell, error: unknown): void {
+    this.#parts.onFailure?.(error, cell.path)
+    this.log.error('actorStoppingFailed', { actor: cell.path, error })
+  }
+
+  #cleanedUp(cell: Cell): void {
+    if (cell.status === 'stopping') return this.#finish(cell)
+    const { backoffMs, backoffMsMax } = restartPolicyOf(cell)
+    const rare = rareOf(cell)
+    const delayMs = Math.min(backoffMsMax, backoffMs * 2 ** (rare.restartedAtMs.length - 1))
+    cell.step = 'backoff'
+    rare.wait = new CallTimer(() => {
+      rare.wait = null
+      cell.step = 'none'
+      cell.status = 'new'
+      this.#wake(cell)
+    })
+    this.timers.add(rare.wait, this.monoMs() + delayMs)
+  }
+
+  #finish(cell: Cell): void {
+    cell.status = 'gone'
+    cell.step = 'none'
+    this.#buryQueue(cell)
+    this.#unwatchAll(cell)
+    cell.context = null
+    const parent = cell.parent!
+    parent.children?.delete(cell.name)
+    const rare = cell.rare
+    if (rare !== null) {
+      for (const [watcher, message] of rare.watchers ?? []) {
+        watcher.rare?.watching?.delete(cell)
+        this.signal(watcher, new SignalEnvelope(watcher.incarnation, () => message))
+      }
+      rare.watchers = null
+      for (const gone of rare.whenGone ?? []) gone()
+      rare.whenGone = null
+    }
+    if (parent === this.root) cell.lane?.close()
+    else if (parent.step === 'children' && parent.children?.size === 0) {
+      parent.step = 'cleanup'
+      this.#wake(parent)
+    }
+  }
+
+  #buryQueue(cell: Cell): void {
+    const ring = cell.ring
+    if (ring === null) return
+    cell.ring = null
+    while (ring.size > 0) {
+      const item = ring.shift()
+      if (isForeign(item)) this.deadLetter(cell.path, item)
+    }
+    this.#rings.give(ring)
+  }
+
+  // ---- Watches and timers -------------------------------------------------------------------------------------------
+
+  watch(watcher: Cell, target: Cell, message: Message): void {
+    if (target.status === 'gone') {
+      this.signal(watcher, new SignalEnvelope(watcher.incarnation, () => message))
+      return
+    }
+    const seen = rareOf(target)
+    seen.watchers ??= new Map()
+    seen.watchers.set(watcher, message)
+    const mine = rareOf(watcher)
+    mine.watching ??= new Set()
+    mine.watching.add(target)
+  }
+
+  unwatch(watcher: Cell, target: Cell): void {
+    target.rare?.watchers?.delete(watcher)
+    watcher.rare?.watching?.delete(target)
+  }
+
+  #unwatchAll(watcher: Cell): void {
+    for (const target of watcher.rare?.watching ?? []) target.rare?.watchers?.delete(watcher)
+    watcher.rare?.watching?.clear()
+  }
+
+  startTimer(cell: Cell, key: string, message: Message, afterMs: number, everyMs: number | null): void {
+    this.cancelTimer(cell, key)
+    if (cell.status !== 'running' && cell.status !== 'new') return
+    const timer = new KeyedTimer(key, message, everyMs)
+    const entry = new CallTimer(() => this.#timerDue(cell, timer))
+    timer.entry = entry
+    cell.timers ??= new Map()
+    cell.timers.set(key, timer)
+    this.timers.add(entry, this.monoMs() + afterMs)
+  }
+
+  cancelTimer(cell: Cell, key: string): void {
+    const timer = cell.timers?.get(key)
+    if (timer === undefined) return
+    cell.timers!.delete(key)
+    this.#cancel(timer)
+  }
+
+  #timerDue(cell: Cell, timer: KeyedTimer): void {
+    if (!timer.isQueued) {
+      timer.isQueued = true
+      this.signal(cell, new TimerEnvelope(timer))
+    }
+    if (timer.everyMs === null) return
+    const nowMs = this.monoMs()
+    const nextMs = timer.entry!.dueMs + timer.everyMs
+    // After a long pause the missed ticks are not made up for.
+    this.timers.add(timer.entry!, nextMs > nowMs ? nextMs : nowMs + timer.everyMs)
+  }
+
+  #dropTimers(cell: Cell): void {
+    if (cell.timers === null) return
+    for (const timer of cell.timers.values()) this.#cancel(timer)
+    cell.timers = null
+  }
+
+  #cancel(timer: KeyedTimer): void {
+    timer.isCancelled = true
+    if (timer.entry !== null) this.timers.remove(timer.entry)
+  }
+}
+
+/** Told by somebody else, not asked for by the actor itself. */
+function isForeign(item: Message): boolean {
+  return !(item instanceof Envelope) || item instanceof QuestionEnvelope
+}
+
+function restartPolicyOf(cell: Cell): { backoffMs: number; backoffMsMax: number } {
+  const supervision = cell.spec?.supervision ?? SUPERVISION
+  assert(supervision.type === 'restart', 'only an actor under the restart policy is restarted', { path: cell.path })
+  return supervision
+}
