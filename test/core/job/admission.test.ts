@@ -1,0 +1,273 @@
+import { describe, expect, test } from 'vitest'
+import { ADMISSION_SETTINGS, admit, type Machine, type Machines } from '../../../src/core/job/admission.ts'
+import { canonicalText, configIdOf } from '../../../src/core/job/canonical-config.ts'
+import type { Constraint, JobConfiguration, TaskConfig } from '../../../src/core/job/task-config.ts'
+
+const KEY = { role: 'www-data', environment: 'devel', name: 'hello' }
+const HOST: Machine = {
+  host: 'big-1',
+  total: { cpusMilli: 4000, ramMb: 8192, diskMb: 100_000, gpus: 0 },
+  ports: 1000,
+  attributes: [{ name: 'rack' }, { name: 'dedicated' }],
+}
+const MACHINES: Machines = { hosts: [HOST], anyConnected: true }
+
+function job(task: Partial<TaskConfig> = {}, more: Partial<JobConfiguration> = {}): JobConfiguration {
+  return {
+    key: KEY,
+    owner: 'www-data',
+    instanceCount: 3,
+    ...more,
+    task: {
+      job: KEY,
+      owner: 'www-data',
+      isService: true,
+      maxTaskFailures: 1,
+      priority: 0,
+      production: false,
+      tier: 'preemptible',
+      resources: { cpusMilli: 100, ramMb: 64, diskMb: 64, gpus: 0 },
+      ports: ['http'],
+      constraints: [],
+      metadata: [],
+      executor: { name: 'AuroraExecutor', data: '{}' },
+      ...task,
+    },
+  }
+}
+const check = (one: JobConfiguration, machines = MACHINES) => admit(one, ADMISSION_SETTINGS, machines)
+function refusal(one: JobConfiguration, machines = MACHINES) {
+  const result = check(one, machines)
+  if (result.type !== 'rejected') throw new Error('was admitted')
+  return result
+}
+const value = (name: string, ...values: string[]): Constraint => ({
+  name,
+  rule: { type: 'value', negated: false, values },
+})
+const limit = (name: string, n: number): Constraint => ({ name, rule: { type: 'limit', limit: n } })
+const resources = (more: object) => ({ resources: { cpusMilli: 1, ramMb: 1, diskMb: 1, gpus: 0, ...more } })
+
+describe('texts', () => {
+  const other = { ...KEY, role: 'a/b' }
+  const cases: [string, JobConfiguration, string, string][] = [
+    ['no instances', job({}, { instanceCount: 0 }), 'instanceCount', 'Instance count must be positive.'],
+    ['bad role', job({ job: other }, { key: other }), 'key', 'Job key a/b/devel/hello is invalid.'],
+    [
+      'unknown environment',
+      job({ job: { ...KEY, environment: 'production' } }, { key: { ...KEY, environment: 'production' } }),
+      'key.environment',
+      "Job environment production doesn't match: ^(prod|devel|test|staging\\d*)$",
+    ],
+    ['bad owner', job({}, { owner: 'a b' }), 'owner', 'Job user contains illegal characters: a b'],
+    ['bad tier name', job({ tier: 'a b' }), 'task.tier', 'Tier contains illegal characters: a b'],
+    ['unknown tier', job({ tier: 'gold' }), 'task.tier', "Invalid tier 'gold' in TaskConfig."],
+    ['a tier named like a method', job({ tier: 'toString' }), 'task.tier', "Invalid tier 'toString' in TaskConfig."],
+    [
+      'key of another job',
+      job({ job: { ...KEY, name: 'x' } }),
+      'task.job',
+      'The task is of job www-data/devel/x, but the job is www-data/devel/hello.',
+    ],
+    [
+      'executor without name',
+      job({ executor: { name: '', data: '' } }),
+      'task.executor.name',
+      'Executor name may not be left unset.',
+    ],
+    [
+      'unknown executor',
+      job({ executor: { name: 'Foo', data: '' } }),
+      'task.executor.name',
+      "Configuration for executor 'Foo' doesn't exist.",
+    ],
+    ['no CPU', job(resources({ cpusMilli: 0 })), 'task.resources.cpusMilli', 'num_cpus must be greater than 0.0'],
+    ['no RAM', job(resources({ ramMb: 0 })), 'task.resources.ramMb', 'ram_mb must be greater than 0.0'],
+    ['no disk', job(resources({ diskMb: 0 })), 'task.resources.diskMb', 'disk_mb must be greater than 0.0'],
+    ['GPUs', job(resources({ gpus: 1 })), 'task.resources.gpus', 'GPU resource support is disabled in this cluster.'],
+    [
+      'too many instances',
+      job({}, { instanceCount: 4001 }),
+      'instanceCount',
+      'Instance count must be between 1 and 4000 inclusive.',
+    ],
+    [
+      'dedicated by limit',
+      job({ constraints: [limit('dedicated', 1)] }),
+      'task.constraints[0]',
+      'A dedicated constraint must be of value type.',
+    ],
+    [
+      'dedicated with two values',
+      job({ constraints: [value('rack', 'a'), value('dedicated', 'www-data', 'x')] }),
+      'task.constraints[1]',
+      'A dedicated constraint must have exactly one value',
+    ],
+    [
+      'dedicated of another role',
+      job({ constraints: [value('dedicated', 'kestrel/db')] }),
+      'task.constraints[0]',
+      'Only kestrel may use hosts dedicated for that role.',
+    ],
+    [
+      'dedicated, negated',
+      job({ constraints: [{ name: 'dedicated', rule: { type: 'value', negated: true, values: ['www-data'] } }] }),
+      'task.constraints[0]',
+      'A dedicated constraint may not be negated.',
+    ],
+    [
+      'a constraint twice',
+      job({ constraints: [limit('rack', 1), limit('rack', 2)] }),
+      'task.constraints[1].name',
+      "Constraint 'rack' is given more than once.",
+    ],
+    [
+      'a limit below 1',
+      job({ constraints: [limit('rack', 0)] }),
+      'task.constraints[0].limit',
+      "Limit of constraint 'rack' must be at least 1, got 0.",
+    ],
+    [
+      'no values',
+      job({ constraints: [value('rack')] }),
+      'task.constraints[0].values',
+      "Constraint 'rack' must have at least one value.",
+    ],
+    [
+      'an empty value',
+      job({ constraints: [value('rack', 'a', '')] }),
+      'task.constraints[0].values',
+      "Constraint 'rack' has an empty value.",
+    ],
+    [
+      'a bad constraint name',
+      job({ constraints: [limit('ra ck', 1)] }),
+      'task.constraints[0].name',
+      'Constraint name contains illegal characters: ra ck',
+    ],
+    ['a bad port name', job({ ports: ['a b'] }), 'task.ports[0]', 'Port name contains illegal characters: a b'],
+    ['a port twice', job({ ports: ['a', 'a'] }), 'task.ports[1]', "Port 'a' is asked for more than once."],
+  ]
+  for (const [condition, submitted, path, text] of cases)
+    test(`${condition}: ${text}`, () => {
+      const rejection = refusal(submitted)
+      expect(rejection).toMatchObject({ code: 'INVALID_REQUEST', detail: text })
+      expect(rejection.faults).toContainEqual({ path, text })
+    })
+
+  test('a trailing newline in the environment: refused', () => {
+    const key = { ...KEY, environment: 'devel\n' }
+    expect(refusal(job({ job: key }, { key })).detail).toBe('Job key www-data/devel\n/hello is invalid.')
+  })
+
+  test('a cron schedule: refused by its name, for there is no engine that would fire it', () => {
+    const rejection = refusal(job({ isService: false }, { cronSchedule: '* * * * *' }))
+    expect(rejection).toMatchObject({ code: 'NOT_BUILT', detail: expect.stringContaining('cronSchedule') })
+    expect(rejection.faults).toHaveLength(1)
+  })
+
+  test('a service on a cron schedule: told both', () => {
+    expect(refusal(job({}, { cronSchedule: '* * * * *' })).faults?.[1]?.text).toBe(
+      'A service task may not be run on a cron schedule: www-data/devel/hello',
+    )
+  })
+})
+
+test('several faults: the first in order is the answer, all of them are listed', () => {
+  const rejection = refusal(job({ tier: 'gold', ...resources({ cpusMilli: 0, diskMb: 0 }) }, { owner: 'a b' }))
+  expect(rejection.detail).toBe('Job user contains illegal characters: a b')
+  expect(rejection.faults?.map(fault => fault.path)).toEqual([
+    'owner',
+    'task.tier',
+    'task.resources.cpusMilli',
+    'task.resources.diskMb',
+  ])
+})
+
+describe('what is filled in', () => {
+  const admitted = (task: Partial<TaskConfig>) => {
+    const result = check(job(task))
+    if (result.type !== 'admitted') throw new Error(result.detail)
+    return result
+  }
+
+  test('no tier: the default one; production follows the tier, whatever was sent', () => {
+    expect(admitted({ tier: '', production: true }).job.task).toMatchObject({ tier: 'preemptible', production: false })
+    expect(admitted({ tier: 'preferred' }).job.task.production).toBe(true)
+    expect(admitted({ tier: 'revocable', production: true }).job.task.production).toBe(false)
+  })
+
+  test('constraints, values, ports and metadata in another order: the same configuration', () => {
+    const one = admitted({
+      constraints: [value('rack', 'b', 'a', 'a'), limit('dedicated-not', 1)],
+      ports: ['b', 'a'],
+      metadata: [
+        { key: 'k', value: '2' },
+        { key: 'k', value: '1' },
+      ],
+    })
+    const two = admitted({
+      constraints: [limit('dedicated-not', 1), value('rack', 'a', 'b')],
+      ports: ['a', 'b'],
+      metadata: [
+        { key: 'k', value: '1' },
+        { key: 'k', value: '2' },
+      ],
+    })
+    expect(one.job.task).toEqual(two.job.task)
+    expect(configIdOf(one.job.task, text => text)).toBe(configIdOf(two.job.task, text => text))
+  })
+
+  test('a dedicated constraint for any role, or for a purpose of the own one: admitted', () => {
+    expect(admitted({ constraints: [value('dedicated', '*/web')] }).type).toBe('admitted')
+    expect(admitted({ constraints: [value('dedicated', 'www-data/web')] }).type).toBe('admitted')
+  })
+
+  test('an attribute that no agent has: a warning by its name', () => {
+    expect(admitted({ constraints: [limit('zone', 1)] }).warnings).toEqual([
+      "No agent has the attribute 'zone' that a constraint asks for: nothing will be placed.",
+    ])
+    expect(admitted({ constraints: [limit('rack', 1)] }).warnings).toEqual([])
+  })
+
+  test('text of a configuration: keys sorted, what is undefined left out', () => {
+    expect(canonicalText({ b: [1, { d: 2, c: 'x' }], a: undefined })).toBe('{"b":[1,{"c":"x","d":2}]}')
+  })
+})
+
+describe('a job that can never fit', () => {
+  const big = job(resources({ cpusMilli: 4000, ramMb: 9000 }))
+
+  test('refused at once with what is asked for, what the largest host has, and what is short', () => {
+    const rejection = refusal(big)
+    expect(rejection.detail).toBe(
+      'The job can never fit: each task asks for 4.01 core(s), 9008 MB RAM, 1 MB disk, 1 port(s) (its executor included); largest host has 4 core(s), 8192 MB RAM, 100000 MB disk, 1000 port(s) (big-1). Insufficient: CPU, RAM',
+    )
+  })
+
+  test('the executor counts: exactly the whole machine does not fit, the machine less its share does', () => {
+    expect(check(job(resources({ cpusMilli: 3991 }))).type).toBe('rejected')
+    expect(check(job(resources({ cpusMilli: 3990 }))).type).toBe('admitted')
+  })
+
+  test('it fits a host that is not the largest: admitted', () => {
+    const wide = { ...HOST, host: 'wide', total: { ...HOST.total, cpusMilli: 1000, ramMb: 64_000 } }
+    const machines = { ...MACHINES, hosts: [HOST, wide] }
+    expect(check(job(resources({ cpusMilli: 500, ramMb: 32_000 })), machines).type).toBe('admitted')
+  })
+
+  test('more ports than any host has: refused', () => {
+    const ports = Array.from({ length: 1001 }, (_, n) => `p${n}`)
+    expect(refusal(job({ ports })).detail).toContain('Insufficient: ports')
+  })
+
+  test('no agent connected: admitted with the same text as a warning', () => {
+    const result = check(big, { hosts: [HOST], anyConnected: false })
+    expect(result).toMatchObject({ type: 'admitted', warnings: [expect.stringContaining('can never fit')] })
+  })
+
+  test('no agent known at all: admitted, and told', () => {
+    const result = check(job(), { hosts: [], anyConnected: false })
+    expect(result).toMatchObject({ type: 'admitted', warnings: [expect.stringContaining('No agent has registered')] })
+  })
+})
