@@ -1,0 +1,151 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { agentId, configId, taskId } from '../../src/core/base/ids.ts'
+import { type Rows, TABLE_NUMBERS, type TableName, type TaskRow } from '../../src/core/ledger/rows.ts'
+import { TASK_STATUSES, type TaskStatus } from '../../src/core/task/status.ts'
+import { BadRow, encodeRow, RowReader } from '../../src/wire/ledger-rows.ts'
+import { agentRow, configRow, HELLO, jobRow, taskRow } from '../fixtures/rows.ts'
+
+const fullTask: TaskRow = taskRow('www-data-devel-hello-0-1', {
+  status: 'RUNNING',
+  version: 5,
+  agentId: agentId('a1'),
+  host: 'a1.example',
+  ports: { http: 31_000 },
+  failureCount: 2,
+  timesPartitioned: 1,
+  ancestorId: taskId('older'),
+  readyAtMs: 1_700_000_000_000,
+  agentSeq: 9,
+  events: [
+    { atMs: 1_700_000_000_000, status: 'PENDING', scheduler: 'n1' },
+    { atMs: 1_700_000_000_001, status: 'RUNNING', scheduler: 'n1', message: 'grüße' },
+  ],
+})
+
+const samples: { [T in TableName]: Rows[T][] } = {
+  task: [taskRow('t'), fullTask],
+  config: [configRow('c1', { partitionPolicy: { reschedule: true, delaySecs: 5 }, contactEmail: 'a@b.c' })],
+  job: [jobRow()],
+  agent: [agentRow('a1', { logUrl: 'http://x', attributes: [{ name: 'rack', values: ['a', 'b'] }] }), agentRow('a2')],
+  request: [
+    { v: 1, requestId: 'r', fingerprint: 'f', outcome: { type: 'done', instances: [0, 1], message: null }, atMs: 1 },
+    { v: 1, requestId: 'r', fingerprint: 'f', outcome: null, atMs: 1_700_000_000_000 },
+  ],
+  meta: [{ v: 1, name: 'epoch', value: [3, 1] }],
+}
+
+describe('rows as bytes', () => {
+  for (const table of Object.keys(samples) as TableName[]) {
+    test(`${table}: read back equal, absent fields stay absent, the same row gives the same bytes`, () => {
+      for (const row of samples[table]) {
+        const bytes = encodeRow(table, row)
+        expect(new RowReader().read(TABLE_NUMBERS[table], 'k', bytes)).toStrictEqual({
+          type: 'put',
+          table,
+          key: 'k',
+          row,
+        })
+        expect(Buffer.compare(encodeRow(table, structuredClone(row)), bytes)).toBe(0)
+      }
+    })
+
+    test(`${table}: every truncation is refused`, () => {
+      for (const row of samples[table]) {
+        const bytes = Uint8Array.from(encodeRow(table, row))
+        for (let size = 0; size < bytes.length; size++) {
+          expect(() => new RowReader().read(TABLE_NUMBERS[table], 'k', bytes.subarray(0, size))).toThrow(BadRow)
+        }
+      }
+    })
+  }
+
+  test('task, form 1: the bytes are what they were when the form was fixed', () => {
+    expect(Buffer.from(encodeRow('task', taskRow('t'))).toString('hex')).toBe(
+      'dc0012' +
+        '01a174' +
+        'a87777772d64617461a5646576656ca568656c6c6f' +
+        '00a26331' +
+        '0001' +
+        '80' +
+        '000000' +
+        '9194cd03e800a66e6f64652d31c0' +
+        'c0c0c0c0',
+    )
+  })
+
+  test('any task: read back equal', () => {
+    const status = fc.constantFrom(...(Object.keys(TASK_STATUSES) as TaskStatus[]))
+    const text = fc.string({ unit: 'grapheme', maxLength: 30 })
+    const task = fc.record(
+      {
+        v: fc.constant(1 as const),
+        taskId: text.map(taskId),
+        job: fc.constant(HELLO),
+        instance: fc.nat(),
+        configId: text.map(configId),
+        status,
+        version: fc.nat(),
+        ports: fc.dictionary(
+          text.filter(name => name !== '__proto__'),
+          fc.nat(65_535),
+        ),
+        failureCount: fc.nat(),
+        timesPartitioned: fc.nat(),
+        agentSeq: fc.maxSafeNat(),
+        events: fc.array(
+          fc.record(
+            { atMs: fc.maxSafeNat(), status, scheduler: text, message: text },
+            { requiredKeys: ['atMs', 'status', 'scheduler'] },
+          ),
+        ),
+        agentId: text.map(agentId),
+        host: text,
+        ancestorId: text.map(taskId),
+        readyAtMs: fc.maxSafeNat(),
+      },
+      {
+        requiredKeys: [
+          'v',
+          'taskId',
+          'job',
+          'instance',
+          'configId',
+          'status',
+          'version',
+          'ports',
+          'failureCount',
+          'timesPartitioned',
+          'agentSeq',
+          'events',
+        ],
+      },
+    )
+    fc.assert(
+      fc.property(task, row => {
+        const read = new RowReader().read(TABLE_NUMBERS.task, row.taskId, encodeRow('task', row))
+        expect(read).toEqual({ type: 'put', table: 'task', key: row.taskId, row })
+      }),
+    )
+  })
+
+  test('random bytes are refused', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(1, 2, 3, 4, 5, 6), fc.uint8Array({ maxLength: 60 }), (table, bytes) => {
+        expect(() => new RowReader().read(table, 'k', bytes)).toThrow(BadRow)
+      }),
+    )
+  })
+
+  test('a row of a later form, or of a table of a later release, is refused by name', () => {
+    const later = { ...taskRow('t'), v: 2 } as unknown as TaskRow
+    expect(() => new RowReader().read(1, 't', encodeRow('task', later))).toThrow('form 2 is not known')
+    expect(() => new RowReader().read(99, 'k', new Uint8Array([1]))).toThrow('table 99 is not known')
+  })
+
+  test('rows read by one reader share their job keys and repeated texts', () => {
+    const reader = new RowReader()
+    const read = (row: TaskRow) => reader.read(1, row.taskId, encodeRow('task', row)) as { row: TaskRow }
+    expect(read(taskRow('a')).row.job).toBe(read(taskRow('b')).row.job)
+  })
+})
