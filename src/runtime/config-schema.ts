@@ -384,8 +384,8 @@ export const configSchema = z.strictObject({
       meaning: 'Log lines for people, or JSON, one object a line',
       default: 'text',
     }),
-    level: key(choice('debug', 'info', 'warn', 'error'), {
-      meaning: 'Least level that is written to standard error',
+    level: key(choice('debug', 'info', 'warn'), {
+      meaning: 'Least level that is written to standard error; errors always are',
       default: 'info',
       aurora: '-vlog',
     }),

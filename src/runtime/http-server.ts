@@ -1,0 +1,139 @@
+/**
+ * The one HTTP port of a node: health and numbers for machines, `/inspect` for people, JSON REST under `/api/v1`. It
+ * talks to actors only through what it is given, so any process (scheduler, agent, both) can serve it. Every error is
+ * `application/problem+json` with a code of the rejection table. See docs/design/0008-config-and-http.md.
+ */
+import type { Server } from 'node:http'
+import Fastify, { type FastifyInstance } from 'fastify'
+import type { ActorSystem, Ref } from '../actors/actor.ts'
+import type * as AgentGateway from '../actors/agent-gateway.ts'
+import type { HealthBoard } from '../actors/health.ts'
+import type { InspectorReport } from '../actors/inspector.ts'
+import type * as JobKeeper from '../actors/job-keeper.ts'
+import type { Ledger } from '../actors/ledger.ts'
+import type { PlacementView } from '../actors/offer-broker.ts'
+import type { Clock, LeaderView, Logger, LogPort } from '../actors/ports.ts'
+import { rejected } from '../core/base/rejection.ts'
+import { addHealthRoutes } from './http/health-routes.ts'
+import { addInspectRoutes } from './http/inspect-routes.ts'
+import { readJsonBody, sendProblem } from './http/problem.ts'
+import { addRestRoutes } from './http/rest-routes.ts'
+import { missingRoute } from './http/routes.ts'
+import { addVarsRoutes } from './http/vars-routes.ts'
+import type { NodeMetrics } from './metrics.ts'
+
+export interface HttpDeps {
+  readonly node: { readonly memberId: number; readonly name: string; readonly version: string }
+  readonly clock: Clock
+  readonly logger: Logger
+  readonly metrics: NodeMetrics
+  /** Where the Health actor leaves its verdict; read even when that actor is stuck. */
+  readonly health: HealthBoard
+  /** Merged from all threads. */
+  readonly inspect: () => Promise<InspectorReport>
+  /** Null in a process that is only an agent: REST answers `Storage is not READY` there. */
+  readonly scheduler: SchedulerDeps | null
+}
+
+export interface SchedulerDeps {
+  readonly system: ActorSystem
+  readonly ledger: Ledger
+  readonly log: LogPort
+  /** The latest view told by the log thread; null before the first. */
+  readonly leader: () => LeaderView | null
+  /** Null while this node does not lead. */
+  readonly jobKeeper: () => Ref<JobKeeper.Command> | null
+  readonly gateway: () => Ref<AgentGateway.Command> | null
+  readonly placement: () => PlacementView | null
+  readonly agents: () => AgentGateway.AgentLiveView | null
+}
+
+export interface HttpOptions extends HttpDeps {
+  readonly host: string
+  /** 0: any free one. */
+  readonly port: number
+  /** Bytes. Default 4 MiB. */
+  readonly bodyMax?: number
+}
+
+export interface HttpServer {
+  /** As bound: `http://127.0.0.1:8081`. */
+  readonly url: string
+  readonly port: number
+  /** For WebSocket upgrades. */
+  readonly server: Server
+  /** Stops listening, lets running requests end (at most `graceMs`), then cuts the rest. */
+  close(graceMs?: number): Promise<void>
+}
+
+const REQUEST_TIMEOUT_MS = 60_000
+const CLOSE_GRACE_MS = 5_000
+
+/** Rejects when the port is taken. */
+export async function startHttpServer(options: HttpOptions): Promise<HttpServer> {
+  const app = createHttpApp(options, options.bodyMax)
+  await app.listen({ host: options.host, port: options.port })
+  const address = app.server.address()
+  const port = typeof address === 'object' && address !== null ? address.port : options.port
+  const host = options.host.includes(':') ? `[${options.host}]` : options.host
+  return {
+    url: `http://${host}:${port}`,
+    port,
+    server: app.server,
+    close: async (graceMs = CLOSE_GRACE_MS) => {
+      const cut = setTimeout(() => app.server.closeAllConnections(), graceMs)
+      await app.close()
+      clearTimeout(cut)
+    },
+  }
+}
+
+/** The app without a port, for tests by injection. */
+export function createHttpApp(deps: HttpDeps, bodyMax = 4 * 1024 * 1024): FastifyInstance {
+  const app = Fastify({
+    logger: false,
+    bodyLimit: bodyMax,
+    forceCloseConnections: 'idle',
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1024 },
+    exposeHeadRoutes: true,
+  })
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
+    const read = readJsonBody(String(body))
+    if (read.ok) done(null, read.value)
+    else done(Object.assign(new Error(read.detail), { statusCode: 400 }))
+  })
+  app.setErrorHandler((error, request, reply) => {
+    const trouble: Error & { statusCode?: number } = error instanceof Error ? error : new Error(String(error))
+    const status = trouble.statusCode ?? 500
+    if (status >= 400 && status < 500) {
+      sendProblem(reply, rejected('MALFORMED', clientFault(status, trouble.message, bodyMax)), status)
+      return
+    }
+    deps.logger.error('request failed', { method: request.method, path: request.url, cause: trouble })
+    sendProblem(reply, rejected('INTERNAL', undefined, { remedy: 'look for `request failed` in the log of the node' }))
+  })
+  app.setNotFoundHandler((request, reply) => {
+    const { rejection, status, allow } = missingRoute(request.method, request.url)
+    if (allow !== null) reply.header('allow', allow)
+    sendProblem(reply, rejection, status)
+  })
+  app.addHook('onResponse', (request, reply, done) => {
+    const route = request.routeOptions.url ?? 'none'
+    deps.metrics.observe('http_request_seconds', reply.elapsedTime / 1000, { method: request.method, route })
+    deps.metrics.count('http_responses_total', 1, { status: String(reply.statusCode) })
+    done()
+  })
+  addHealthRoutes(app, deps)
+  addVarsRoutes(app, deps)
+  addInspectRoutes(app, deps)
+  addRestRoutes(app, deps)
+  return app
+}
+
+function clientFault(status: number, message: string, bodyMax: number): string {
+  if (status === 413) return `The body is larger than ${bodyMax} bytes`
+  if (status === 415) return 'Unsupported Content-Type: send application/json'
+  return message
+}

@@ -1,0 +1,38 @@
+/**
+ * Who may answer: what rests on the leader's state is sent on to the leader (307), and answered here only while this
+ * node leads and its rows are loaded. Source: the outside interfaces, section 1.
+ */
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { type Rejection, rejected } from '../../core/base/rejection.ts'
+import type { HttpDeps, SchedulerDeps } from '../http-server.ts'
+import { sendProblem } from './problem.ts'
+
+const BYPASS_HEADER = 'bypass-leader-redirect'
+
+/** The scheduler to use, or null when the reply has been sent. */
+export function leading(deps: HttpDeps, request: FastifyRequest, reply: FastifyReply): SchedulerDeps | null {
+  const { scheduler } = deps
+  if (scheduler === null) {
+    const remedy = 'this process is only an agent: ask a scheduler node'
+    sendProblem(reply, rejected('STORAGE_NOT_READY', undefined, { remedy }))
+    return null
+  }
+  const view = scheduler.leader()
+  const other = view?.leader != null && view.leader.memberId !== deps.node.memberId ? view.leader : null
+  if (other !== null && request.headers[BYPASS_HEADER] === undefined) {
+    reply
+      .header('location', other.httpUrl.replace(/\/$/, '') + request.url)
+      .code(307)
+      .send()
+    return null
+  }
+  const refusal = scheduler.ledger.open ? null : (scheduler.ledger.refusal() ?? notReady())
+  if (refusal === null) return scheduler
+  sendProblem(reply, refusal.remedy === undefined ? { ...refusal, remedy: REMEDY } : refusal)
+  return null
+}
+
+const REMEDY =
+  'wait a moment and try again; if it lasts, `daybreak log status` on the node says what its log waits for and what to run'
+
+export const notReady = (): Rejection => rejected('STORAGE_NOT_READY', undefined, { remedy: REMEDY })

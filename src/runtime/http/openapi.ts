@@ -1,0 +1,200 @@
+/** The OpenAPI 3.1 document of `/api/v1`, made from the schemas that also check the requests. Built when first asked for. */
+import { z } from 'zod'
+import * as rest from '../../wire/rest.ts'
+import { API, ROUTES } from './routes.ts'
+
+type Json = Record<string, unknown>
+interface Documented {
+  readonly query?: z.ZodObject
+  readonly body?: z.ZodType
+  /** Name of the answer's schema in `SCHEMAS`. */
+  readonly answer: keyof typeof SCHEMAS
+  readonly status?: 200 | 201
+}
+
+const logEntries = z.object({
+  entries: z.array(
+    z.object({
+      position: z.number().int(),
+      ballot: z.tuple([z.number(), z.number()]),
+      type: z.enum(['NOP', 'DATA', 'TRUNCATE', 'CONFIG', 'LEADER', 'CHECKPOINT']),
+      payload: z.string().describe('base64'),
+    }),
+  ),
+  next: z.number().int().nullable(),
+})
+const leaderView = z.object({
+  version: z.number(),
+  role: z.enum(['LEADER', 'CANDIDATE', 'FOLLOWER', 'LEARNER', 'NONE']),
+  ballot: z.tuple([z.number(), z.number()]).nullable(),
+  leader: z.object({ memberId: z.number(), httpUrl: z.string() }).nullable(),
+})
+const logStatus = z.object({
+  status: z.enum(['EMPTY', 'STARTING', 'RECOVERING', 'VOTING']),
+  view: leaderView,
+  clusterId: z.string().nullable(),
+  memberId: z.number(),
+  members: z.array(z.object({ memberId: z.number(), name: z.string(), address: z.string() })),
+  quorum: z.number(),
+  promised: z.tuple([z.number(), z.number()]),
+  begin: z.number(),
+  end: z.number(),
+  commit: z.number(),
+  applied: z.number(),
+  bootCounter: z.number(),
+  path: z.string(),
+  diskFreeBytes: z.number(),
+  waitingFor: z.string().nullable(),
+  notWritable: z.string().nullable(),
+})
+
+const SCHEMAS = {
+  CreateJob: rest.createJob,
+  KillJob: rest.killJob,
+  RestartJob: rest.restartJob,
+  JobOutcome: rest.jobOutcome,
+  JobList: rest.jobList,
+  JobDetail: rest.jobDetail,
+  TaskList: rest.taskList,
+  Task: rest.task,
+  LogPiece: rest.logPiece,
+  AgentList: rest.agentList,
+  Pending: rest.pending,
+  Cluster: rest.cluster,
+  LogStatus: logStatus,
+  LogEntries: logEntries,
+  Problem: rest.problem,
+} as const
+
+const DOCUMENTED: Readonly<Record<string, Documented>> = {
+  [`GET ${API}/cluster`]: { answer: 'Cluster' },
+  [`GET ${API}/log/status`]: { answer: 'LogStatus' },
+  [`GET ${API}/log/entries`]: {
+    answer: 'LogEntries',
+    query: z.object({ from: z.number().int().min(1).optional(), to: z.number().int().min(1).optional() }),
+  },
+  [`GET ${API}/jobs`]: { answer: 'JobList', query: rest.jobQuery },
+  [`POST ${API}/jobs`]: { answer: 'JobOutcome', body: rest.createJob, status: 201 },
+  [`GET ${API}/jobs/{role}/{environment}/{name}`]: { answer: 'JobDetail' },
+  [`POST ${API}/jobs/{role}/{environment}/{name}:kill`]: { answer: 'JobOutcome', body: rest.killJob },
+  [`POST ${API}/jobs/{role}/{environment}/{name}:restart`]: { answer: 'JobOutcome', body: rest.restartJob },
+  [`GET ${API}/tasks`]: { answer: 'TaskList', query: rest.taskQuery },
+  [`GET ${API}/tasks/{taskId}`]: { answer: 'Task' },
+  [`GET ${API}/tasks/{taskId}/logs`]: { answer: 'LogPiece', query: rest.logQuery },
+  [`GET ${API}/agents`]: { answer: 'AgentList', query: rest.pageQuery },
+  [`GET ${API}/pending`]: { answer: 'Pending' },
+}
+
+let built: { readonly version: string; readonly document: Json } | null = null
+
+export function openApiDocument(version: string): Json {
+  if (built?.version !== version) built = { version, document: build(version) }
+  return built.document
+}
+
+function build(version: string): Json {
+  const paths: Record<string, Json> = {}
+  for (const route of ROUTES) {
+    const documented = DOCUMENTED[`${route.method} ${route.path}`]
+    if (documented === undefined) continue
+    const path = route.path.slice(API.length)
+    paths[path] = { ...paths[path], [route.method.toLowerCase()]: operation(route, documented) }
+  }
+  const schemas = Object.fromEntries(
+    Object.entries(SCHEMAS).map(([name, schema]) => [
+      name,
+      schemaOf(schema, REQUEST_BODIES.has(name) ? 'input' : 'output'),
+    ]),
+  )
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Daybreak',
+      version,
+      description: 'Times are ms since the epoch. Paths marked x-answered-by: leader answer 307 on other nodes.',
+    },
+    servers: [{ url: API }],
+    paths,
+    components: { schemas },
+  }
+}
+
+const REQUEST_BODIES: ReadonlySet<string> = new Set(['CreateJob', 'KillJob', 'RestartJob'])
+
+function operation(route: (typeof ROUTES)[number], { query, body, answer, status = 200 }: Documented): Json {
+  const mutates = route.method === 'POST'
+  const parameters = [
+    ...[...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
+      name,
+      in: 'path',
+      required: true,
+      schema: { type: 'string' },
+    })),
+    ...(query === undefined ? [] : queryParameters(query)),
+    ...(mutates ? [...HEADERS] : []),
+  ]
+  const bodyName = Object.entries(SCHEMAS).find(([, schema]) => schema === body)?.[0]
+  return {
+    operationId: operationId(route.method, route.path),
+    summary: route.meaning,
+    'x-answered-by': route.by,
+    ...(parameters.length === 0 ? {} : { parameters }),
+    ...(bodyName === undefined
+      ? {}
+      : { requestBody: { required: true, content: { 'application/json': { schema: reference(bodyName) } } } }),
+    responses: {
+      [String(status)]: { description: 'Done', content: { 'application/json': { schema: reference(answer) } } },
+      ...(route.by === 'leader' ? { 307: { description: 'Another node leads; ask it at Location' } } : {}),
+      default: { description: 'Refused', content: { 'application/problem+json': { schema: reference('Problem') } } },
+    },
+  }
+}
+
+const HEADERS = [
+  {
+    name: 'Idempotency-Key',
+    in: 'header',
+    required: false,
+    description: 'The id of this request: a retry under the same id gets the first answer and is not done twice',
+    schema: { type: 'string', maxLength: 255 },
+  },
+  {
+    name: 'Daybreak-User',
+    in: 'header',
+    required: false,
+    description: 'Who asks',
+    schema: { type: 'string', maxLength: 255 },
+  },
+] as const
+
+const reference = (name: string): Json => ({ $ref: `#/components/schemas/${name}` })
+
+/** `GET /api/v1/jobs/{role}/{environment}/{name}` is `getJobsByRoleEnvironmentName`. */
+function operationId(method: string, path: string): string {
+  const parts = path
+    .slice(API.length)
+    .split(/[/:]/)
+    .filter(part => part !== '')
+  const words = parts.map(part => (part.startsWith('{') ? part.slice(1, -1) : part))
+  const named = words.map((word, index) => {
+    const big = word.charAt(0).toUpperCase() + word.slice(1)
+    return parts[index]?.startsWith('{') && !parts[index - 1]?.startsWith('{') ? `By${big}` : big
+  })
+  return method.toLowerCase() + named.join('')
+}
+
+function queryParameters(query: z.ZodObject): Json[] {
+  const { properties, required } = schemaOf(query, 'input') as { properties: Record<string, Json>; required?: string[] }
+  return Object.entries(properties).map(([name, { description, ...schema }]) => ({
+    name,
+    in: 'query',
+    required: required?.includes(name) ?? false,
+    ...(description === undefined ? {} : { description }),
+    schema,
+  }))
+}
+
+function schemaOf(schema: z.ZodType, io: 'input' | 'output'): Json {
+  const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any' }) as Json
+  return rest
+}

@@ -1,0 +1,208 @@
+/** Rows of the ledger as the REST documents of `src/wire/rest.ts`. Only reads; lists in the order their pages need. */
+import type { AgentLiveView } from '../../actors/agent-gateway.ts'
+import type { PlacementView } from '../../actors/offer-broker.ts'
+import { compareIds, type JobKey, jobKeyText } from '../../core/base/ids.ts'
+import type { AgentRow, TaskRow } from '../../core/ledger/rows.ts'
+import type { LedgerView } from '../../core/ledger/view.ts'
+import { ACTIVE, isActive, TASK_STATUSES, type TaskStatus, TERMINAL } from '../../core/task/status.ts'
+import type { AgentView, JobDetail, JobSummary, PendingList, Task } from '../../wire/rest.ts'
+import type { PageKey } from './paging.ts'
+
+/** `*` and `?` stand for any characters and for one. */
+export function globPattern(glob: string | undefined): RegExp | null {
+  if (glob === undefined || glob === '*') return null
+  const source = glob
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replaceAll('*', '.*')
+    .replaceAll('?', '.')
+  return new RegExp(`^${source}$`)
+}
+
+export interface JobFilter {
+  readonly role?: string | undefined
+  readonly environment?: string | undefined
+  readonly name?: string | undefined
+}
+
+/** Job keys that match, in their order, from `from` on. */
+export function* matchingJobs(view: LedgerView, filter: JobFilter, from: string | null): Generator<JobKey> {
+  const [role, environment, name] = [
+    globPattern(filter.role),
+    globPattern(filter.environment),
+    globPattern(filter.name),
+  ]
+  for (const key of view.jobKeys()) {
+    if (from !== null && compareIds(jobKeyText(key), from) < 0) continue
+    if (role !== null && !role.test(key.role)) continue
+    if (environment !== null && !environment.test(key.environment)) continue
+    if (name !== null && !name.test(key.name)) continue
+    yield key
+  }
+}
+
+/** `RUNNING,PENDING`, `active`, `terminal`; null for a word that is none of these. */
+export function statusFilter(text: string | undefined): ReadonlySet<TaskStatus> | 'any' | null {
+  if (text === undefined || text === '') return 'any'
+  const wanted = new Set<TaskStatus>()
+  for (const word of text.split(',').map(part => part.trim())) {
+    if (word === 'active') for (const status of ACTIVE) wanted.add(status)
+    else if (word === 'terminal') for (const status of TERMINAL) wanted.add(status)
+    else if (Object.hasOwn(TASK_STATUSES, word.toUpperCase())) wanted.add(word.toUpperCase() as TaskStatus)
+    else return null
+  }
+  return wanted
+}
+
+export interface TaskFilter extends JobFilter {
+  readonly statuses: ReadonlySet<TaskStatus> | 'any'
+  readonly instance?: number | undefined
+  readonly host?: string | undefined
+}
+
+/** Tasks by (job key, instance, task id): an order in which a task never moves. */
+export function* keyedTasks(
+  view: LedgerView,
+  filter: TaskFilter,
+  after: PageKey | null,
+): Generator<readonly [PageKey, TaskRow]> {
+  for (const key of matchingJobs(view, filter, after === null ? null : String(after[0]))) {
+    const rows = view
+      .tasksOfJob(key)
+      .filter(
+        row =>
+          (filter.statuses === 'any' || filter.statuses.has(row.status)) &&
+          (filter.instance === undefined || row.instance === filter.instance) &&
+          (filter.host === undefined || row.host === filter.host),
+      )
+    for (const row of rows.toSorted((a, b) => a.instance - b.instance || compareIds(a.taskId, b.taskId))) {
+      yield [[jobKeyText(key), row.instance, row.taskId], row]
+    }
+  }
+}
+
+/** Task id to the reason why it has no place; made once per answer, and only if something is pending. */
+export type PendingReasons = (taskId: string) => string | null
+
+export function pendingReasons(placement: PlacementView | null): PendingReasons {
+  let byTask: Map<string, string> | null = null
+  return taskId => {
+    if (byTask === null) {
+      byTask = new Map()
+      for (const group of placement?.pending() ?? []) {
+        const text = (group.reasons.length > 0 ? group.reasons : group.details).join(', ')
+        for (const id of group.taskIds) byTask.set(id, text)
+      }
+    }
+    const text = byTask.get(taskId)
+    return text === undefined || text === '' ? null : text
+  }
+}
+
+export function taskDocument(view: LedgerView, row: TaskRow, reasons: PendingReasons): Task {
+  const config = view.config(row.configId)
+  return {
+    taskId: row.taskId,
+    job: row.job,
+    instance: row.instance,
+    status: row.status,
+    host: row.host ?? null,
+    agentId: row.agentId ?? null,
+    ports: { ...row.ports },
+    failureCount: row.failureCount,
+    maxTaskFailures: config?.maxTaskFailures ?? 1,
+    isService: config?.isService ?? false,
+    ancestorId: row.ancestorId ?? null,
+    resources: config?.resources ?? { cpusMilli: 0, ramMb: 0, diskMb: 0, gpus: 0 },
+    metadata: (config?.metadata ?? []).map(({ key, value }) => ({ key, value })),
+    events: row.events.map(event => ({
+      atMs: event.atMs,
+      status: event.status,
+      message: event.message ?? null,
+      scheduler: event.scheduler,
+    })),
+    pendingReason: row.status === 'PENDING' ? reasons(row.taskId) : null,
+  }
+}
+
+export function jobSummaryDocument(view: LedgerView, key: JobKey): JobSummary {
+  const job = view.job(key)
+  const tasks = view.tasksOfJob(key)
+  const newest = newestTask(tasks)
+  const config =
+    job !== undefined ? view.config(job.configId) : newest !== undefined ? view.config(newest.configId) : undefined
+  const byStatus: Record<string, number> = {}
+  let active = 0
+  for (const task of tasks) {
+    byStatus[task.status] = (byStatus[task.status] ?? 0) + 1
+    if (isActive(task.status)) active += 1
+  }
+  return {
+    key,
+    kind: config?.isService === true ? 'service' : 'adhoc',
+    tier: config?.tier ?? '',
+    instanceCount: job?.instanceCount ?? new Set(tasks.map(task => task.instance)).size,
+    active,
+    inactive: tasks.length - active,
+    byStatus,
+    createdAtMs: job?.createdAtMs ?? null,
+    createdBy: job?.createdBy ?? null,
+  }
+}
+
+/** Null when neither the job nor a task of it is known. */
+export function jobDetailDocument(view: LedgerView, key: JobKey, reasons: PendingReasons): JobDetail | null {
+  const job = view.job(key)
+  const tasks = view.tasksOfJob(key)
+  const configId = job?.configId ?? newestTask(tasks)?.configId
+  if (configId === undefined) return null
+  const documents = (rows: readonly TaskRow[]) => rows.map(row => taskDocument(view, row, reasons))
+  const config = view.config(configId)
+  return {
+    job: jobSummaryDocument(view, key),
+    config: config === undefined ? null : (structuredClone(config) as NonNullable<JobDetail['config']>),
+    active: documents(tasks.filter(task => isActive(task.status)).toSorted((a, b) => a.instance - b.instance)),
+    inactive: documents(tasks.filter(task => !isActive(task.status))),
+  }
+}
+
+export function agentDocument(
+  view: LedgerView,
+  row: AgentRow,
+  live: AgentLiveView | null,
+  placement: PlacementView | null,
+): AgentView {
+  const offer = placement?.offers().find(one => one.agentId === row.agentId)
+  return {
+    agentId: row.agentId,
+    host: row.host,
+    connected: live?.connected(row.agentId) ?? false,
+    silentMs: live?.silentMs(row.agentId) ?? null,
+    mode: row.mode,
+    attributes: row.attributes.map(({ name, values }) => ({ name, values: [...values] })),
+    total: row.total,
+    free: offer?.free ?? null,
+    freePorts: offer?.freePorts ?? null,
+    tasks: view.tasksOnAgent(row.agentId).length,
+    agentVersion: row.agentVersion,
+  }
+}
+
+export function pendingDocument(placement: PlacementView | null): PendingList {
+  return {
+    pending: (placement?.pending() ?? []).map(({ job, taskIds, penaltyMs, reasons, details }) => ({
+      job,
+      taskIds: [...taskIds],
+      penaltyMs,
+      reasons: [...reasons],
+      details: [...details],
+    })),
+  }
+}
+
+function newestTask(tasks: readonly TaskRow[]): TaskRow | undefined {
+  let newest: TaskRow | undefined
+  for (const task of tasks) {
+    if (newest === undefined || (task.events.at(-1)?.atMs ?? 0) > (newest.events.at(-1)?.atMs ?? 0)) newest = task
+  }
+  return newest
+}

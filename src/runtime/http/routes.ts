@@ -1,0 +1,101 @@
+/**
+ * All routes of a node in one table: the index page, the OpenAPI document and the answer to a wrong path or method are
+ * made from it.
+ */
+import { type Rejection, rejected } from '../../core/base/rejection.ts'
+
+export interface RouteFacts {
+  readonly method: 'GET' | 'POST'
+  /** Parameters in braces, as in OpenAPI. */
+  readonly path: string
+  readonly meaning: string
+  /** Who should answer: any node, or the leader (others answer 307). */
+  readonly by: 'any' | 'leader'
+}
+
+export const API = '/api/v1'
+
+export const ROUTES = [
+  { method: 'GET', path: '/', meaning: 'Links to all of this', by: 'any' },
+  { method: 'GET', path: '/health', meaning: '`OK`, or 503 with what is wrong', by: 'any' },
+  { method: 'GET', path: '/leaderhealth', meaning: 'Whether this node leads: 200, 503 or 502', by: 'any' },
+  { method: 'GET', path: '/vars', meaning: 'Numbers and the effective config as text', by: 'any' },
+  { method: 'GET', path: '/vars.json', meaning: 'The same as JSON', by: 'any' },
+  { method: 'GET', path: '/metrics', meaning: 'Numbers for Prometheus', by: 'any' },
+  { method: 'GET', path: '/inspect', meaning: 'The tree of actors', by: 'any' },
+  { method: 'GET', path: '/inspect/{path}', meaning: 'One actor', by: 'any' },
+  { method: 'GET', path: `${API}/openapi.json`, meaning: 'This API as an OpenAPI document', by: 'any' },
+  { method: 'GET', path: `${API}/cluster`, meaning: 'Who leads, and how far this node is', by: 'any' },
+  { method: 'GET', path: `${API}/log/status`, meaning: 'The replicated log of this node', by: 'any' },
+  {
+    method: 'GET',
+    path: `${API}/log/entries`,
+    meaning: 'Committed entries of the log, both ends inclusive',
+    by: 'any',
+  },
+  { method: 'GET', path: `${API}/jobs`, meaning: 'Jobs, a page at a time', by: 'leader' },
+  { method: 'POST', path: `${API}/jobs`, meaning: 'Create a job', by: 'leader' },
+  { method: 'GET', path: `${API}/jobs/{role}/{environment}/{name}`, meaning: 'One job with its tasks', by: 'leader' },
+  {
+    method: 'POST',
+    path: `${API}/jobs/{role}/{environment}/{name}:kill`,
+    meaning: 'Kill instances, or all of a job',
+    by: 'leader',
+  },
+  {
+    method: 'POST',
+    path: `${API}/jobs/{role}/{environment}/{name}:restart`,
+    meaning: 'Restart instances',
+    by: 'leader',
+  },
+  { method: 'GET', path: `${API}/tasks`, meaning: 'Tasks, a page at a time', by: 'leader' },
+  { method: 'GET', path: `${API}/tasks/{taskId}`, meaning: 'One task', by: 'leader' },
+  { method: 'GET', path: `${API}/tasks/{taskId}/logs`, meaning: 'A piece of what a process has written', by: 'leader' },
+  { method: 'GET', path: `${API}/agents`, meaning: 'Machines that run tasks', by: 'leader' },
+  { method: 'GET', path: `${API}/pending`, meaning: 'What waits for a place, and why', by: 'leader' },
+] as const satisfies readonly RouteFacts[]
+
+const NEARBY_MAX = 5
+
+/** The answer to a path or method that nobody serves. */
+export function missingRoute(
+  method: string,
+  url: string,
+): { readonly rejection: Rejection; readonly status: number; readonly allow: string | null } {
+  const path = url.split('?')[0] ?? url
+  const methods = ROUTES.filter(route => pattern(route.path).test(path)).map(route => route.method)
+  if (methods.length > 0) {
+    const allow = [...new Set<string>(methods.flatMap(one => (one === 'GET' ? ['GET', 'HEAD'] : [one])))].join(', ')
+    const rejection = rejected('MALFORMED', `${method} is not served at ${path}`, { remedy: `use ${allow}` })
+    return { rejection, status: 405, allow }
+  }
+  const near = ROUTES.map(route => ({ route, common: commonParts(route.path, path) }))
+    .sort((a, b) => b.common - a.common || a.route.path.length - b.route.path.length)
+    .slice(0, NEARBY_MAX)
+    .map(({ route }) => `${route.method} ${route.path}`)
+  return {
+    rejection: rejected('NOT_FOUND', `There is nothing at ${path}`, { remedy: `nearby: ${near.join(', ')}` }),
+    status: 404,
+    allow: null,
+  }
+}
+
+function pattern(path: string): RegExp {
+  const source = path
+    .replace(/[.*+?^$()|[\]\\]/g, '\\$&')
+    .replaceAll('{path}', '.+')
+    .replace(/\{\w+\}/g, '[^/:]+')
+  return new RegExp(`^${source}/?$`)
+}
+
+/** Leading segments in common, then letters of the next one. */
+function commonParts(a: string, b: string): number {
+  const left = a.split('/')
+  const right = b.split('/')
+  let parts = 0
+  while (parts < left.length && parts < right.length && left[parts] === right[parts]) parts += 1
+  const [x, y] = [left[parts] ?? '', right[parts] ?? '']
+  let letters = 0
+  while (letters < x.length && letters < y.length && x[letters] === y[letters]) letters += 1
+  return parts * 100 + letters
+}
