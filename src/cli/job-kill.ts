@@ -1,0 +1,110 @@
+import { type FullKey, fullKeyText } from '../core/job/job-file.ts'
+import type { JobDetail, JobOutcomeView, KillJob, Task } from '../wire/rest.ts'
+import { clusterUrl } from './clusters.ts'
+import { type CommonOptions, parseCount, parseDuration } from './command.ts'
+import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
+import { CliFailure, type Io } from './io.ts'
+import { instancesText, parseJobAndInstances } from './keys.ts'
+import { say, sayJson } from './report.ts'
+import { jobPath, type RestClient, restClient } from './rest-client.ts'
+
+/**
+ * `daybreak job kill KEY/INSTANCES` and `daybreak job killall KEY`. Killing is done when the task has ended, which an
+ * agent reports only once nothing of it runs any more; so both wait, batch by batch.
+ */
+export interface KillOptions extends CommonOptions {
+  readonly message?: string
+  readonly batchSize?: string
+  /** False with `--no-batching`. */
+  readonly batching: boolean
+  readonly maxTotalFailures: string
+}
+
+/** How long a batch may take, ms: Aurora's client polls for as long. */
+const BATCH_MS = 254_000
+
+export async function jobKill(io: Io, text: string, options: KillOptions): Promise<ClientExit> {
+  const { key, instances } = parseJobAndInstances(text)
+  if (instances === null) {
+    const text = 'The instances list cannot be omitted in a kill command!; use killall to kill all instances'
+    throw new CliFailure(CLIENT_EXIT.notFound, text)
+  }
+  return kill(io, key, instances, options, 'Job kill succeeded')
+}
+
+export async function jobKillAll(io: Io, text: string, options: KillOptions): Promise<ClientExit> {
+  const { key, instances } = parseJobAndInstances(text)
+  if (instances !== null) {
+    throw new CliFailure(CLIENT_EXIT.notFound, 'killall takes no instances; use kill to kill some of them')
+  }
+  return kill(io, key, null, options, 'Job killall succeeded')
+}
+
+async function kill(
+  io: Io,
+  key: FullKey,
+  instances: readonly number[] | null,
+  options: KillOptions,
+  success: string,
+): Promise<ClientExit> {
+  const failuresMax = parseCount(options.maxTotalFailures, '--max-total-failures')
+  const batchSize = options.batchSize === undefined ? undefined : parseCount(options.batchSize, '--batch-size', 1)
+  const timeoutMs = parseDuration(options.timeout)
+  const client = restClient(io, await clusterUrl(io, key.cluster, options.url), { timeoutMs })
+  const untilMs = timeoutMs === undefined ? undefined : io.now() + timeoutMs
+  const detail = await client.find<JobDetail>(jobPath(key))
+  const victims = (detail?.active ?? []).filter(task => instances === null || instances.includes(task.instance))
+  if (detail === null || (victims.length === 0 && instances !== null)) {
+    throw new CliFailure(CLIENT_EXIT.notFound, `No tasks to kill found for job ${fullKeyText(key)}`)
+  }
+  const ids = [...new Set(victims.map(task => task.instance))].sort((a, b) => a - b)
+  const size = options.batching && batchSize !== undefined ? batchSize : Math.max(1, ids.length)
+  const killed: number[] = []
+  const failed: number[] = []
+  for (let at = 0; at < Math.max(1, ids.length); at += size) {
+    const batch = ids.slice(at, at + size)
+    // The last batch of a killall takes the job itself along, and whatever came to it meanwhile.
+    const all = instances === null && at + size >= ids.length
+    const target = all ? { all: true as const } : { instances: [...batch] }
+    const message = options.message === undefined ? {} : { message: options.message }
+    const body: KillJob = { ...target, ...message }
+    await client.post<JobOutcomeView>(`${jobPath(key)}:kill`, body)
+    const waited = victims.filter(task => batch.includes(task.instance))
+    const left = await untilEnded(io, client, key, waited, untilMs ?? io.now() + BATCH_MS)
+    const late = new Set(left.map(task => task.instance))
+    const done = batch.filter(id => !late.has(id))
+    killed.push(...done)
+    failed.push(...late)
+    if (options.json !== true && done.length > 0) say(io, `Successfully killed instances ${instancesText(done)}`)
+    if (late.size > 0 && !options.batching) {
+      throw new CliFailure(CLIENT_EXIT.timeout, `Instances ${instancesText([...late])} were not killed in time`)
+    }
+    if (failed.length > failuresMax) {
+      const text = 'Exceeded maximum number of errors while killing instances'
+      const remedy = `not killed in time: ${instancesText(failed)}; they are still being killed`
+      throw new CliFailure(CLIENT_EXIT.commandFailed, text, { remedy })
+    }
+  }
+  if (options.json === true) sayJson(io, { job: fullKeyText(key), killed, notKilledInTime: failed })
+  if (failed.length > 0) throw new CliFailure(CLIENT_EXIT.commandFailed, 'Errors occurred while killing instances')
+  if (options.json !== true) say(io, success)
+  return CLIENT_EXIT.ok
+}
+
+/** Waits until none of these tasks is active any more; gives back those that still are when time is up. */
+async function untilEnded(
+  io: Io,
+  client: RestClient,
+  key: FullKey,
+  tasks: readonly Task[],
+  untilMs: number,
+): Promise<readonly Task[]> {
+  const ids = new Set(tasks.map(task => task.taskId))
+  for (let round = 0; ; round++) {
+    const detail = await client.find<JobDetail>(jobPath(key), { retryUntilMs: untilMs })
+    const left = (detail?.active ?? []).filter(task => ids.has(task.taskId))
+    const delayMs = Math.min(100 * 2 ** Math.floor(round / 5), 2000)
+    if (left.length === 0 || io.now() + delayMs > untilMs) return left
+    await io.sleep(delayMs)
+  }
+}

@@ -1,0 +1,233 @@
+import type { TaskStatus } from '../core/task/status.ts'
+import type { JobDetail, JobList, JobSummary, Task } from '../wire/rest.ts'
+import { clusterUrl, knownClusters } from './clusters.ts'
+import { type CommonOptions, parseDuration } from './command.ts'
+import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
+import { CliFailure, type Io } from './io.ts'
+import { type JobPattern, parseJobPattern } from './keys.ts'
+import { say, sayJson } from './report.ts'
+import { jobPath, type RestClient, restClient } from './rest-client.ts'
+import { durationText, type Paint, printable, type Style, styleOf, tableText } from './table.ts'
+
+/** `daybreak job status PATTERN` and `daybreak job list PATTERN` */
+
+export interface StatusOptions extends CommonOptions {
+  readonly writeJson?: boolean
+  readonly verbose?: boolean
+}
+
+const INACTIVE_MAX = 5
+
+export async function jobStatus(io: Io, text: string, options: StatusOptions): Promise<ClientExit> {
+  const pattern = parseJobPattern(text)
+  const found = await findJobs(io, pattern, options)
+  if (options.json === true || options.writeJson === true) {
+    // Scripts of Aurora's client expect status 0 and this text.
+    if (found.length === 0) sayJson(io, { jobspec: text, error: 'No matching jobs found' })
+    else
+      sayJson(
+        io,
+        found.map(({ cluster, detail }) => ({
+          job: fullKey(cluster, detail.job),
+          active: detail.active,
+          inactive: detail.inactive,
+        })),
+      )
+    return CLIENT_EXIT.ok
+  }
+  if (found.length === 0) throw new CliFailure(CLIENT_EXIT.notFound, `Found no jobs matching ${text}`)
+  const style = styleOf(io.stdout, io.env)
+  const shown = found.map(({ cluster, detail }) => {
+    return options.verbose === true ? auroraText(cluster, detail) : statusText(cluster, detail, io.now(), style)
+  })
+  io.stdout.write(shown.join('\n'))
+  return CLIENT_EXIT.ok
+}
+
+export async function jobList(io: Io, text: string, options: CommonOptions): Promise<ClientExit> {
+  const pattern = parseJobPattern(text)
+  const found: { cluster: string; summary: JobSummary }[] = []
+  for (const [cluster, client] of await clientsOf(io, pattern, options)) {
+    for (const summary of await listJobs(client, pattern)) found.push({ cluster, summary })
+  }
+  if (options.json === true) {
+    sayJson(
+      io,
+      found.map(({ cluster, summary }) => ({ job: fullKey(cluster, summary), ...summary })),
+    )
+  } else if (!io.stdout.isTTY) {
+    for (const { cluster, summary } of found) say(io, fullKey(cluster, summary))
+  } else if (found.length === 0) {
+    say(io, `No jobs match ${text}`)
+  } else {
+    const columns = [
+      { head: 'JOB', min: 20 },
+      { head: 'KIND' },
+      { head: 'WANTED', right: true },
+      { head: 'ACTIVE', right: true },
+      { head: 'STATUS', wraps: true },
+      { head: 'TIER', worth: 2 },
+      { head: 'CREATED BY', worth: 1 },
+    ]
+    const rows = found.map(({ cluster, summary }) => [
+      fullKey(cluster, summary),
+      summary.kind,
+      String(summary.instanceCount),
+      String(summary.active),
+      countsText(summary),
+      summary.tier,
+      summary.createdBy ?? '',
+    ])
+    io.stdout.write(tableText(columns, rows, styleOf(io.stdout, io.env)))
+  }
+  return CLIENT_EXIT.ok
+}
+
+/** One job as a table of its instances, and the newest that ended. */
+export function statusText(cluster: string, detail: JobDetail, nowMs: number, style: Style): string {
+  const { job } = detail
+  const wanted = `${job.kind === 'adhoc' ? 'ad-hoc' : job.kind}, ${job.instanceCount} wanted`
+  const head = `${style.paint(fullKey(cluster, job), 'strong')}  ${wanted}, ${countsText(job)}\n`
+  const active = detail.active.length === 0 ? '' : taskTable(detail.active, nowMs, style)
+  const ended = [...detail.inactive].sort((a, b) => lastAt(b) - lastAt(a)).slice(0, INACTIVE_MAX)
+  if (ended.length === 0) return head + active
+  const more = detail.inactive.length - ended.length
+  const title = `${style.paint('ended', 'strong')}${more > 0 ? ` (the newest ${ended.length} of ${detail.inactive.length})` : ''}\n`
+  return `${head}${active}${active === '' ? '' : '\n'}${title}${taskTable(ended, nowMs, style)}`
+}
+
+function taskTable(tasks: readonly Task[], nowMs: number, style: Style): string {
+  const columns = [
+    { head: 'INST', right: true },
+    { head: 'STATUS' },
+    { head: 'FOR', right: true },
+    { head: 'HOST', min: 12 },
+    { head: 'PORTS', min: 12 },
+    { head: 'FAILED', right: true, worth: 1 },
+    { head: 'MESSAGE', wraps: true, min: 20 },
+  ]
+  const rows = tasks.map(task => [
+    String(task.instance),
+    { text: task.status, ...paintOf(task.status) },
+    durationText(nowMs - lastAt(task)),
+    task.host ?? '',
+    Object.entries(task.ports)
+      .map(([name, port]) => `${name}:${port}`)
+      .join(' '),
+    String(task.failureCount),
+    messageOf(task),
+  ])
+  return tableText(columns, rows, style)
+}
+
+/** Aurora's own text, for eyes and scripts that know it. */
+export function auroraText(cluster: string, detail: JobDetail): string {
+  const lines: string[] = [fullKey(cluster, detail.job)]
+  const section = (title: string, tasks: readonly Task[]): void => {
+    lines.push(`${title} tasks (${tasks.length}):`)
+    for (const task of tasks) {
+      const { role, environment, name } = task.job
+      const on = task.host === null ? '' : ` on ${task.host}`
+      lines.push(
+        `\tTask role: ${role}, env: ${environment}, name: ${name}, instance: ${task.instance}, status: ${task.status}${on}`,
+      )
+      const { cpusMilli, ramMb, diskMb } = task.resources
+      lines.push(`\t  CPU: ${cpusMilli / 1000} core(s), RAM: ${ramMb} MB, Disk: ${diskMb} MB`)
+      if (Object.keys(task.ports).length > 0) {
+        lines.push(
+          `\t  assigned ports: {${Object.entries(task.ports)
+            .map(([port, number]) => `${port}: ${number}`)
+            .join(', ')}}`,
+        )
+        lines.push(`\t  failure count: ${task.failureCount} (max ${task.maxTaskFailures})`)
+      }
+      lines.push('\t  events:')
+      for (const event of task.events)
+        lines.push(`\t   ${localTime(event.atMs)} ${event.status}: ${printable(event.message ?? '')}`)
+      if (task.metadata.length > 0) {
+        lines.push('\t  metadata:')
+        for (const { key, value } of task.metadata)
+          lines.push(`\t\t  (key: '${printable(key)}', value: '${printable(value)}')`)
+      }
+      lines.push('')
+    }
+  }
+  section('Active', detail.active)
+  section('Inactive', detail.inactive)
+  return `${lines.join('\n')}\n`
+}
+
+interface FoundJob {
+  readonly cluster: string
+  readonly detail: JobDetail
+}
+
+async function findJobs(io: Io, pattern: JobPattern, options: CommonOptions): Promise<readonly FoundJob[]> {
+  const found: FoundJob[] = []
+  for (const [cluster, client] of await clientsOf(io, pattern, options)) {
+    const keys = pattern.exact ? [pattern] : (await listJobs(client, pattern)).map(summary => summary.key)
+    for (const key of keys) {
+      const detail = await client.find<JobDetail>(jobPath(key))
+      if (detail !== null) found.push({ cluster, detail })
+    }
+  }
+  return found
+}
+
+async function clientsOf(
+  io: Io,
+  pattern: JobPattern,
+  options: CommonOptions,
+): Promise<readonly [string, RestClient][]> {
+  const timeoutMs = parseDuration(options.timeout)
+  if (pattern.cluster !== '*') {
+    return [[pattern.cluster, restClient(io, await clusterUrl(io, pattern.cluster, options.url), { timeoutMs })]]
+  }
+  const known = options.url === undefined ? await knownClusters(io) : new Map([['local', options.url]])
+  return [...known].map(([cluster, url]) => [cluster, restClient(io, url, { timeoutMs })])
+}
+
+async function listJobs(client: RestClient, pattern: JobPattern): Promise<readonly JobSummary[]> {
+  const jobs: JobSummary[] = []
+  let cursor: string | null = null
+  do {
+    const query = new URLSearchParams({ limit: '1000' })
+    for (const part of ['role', 'environment', 'name'] as const)
+      if (pattern[part] !== '*') query.set(part, pattern[part])
+    if (cursor !== null) query.set('cursor', cursor)
+    const page: JobList = await client.get<JobList>(`/api/v1/jobs?${query}`)
+    jobs.push(...page.jobs)
+    cursor = page.next
+  } while (cursor !== null)
+  return jobs
+}
+
+function fullKey(cluster: string, job: { key: { role: string; environment: string; name: string } }): string {
+  return `${cluster}/${job.key.role}/${job.key.environment}/${job.key.name}`
+}
+
+function countsText(job: JobSummary): string {
+  const counts = Object.entries(job.byStatus).filter(([, count]) => count > 0)
+  return counts.length === 0 ? 'no tasks' : counts.map(([status, count]) => `${count} ${status}`).join(', ')
+}
+
+function messageOf(task: Task): string {
+  if (task.pendingReason !== null) return task.pendingReason
+  return task.events.at(-1)?.message ?? ''
+}
+
+function paintOf(status: TaskStatus): { paint?: Paint } {
+  if (status === 'RUNNING' || status === 'FINISHED') return { paint: 'good' }
+  if (status === 'FAILED' || status === 'LOST') return { paint: 'bad' }
+  return status === 'KILLED' ? { paint: 'dim' } : { paint: 'busy' }
+}
+
+/** `2026-01-31 23:59:59`, in the time of whoever looks. */
+function localTime(atMs: number): string {
+  const at = new Date(atMs)
+  const two = (n: number): string => String(n).padStart(2, '0')
+  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`
+  return `${day} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`
+}
+
+const lastAt = (task: Task): number => task.events.at(-1)?.atMs ?? 0

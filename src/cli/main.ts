@@ -1,0 +1,123 @@
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import { registerCluster } from './cluster.ts'
+import type { Session } from './command.ts'
+import { registerCompletion } from './completion.ts'
+import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
+import { registerInspect } from './inspect.ts'
+import { type Io, processIo } from './io.ts'
+import { registerJob } from './job.ts'
+import { registerTask } from './task.ts'
+
+/**
+ * The `daybreak` command: nouns with verbs. This file loads only the names of things; what a verb does is loaded when
+ * it runs, so that a status starts in well under a fifth of a second. The nouns that bring a node along (start, config,
+ * log) are loaded when they are named, or when all are listed.
+ */
+
+/** Parts of a node: `registerX(program)`. They end the process themselves where a node's exit status says more. */
+const NODE_NOUNS = {
+  start: async () => (await import('./start.ts')).registerStart,
+  config: async () => (await import('./config.ts')).registerConfig,
+  log: async () => (await import('./log.ts')).registerLog,
+} as const satisfies Record<string, () => Promise<(program: Command) => void>>
+
+/** Runs one command line, without the program's own name. */
+export async function run(args: readonly string[], io: Io): Promise<ClientExit> {
+  const session: Session = { io, exit: CLIENT_EXIT.ok }
+  const program = await commandTree(args, session)
+  if (args.length === 0) {
+    io.stdout.write(program.helpInformation())
+    return CLIENT_EXIT.ok
+  }
+  try {
+    await program.parseAsync([...args], { from: 'user' })
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error
+    // Commander has said what is wrong. Help and version end here too, with success.
+    return error.exitCode === 0 ? CLIENT_EXIT.ok : CLIENT_EXIT.usage
+  }
+  return session.exit
+}
+
+/** The whole of it for the executable: the process's terminal, Ctrl-C, and its exit status. */
+export async function main(args: readonly string[] = process.argv.slice(2)): Promise<void> {
+  // A node has signal handlers of its own.
+  const isClient = !Object.hasOwn(NODE_NOUNS, args[0] ?? '')
+  const interrupt = new AbortController()
+  if (isClient) {
+    process.once('SIGINT', () => interrupt.abort())
+    // `daybreak … | head` closes the pipe early: that is no failure of ours.
+    process.stdout.on('error', error => {
+      if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error
+      process.exit(CLIENT_EXIT.ok)
+    })
+  }
+  try {
+    const exit = await run(args, processIo(interrupt.signal))
+    if (exit !== CLIENT_EXIT.ok) process.exitCode = exit
+  } catch (error) {
+    process.stderr.write(`A fault of this program itself: ${error instanceof Error ? error.stack : String(error)}\n`)
+    process.exitCode = CLIENT_EXIT.fatal
+  }
+}
+
+/** Every noun and verb; those of a node only where this command line may show or run them. */
+export async function commandTree(args: readonly string[], session: Session): Promise<Command> {
+  const { io } = session
+  const width = (columns: number | undefined): number => columns ?? 80
+  const program = new Command('daybreak')
+    .description('A cluster scheduler: runs services and one-off jobs over a replicated log.')
+    .version(version(), '--version', 'print the version')
+    .helpCommand('help [command]', 'show help')
+    .showHelpAfterError('(add --help for what it takes)')
+    .exitOverride()
+    .configureOutput({
+      writeOut: text => void io.stdout.write(text),
+      writeErr: text => void io.stderr.write(text),
+      getOutHelpWidth: () => width(io.stdout.columns),
+      getErrHelpWidth: () => width(io.stderr.columns),
+    })
+    .addHelpText('after', FIRST_STEPS)
+  registerJob(program, session)
+  registerTask(program, session)
+  registerCluster(program, session)
+  registerInspect(program, session)
+  registerCompletion(program, session)
+  const noun = args.find(arg => !arg.startsWith('-'))
+  const all = noun === undefined || noun === 'help' || noun === 'completion' || !isNoun(program, noun)
+  for (const [name, load] of Object.entries(NODE_NOUNS)) if (all || name === noun) (await load())(program)
+  inherit(program)
+  return program
+}
+
+const FIRST_STEPS = `
+Examples:
+  daybreak start config/local.yaml
+  daybreak job create local/www-data/devel/hello examples/hello.yaml --wait
+  daybreak job status local/www-data/devel/hello`
+
+/** Verbs made with `command()` get the settings of their parent; those that were added whole do not. */
+function inherit(command: Command): void {
+  for (const child of command.commands) {
+    child.copyInheritedSettings(command)
+    inherit(child)
+  }
+}
+
+function isNoun(program: Command, name: string): boolean {
+  return Object.hasOwn(NODE_NOUNS, name) || program.commands.some(command => command.name() === name)
+}
+
+/** From the package this file belongs to, wherever it is installed. */
+function version(): string {
+  for (const up of ['../..', '../../..']) {
+    try {
+      const found: unknown = JSON.parse(readFileSync(new URL(`${up}/package.json`, import.meta.url), 'utf8'))
+      if ((found as { name?: string }).name === 'daybreak') return (found as { version: string }).version
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    }
+  }
+  return 'unknown'
+}
