@@ -15,7 +15,6 @@ export interface RuleFault {
 }
 
 export const SECRET_CHARACTERS_MIN = 16
-const HEARTBEATS_PER_LEASE_MIN = 6
 const HEARTBEATS_UNTIL_UNREACHABLE_MIN = 3
 
 export function configRuleFaults(config: NodeConfig): readonly RuleFault[] {
@@ -77,14 +76,8 @@ function memberRules(config: NodeConfig): RuleFault[] {
   return faults
 }
 
-function timeFaults({ log, scheduler }: NodeConfig): RuleFault[] {
+function timeFaults({ scheduler }: NodeConfig): RuleFault[] {
   const faults: RuleFault[] = []
-  if (log.lease < log.heartbeat * HEARTBEATS_PER_LEASE_MIN) {
-    faults.push({
-      keys: ['log.lease', 'log.heartbeat'],
-      text: `${showDuration(log.lease)} is too short for log.heartbeat ${showDuration(log.heartbeat)}: at least ${HEARTBEATS_PER_LEASE_MIN} heartbeats, ${showDuration(log.heartbeat * HEARTBEATS_PER_LEASE_MIN)}`,
-    })
-  }
   const least = scheduler.agentHeartbeat * HEARTBEATS_UNTIL_UNREACHABLE_MIN
   if (scheduler.agentUnreachable < least) {
     faults.push({

@@ -221,25 +221,6 @@ export const configSchema = z.strictObject({
       default: false,
       aurora: '--log_auto_initialize',
     }),
-    heartbeat: key(duration('10ms'), {
-      meaning: 'How often the leader tells the other nodes that it lives',
-      default: '150ms',
-    }),
-    lease: key(duration('60ms'), {
-      meaning: 'How long a leader may act after its last contact with a quorum; at least 6 heartbeats',
-      default: '1s',
-      aurora: '-zk_session_timeout',
-    }),
-    entryMax: key(size('4KiB'), {
-      meaning: 'Largest entry of the replicated log, after compression',
-      default: '1MiB',
-      aurora: '-dlog_max_entry_size',
-    }),
-    flushTimeout: key(duration('1s'), {
-      meaning: 'A flush to disk that takes longer ends the process',
-      default: '30s',
-      aurora: '-native_log_write_timeout',
-    }),
     space: z.strictObject({
       alarm: key(size(), { meaning: 'Free disk space below which a warning is logged', default: '1GiB' }),
       reserve: key(size(), { meaning: 'Free disk space below which no more changes are accepted', default: '256MiB' }),
@@ -339,12 +320,12 @@ export const configSchema = z.strictObject({
       cpus: optionalKey(cpus, { meaning: 'Cores to offer', unset: 'all', aurora: '--resources' }),
       ram: optionalKey(size(), {
         meaning: 'RAM to offer',
-        unset: 'all but 1GiB, or half if that is more',
+        unset: 'all but 5 %, at least 1GiB',
         aurora: '--resources',
       }),
       disk: optionalKey(size(), {
         meaning: 'Disk space to offer',
-        unset: 'what is free in the work folder but 5GiB, or half if that is more',
+        unset: 'the file system of the work folder but 5GiB',
         aurora: '--resources',
       }),
       gpus: key(count(0, 64), { meaning: 'GPUs to offer', default: 0, aurora: '--resources' }),

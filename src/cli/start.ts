@@ -1,0 +1,126 @@
+/**
+ * `daybreak start FILE`: a node in the foreground, as supervisors want it. Ends with a status per kind of failure
+ * (docs/operating/exit-status.md). SIGTERM and SIGINT stop it in order; a second one ends it at once.
+ */
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import type { NodeConfig } from '../runtime/config.ts'
+
+export interface StartEnd {
+  /** Ends the process. Default: `process.exit`. */
+  readonly exit?: (status: number) => void
+}
+
+interface RunningNode {
+  stop(): Promise<void>
+  readonly httpUrl: string
+}
+
+export function registerStart(program: Command, { exit = status => process.exit(status) }: StartEnd = {}): void {
+  program
+    .command('start')
+    .description('start a node from a config file; every key of the config is a flag too (see start --help)')
+    .argument('[arguments...]', 'FILE [--any.key value …]')
+    .allowUnknownOption()
+    .helpOption(false)
+    .action(async (_arguments: string[], _options: unknown, command: Command) => {
+      const status = await start(command.args)
+      if (status !== null) exit(status)
+    })
+}
+
+/** Null while the node runs: it ends by a signal. */
+async function start(args: readonly string[]): Promise<number | null> {
+  const { EXIT, exitStatusOf } = await import('../runtime/exit.ts')
+  const { flagsHelp, readStartArguments } = await import('../runtime/config-flags.ts')
+  const read = readStartArguments(args)
+  if (!read.ok) {
+    process.stderr.write(
+      `error: ${read.text}\n  → daybreak start FILE [--any.key value …]; see daybreak start --help\n`,
+    )
+    return EXIT.usage
+  }
+  if ('help' in read) {
+    process.stdout.write(helpText(flagsHelp()))
+    return EXIT.ok
+  }
+  const { faultLines, loadConfig } = await import('../runtime/config.ts')
+  const loaded = loadConfig(read.file, { flags: read.flags })
+  if (!loaded.ok) {
+    const lines = faultLines(read.file, loaded.faults).map(line => `  ${line}\n`)
+    process.stderr.write(`error: the config has ${countOf(lines.length, 'fault')}:\n${lines.join('')}`)
+    return EXIT.config
+  }
+  const { config } = loaded
+  const configPath = resolve(read.file)
+  process.title = titleOf(config, configPath, null)
+  await limitHeap(config)
+  try {
+    const { startNode } = await import('../runtime/node.ts')
+    const node: RunningNode = await startNode(config, { configPath })
+    process.title = titleOf(config, configPath, new URL(node.httpUrl).port)
+    stopOnSignals(node, exitStatusOf)
+    return null
+  } catch (cause) {
+    const status = exitStatusOf(cause)
+    const text =
+      cause instanceof Error ? (status === EXIT.bug ? (cause.stack ?? cause.message) : cause.message) : String(cause)
+    process.stderr.write(`error: the node cannot start: ${text}\n`)
+    return status
+  }
+}
+
+/** `ps` shows this: what runs, as which node, on which ports, from which file. */
+export function titleOf(config: NodeConfig, configPath: string, httpPort: string | null): string {
+  const schedules = config.roles.includes('scheduler')
+  const parts = [
+    `daybreak ${config.roles.join('+')}`,
+    ...(schedules ? [`node=${config.node.id}`] : []),
+    `http=${httpPort ?? config.http.port}`,
+    ...(schedules ? [`peer=${config.peer.port}`] : []),
+    `config=${configPath}`,
+  ]
+  return parts.join(' ')
+}
+
+/** Works as long as the heap is still small, which it is before the node is loaded. */
+async function limitHeap({ scheduler }: NodeConfig): Promise<void> {
+  if (scheduler.heapLimit === null) return
+  const { setFlagsFromString } = await import('node:v8')
+  setFlagsFromString(`--max-old-space-size=${Math.floor(scheduler.heapLimit / 1024 ** 2)}`)
+}
+
+function stopOnSignals(node: RunningNode, exitStatusOf: (cause: unknown) => number): void {
+  let stopping = false
+  const stop = (signal: NodeJS.Signals): void => {
+    if (stopping) {
+      process.stderr.write(`daybreak: second ${signal}, ending at once\n`)
+      process.exit(128 + (signal === 'SIGINT' ? 2 : 15))
+    }
+    stopping = true
+    node.stop().then(
+      () => process.exit(0),
+      cause => {
+        process.stderr.write(
+          `error: the node did not stop in order: ${cause instanceof Error ? cause.stack : String(cause)}\n`,
+        )
+        process.exit(exitStatusOf(cause))
+      },
+    )
+  }
+  process.on('SIGTERM', stop)
+  process.on('SIGINT', stop)
+}
+
+const countOf = (count: number, thing: string): string => `${count} ${thing}${count === 1 ? '' : 's'}`
+
+const helpText = (flags: string): string => `Usage: daybreak start FILE [--any.key value …]
+
+Starts a node from a config file and stays in the foreground. Every key of the config is a flag, which wins over the
+file. Durations and sizes carry their unit: 150ms, 5min, 64MiB. Relative paths begin at the folder one starts in.
+
+${flags}
+
+Ends with 0 after SIGTERM or SIGINT, 2 for wrong arguments, 70 for a bug, 75 for the store, 77 for a port or folder that
+cannot be had, 78 for the config (docs/operating/exit-status.md).
+`
