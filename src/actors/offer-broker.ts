@@ -1,6 +1,21 @@
-/** OfferBroker: what every agent can still take, and who may take it. */
-import type { AgentId, JobKey, TaskId } from '../core/base/ids.ts'
+/**
+ * OfferBroker: what every agent can still take, and who may take it. It follows the ledger's staged changes, so that
+ * capacity is exact at every decision, and hears from the AgentGateway which agents are connected. The Assigner asks it
+ * to match a round; what is matched is held until the staged assignment comes by, or until the hold is released.
+ *
+ * Agents that are not connected are offered to nobody; what is bound to them stays bound. After a restart of this
+ * actor the book is read anew from the ledger.
+ */
+import type { AgentId, ConfigId, JobKey, TaskId } from '../core/base/ids.ts'
 import type { Resources } from '../core/job/task-config.ts'
+import type { OfferOrder } from '../core/offers/candidate-order.ts'
+import type { Host } from '../core/offers/offer-book.ts'
+import { type Match, Matcher, type Want } from '../core/scheduling/matcher.ts'
+import type { Reasons } from '../core/scheduling/pending-reasons.ts'
+import type { ActorSpec, Behaviour, Context, Ref } from './actor.ts'
+import type { DedicatedView } from './dedicated-guard.ts'
+import type { Ledger, LedgerChange } from './ledger.ts'
+import type { Metrics } from './ports.ts'
 
 /** The agent has registered (or changed); its row is staged already. */
 export interface AgentUp {
@@ -41,4 +56,214 @@ export interface PlacementView {
   pending(): readonly PendingView[]
   /** Free and total of the host with the most room, for "can never fit: largest host has …"; null without agents. */
   largestHost(): { readonly host: string; readonly total: Resources; readonly ports: number } | null
+}
+
+// ---- between the actors of placement ------------------------------------------------------------------------------
+
+/** Answered by RoundResult, after a few turns when there is much to look at. Rounds are served in order. */
+export interface MatchRound {
+  readonly type: 'matchRound'
+  readonly roundId: number
+  readonly wants: readonly Want[]
+  readonly replyTo: Ref<RoundResult>
+}
+/** Holds that came to nothing. Those that the ledger has confirmed meanwhile stay. */
+export interface ReleaseHolds {
+  readonly type: 'releaseHolds'
+  readonly taskIds: readonly TaskId[]
+}
+/** Nothing of these configurations is PENDING any more. */
+export interface GroupsGone {
+  readonly type: 'groupsGone'
+  readonly configIds: readonly ConfigId[]
+}
+/** The changes themselves wait beside the mailbox: every message begins by taking them in. */
+interface LedgerChanged {
+  readonly type: 'ledgerChanged'
+}
+interface MatchOn {
+  readonly type: 'matchOn'
+}
+export type OfferBrokerCommand = AgentCommand | MatchRound | ReleaseHolds | GroupsGone | LedgerChanged | MatchOn
+
+export interface RoundResult {
+  readonly type: 'roundResult'
+  readonly roundId: number
+  /** The dedicated rule's version under which it was decided. */
+  readonly dedicatedVersion: number
+  readonly groups: readonly {
+    readonly configId: ConfigId
+    readonly placed: readonly Match[]
+    readonly unplaced: readonly TaskId[]
+    readonly gone: readonly TaskId[]
+  }[]
+}
+
+/** Plain reads for the edge; every call first takes in what has been staged. */
+export interface OfferBookView {
+  offers(): readonly OfferView[]
+  largestHost(): { readonly host: string; readonly total: Resources; readonly ports: number } | null
+  reasonsOf(configId: ConfigId): Reasons | null
+}
+
+export interface OfferBrokerOptions {
+  readonly ledger: Ledger
+  readonly metrics: Metrics
+  readonly overhead: Resources
+  readonly offerOrder: readonly OfferOrder[]
+  /** For a restart of the actor: who is connected right now. */
+  readonly isConnected: (id: AgentId) => boolean
+  readonly dedicated: () => DedicatedView
+  /** Parked groups that should be tried again. */
+  readonly onWake: (configIds: readonly ConfigId[]) => void
+  readonly publish: (view: OfferBookView) => void
+  /** Hosts looked at before a round is continued in the next turn; 20,000 are about 2 ms. */
+  readonly evaluationsPerTurn: number
+}
+
+interface Round extends MatchRound {
+  readonly dedicatedVersion: number
+  readonly done: RoundResult['groups'][number][]
+}
+
+export function offerBrokerSpec(options: OfferBrokerOptions): ActorSpec<OfferBrokerCommand> {
+  return { name: 'offer-broker', kind: 'OfferBroker', start: context => startOfferBroker(context, options) }
+}
+
+function startOfferBroker(
+  context: Context<OfferBrokerCommand>,
+  options: OfferBrokerOptions,
+): Behaviour<OfferBrokerCommand> {
+  const { ledger, metrics, overhead, offerOrder } = options
+  const matcher = new Matcher({ view: ledger.view, overhead, offerOrder, random: context.random })
+  const { book } = matcher
+  let rounds: Round[] = []
+  let changes: LedgerChange[] = []
+
+  const unsubscribe = ledger.subscribe('staged', change => {
+    if (changes.push(change) === 1) context.self.tell({ type: 'ledgerChanged' })
+  })
+  const takeIn = (): void => {
+    const taken = changes
+    changes = []
+    for (const { changes: rows } of taken) for (const { change, before } of rows) matcher.apply(change, before)
+  }
+  for (const { agentId } of ledger.view.agents()) if (options.isConnected(agentId)) matcher.agentUp(agentId)
+  options.publish({
+    offers: () => {
+      takeIn()
+      return [...book.hosts()].filter(host => host.connected).map(offerOf)
+    },
+    largestHost: () => {
+      takeIn()
+      return largestOf(book.hosts())
+    },
+    reasonsOf: configId => {
+      takeIn()
+      return matcher.reasonsOf(configId)
+    },
+  })
+
+  /** Serves groups until the work of one turn is done; the rest continues in the next. */
+  const matchOn = (): void => {
+    const stopAt = matcher.evaluated + options.evaluationsPerTurn
+    const before = matcher.evaluated
+    for (let round = rounds[0]; round !== undefined; round = rounds[0]) {
+      while (round.done.length < round.wants.length) {
+        if (matcher.evaluated >= stopAt) {
+          context.self.tell({ type: 'matchOn' })
+          metrics.count('veto_evaluated_offers', matcher.evaluated - before)
+          return
+        }
+        const want = round.wants[round.done.length]!
+        const result = matcher.match(want)
+        metrics.count('schedule_attempts_fired', result.placed.length + result.unplaced.length)
+        metrics.count('schedule_attempts_no_match', result.unplaced.length)
+        round.done.push({ configId: want.configId, ...result })
+      }
+      rounds = rounds.slice(1)
+      answer(round)
+    }
+    metrics.count('veto_evaluated_offers', matcher.evaluated - before)
+  }
+
+  /** An agent may have gone between the turns of a round: what was matched there is taken back. */
+  const answer = ({ roundId, dedicatedVersion, done, replyTo }: Round): void => {
+    const groups = done.map(group => {
+      const lost = group.placed.filter(match => book.host(match.agentId)?.connected !== true).map(match => match.taskId)
+      if (lost.length === 0) return group
+      matcher.release(lost)
+      const placed = group.placed.filter(match => !lost.includes(match.taskId))
+      return { ...group, placed, unplaced: [...lost, ...group.unplaced] }
+    })
+    replyTo.tell({ type: 'roundResult', roundId, dedicatedVersion, groups })
+  }
+
+  return {
+    receive(message) {
+      takeIn()
+      switch (message.type) {
+        case 'agentUp':
+          if (!matcher.agentUp(message.agentId)) context.log.warn('agent_without_row', { agentId: message.agentId })
+          metrics.gauge('outstanding_offers', book.connectedCount)
+          break
+        case 'agentDown':
+          matcher.agentDown(message.agentId)
+          metrics.gauge('outstanding_offers', book.connectedCount)
+          break
+        case 'matchRound':
+          rounds.push({ ...message, dedicatedVersion: options.dedicated().version, done: [] })
+          if (rounds.length === 1) matchOn()
+          break
+        case 'matchOn':
+          matchOn()
+          break
+        case 'releaseHolds':
+          matcher.release(message.taskIds)
+          break
+        case 'groupsGone':
+          for (const configId of message.configIds) matcher.groupGone(configId)
+          break
+        case 'ledgerChanged':
+          break
+      }
+      const woken = matcher.takeWakes()
+      if (woken.length > 0) options.onWake(woken)
+    },
+    stopping: () => unsubscribe(),
+    summary: () => ({
+      agents: book.hostCount,
+      connected: book.connectedCount,
+      holds: book.holdCount,
+      parkedGroups: matcher.parkedCount,
+      evaluated: matcher.evaluated,
+      changesWaiting: changes.length,
+    }),
+  }
+}
+
+function offerOf({ row, changes, free }: Host): OfferView {
+  const { cpusMilli, ramMb, diskMb, gpus, ports } = free
+  return {
+    id: `${row.agentId}#${changes}`,
+    agentId: row.agentId,
+    host: row.host,
+    free: { cpusMilli, ramMb, diskMb, gpus },
+    freePorts: ports,
+  }
+}
+
+/** By cores, then RAM, then disk, in all and not only free. */
+function largestOf(hosts: Iterable<Host>): ReturnType<OfferBookView['largestHost']> {
+  let largest: Host | null = null
+  for (const host of hosts) {
+    if (host.connected && (largest === null || isLarger(host, largest))) largest = host
+  }
+  if (largest === null) return null
+  return { host: largest.row.host, total: largest.row.total, ports: largest.total.ports }
+}
+
+function isLarger({ total: a }: Host, { total: b }: Host): boolean {
+  if (a.cpusMilli !== b.cpusMilli) return a.cpusMilli > b.cpusMilli
+  return a.ramMb === b.ramMb ? a.diskMb > b.diskMb : a.ramMb > b.ramMb
 }

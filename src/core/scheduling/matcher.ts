@@ -11,7 +11,7 @@
  * all of them have been.
  */
 import { assert } from '../base/assert.ts'
-import { type AgentId, type ConfigId, jobKeyText, type TaskId } from '../base/ids.ts'
+import { type AgentId, type ConfigId, type JobKey, jobKeyText, type TaskId } from '../base/ids.ts'
 import type { Prng } from '../base/prng.ts'
 import type { Constraint, Resources } from '../job/task-config.ts'
 import type { AgentRow, TaskRow } from '../ledger/rows.ts'
@@ -57,6 +57,8 @@ export interface MatcherOptions {
 }
 
 interface Ask {
+  readonly jobKey: JobKey
+  /** The same as text. */
   readonly job: string
   readonly needs: Needs
   readonly portNames: readonly string[]
@@ -268,12 +270,17 @@ export class Matcher {
     return false
   }
 
+  #isKnown(configId: ConfigId): boolean {
+    return this.#asks.has(configId) || this.#view.config(configId) !== undefined
+  }
+
   #askOf(configId: ConfigId): Ask {
     const known = this.#asks.get(configId)
     if (known !== undefined) return known
     const config = this.#view.config(configId)
     assert(config !== undefined, 'the configuration of a live task is stored', { configId })
     const ask: Ask = {
+      jobKey: config.job,
       job: jobKeyText(config.job),
       needs: needsOf(config, this.#overhead),
       portNames: config.ports,
@@ -288,12 +295,11 @@ export class Matcher {
   // ---- limits ----
 
   #countOf(ask: Ask): CountOf {
-    return ask.hasLimits ? this.#counters.countsOf(ask.job, () => this.#hostsOfJob(ask.job)) : NO_COUNTS
+    return ask.hasLimits ? this.#counters.countsOf(ask.job, () => this.#hostsOfJob(ask)) : NO_COUNTS
   }
 
-  *#hostsOfJob(job: string): Iterable<AttributeSet> {
-    const [role, environment, name] = job.split('/') as [string, string, string]
-    for (const task of this.#view.activeTasksOfJob({ role, environment, name })) {
+  *#hostsOfJob({ jobKey, job }: Ask): Iterable<AttributeSet> {
+    for (const task of this.#view.activeTasksOfJob(jobKey)) {
       const on = placeOf(task)
       if (on !== undefined) yield this.#attributesOf(on)
     }
@@ -325,7 +331,8 @@ export class Matcher {
   }
 
   #bindInBook(task: TaskRow, agentId: AgentId): void {
-    if (this.book.host(agentId) === undefined) return
+    // Changes come in batches: a task whose configuration is gone already has ended further on in the same batch.
+    if (this.book.host(agentId) === undefined || !this.#isKnown(task.configId)) return
     const { needs } = this.#askOf(task.configId)
     this.book.bind(task.taskId, agentId, { needs, ports: Object.values(task.ports) })
   }

@@ -108,7 +108,9 @@ export class TaskGroups {
           const group = roles[i]!.shift()!
           const taken = this.#take(group, Math.min(left, this.#options.quantum))
           left -= taken.length
-          wants.set(group.configId, [...(wants.get(group.configId) ?? []), ...taken])
+          const want = wants.get(group.configId)
+          if (want === undefined) wants.set(group.configId, taken)
+          else want.push(...taken)
           if (group.waiting.size > 0) roles[i]!.push(group)
         }
         for (let i = roles.length - 1; i >= 0; i--) if (roles[i]!.length === 0) roles.splice(i, 1)

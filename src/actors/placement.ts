@@ -1,0 +1,171 @@
+/**
+ * Placement: the four actors that bring PENDING tasks to machines, put together. They live under the leader and are
+ * made anew by every leader; what they know comes from the ledger and from the agents that connect.
+ *
+ *   TaskGroups --round--> Assigner --match--> OfferBroker
+ *        ^                   |  \--vet--> DedicatedGuard
+ *        |                   \--assign--> the task itself (ledger: PENDING to ASSIGNED)
+ *        \---- wake: capacity came or was freed ---- OfferBroker
+ */
+import type { AgentId } from '../core/base/ids.ts'
+import type { Resources } from '../core/job/task-config.ts'
+import { OFFER_ORDER_DEFAULT, type OfferOrder } from '../core/offers/candidate-order.ts'
+import { EXECUTOR_OVERHEAD_DEFAULT } from '../core/offers/needs.ts'
+import { TASK_GROUPS_DEFAULTS } from '../core/scheduling/task-groups.ts'
+import type { ActorSpec, Ref } from './actor.ts'
+import { type AssignerCommand, assignerSpec } from './assigner.ts'
+import { type DedicatedGuardCommand, type DedicatedView, dedicatedGuardSpec } from './dedicated-guard.ts'
+import type { Ledger } from './ledger.ts'
+import {
+  type AgentCommand,
+  type OfferBookView,
+  type OfferBrokerCommand,
+  offerBrokerSpec,
+  type PendingView,
+  type PlacementView,
+} from './offer-broker.ts'
+import type { Metrics } from './ports.ts'
+import { type PendingGroupsView, type TaskGroupsCommand, taskGroupsSpec } from './task-groups.ts'
+import type { TaskDirectory } from './task-state-machine.ts'
+
+export interface PlacementOptions {
+  /** What every task takes beside its own; default 0.01 core and 8 MB. */
+  readonly executorOverhead: Resources
+  /** Order of candidates; default RANDOM. `['CPU', 'MEMORY', 'RANDOM']` fills hosts one by one. */
+  readonly offerOrder: readonly OfferOrder[]
+  /** Most time a new task waits for others to join its round; default 1 ms. */
+  readonly firstScheduleDelayMs: number
+  /** The same for tasks that were PENDING when the leader started; default 1 ms. */
+  readonly startDelayMs: number
+  /** Wait after the first fruitless attempt of a group; default 1 s. */
+  readonly schedulePenaltyMsInitial: number
+  /** Longest wait; default 60 s. */
+  readonly schedulePenaltyMsMax: number
+}
+
+export const PLACEMENT_DEFAULTS: PlacementOptions = {
+  executorOverhead: EXECUTOR_OVERHEAD_DEFAULT,
+  offerOrder: OFFER_ORDER_DEFAULT,
+  firstScheduleDelayMs: 1,
+  startDelayMs: 1,
+  schedulePenaltyMsInitial: TASK_GROUPS_DEFAULTS.penaltyMsInitial,
+  schedulePenaltyMsMax: TASK_GROUPS_DEFAULTS.penaltyMsMax,
+}
+
+export interface PlacementParts {
+  /** The leader's context, or whatever holds its actors. */
+  readonly parent: { spawn<C>(spec: ActorSpec<C>): Ref<C> }
+  readonly ledger: Ledger
+  readonly metrics: Metrics
+  readonly tasks: TaskDirectory
+  /** Who is connected right now; asked when the OfferBroker (re)starts. */
+  readonly isConnected: (id: AgentId) => boolean
+  readonly options?: Partial<PlacementOptions>
+}
+
+export interface Placement {
+  /** Where the AgentGateway tells of agents. */
+  readonly broker: Ref<AgentCommand>
+  readonly view: PlacementView
+  readonly guard: DedicatedView
+}
+
+export function createPlacement({ parent, ledger, metrics, tasks, isConnected, options }: PlacementParts): Placement {
+  const chosen: PlacementOptions = { ...PLACEMENT_DEFAULTS, ...options }
+  // Each actor publishes its view when it starts, again after a restart; refs are known before any message is handled.
+  const refs = {} as {
+    broker: Ref<OfferBrokerCommand>
+    guard: Ref<DedicatedGuardCommand>
+    assigner: Ref<AssignerCommand>
+    groups: Ref<TaskGroupsCommand>
+  }
+  const views = {} as { book: OfferBookView; dedicated: DedicatedView; pending: PendingGroupsView }
+
+  refs.guard = parent.spawn(
+    dedicatedGuardSpec({
+      ledger,
+      metrics,
+      publish: view => {
+        views.dedicated = view
+      },
+      auditsPerTurn: 2000,
+    }),
+  )
+  refs.broker = parent.spawn(
+    offerBrokerSpec({
+      ledger,
+      metrics,
+      overhead: chosen.executorOverhead,
+      offerOrder: chosen.offerOrder,
+      isConnected,
+      dedicated: () => views.dedicated,
+      onWake: configIds => refs.groups.tell({ type: 'wakeGroups', configIds }),
+      publish: view => {
+        views.book = view
+      },
+      evaluationsPerTurn: 20_000,
+    }),
+  )
+  refs.assigner = parent.spawn(
+    assignerSpec({
+      tasks,
+      metrics,
+      broker: () => refs.broker,
+      guard: () => refs.guard,
+      groups: () => refs.groups,
+      unansweredMax: 1024,
+      answerMsMax: 10_000,
+    }),
+  )
+  refs.groups = parent.spawn(
+    taskGroupsSpec({
+      ledger,
+      metrics,
+      groups: {
+        ...TASK_GROUPS_DEFAULTS,
+        penaltyMsInitial: chosen.schedulePenaltyMsInitial,
+        penaltyMsMax: chosen.schedulePenaltyMsMax,
+      },
+      assigner: () => refs.assigner,
+      onGroupsGone: configIds => refs.broker.tell({ type: 'groupsGone', configIds }),
+      publish: view => {
+        views.pending = view
+      },
+      firstScheduleDelayMs: chosen.firstScheduleDelayMs,
+      startDelayMs: chosen.startDelayMs,
+      tasksPerRound: 512,
+      roundMsMax: 30_000,
+      loadsPerTurn: 2000,
+    }),
+  )
+
+  return {
+    broker: refs.broker,
+    view: {
+      offers: () => views.book.offers(),
+      pending: () => pendingViews(views.pending, views.book),
+      largestHost: () => views.book.largestHost(),
+    },
+    guard: {
+      get version() {
+        return views.dedicated.version
+      },
+      misplaced: () => views.dedicated.misplaced(),
+      checkJob: (role, constraints) => views.dedicated.checkJob(role, constraints),
+    },
+  }
+}
+
+function pendingViews(pending: PendingGroupsView, book: OfferBookView): readonly PendingView[] {
+  const nowMs = pending.nowMs()
+  return Array.from(pending.groups(), ({ configId, job, taskIds, dueMs }) => {
+    const why = book.reasonsOf(configId)
+    return {
+      job,
+      taskIds,
+      penaltyMs: Math.max(0, Math.round(dueMs - nowMs)),
+      reasons: why?.reasons ?? [],
+      details: why?.details ?? [],
+    }
+  })
+}

@@ -1,0 +1,193 @@
+/**
+ * TaskGroups: the queue of PENDING tasks. It follows the ledger's staged changes, so that a new task is tried within a
+ * millisecond or two, hands rounds of tasks to the Assigner, one at a time, and lets groups that cannot be placed wait
+ * until something changes for them.
+ */
+import type { ConfigId, TaskId } from '../core/base/ids.ts'
+import type { TaskRow } from '../core/ledger/rows.ts'
+import { type GroupResult, type GroupView, TaskGroups, type TaskGroupsOptions } from '../core/scheduling/task-groups.ts'
+import type { ActorSpec, Behaviour, Context, Ref } from './actor.ts'
+import type { StartRound } from './assigner.ts'
+import type { Ledger, LedgerChange } from './ledger.ts'
+import type { Metrics } from './ports.ts'
+
+/** Everything that was placed has been sent on its way. */
+export interface RoundDone {
+  readonly type: 'roundDone'
+  readonly roundId: number
+  readonly groups: readonly GroupResult[]
+}
+/** Placed tasks whose assignment was refused; those that are PENDING still are tried again. */
+export interface TasksReturned {
+  readonly type: 'tasksReturned'
+  readonly taskIds: readonly TaskId[]
+}
+/** Something has changed that may let these in. */
+export interface WakeGroups {
+  readonly type: 'wakeGroups'
+  readonly configIds: readonly ConfigId[]
+}
+interface LedgerChanged {
+  readonly type: 'ledgerChanged'
+}
+interface Tick {
+  readonly type: 'tick'
+}
+interface RoundExpired {
+  readonly type: 'roundExpired'
+}
+interface LoadOn {
+  readonly type: 'loadOn'
+}
+export type TaskGroupsCommand = RoundDone | TasksReturned | WakeGroups | LedgerChanged | Tick | RoundExpired | LoadOn
+
+export interface PendingGroupsView {
+  groups(): Iterable<GroupView>
+  /** Monotonic ms, for what is left of a penalty. */
+  nowMs(): number
+}
+
+export interface TaskGroupsActorOptions {
+  readonly ledger: Ledger
+  readonly metrics: Metrics
+  readonly groups: TaskGroupsOptions
+  readonly assigner: () => Ref<StartRound>
+  readonly onGroupsGone: (configIds: readonly ConfigId[]) => void
+  readonly publish: (view: PendingGroupsView) => void
+  /** Most time a new task waits for others to join its round, ms. */
+  readonly firstScheduleDelayMs: number
+  /** The same for tasks that were PENDING when the leader started. */
+  readonly startDelayMs: number
+  readonly tasksPerRound: number
+  /** A round without an answer is given up after so long: an actor on its way was restarted. */
+  readonly roundMsMax: number
+  /** Tasks taken in per turn when a leader starts. */
+  readonly loadsPerTurn: number
+}
+
+/** While the ledger takes nothing, it is asked again after so long. */
+const REFUSED_RETRY_MS = 50
+
+export function taskGroupsSpec(options: TaskGroupsActorOptions): ActorSpec<TaskGroupsCommand> {
+  return { name: 'task-groups', kind: 'TaskGroups', start: context => startTaskGroups(context, options) }
+}
+
+function startTaskGroups(
+  context: Context<TaskGroupsCommand>,
+  options: TaskGroupsActorOptions,
+): Behaviour<TaskGroupsCommand> {
+  const { ledger, metrics } = options
+  const groups = new TaskGroups(options.groups, context.random)
+  let changes: LedgerChange[] = []
+  let toLoad = Array.from(ledger.view.tasksByStatus('PENDING'), task => task.taskId)
+  let trying: number | null = null
+  let rounds = 0
+  let roundsExpired = 0
+
+  const nowMs = (): number => context.now().monoMs
+  const unsubscribe = ledger.subscribe('staged', change => {
+    if (changes.push(change) === 1) context.self.tell({ type: 'ledgerChanged' })
+  })
+  const takeIn = (): void => {
+    const taken = changes
+    changes = []
+    for (const { changes: rows } of taken) {
+      for (const { change, before } of rows) {
+        if (change.table !== 'task') continue
+        if (change.type === 'put' && change.row.status === 'PENDING') add(change.row, options.firstScheduleDelayMs)
+        else if ((before as TaskRow | undefined)?.status === 'PENDING') groups.remove(change.key as TaskId)
+      }
+    }
+  }
+  const add = (task: TaskRow, delayMs: number): void => {
+    const facts = factsOf(task)
+    if (facts !== null) groups.add(task.taskId, facts, nowMs(), delayMs)
+  }
+  const factsOf = ({ configId, job }: TaskRow) => {
+    const config = ledger.view.config(configId)
+    return config === undefined ? null : { configId, job, priority: config.priority }
+  }
+  options.publish({
+    groups: () => {
+      takeIn()
+      return groups.views()
+    },
+    nowMs,
+  })
+  context.self.tell({ type: 'loadOn' })
+
+  const loadOn = (): void => {
+    const now = toLoad.slice(0, options.loadsPerTurn)
+    toLoad = toLoad.slice(options.loadsPerTurn)
+    for (const id of now) {
+      const task = ledger.view.task(id)
+      if (task?.status === 'PENDING') add(task, options.startDelayMs)
+    }
+    if (toLoad.length > 0) context.self.tell({ type: 'loadOn' })
+  }
+
+  /** Starts a round if one is due, else sees to it that the next one will be. */
+  const goOn = (): void => {
+    if (trying !== null) return
+    const due = groups.nextDueMs()
+    if (due === null) return context.cancelTimer('tick')
+    if (due > nowMs()) return context.startTimer('tick', due - nowMs(), { type: 'tick' })
+    if (ledger.refusal() !== null) return context.startTimer('tick', REFUSED_RETRY_MS, { type: 'tick' })
+    trying = ++rounds
+    const wants = groups.gather(nowMs(), options.tasksPerRound)
+    options.assigner().tell({ type: 'startRound', roundId: trying, wants })
+    context.startTimer('round', options.roundMsMax, { type: 'roundExpired' })
+  }
+  const roundOver = (): void => {
+    trying = null
+    context.cancelTimer('round')
+  }
+
+  return {
+    receive(message) {
+      takeIn()
+      switch (message.type) {
+        case 'roundDone':
+          if (message.roundId !== trying) break
+          for (const group of message.groups) groups.done(group, nowMs())
+          roundOver()
+          break
+        case 'tasksReturned':
+          for (const id of message.taskIds) {
+            const task = ledger.view.task(id)
+            const facts = task?.status === 'PENDING' ? factsOf(task) : null
+            if (facts !== null) groups.returned(id, facts, nowMs())
+          }
+          break
+        case 'wakeGroups':
+          for (const configId of message.configIds) groups.wake(configId, nowMs())
+          break
+        case 'roundExpired':
+          roundsExpired++
+          context.log.warn('placement_round_expired', { roundId: trying, afterMs: options.roundMsMax })
+          roundOver()
+          groups.giveUp(nowMs())
+          break
+        case 'loadOn':
+          loadOn()
+          break
+        case 'tick':
+        case 'ledgerChanged':
+          break
+      }
+      const gone = groups.takeDropped()
+      if (gone.length > 0) options.onGroupsGone(gone)
+      metrics.gauge('pending_tasks', groups.taskCount)
+      goOn()
+    },
+    stopping: () => unsubscribe(),
+    summary: () => ({
+      groups: groups.groupCount,
+      tasks: groups.taskCount,
+      toLoad: toLoad.length,
+      round: trying,
+      rounds,
+      roundsExpired,
+    }),
+  }
+}
