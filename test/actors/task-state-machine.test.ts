@@ -1,0 +1,379 @@
+import { afterEach, describe, expect, test } from 'vitest'
+import { agentId, taskId } from '../../src/core/base/ids.ts'
+import { prng } from '../../src/core/base/prng.ts'
+import { HELLO } from '../fixtures/rows.ts'
+import { job, type LeaderOptions, TaskLeader } from '../fixtures/task-leader.ts'
+
+const leaders: TaskLeader[] = []
+async function lead(options: LeaderOptions = {}): Promise<TaskLeader> {
+  const leader = await TaskLeader.start(options)
+  leaders.push(leader)
+  return leader
+}
+async function failover(leader: TaskLeader, pauseMs = 0): Promise<TaskLeader> {
+  const next = await leader.failover(pauseMs)
+  leaders.push(next)
+  return next
+}
+/** A job whose only instance runs. */
+async function running(more: Parameters<TaskLeader['create']>[0] = {}, options: LeaderOptions = {}) {
+  const leader = await lead(options)
+  await leader.create(more)
+  return { leader, id: await leader.run() }
+}
+const adhoc = { task: { ...job().task, isService: false } }
+const MINUTE = 60_000
+
+afterEach(async () => {
+  for (const leader of leaders.splice(0)) {
+    expect(leader.sim.failures).toEqual([])
+    await leader.sim.stop()
+  }
+})
+
+describe('output commit', () => {
+  test('ASSIGNED staged but not committed: no launch and no answer; both after the commit, the launch once', async () => {
+    const leader = await lead()
+    await leader.create()
+    const { taskId: id } = leader.active()
+    leader.log.hold()
+    const answers = leader.assign(id)
+    await leader.sim.settle()
+    expect(leader.status(id)).toBe('ASSIGNED')
+    expect([answers, leader.sent]).toEqual([[], []])
+    leader.log.letGo()
+    await leader.sim.settle()
+    expect(answers).toEqual([{ taskId: id, result: 'SUCCESS' }])
+    expect(leader.launches(id)).toBe(1)
+  })
+
+  test('a no-op while the transition it repeats is uncommitted: its answer waits for that commit', async () => {
+    const { leader, id } = await running()
+    leader.log.hold()
+    const first = leader.propose(id, 'KILLING')
+    const second = leader.propose(id, 'KILLING')
+    await leader.sim.settle()
+    expect([first, second]).toEqual([[], []])
+    leader.log.letGo()
+    await leader.sim.settle()
+    expect([first[0]?.result, second[0]?.result]).toEqual(['SUCCESS', 'NOOP'])
+    expect(leader.kills(id)).toBe(1)
+  })
+
+  test('a status whose append fails: never acknowledged, no kill leaves; the next leader decides it once', async () => {
+    const { leader, id } = await running()
+    leader.log.hold()
+    const answers = leader.propose(id, 'FAILED', { agentSeq: 3 })
+    await leader.sim.settle()
+    leader.log.lose({ type: 'unknown' })
+    await leader.sim.settle()
+    expect([answers, leader.kills(id)]).toEqual([[], 0])
+    const next = await failover(leader)
+    expect(next.status(id)).toBe('RUNNING')
+    next.propose(id, 'FAILED', { agentSeq: 3 })
+    next.propose(id, 'FAILED', { agentSeq: 3 })
+    await next.sim.settle()
+    expect(next.active().failureCount).toBe(1)
+    expect(next.ledger.view.tasksOfJob(HELLO)).toHaveLength(2)
+  })
+
+  test('an update that comes again after its commit: answered, no event, nothing appended', async () => {
+    const { leader, id } = await running(adhoc)
+    leader.propose(id, 'FAILED', { agentSeq: 3 })
+    await leader.sim.settle()
+    const entries = leader.log.entries.length
+    const again = leader.propose(id, 'FAILED', { agentSeq: 3 })
+    const older = leader.propose(id, 'RUNNING', { agentSeq: 2 })
+    await leader.sim.settle()
+    expect([again[0]?.result, older[0]?.result]).toEqual(['NOOP', 'NOOP'])
+    expect(leader.log.entries).toHaveLength(entries)
+    expect(leader.kills(id)).toBe(0)
+  })
+})
+
+describe('pause before a restart', () => {
+  test('service that FAILED: its replacement is THROTTLED for 1 s, then PENDING', async () => {
+    const { leader, id } = await running()
+    leader.propose(id, 'FAILED')
+    await leader.sim.settle()
+    const { taskId: next, status, ancestorId, readyAtMs } = leader.active()
+    expect([status, ancestorId, readyAtMs]).toEqual(['THROTTLED', id, leader.sim.now().wallMs + 1000])
+    leader.sim.advance(999)
+    await leader.sim.settle()
+    expect(leader.status(next)).toBe('THROTTLED')
+    leader.sim.advance(1)
+    await leader.sim.settle()
+    expect(leader.history(next)).toEqual(['THROTTLED', 'PENDING'])
+  })
+
+  test('failover during the pause: PENDING at the same moment as before; when it has passed, at once', async () => {
+    const { leader, id } = await running()
+    leader.propose(id, 'FAILED')
+    await leader.sim.settle()
+    const { taskId: throttled } = leader.active()
+    const next = await failover(leader, 600)
+    next.sim.advance(399)
+    await next.sim.settle()
+    expect(next.status(throttled)).toBe('THROTTLED')
+    const later = await failover(next, 5000)
+    later.sim.advance(0)
+    await later.sim.settle()
+    expect(later.status(throttled)).toBe('PENDING')
+  })
+
+  test('killed while THROTTLED: gone, and its timer does nothing', async () => {
+    const { leader, id } = await running()
+    leader.propose(id, 'FAILED')
+    await leader.sim.settle()
+    const { taskId: throttled } = leader.active()
+    leader.propose(throttled, 'KILLING')
+    leader.sim.advance(5000)
+    await leader.sim.settle()
+    expect(leader.status(throttled)).toBeUndefined()
+    expect(leader.ledger.view.activeTasksOfJob(HELLO)).toEqual([])
+  })
+})
+
+describe('passing states', () => {
+  test('ASSIGNED for 5 min: LOST with the fixed text, replaced, killed', async () => {
+    const leader = await lead()
+    await leader.create()
+    const { taskId: id } = leader.active()
+    leader.assign(id)
+    await leader.sim.settle()
+    leader.sim.advance(5 * MINUTE - 1)
+    await leader.sim.settle()
+    expect(leader.status(id)).toBe('ASSIGNED')
+    leader.sim.advance(1)
+    await leader.sim.settle()
+    expect(leader.history(id)).toEqual(['PENDING', 'ASSIGNED', 'LOST'])
+    expect(leader.ledger.view.task(id)?.events.at(-1)?.message).toBe('Task timed out')
+    expect(leader.active().ancestorId).toBe(id)
+    expect(leader.kills(id)).toBe(1)
+  })
+
+  test('KILLING entered at 4 min: the timer of ASSIGNED does nothing, KILLING times out at 9 min', async () => {
+    const leader = await lead()
+    await leader.create()
+    const { taskId: id } = leader.active()
+    leader.assign(id)
+    await leader.sim.settle()
+    leader.sim.advance(4 * MINUTE)
+    leader.propose(id, 'KILLING')
+    await leader.sim.settle()
+    leader.sim.advance(5 * MINUTE - 1)
+    await leader.sim.settle()
+    expect(leader.status(id)).toBe('KILLING')
+    leader.sim.advance(1)
+    await leader.sim.settle()
+    expect(leader.history(id)).toEqual(['PENDING', 'ASSIGNED', 'KILLING', 'LOST'])
+    expect(leader.ledger.view.activeTasksOfJob(HELLO)).toEqual([])
+  })
+
+  test('ASSIGNED for 4 min, then a failover: LOST one minute later', async () => {
+    const leader = await lead()
+    await leader.create()
+    const { taskId: id } = leader.active()
+    leader.assign(id)
+    await leader.sim.settle()
+    const next = await failover(leader, 4 * MINUTE)
+    next.sim.advance(MINUTE - 1)
+    await next.sim.settle()
+    expect(next.status(id)).toBe('ASSIGNED')
+    next.sim.advance(1)
+    await next.sim.settle()
+    expect(next.status(id)).toBe('LOST')
+  })
+
+  test('PARTITIONED with a delay of 10 s, healed at 9 s and broken again: LOST 10 s after the second time', async () => {
+    const partitionPolicy = { reschedule: true, delaySecs: 10 }
+    const { leader, id } = await running({ task: { ...job().task, partitionPolicy } })
+    leader.propose(id, 'PARTITIONED')
+    leader.sim.run()
+    leader.sim.advance(9000)
+    leader.propose(id, 'RUNNING')
+    leader.sim.advance(500)
+    leader.propose(id, 'PARTITIONED')
+    leader.sim.run()
+    leader.sim.advance(9999)
+    await leader.sim.settle()
+    expect(leader.status(id)).toBe('PARTITIONED')
+    leader.sim.advance(1)
+    await leader.sim.settle()
+    expect(leader.ledger.view.task(id)?.events.at(-1)).toMatchObject({
+      status: 'LOST',
+      message: 'Task partitioned for too long.',
+    })
+    // It comes back all the same: the machine is told, and only about the old one.
+    leader.propose(id, 'RUNNING')
+    await leader.sim.settle()
+    expect(leader.kills(id)).toBe(2)
+    expect(leader.kills(leader.active().taskId)).toBe(0)
+  })
+})
+
+describe('kills', () => {
+  test('KILLING, the agent silent: asked again after 15 to 30 s, ever more rarely, and no more once it has ended', async () => {
+    const { leader, id } = await running()
+    leader.propose(id, 'KILLING')
+    await leader.sim.settle()
+    expect(leader.kills(id)).toBe(1)
+    leader.sim.advance(14_999)
+    expect(leader.kills(id)).toBe(1)
+    leader.sim.advance(15_001)
+    expect(leader.kills(id)).toBe(2)
+    leader.sim.advance(2 * MINUTE)
+    const soFar = leader.kills(id)
+    expect(soFar).toBeGreaterThanOrEqual(3)
+    leader.propose(id, 'KILLED')
+    await leader.sim.settle()
+    leader.sim.advance(10 * MINUTE)
+    expect(leader.kills(id)).toBe(soFar)
+  })
+
+  test('failover with kills owed: the new leader sends each at once', async () => {
+    for (const status of ['KILLING', 'RESTARTING', 'DRAINING', 'PREEMPTING'] as const) {
+      const { leader, id } = await running()
+      leader.propose(id, status)
+      await leader.sim.settle()
+      const next = await failover(leader)
+      expect(next.sent).toEqual([{ type: 'kill', taskId: id, agentId: 'agent-1', reason: `Task is ${status}.` }])
+    }
+  })
+
+  test('unknown id: one that claims to run is killed where it runs, one that has ended is answered only', async () => {
+    const leader = await lead()
+    const stranger = taskId('stranger')
+    const runs = leader.tell({
+      type: 'propose',
+      taskId: stranger,
+      to: 'RUNNING',
+      who: 'agent',
+      agentSeq: 1,
+      agentId: agentId('agent-9'),
+    })
+    const done = leader.propose(stranger, 'FINISHED')
+    await leader.sim.settle()
+    expect([runs[0]?.result, done[0]?.result]).toEqual(['ILLEGAL_WITH_SIDE_EFFECTS', 'ILLEGAL'])
+    expect(leader.sent).toEqual([{ type: 'kill', taskId: stranger, agentId: 'agent-9', reason: 'Unknown task.' }])
+  })
+})
+
+describe('actors', () => {
+  test('running tasks after a failover: no actor until someone speaks to them', async () => {
+    const { leader, id } = await running()
+    const next = await failover(leader)
+    expect(next.tasks.size).toBe(0)
+    next.propose(id, 'FAILED')
+    next.sim.run()
+    expect(next.active().ancestorId).toBe(id)
+  })
+
+  test('a task ends: its actor leaves, and what was told to it meanwhile is answered all the same', async () => {
+    const { leader, id } = await running(adhoc)
+    const answers = [
+      leader.propose(id, 'FINISHED'),
+      leader.propose(id, 'FINISHED'),
+      leader.propose(id, 'RUNNING'),
+      leader.propose(id, 'KILLING'),
+    ]
+    await leader.sim.settle()
+    expect(answers.map(list => list[0]?.result)).toEqual(['SUCCESS', 'NOOP', 'ILLEGAL_WITH_SIDE_EFFECTS', 'ILLEGAL'])
+    expect(leader.tasks.size).toBe(0)
+    expect(leader.sim.inspection.deadLetterCount).toBe(0)
+    const paths = leader.sim.inspection.actors().map(actor => actor.path)
+    expect(paths.filter(path => path.includes(id))).toEqual([])
+  })
+
+  test('more actors than wished for: those of running tasks leave, and nothing told to them is lost', async () => {
+    const leader = await lead({ actorsMax: 2 })
+    await leader.create({ instanceCount: 10 })
+    for (let instance = 0; instance < 10; instance++) await leader.run(instance)
+    expect(leader.tasks.size).toBeLessThanOrEqual(2)
+    const tasks = leader.ledger.view.activeTasksOfJob(HELLO).map(task => task.taskId)
+    const answers = tasks.flatMap(id => [leader.propose(id, 'RESTARTING'), leader.propose(id, 'KILLED')])
+    await leader.sim.settle()
+    expect(answers.map(list => list[0]?.result)).toEqual(Array.from({ length: 20 }, () => 'SUCCESS'))
+    expect(leader.ledger.view.activeTasksOfJob(HELLO)).toHaveLength(10)
+    expect(leader.sim.inspection.deadLetterCount).toBe(0)
+  })
+
+  test('the disk is full: a status waits and is applied once there is room; an assignment is turned down at once', async () => {
+    const { leader, id } = await running({ instanceCount: 2 })
+    const { taskId: pending } = leader.active(1)
+    leader.log.setWritable('disk full')
+    await leader.sim.settle()
+    const failed = leader.propose(id, 'FAILED', { agentSeq: 3 })
+    const assigned = leader.assign(pending)
+    leader.sim.advance(5000)
+    await leader.sim.settle()
+    expect([failed, assigned[0]?.result, leader.status(pending)]).toEqual([[], 'INVALID_CAS_STATE', 'PENDING'])
+    leader.log.setWritable(null)
+    await leader.sim.settle()
+    leader.sim.advance(250)
+    await leader.sim.settle()
+    expect(failed[0]?.result).toBe('SUCCESS')
+    expect(leader.status(id)).toBe('FAILED')
+  })
+})
+
+test('a task that fails again and again: its job keeps at most 100 ended tasks older than an hour', async () => {
+  const leader = await lead()
+  await leader.create()
+  for (let n = 0; n < 130; n++) {
+    const id = await leader.run()
+    leader.propose(id, 'FAILED')
+    leader.sim.run()
+    leader.sim.advance(2 * MINUTE)
+    await leader.sim.settle()
+  }
+  const { view } = leader.ledger
+  // 30 ended within the last hour and 100 before.
+  expect(view.tasksOfJob(HELLO).length).toBeLessThanOrEqual(102)
+  expect(view.counts.configs).toBe(1)
+  expect(leader.active().failureCount).toBe(130)
+})
+
+test('any interleaving: 200 random proposals, at most one active task per instance, every ancestor known or pruned', async () => {
+  for (let seed = 1; seed <= 10; seed++) {
+    const leader = await lead({ seed })
+    await leader.create({ instanceCount: 4 })
+    const random = prng(seed)
+    const born = new Set<string>()
+    for (let step = 0; step < 200; step++) {
+      const rows = leader.ledger.view.tasksOfJob(HELLO)
+      for (const row of rows) born.add(row.taskId)
+      const row = rows[random.int(0, rows.length)]
+      if (row === undefined) break
+      if (row.status === 'PENDING' && random.next() < 0.7) leader.assign(row.taskId)
+      else leader.propose(row.taskId, STATES[random.int(0, STATES.length)] ?? 'RUNNING')
+      if (random.next() < 0.5) leader.sim.run()
+      if (random.next() < 0.3) leader.sim.advance(random.next() * 2000)
+      const slots = leader.ledger.view.activeTasksOfJob(HELLO).map(task => task.instance)
+      expect(new Set(slots).size).toBe(slots.length)
+    }
+    await leader.sim.settle()
+    for (const row of leader.ledger.view.tasksOfJob(HELLO)) {
+      born.add(row.taskId)
+      if (row.ancestorId !== undefined) expect(born.has(row.ancestorId)).toBe(true)
+    }
+    // What was staged is what a restart finds.
+    const before = [...leader.ledger.view.tasksOfJob(HELLO)]
+    const next = await failover(leader)
+    expect(next.ledger.view.tasksOfJob(HELLO).map(task => task.taskId)).toEqual(before.map(task => task.taskId))
+  }
+})
+
+const STATES = [
+  'PENDING',
+  'STARTING',
+  'RUNNING',
+  'FINISHED',
+  'FAILED',
+  'KILLED',
+  'LOST',
+  'PARTITIONED',
+  'RESTARTING',
+  'DRAINING',
+  'PREEMPTING',
+] as const
