@@ -14,6 +14,8 @@
  *     expect(sim.failures).toEqual([])
  *     await sim.stop()          // runs by itself, also through `stopping` promises
  *
+ * Other promises of the system (`ask`, `stopActor`) settle when the test runs it: ask, `await sim.settle()`, then await.
+ *
  * An actor that throws is restarted as its supervision says, which can hide a mistake: look at `failures`. A failure
  * that would end the process is thrown out of `run` and `advance` instead, unless `onEndProcess` is given.
  * `traceHash` sums up who handled what and when: equal for two runs of one seed.
@@ -21,7 +23,7 @@
 import { assert } from '../core/base/assert.ts'
 import { prng } from '../core/base/prng.ts'
 import type { Now } from '../core/base/time.ts'
-import type { ActorSystem, AnyRef } from './actor.ts'
+import type { ActorSystem } from './actor.ts'
 import { type Clock, type Logger, type Metrics, silentLogger, silentMetrics } from './ports.ts'
 import { type Cell, type Lane, typeOfMessage } from './shell/cell.ts'
 import { Kernel } from './shell/kernel.ts'
@@ -137,10 +139,6 @@ class SeededSystem extends KernelSystem implements SimSystem {
       // All promises that can settle without I/O have done so when the event loop comes round.
       await new Promise<void>(resolve => nextEventLoopTurn(resolve))
     } while (this.#world.readyCount > 0)
-  }
-
-  override stopActor(ref: AnyRef): Promise<void> {
-    return this.#drive(super.stopActor(ref))
   }
 
   override stop(): Promise<void> {

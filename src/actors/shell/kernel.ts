@@ -183,6 +183,10 @@ export class Kernel {
     }
     let ring = cell.ring
     if (ring === null) {
+      if (cell.spec === null) {
+        this.deadLetter(cell.path, item)
+        return false
+      }
       ring = this.#rings.take()
       ring.stamp(this.#current === null ? this.monoMs() : this.#lookMs)
       cell.ring = ring

@@ -1,0 +1,206 @@
+import { MessageChannel } from 'node:worker_threads'
+import { expect, test } from 'vitest'
+import type { Clock, Logger } from '../../src/actors/ports.ts'
+import type { TimerSource } from '../../src/actors/shell/timer-queue.ts'
+import { createActorSystem, type NactActorSystem } from '../../src/actors/shell.ts'
+import { prng } from '../../src/core/base/prng.ts'
+import { actorShellContract, type Body } from '../contract/actor-shell.ts'
+
+/** A clock and wake-ups moved by hand, for the body that otherwise has real ones. */
+class HandTime implements Clock, TimerSource {
+  monoMs = 0
+  readonly #wakes = new Map<() => void, number>()
+
+  get armed(): number {
+    return this.#wakes.size
+  }
+
+  read() {
+    return { wallMs: 1_767_225_600_000 + this.monoMs, monoMs: this.monoMs }
+  }
+
+  wakeAfter(afterMs: number, wake: () => void): () => void {
+    const entry = (): void => wake()
+    this.#wakes.set(entry, this.monoMs + afterMs)
+    return () => void this.#wakes.delete(entry)
+  }
+
+  async advance(ms: number, quiet: () => Promise<void>): Promise<void> {
+    const targetMs = this.monoMs + ms
+    await quiet()
+    for (;;) {
+      const [next] = [...this.#wakes].toSorted((a, b) => a[1] - b[1])
+      if (next === undefined || next[1] > targetMs) break
+      const [wake, dueMs] = next
+      this.#wakes.delete(wake)
+      this.monoMs = Math.max(this.monoMs, dueMs)
+      wake()
+      await quiet()
+    }
+    this.monoMs = Math.max(this.monoMs, targetMs)
+  }
+}
+
+const eventLoopTurn = (): Promise<void> => new Promise(resolve => setImmediate(resolve))
+
+function collectingLogger(events: string[]): Logger {
+  const take = (event: string): void => void events.push(event)
+  const logger: Logger = { debug: take, info: take, warn: take, error: take, child: () => logger }
+  return logger
+}
+
+function makeNactBody(): Body & { readonly time: HandTime; readonly system: NactActorSystem } {
+  const time = new HandTime()
+  const ended: { error: unknown; path: string }[] = []
+  const logged: string[] = []
+  const system = createActorSystem({
+    name: 'contract',
+    clock: time,
+    random: prng(1),
+    log: collectingLogger(logged),
+    onEndProcess: (error, path) => ended.push({ error, path }),
+    timerSource: time,
+  })
+  const settle = async (): Promise<void> => {
+    // A promise may bring a message, which may make another promise: some rounds of both.
+    for (let round = 0; round < 3; round++) {
+      await system.whenQuiet()
+      await eventLoopTurn()
+    }
+    await system.whenQuiet()
+  }
+  return {
+    system,
+    time,
+    settle,
+    advance: ms => time.advance(ms, settle),
+    spend: ms => {
+      time.monoMs += ms
+    },
+    get pendingTimers() {
+      return time.armed
+    },
+    ended,
+    logged,
+  }
+}
+
+actorShellContract('actor system on nact', makeNactBody)
+
+const realTime = { clock: { read: () => ({ wallMs: Date.now(), monoMs: performance.now() }) }, random: prng(1) }
+
+test('nothing to do: no timer is armed and no handle is held', async () => {
+  const body = makeNactBody()
+  const before = process.getActiveResourcesInfo().length
+  for (let number = 0; number < 1_000; number++) {
+    body.system.spawn<string>({ name: `a${number}`, kind: 'A', start: () => ({ receive: () => {} }) }).tell('hello')
+  }
+  await body.settle()
+  expect(body.time.armed).toBe(0)
+  expect(process.getActiveResourcesInfo().length).toBeLessThanOrEqual(before)
+  await body.system.stop()
+})
+
+test('10,000 asks at once: one timer of the event loop serves them all', async () => {
+  const body = makeNactBody()
+  const silent = body.system.spawn<unknown>({ name: 'silent', kind: 'S', start: () => ({ receive: () => {} }) })
+  const asked: Promise<unknown>[] = []
+  for (let number = 0; number < 10_000; number++) {
+    asked.push(body.system.ask(silent, () => number, { timeoutMs: 100 + number }).catch(() => 'no answer'))
+  }
+  expect(body.time.armed).toBe(1)
+  await body.system.stop()
+  expect(new Set(await Promise.all(asked))).toEqual(new Set(['no answer']))
+})
+
+test('timers of the event loop: a real one fires, and not before its time', async () => {
+  const log = collectingLogger([])
+  const system = createActorSystem({ name: 'real', ...realTime, log, onEndProcess: () => {} })
+  const beganMs = performance.now()
+  const firedMs = await new Promise<number>(resolve => {
+    system.spawn<'due'>({
+      name: 'one',
+      kind: 'O',
+      start: context => {
+        context.startTimer('t', 5, 'due')
+        return { receive: () => resolve(performance.now()) }
+      },
+    })
+  })
+  expect(firedMs - beganMs).toBeGreaterThanOrEqual(5)
+  await system.stop()
+})
+
+test('two systems of one name in a process: neither hears the other', async () => {
+  const heard: string[] = []
+  const bodies = [makeNactBody(), makeNactBody()]
+  const refs = bodies.map((body, index) =>
+    body.system.spawn<string>({
+      name: 'same',
+      kind: 'S',
+      start: () => ({ receive: message => void heard.push(`${index} ${message}`) }),
+    }),
+  )
+  await bodies[0]!.system.stop()
+  expect(refs[0]!.tell('gone')).toBe(false)
+  expect(refs[1]!.tell('alive')).toBe(true)
+  await bodies[1]!.settle()
+  expect(heard).toEqual(['1 alive'])
+  await bodies[1]!.system.stop()
+})
+
+test('10,000 busy actors below one parent: a stranger has its turn after one slice, not after all of them', async () => {
+  const body = makeNactBody()
+  const nest = body.system.spawnSilent('tasks')
+  let handled = 0
+  for (let number = 0; number < 10_000; number++) {
+    const task = nest.spawn<string>({
+      name: `t${number}`,
+      kind: 'T',
+      start: () => ({
+        receive() {
+          handled++
+          body.spend(1)
+        },
+      }),
+    })
+    task.tell('work')
+  }
+  const seen: number[] = []
+  const health = body.system.spawn<string>({
+    name: 'health',
+    kind: 'H',
+    start: () => ({ receive: () => void seen.push(handled) }),
+  })
+  health.tell('are you well?')
+  await body.settle()
+  expect(handled).toBe(10_000)
+  expect(seen[0]).toBeLessThanOrEqual(8)
+  await body.system.stop()
+})
+
+test('messages to wait on: I/O of the process has its turn between slices', async () => {
+  const body = makeNactBody()
+  let isEnough = false
+  const endless = body.system.spawn<'again'>({
+    name: 'endless',
+    kind: 'E',
+    start: context => ({
+      receive() {
+        body.spend(1)
+        if (!isEnough) context.self.tell('again')
+      },
+    }),
+  })
+  endless.tell('again')
+  // A message port is I/O: it is served by the event loop, outside of any actor.
+  const { port1, port2 } = new MessageChannel()
+  await new Promise<void>(resolve => {
+    port2.once('message', () => resolve())
+    port1.postMessage('ping')
+  })
+  isEnough = true
+  port1.close()
+  await body.settle()
+  await body.system.stop()
+})
