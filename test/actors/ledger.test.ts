@@ -235,18 +235,20 @@ describe('ledger, leadership', () => {
     const { system, log, ledger } = await openLedger({ changes: [putTask(taskRow('t'))] })
     log.hold()
     const told: string[] = []
+    const ghost = taskRow('ghost', { instance: 1 })
     const never = () => told.push('output')
     const lost = (name: string) => (reason: Rejection) => told.push(`${name} ${reason.code}`)
     ledger.onClose(reason => told.push(`closed ${reason.code}`))
     ledger.stage(transaction(putTask(taskRow('t', { version: 2 }))), never, lost('sent'))
     await system.settle()
-    ledger.stage(transaction(putTask(taskRow('t', { version: 3 }))), never, lost('staged'))
+    ledger.stage(transaction(putTask(taskRow('t', { version: 3 })), putTask(ghost)), never, lost('staged'))
     ledger.whenCommitted(never, lost('read'))
     log.lose()
     await system.settle()
     expect(told).toEqual(['closed NOT_LEADER', 'sent OUTCOME_UNKNOWN', 'staged NOT_LEADER', 'read NOT_LEADER'])
     expect(ledger.open).toBe(false)
     expect(ledger.view.task(taskId('t'))?.version).toBe(1)
+    expect(ledger.view.task(taskId('ghost'))).toBeUndefined()
     expect(ledger.refusal()).toMatchObject({
       code: 'NOT_LEADER',
       remedy: 'Send the request to the leader at http://127.0.0.1:8181',
@@ -336,6 +338,38 @@ describe('ledger, leadership', () => {
       expect(told).toEqual([code, 'done'])
     },
   )
+
+  test('the first of two batches in flight is refused: the rows are read only when the fate of the second is known', async () => {
+    const { system, log, ledger } = await openLedger()
+    log.hold()
+    ledger.stage(transaction(putTask(taskRow('first'))))
+    await system.settle()
+    ledger.stage(transaction(putTask(taskRow('second', { instance: 1 }))))
+    system.advance(1)
+    expect(log.waiting).toBe(2)
+    log.fail({ type: 'unknown' })
+    await system.settle()
+    expect(ledger.open).toBe(false)
+    log.letGo()
+    await system.settle()
+    expect(ledger.open).toBe(true)
+    expect([...ledger.view.tasks()].map(task => task.taskId)).toEqual(['second'])
+    expect(ledger.applied).toBe(log.applied)
+  })
+
+  test('leadership lost and won while the last check before opening is on its way: its answer is not believed', async () => {
+    const { system, log, ledger } = await openLedger()
+    log.lose()
+    await system.settle()
+    log.elect()
+    system.run()
+    log.lose()
+    log.commitForeign(foreign(putTask(taskRow('theirs'))), { isTold: false })
+    log.elect()
+    await system.settle()
+    expect(ledger.open).toBe(true)
+    expect(ledger.view.counts.tasks).toBe(1)
+  })
 
   test('the store cannot be written: refused with the reason before anything is staged, open again when it can', async () => {
     const { system, log, ledger } = await openLedger()

@@ -70,6 +70,10 @@ export class Loader {
   /** This node leads now: whatever was committed before must be here before it opens. */
   confirm(): void {
     this.#isUnconfirmed = true
+    if (this.phase !== 'warm') return
+    // A page on its way was asked under an earlier leadership and may be older than this one.
+    this.#attempt++
+    this.#isWaiting = false
   }
 
   /** The leader's own append took effect. */
