@@ -78,6 +78,7 @@ export class ReplicaCore {
   readonly #self: Sender
   #ticket = 0
   #flushedTicket = 0
+  readonly #early = new Set<number>()
   #waiting: { readonly ticket: number; readonly effect: ReplicaEffect }[] = []
   #applied: number
   #commitWritten: number
@@ -288,7 +289,9 @@ export class ReplicaCore {
 
   #onFlushed(ticket: number): readonly ReplicaEffect[] {
     assert(ticket <= this.#ticket, 'only what was written can be flushed', { ticket, written: this.#ticket })
-    this.#flushedTicket = Math.max(this.#flushedTicket, ticket)
+    // A later flush covers the earlier ones only once those have been reported too.
+    this.#early.add(ticket)
+    while (this.#early.delete(this.#flushedTicket + 1)) this.#flushedTicket++
     let free = 0
     while (free < this.#waiting.length && this.#waiting[free]!.ticket <= this.#flushedTicket) free++
     return this.#waiting.splice(0, free).map(waiting => waiting.effect)

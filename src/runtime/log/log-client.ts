@@ -4,18 +4,22 @@
  * changes of leadership, so their order is kept. If the thread dies, everything in flight ends unknown and `onDeath` is
  * told; by default the process then ends with the thread's exit status.
  */
-import type { LogPort } from '../../actors/ports.ts'
+import { Worker } from 'node:worker_threads'
+import { proxy, type Remote, wrap } from 'comlink'
+import { type Logger, type LogPort, type Metrics, silentLogger, silentMetrics } from '../../actors/ports.ts'
+import { EXIT } from '../exit.ts'
+import { nodeEndpoint } from './comlink-node.ts'
+import { endProcess, LogFront, type LogThreadDeath, type RemoteLog } from './log-front.ts'
 import type { LogNodeOptions } from './log-options.ts'
+import type { LogThreadApi } from './log-thread.ts'
+
+export type { LogThreadDeath } from './log-front.ts'
 
 export interface LogThreadOptions extends LogNodeOptions {
+  readonly log?: Logger
+  readonly metrics?: Metrics
   /** Told once when the thread ends without having been asked to. Default: ends the process with that status. */
   readonly onDeath?: (death: LogThreadDeath) => void
-}
-
-export interface LogThreadDeath {
-  /** What the process should end with: 75 for the store, 70 for a bug. */
-  readonly status: number
-  readonly reason: string
 }
 
 export interface LogThread extends LogPort {
@@ -23,6 +27,48 @@ export interface LogThread extends LogPort {
   terminate(): Promise<void>
 }
 
-export function openLogThread(options: LogThreadOptions): Promise<LogThread> {
-  return Promise.reject(new Error(`the log thread for ${options.path} is being written`))
+/** The thread is up when this resolves; the store is opened by `start`, which rejects with LogRefused if it must not be. */
+export async function openLogThread(options: LogThreadOptions): Promise<LogThread> {
+  const { log = silentLogger, metrics = silentMetrics, onDeath = endProcess, ...nodeOptions } = options
+  const worker = new Worker(entryOf('log-thread'), { workerData: nodeOptions, name: 'daybreak log' })
+  const api = wrap<LogThreadApi>(nodeEndpoint(worker))
+  const front = new LogFront(remoteOf(api), { log, metrics, onDeath })
+  worker.on('error', cause => front.died({ status: EXIT.bug, reason: cause.stack ?? cause.message }))
+  worker.on('exit', status => front.died({ status, reason: `the log thread ended with status ${status}` }))
+  await api.connect(proxy(events => front.told(events)))
+  let ending: Promise<void> | null = null
+  const terminate = async (): Promise<void> => {
+    await front.stop()
+    await worker.terminate()
+  }
+  return {
+    start: listener => front.start(listener),
+    status: () => front.status(),
+    append: payload => front.append(payload),
+    readRows: (cursor, rowsMax) => front.readRows(cursor, rowsMax),
+    read: (from, to) => front.read(from, to),
+    stop: () => front.stop(),
+    terminate: () => {
+      ending ??= terminate()
+      return ending
+    },
+  }
+}
+
+function remoteOf(api: Remote<LogThreadApi>): RemoteLog {
+  return {
+    open: () => api.open(),
+    report: () => api.report(),
+    // Nobody waits for this call itself: results come as events, and a dead thread ends them all.
+    append: requests => void api.append(requests),
+    readRows: (cursor, rowsMax) => api.readRows(cursor, rowsMax),
+    read: (from, to) => api.read(from, to),
+    stop: () => api.stop(),
+  }
+}
+
+/** A worker runs built code. Beside this file when it is built itself; in `dist` when it runs from the source (tests). */
+function entryOf(name: string): URL {
+  if (import.meta.url.endsWith('.js')) return new URL(`./${name}.js`, import.meta.url)
+  return new URL(`../../../dist/src/runtime/log/${name}.js`, import.meta.url)
 }

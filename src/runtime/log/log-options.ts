@@ -1,5 +1,7 @@
 /** What the log of one node is told at its start. Plain data: it crosses to the log thread. */
 import type { ListedMember } from '../../core/log/descriptor.ts'
+import type { LogTiming } from '../../core/log/timing.ts'
+import type { NodeConfig } from '../config.ts'
 
 export interface LogNodeOptions {
   /** Folder of this node's log: holds `store/`, `state/`, the lock and the ballast. Made if it is missing. */
@@ -16,7 +18,38 @@ export interface LogNodeOptions {
   /** Format an empty store without being told, once every listed member is empty with the same genesis. */
   readonly autoBootstrap: boolean
   readonly space?: Partial<SpaceLimits>
+  readonly timing?: Partial<LogTiming>
+  /** A flush that takes longer ends the process. Default 30 s. */
+  readonly flushMsMax?: number
 }
+
+/** From the config of a node; `httpUrl` is where clients reach it, once that is known. */
+export function logOptionsOf(config: NodeConfig, configFile: string, httpUrl: string): LogNodeOptions {
+  const { id } = config.node
+  // A node alone may change its name and ports as it likes: nobody else has them written down.
+  const alone: ListedMember = { memberId: id, name: `node-${id}`, address: 'alone' }
+  const members = config.members?.map(member => ({
+    memberId: member.id,
+    name: member.name ?? `node-${member.id}`,
+    address: `${member.host}:${member.port}`,
+  }))
+  return {
+    path: logFolderOf(config),
+    memberId: id,
+    clusterId: config.cluster.id,
+    members: members ?? [alone],
+    httpUrl,
+    configFile,
+    autoBootstrap: config.log.autoBootstrap,
+    space: {
+      alarmBytes: config.log.space.alarm,
+      reserveBytes: config.log.space.reserve,
+      ballastBytes: config.log.space.ballast,
+    },
+  }
+}
+
+export const logFolderOf = (config: NodeConfig): string => `${config.data.dir}/log`
 
 export interface SpaceLimits {
   /** Appends are refused while less than this is free. Default 256 MiB. */

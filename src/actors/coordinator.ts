@@ -1,0 +1,106 @@
+/**
+ * The Coordinator of a node: runs the coordinator core. Appends come in from the scheduler thread, ACCEPTs go to the own
+ * replica and to the peers at the same time, results go out in position order. Its timer runs only while there are
+ * followers to beat for.
+ */
+import { assertNever } from '../core/base/assert.ts'
+import {
+  type AppendOutcome,
+  CoordinatorCore,
+  type CoordinatorEffect,
+  type CoordinatorMessage,
+} from '../core/log/coordinator-core.ts'
+import type { ElectionMessage } from '../core/log/election-core.ts'
+import type { PeerMessage } from '../core/log/messages.ts'
+import type { LogTiming } from '../core/log/timing.ts'
+import type { ActorSpec, Context, Ref } from './actor.ts'
+import type { LogStore, LogTransport } from './log-ports.ts'
+import type { ReplicaCommand } from './replica.ts'
+
+export interface CoordinatorOptions {
+  readonly memberId: number
+  readonly software: string
+  readonly store: LogStore
+  readonly transport: LogTransport
+  readonly timing: LogTiming
+  readonly replica: () => Ref<ReplicaCommand>
+  readonly election: () => Ref<ElectionMessage>
+  /** In position order. */
+  readonly onResults: (results: readonly { readonly id: number; readonly outcome: AppendOutcome }[]) => void
+  readonly onStoreTrouble: (cause: unknown) => void
+}
+
+export function coordinatorSpec(options: CoordinatorOptions): ActorSpec<CoordinatorMessage> {
+  return {
+    name: 'coordinator',
+    kind: 'Coordinator',
+    mailbox: { capacity: 100_000 },
+    supervision: { type: 'endProcess' },
+    start: context => {
+      const { memberId, timing, software } = options
+      const core = new CoordinatorCore({ self: memberId, timing, software })
+      return {
+        receive: message => {
+          const effects = core.handle(message, context.now())
+          core.invariants()
+          for (const effect of effects) run(effect, options, context)
+        },
+        // Whoever still waits for an append learns that its outcome is not known.
+        stopping: () => {
+          for (const effect of core.handle({ type: 'stepDown', reason: 'the log is stopping' }, context.now())) {
+            if (effect.type === 'results') options.onResults(effect.results)
+          }
+        },
+        summary: () => ({
+          role: core.role,
+          serving: core.serving,
+          ballot: `${core.ballot[0]}.${core.ballot[1]}`,
+          commit: core.commit,
+          inFlight: core.inFlight,
+          queued: core.queued,
+        }),
+      }
+    },
+  }
+}
+
+function run(effect: CoordinatorEffect, options: CoordinatorOptions, context: Context<CoordinatorMessage>): void {
+  switch (effect.type) {
+    case 'send':
+      return send(effect.to, effect.message, options)
+    case 'results':
+      return options.onResults(effect.results)
+    case 'commit':
+      options.replica().tell(effect)
+      return
+    case 'load': {
+      const { peer, from, countMax } = effect
+      try {
+        const entries = options.store.read(from, Number.MAX_SAFE_INTEGER, countMax)
+        context.self.tell({ type: 'loaded', peer, from, entries })
+      } catch (cause) {
+        options.onStoreTrouble(cause)
+      }
+      return
+    }
+    case 'serving':
+      context.log.info('log leader', { ballot: effect.ballot, position: effect.position })
+      options.election().tell(effect)
+      return
+    case 'lost':
+      context.log.warn('log leadership lost', { reason: effect.reason })
+      options.election().tell(effect)
+      return
+    case 'ticking':
+      if (effect.on) context.startPeriodicTimer('tick', options.timing.heartbeatMs, { type: 'tick' })
+      else context.cancelTimer('tick')
+      return
+    default:
+      return assertNever(effect)
+  }
+}
+
+function send(to: number, message: PeerMessage, options: CoordinatorOptions): void {
+  if (to !== options.memberId) return options.transport.send(to, message)
+  if (message.type === 'prepare' || message.type === 'accept') options.replica().tell(message)
+}

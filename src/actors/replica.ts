@@ -1,0 +1,221 @@
+/**
+ * The Replica of a node: runs the replica core over a store, and applies what is committed to the row tables. It alone
+ * writes consensus state. Requests of peers and of the own coordinator reach it as messages; replies leave when the
+ * core lets them go, that is, after the flush they rest on. It must not be restarted beside its store: any trouble of
+ * the store ends it through `onStoreTrouble`, and a bug ends the process.
+ */
+import { assertNever } from '../core/base/assert.ts'
+import { Applier } from '../core/log/apply.ts'
+import type { CoordinatorMessage } from '../core/log/coordinator-core.ts'
+import type { ElectionMessage } from '../core/log/election-core.ts'
+import type { Entry } from '../core/log/entry.ts'
+import type { PeerMessage } from '../core/log/messages.ts'
+import { type LogWrite, ReplicaCore, type ReplicaEffect, type ReplicaMessage } from '../core/log/replica-core.ts'
+import type { LogTiming } from '../core/log/timing.ts'
+import type { ActorSpec, Context, Ref } from './actor.ts'
+import type { LogStore, LogTransport, StateStore } from './log-ports.ts'
+import type { Metrics } from './ports.ts'
+
+export type ReplicaCommand =
+  | ReplicaMessage
+  | { readonly type: 'stored'; readonly write: LogWrite; readonly sinceMs: number }
+  | { readonly type: 'storeFailed'; readonly cause: unknown }
+  | { readonly type: 'stateStored'; readonly entries: readonly Entry[] }
+  | { readonly type: 'applyDue' }
+
+export interface ReplicaOptions {
+  readonly store: LogStore
+  readonly state: StateStore
+  readonly transport: LogTransport
+  readonly timing: LogTiming
+  readonly metrics: Metrics
+  /** The other two actors of the log; looked up when needed, because the three know each other. */
+  readonly coordinator: () => Ref<CoordinatorMessage>
+  readonly election: () => Ref<ElectionMessage>
+  /** This replica may vote now (its descriptor is complete and on disk). */
+  readonly onVoting: () => void
+  /** StoreFull, StoreFailed, or anything else a store rejects with. */
+  readonly onStoreTrouble: (cause: unknown) => void
+  /** Agreement is broken: the process must end and an operator must look. */
+  readonly onFailStop: (reason: string) => void
+  readonly onApplied: (entries: readonly Entry[]) => void
+  /** The core, for reports of the same thread; never changed from outside. */
+  readonly onStarted: (core: ReplicaCore) => void
+}
+
+/** State commits are few and large: they share the disk with the flushes that callers wait for. */
+const APPLY_EVERY_MS = 20
+const APPLY_ENTRIES_MAX = 2_048
+/** Entries kept in memory between their flush and their apply; beyond it they are read back from the store. */
+const UNAPPLIED_KEPT_MAX = 32_768
+
+export function replicaSpec(options: ReplicaOptions): ActorSpec<ReplicaCommand> {
+  return {
+    name: 'replica',
+    kind: 'Replica',
+    mailbox: { capacity: 100_000 },
+    supervision: { type: 'endProcess' },
+    start: context => {
+      const replica = new Replica(options, context)
+      return {
+        receive: message => replica.receive(message),
+        stopping: () => replica.rest(),
+        summary: () => replica.summary(),
+      }
+    },
+  }
+}
+
+class Replica {
+  readonly #options: ReplicaOptions
+  readonly #context: Context<ReplicaCommand>
+  readonly #core: ReplicaCore
+  readonly #applier = new Applier()
+  #unapplied: Entry[] = []
+  #committed = 0
+  /** The last position handed to the applier. */
+  #handed: number
+  #applying = false
+  #appliedAtMs = Number.NEGATIVE_INFINITY
+
+  constructor(options: ReplicaOptions, context: Context<ReplicaCommand>) {
+    this.#options = options
+    this.#context = context
+    const { store, state, timing } = options
+    this.#core = new ReplicaCore(store.restored, { timing, openedAt: context.now(), applied: state.applied })
+    this.#handed = state.resumeFrom - 1
+    this.#committed = store.restored.meta.commit
+    options.onStarted(this.#core)
+    this.#apply()
+  }
+
+  receive(message: ReplicaCommand): void {
+    switch (message.type) {
+      case 'stored':
+        this.#options.metrics.observe('log_flush_seconds', (this.#context.now().monoMs - message.sinceMs) / 1_000)
+        return this.#step({ type: 'flushed', ticket: message.write.ticket })
+      case 'storeFailed':
+        return this.#options.onStoreTrouble(message.cause)
+      case 'stateStored':
+        return this.#onStateStored(message.entries)
+      case 'applyDue':
+        return this.#apply()
+      default:
+        return this.#step(message)
+    }
+  }
+
+  #step(message: ReplicaMessage): void {
+    const effects = this.#core.handle(message, this.#context.now())
+    this.#core.invariants()
+    for (const effect of effects) this.#run(effect)
+  }
+
+  #run(effect: ReplicaEffect): void {
+    const { coordinator, election, onVoting, onFailStop } = this.#options
+    switch (effect.type) {
+      case 'persist':
+        return this.#persist(effect.write)
+      case 'send':
+        return this.#send(effect.to, effect.message)
+      case 'committed':
+        this.#committed = Math.max(this.#committed, effect.upTo)
+        return this.#apply()
+      case 'voting':
+        return onVoting()
+      case 'canvass':
+        election().tell(effect)
+        return
+      case 'candidacy':
+        coordinator().tell(effect)
+        return
+      case 'heardLeader':
+        if (effect.memberId !== this.#core.meta.memberId) election().tell(effect)
+        return
+      case 'failStop':
+        return onFailStop(effect.reason)
+      default:
+        return assertNever(effect)
+    }
+  }
+
+  #persist(write: LogWrite): void {
+    const sinceMs = this.#context.now().monoMs
+    if (write.cutFrom !== null) {
+      const { cutFrom } = write
+      this.#unapplied = this.#unapplied.filter(entry => entry.position < cutFrom)
+    }
+    if (this.#unapplied.length < UNAPPLIED_KEPT_MAX) for (const entry of write.entries) this.#unapplied.push(entry)
+    this.#context.pipe(this.#options.store.write(write), settled =>
+      settled.ok ? { type: 'stored', write, sinceMs } : { type: 'storeFailed', cause: settled.cause },
+    )
+  }
+
+  #send(to: number, message: PeerMessage): void {
+    if (to !== this.#core.meta.memberId) return this.#options.transport.send(to, message)
+    if (message.type === 'prevoteReply') this.#options.election().tell(message)
+    else if (message.type === 'promise' || message.type === 'accepted' || message.type === 'nack') {
+      this.#options.coordinator().tell(message)
+    }
+  }
+
+  #apply(): void {
+    if (this.#applying || this.#handed >= this.#committed) return
+    const now = this.#context.now()
+    const waitMs = this.#appliedAtMs + APPLY_EVERY_MS - now.monoMs
+    if (waitMs > 0 && this.#committed - this.#handed < APPLY_ENTRIES_MAX) {
+      this.#context.startTimer('apply', waitMs, { type: 'applyDue' })
+      return
+    }
+    this.#appliedAtMs = now.monoMs
+    this.#applying = true
+    const entries = this.#take()
+    const batch = this.#applier.apply(entries)
+    this.#handed = batch.applied
+    this.#context.pipe(this.#options.state.write(batch), settled =>
+      settled.ok ? { type: 'stateStored', entries } : { type: 'storeFailed', cause: settled.cause },
+    )
+  }
+
+  /** The next committed entries: from memory when they are there, else from the store. */
+  #take(): readonly Entry[] {
+    const from = this.#handed + 1
+    const to = Math.min(this.#committed, this.#handed + APPLY_ENTRIES_MAX)
+    const first = this.#unapplied[0]?.position ?? Number.POSITIVE_INFINITY
+    const last = this.#unapplied.at(-1)?.position ?? 0
+    if (first > from || last < to) return this.#options.store.read(from, to, APPLY_ENTRIES_MAX)
+    const entries = this.#unapplied.slice(from - first, to - first + 1)
+    this.#unapplied = this.#unapplied.slice(to - first + 1)
+    return entries
+  }
+
+  #onStateStored(entries: readonly Entry[]): void {
+    this.#applying = false
+    const position = entries.at(-1)!.position
+    this.#core.handle({ type: 'applied', position }, this.#context.now())
+    this.#options.coordinator().tell({ type: 'applied', position })
+    this.#options.onApplied(entries)
+    this.#apply()
+  }
+
+  /** Writes what is only in memory: how far is committed. */
+  async rest(): Promise<void> {
+    for (const effect of this.#core.handle({ type: 'rest' }, this.#context.now())) {
+      if (effect.type === 'persist') await this.#options.store.write(effect.write)
+    }
+  }
+
+  summary(): Record<string, string | number | boolean | null> {
+    const { status, promised, begin, end, commit, bootCounter } = this.#core.meta
+    return {
+      status,
+      promised: `${promised[0]}.${promised[1]}`,
+      begin,
+      end,
+      commit,
+      applied: this.#core.applied,
+      bootCounter,
+      voidedTransactions: this.#applier.voided,
+    }
+  }
+}

@@ -1,0 +1,303 @@
+/**
+ * The log of one member on LMDB. Its own environment with `overlappingSync` off: a value becomes visible only after its
+ * flush, and a write's promise settles only then. Still both are waited for, the promise and `flushed`, captured in the
+ * turn of the write, because `flushed` always means the latest batch and the package has changed its ways before.
+ * Writes of one event turn share one transaction, so a write is issued whole in one turn.
+ *
+ * Layout: `entries` maps an 8-byte big-endian position to its record; `meta` holds copies A and B. Opening reads and
+ * checks every record: a bad or missing one is never taken for "not written", because this replica may have voted for
+ * it. Protocol state is served from memory, never from here. Source: the replicated log, C10 and C11.
+ */
+import { existsSync } from 'node:fs'
+import { mkdir, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { type Database, open, type RootDatabase } from 'lmdb'
+import { DamagedRecord, type LogStore, StoreFailed, StoreFull } from '../../actors/log-ports.ts'
+import { NO_BALLOT } from '../../core/log/ballot.ts'
+import { BallotRuns } from '../../core/log/ballot-runs.ts'
+import { foldDigest } from '../../core/log/crc.ts'
+import { type Entry, getUint53, readRecord, setUint53 } from '../../core/log/entry.ts'
+import { encodeMeta, type LogMeta, readMeta } from '../../core/log/meta.ts'
+import type { LogWrite, RestoredLog } from '../../core/log/replica-core.ts'
+import { syncFolder } from './durable-file.ts'
+import { LogRefused } from './log-refused.ts'
+
+/** A write that takes longer has hung: nothing may be believed any more. */
+export const FLUSH_MS_MAX = 30_000
+
+interface Tables {
+  readonly root: RootDatabase<Buffer, Buffer>
+  readonly entries: Database<Buffer, Buffer>
+  readonly meta: Database<Buffer, Buffer>
+}
+
+export function logStoreExists(folder: string): boolean {
+  return existsSync(join(folder, 'data.mdb'))
+}
+
+/** What a new store begins with; the rest of its meta record follows from it. */
+export type Genesis = Pick<LogMeta, 'clusterId' | 'genesisHash' | 'memberId' | 'incarnation' | 'genesisMembers'>
+
+/**
+ * Formats a store as STARTING. Made beside its place, flushed, then renamed, so that a crash leaves either no store or a
+ * whole one. Refuses where one exists.
+ */
+export async function formatLogStore(folder: string, genesis: Genesis): Promise<LogMeta> {
+  if (existsSync(folder)) throw new LogRefused('The log is not empty')
+  const fresh = `${folder}.formatting`
+  await rm(fresh, { recursive: true, force: true })
+  await mkdir(fresh, { recursive: true })
+  const meta: LogMeta = {
+    formatVersion: 1,
+    generation: 1,
+    ...genesis,
+    descriptor: null,
+    status: 'STARTING',
+    bootCounter: 0,
+    promised: NO_BALLOT,
+    begin: 1,
+    end: 0,
+    commit: 0,
+    digest: 0,
+  }
+  const tables = openTables(fresh, false)
+  await putMeta(tables, meta)
+  await tables.root.close()
+  syncFolder(fresh)
+  await rename(fresh, folder)
+  syncFolder(dirname(folder))
+  return meta
+}
+
+/** Opens, checks everything, raises the boot counter and flushes it. Throws LogRefused with the reason. */
+export async function openLogStore(folder: string, flushMsMax = FLUSH_MS_MAX): Promise<LmdbLogStore> {
+  if (!logStoreExists(folder)) throw new LogRefused(`There is no log at ${folder}`)
+  const tables = openTables(folder, false)
+  try {
+    const restored = restore(tables, folder)
+    const meta: LogMeta = {
+      ...restored.meta,
+      generation: restored.meta.generation + 1,
+      bootCounter: restored.meta.bootCounter + 1,
+    }
+    // A killed process may have left records in the page cache only; this flush makes them durable before any answer.
+    await putMeta(tables, meta)
+    return new LmdbLogStore(tables, { ...restored, meta }, flushMsMax)
+  } catch (cause) {
+    await tables.root.close()
+    throw cause
+  }
+}
+
+export interface InspectedLog {
+  readonly meta: LogMeta
+  read(from: number, to: number): readonly InspectedRecord[]
+  close(): Promise<void>
+}
+/** `entry` null: damaged or missing, and why. */
+export type InspectedRecord =
+  | { readonly position: number; readonly entry: Entry }
+  | { readonly position: number; readonly entry: null; readonly damage: string }
+
+/** Read-only and lenient: for people who look at a store, also while a node runs on it. Changes nothing, makes nothing. */
+export function inspectLogStore(folder: string): InspectedLog {
+  if (!logStoreExists(folder)) throw new LogRefused(`There is no log at ${folder}`)
+  const tables = openTables(folder, true)
+  const read = readMeta([tables.meta.get(META_KEYS[0]!), tables.meta.get(META_KEYS[1]!)])
+  if (!read.ok) {
+    void tables.root.close()
+    throw new LogRefused(`The log at ${folder} is damaged: ${read.reason}`)
+  }
+  return {
+    meta: read.meta,
+    read: (from, to) => {
+      const records: InspectedRecord[] = []
+      for (let position = from; position <= to; position++) {
+        const found = readOne(tables, position)
+        records.push(found.ok ? { position, entry: found.entry } : { position, entry: null, damage: found.reason })
+      }
+      return records
+    },
+    close: () => tables.root.close(),
+  }
+}
+
+/** Checks every record as an opening does, without opening for use. Null when all is well, else what is wrong. */
+export async function verifyLogStore(folder: string): Promise<string | null> {
+  if (!logStoreExists(folder)) throw new LogRefused(`There is no log at ${folder}`)
+  const tables = openTables(folder, true)
+  try {
+    restore(tables, folder)
+    return null
+  } catch (cause) {
+    if (cause instanceof LogRefused) return cause.message
+    throw cause
+  } finally {
+    await tables.root.close()
+  }
+}
+
+export class LmdbLogStore implements LogStore {
+  readonly restored: RestoredLog
+  readonly #tables: Tables
+  #end: number
+  /** When each write that is still out was issued, oldest first. */
+  readonly #out = new Map<number, { readonly sinceMs: number; readonly fail: (cause: Error) => void }>()
+  #watchdog: NodeJS.Timeout | null = null
+
+  readonly #flushMsMax: number
+
+  constructor(tables: Tables, restored: RestoredLog, flushMsMax: number) {
+    this.#flushMsMax = flushMsMax
+    this.#tables = tables
+    this.restored = restored
+    this.#end = restored.meta.end
+  }
+
+  write(write: LogWrite): Promise<void> {
+    const { entries, meta, root } = this.#tables
+    return new Promise<void>((resolve, reject) => {
+      const settle = (end: () => void): void => {
+        if (this.#out.delete(write.ticket)) end()
+      }
+      const fail = (cause: unknown): void => settle(() => reject(troubleOf(cause)))
+      this.#out.set(write.ticket, { sinceMs: performance.now(), fail })
+      this.#watch()
+      try {
+        const settled: PromiseLike<unknown>[] = []
+        if (write.cutFrom !== null) {
+          for (let position = write.cutFrom; position <= this.#end; position++) {
+            settled.push(entries.remove(keyOf(position)))
+          }
+        }
+        for (const entry of write.entries) settled.push(entries.put(keyOf(entry.position), entry.record as Buffer))
+        const key = META_KEYS[write.meta.generation % 2]!
+        settled.push(meta.put(key, encodeMeta(write.meta) as Buffer))
+        this.#end = write.meta.end
+        let left = 2
+        const done = (): void => {
+          if (--left === 0) settle(resolve)
+        }
+        // Both in this very turn: later, `flushed` would mean a later batch.
+        root.flushed.then(done, fail)
+        Promise.all(settled).then(done, fail)
+      } catch (cause) {
+        fail(cause)
+      }
+    })
+  }
+
+  read(from: number, to: number, countMax: number): readonly Entry[] {
+    this.#tables.root.resetReadTxn()
+    const found: Entry[] = []
+    const last = Math.min(to, this.#end, from + countMax - 1)
+    for (let position = from; position <= last; position++) {
+      const read = readOne(this.#tables, position)
+      if (!read.ok) throw new DamagedRecord(position, read.reason)
+      found.push(read.entry)
+    }
+    return found
+  }
+
+  async close(): Promise<void> {
+    if (this.#watchdog !== null) clearTimeout(this.#watchdog)
+    await this.#tables.root.close()
+  }
+
+  /** One timer for all writes, and none while nothing is out. */
+  #watch(): void {
+    if (this.#watchdog !== null) return
+    const check = (): void => {
+      this.#watchdog = null
+      const oldest = this.#out.values().next().value
+      if (oldest === undefined) return
+      const leftMs = oldest.sinceMs + this.#flushMsMax - performance.now()
+      if (leftMs > 0) {
+        this.#watchdog = setTimeout(check, leftMs)
+        this.#watchdog.unref()
+        return
+      }
+      const cause = new StoreFailed(`a write of the log has not been flushed for ${this.#flushMsMax / 1_000} s`)
+      for (const { fail } of [...this.#out.values()]) fail(cause)
+    }
+    this.#watchdog = setTimeout(check, this.#flushMsMax)
+    this.#watchdog.unref()
+  }
+}
+
+const META_KEYS = [Buffer.from('A'), Buffer.from('B')]
+
+function openTables(folder: string, readOnly: boolean): Tables {
+  const root = open<Buffer, Buffer>({
+    path: folder,
+    noSubdir: false,
+    maxDbs: 4,
+    encoding: 'binary',
+    keyEncoding: 'binary',
+    overlappingSync: false,
+    readOnly,
+  })
+  const options = { encoding: 'binary', keyEncoding: 'binary' } as const
+  return { root, entries: root.openDB('entries', options), meta: root.openDB('meta', options) }
+}
+
+function keyOf(position: number): Buffer {
+  const key = Buffer.allocUnsafeSlow(8)
+  setUint53(new DataView(key.buffer), 0, position)
+  return key
+}
+
+function putMeta(tables: Tables, meta: LogMeta): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const put = tables.meta.put(META_KEYS[meta.generation % 2]!, encodeMeta(meta) as Buffer)
+    tables.root.flushed.then(() => put.then(() => resolve(), reject), reject)
+  })
+}
+
+function readOne(tables: Tables, position: number): ReturnType<typeof readRecord> {
+  const bytes = tables.entries.getBinary(keyOf(position))
+  return bytes === undefined ? { ok: false, reason: 'it is missing' } : readRecord(bytes, position)
+}
+
+function restore(tables: Tables, folder: string): RestoredLog {
+  const read = readMeta([tables.meta.get(META_KEYS[0]!), tables.meta.get(META_KEYS[1]!)])
+  if (!read.ok) throw damaged(folder, read.reason)
+  const { meta } = read
+  const runs = new BallotRuns(meta.begin)
+  const crcs = new Map<number, number>()
+  let digest = 0
+  let expected = meta.begin
+  for (const { key, value } of tables.entries.getRange({})) {
+    const position = getUint53(new DataView(key.buffer, key.byteOffset, key.length), 0)
+    if (position !== expected) throw damaged(folder, `the record of position ${expected} is missing`)
+    const record = readRecord(value, position)
+    if (!record.ok) throw damaged(folder, `the record of position ${position}: ${record.reason}`)
+    const { crc, ballot } = record.entry
+    runs.push(position, ballot)
+    if (position <= meta.commit) digest = foldDigest(digest, crc)
+    else crcs.set(position, crc)
+    expected++
+  }
+  if (expected - 1 < meta.end) throw damaged(folder, `the record of position ${expected} is missing`)
+  if (expected - 1 > meta.end) throw damaged(folder, `position ${expected - 1} is after the end ${meta.end}`)
+  if (digest !== meta.digest) {
+    throw damaged(folder, `the digest of positions 1 to ${meta.commit} is not the one that was written`)
+  }
+  return { meta, runs, crcs }
+}
+
+function damaged(folder: string, reason: string): LogRefused {
+  return new LogRefused(
+    `The log at ${folder} is damaged: ${reason}. It may have been voted for, so it is not treated as never written; ` +
+      'nothing was changed. Restore the folder from a backup',
+  )
+}
+
+function troubleOf(cause: unknown): Error {
+  if (cause instanceof StoreFailed) return cause
+  const { code, message } = cause as { code?: unknown; message?: string }
+  const isFull = code === 28 || code === 'ENOSPC' || /no space left/i.test(message ?? '')
+  return isFull
+    ? new StoreFull('the disk of the log is full', { cause })
+    : new StoreFailed(`a write of the log failed: ${message ?? String(cause)}`, { cause })
+}

@@ -1,0 +1,135 @@
+/**
+ * The row tables of one member on LMDB, in an environment of their own so that their commits do not delay the flushes of
+ * the log. Rows are opaque bytes under (table number, key); the applied position is written in the same transaction as
+ * the rows, so a crash leaves both or neither, and what is missing is applied again from the log.
+ * Source: the replicated log, C7 (apply) and C10.
+ */
+import { mkdirSync, rmSync } from 'node:fs'
+import { type Database, open, type RootDatabase } from 'lmdb'
+import { type StateStore, type StateWrite, StoreFailed, StoreFull } from '../../actors/log-ports.ts'
+import type { RowCursor, RowPage, StoredRow } from '../../actors/ports.ts'
+import { LogRefused } from './log-refused.ts'
+
+/** Whose rows these are: a state folder beside another log must never be believed. */
+export interface StateOwner {
+  readonly clusterId: string
+  readonly incarnation: string
+}
+
+interface StateMark extends StateOwner {
+  readonly v: 1
+  readonly applied: number
+  readonly resumeFrom: number
+}
+
+const MARK = 'mark'
+
+/**
+ * Opens the tables. Those of another owner, unreadable ones, or ones ahead of the log are thrown away and made again,
+ * which is possible while the log still has its first position; else they are refused.
+ */
+export function openStateStore(folder: string, owner: StateOwner, log: { begin: number; end: number }): LmdbStateStore {
+  mkdirSync(folder, { recursive: true })
+  const found = tryOpen(folder, owner, log.end)
+  if (found !== null) return found
+  if (log.begin > 1) {
+    throw new LogRefused(`The row tables at ${folder} do not belong to this log, which no longer has position 1`)
+  }
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
+  const fresh = tryOpen(folder, owner, log.end)
+  if (fresh === null) throw new LogRefused(`The row tables at ${folder} cannot be made`)
+  return fresh
+}
+
+function tryOpen(folder: string, owner: StateOwner, logEnd: number): LmdbStateStore | null {
+  const root = open<Buffer, Buffer>({
+    path: folder,
+    noSubdir: false,
+    maxDbs: 4,
+    encoding: 'binary',
+    keyEncoding: 'binary',
+  })
+  const rows = root.openDB<Buffer, Buffer>('rows', { encoding: 'binary', keyEncoding: 'binary' })
+  const marks = root.openDB<StateMark, string>('mark', { encoding: 'json' })
+  const mark = marks.get(MARK) ?? { v: 1, ...owner, applied: 0, resumeFrom: 1 }
+  const isOurs = mark.clusterId === owner.clusterId && mark.incarnation === owner.incarnation
+  if (isOurs && mark.applied <= logEnd) return new LmdbStateStore({ root, rows, marks }, mark)
+  void root.close()
+  return null
+}
+
+interface Tables {
+  readonly root: RootDatabase<Buffer, Buffer>
+  readonly rows: Database<Buffer, Buffer>
+  readonly marks: Database<StateMark, string>
+}
+
+export class LmdbStateStore implements StateStore {
+  readonly #tables: Tables
+  #mark: StateMark
+
+  constructor(tables: Tables, mark: StateMark) {
+    this.#tables = tables
+    this.#mark = mark
+  }
+
+  get applied(): number {
+    return this.#mark.applied
+  }
+  get resumeFrom(): number {
+    return this.#mark.resumeFrom
+  }
+
+  async write(write: StateWrite): Promise<void> {
+    const { rows, marks } = this.#tables
+    const mark = { ...this.#mark, applied: write.applied, resumeFrom: write.resumeFrom }
+    try {
+      // One turn, so one transaction: nothing here may wait before the mark is put.
+      const settled: Promise<unknown>[] = []
+      for (const { table, key, bytes } of write.rows) {
+        settled.push(bytes === null ? rows.remove(rowKey(table, key)) : rows.put(rowKey(table, key), bytes as Buffer))
+      }
+      settled.push(marks.put(MARK, mark))
+      await Promise.all(settled)
+    } catch (cause) {
+      const { code, message } = cause as { code?: unknown; message?: string }
+      if (code === 28 || /no space left/i.test(message ?? '')) {
+        throw new StoreFull('the disk of the row tables is full', { cause })
+      }
+      throw new StoreFailed(`a write of the row tables failed: ${message ?? String(cause)}`, { cause })
+    }
+    this.#mark = mark
+  }
+
+  readRows(cursor: RowCursor | null, rowsMax: number): RowPage {
+    const { root, rows, marks } = this.#tables
+    // Mark and rows from one read transaction: a write that is settling must show in both or in neither.
+    root.resetReadTxn()
+    const applied = marks.get(MARK)?.applied ?? 0
+    const start =
+      cursor === null ? Buffer.from([0]) : Buffer.concat([rowKey(cursor.table, cursor.key), Buffer.from([0])])
+    const page: StoredRow[] = []
+    let done = true
+    for (const { key, value } of rows.getRange({ start, limit: rowsMax + 1 })) {
+      if (page.length === rowsMax) {
+        done = false
+        break
+      }
+      page.push({ table: key[0]!, key: key.toString('utf8', 1), bytes: Uint8Array.prototype.slice.call(value) })
+    }
+    return { applied, rows: page, done }
+  }
+
+  close(): Promise<void> {
+    return this.#tables.root.close()
+  }
+}
+
+/** One byte of table, then the key as UTF-8: byte order is (table, key) order. */
+function rowKey(table: number, key: string): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(1 + Buffer.byteLength(key))
+  bytes[0] = table
+  bytes.write(key, 1)
+  return bytes
+}

@@ -1,0 +1,448 @@
+/**
+ * The log of one node, put together: folder, lock, stores, and the three actors over them. It knows how a log is opened
+ * and why one is refused, how an empty one waits, and what happens when the disk is full (the actors end, the ballast
+ * goes, and all opens again once there is room) or fails (the process ends). Runs in the log thread; tests also run it
+ * in their own. Everything it has to tell goes through `emit`, in order.
+ */
+import type { ActorSystem, Ref } from '../../actors/actor.ts'
+import { coordinatorSpec } from '../../actors/coordinator.ts'
+import { leaderElectionSpec } from '../../actors/leader-election.ts'
+import { type LogTransport, noPeers, StoreFull } from '../../actors/log-ports.ts'
+import type {
+  AppendResult,
+  LeaderView,
+  LogEntryView,
+  Logger,
+  LogStatusReport,
+  Metrics,
+  RowCursor,
+  RowPage,
+} from '../../actors/ports.ts'
+import { type ReplicaCommand, replicaSpec } from '../../actors/replica.ts'
+import { NO_BALLOT, sameBallot } from '../../core/log/ballot.ts'
+import type { AppendRequest, CoordinatorMessage } from '../../core/log/coordinator-core.ts'
+import { descriptorConflict, quorumOf } from '../../core/log/descriptor.ts'
+import type { ElectionMessage, ElectionView } from '../../core/log/election-core.ts'
+import type { Entry } from '../../core/log/entry.ts'
+import type { LogMeta } from '../../core/log/meta.ts'
+import { readRangeFault } from '../../core/log/read-range.ts'
+import type { ReplicaCore } from '../../core/log/replica-core.ts'
+import { type SeenMember, stepEmpty, stepStarting } from '../../core/log/start-up.ts'
+import { checkTiming, LOG_TIMING, type LogTiming } from '../../core/log/timing.ts'
+import { EXIT } from '../exit.ts'
+import { DiskSpace, mebibytes, type SpaceReading } from './disk-space.ts'
+import { type LmdbLogStore, openLogStore } from './lmdb-log-store.ts'
+import { type LmdbStateStore, openStateStore } from './lmdb-state-store.ts'
+import {
+  drawClusterId,
+  formatLog,
+  genesisHashOf,
+  isFormatted,
+  markNeedsVerify,
+  needsVerify,
+  refuseMemberFaults,
+  stateFolder,
+  storeFolder,
+} from './log-folder.ts'
+import { type LogNodeOptions, SPACE_LIMITS, type SpaceLimits } from './log-options.ts'
+import { LogRefused } from './log-refused.ts'
+import { lockFolder, type StoreLock } from './store-lock.ts'
+
+export type LogEvent =
+  | { readonly type: 'results'; readonly results: readonly { readonly id: number; readonly outcome: AppendResult }[] }
+  | { readonly type: 'view'; readonly view: LeaderView; readonly report: LogStatusReport }
+  | { readonly type: 'committed'; readonly entries: readonly LogEntryView[] }
+  | { readonly type: 'writable'; readonly reason: string | null }
+  /** The process must end with this status. */
+  | { readonly type: 'death'; readonly status: number; readonly reason: string }
+
+export interface LogNodePorts {
+  readonly log: Logger
+  readonly metrics: Metrics
+  readonly emit: (event: LogEvent) => void
+  /** Makes the actor system of one opening; a new one after the disk was full. */
+  readonly makeSystem: (onEndProcess: (error: unknown, path: string) => void) => ActorSystem
+  readonly transport?: LogTransport
+}
+
+/** How often an EMPTY node looks whether somebody has initialized its log. */
+const EMPTY_CHECK_MS = 2_000
+/** A stuck node says what it waits for, once in this time. */
+const WAITING_LINE_MS = 60_000
+const SOFTWARE = '0.1.0'
+
+interface Opened {
+  readonly store: LmdbLogStore
+  readonly state: LmdbStateStore
+  readonly system: ActorSystem
+  readonly core: () => ReplicaCore
+  readonly replica: Ref<ReplicaCommand>
+  readonly coordinator: Ref<CoordinatorMessage>
+  readonly election: Ref<ElectionMessage>
+}
+
+export class LogNode {
+  readonly #options: LogNodeOptions
+  readonly #ports: LogNodePorts
+  readonly #timing: LogTiming
+  readonly #limits: SpaceLimits
+  #space: DiskSpace | null = null
+  #lock: StoreLock | null = null
+  #opened: Opened | null = null
+  #view: LeaderView = { version: 0, role: 'NONE', ballot: null, leader: null }
+  #waitingFor: string | null = null
+  #trouble: string | null = null
+  #timers: NodeJS.Timeout[] = []
+  #stopped = false
+
+  constructor(options: LogNodeOptions, ports: LogNodePorts) {
+    this.#options = options
+    this.#ports = ports
+    this.#timing = { ...LOG_TIMING, ...options.timing }
+    this.#limits = { ...SPACE_LIMITS, ...options.space }
+    checkTiming(this.#timing)
+  }
+
+  /** Opens the store, or begins to wait for one. Throws LogRefused. */
+  async open(): Promise<LogStatusReport> {
+    refuseMemberFaults(this.#options)
+    const { path } = this.#options
+    const doubt = needsVerify(path)
+    if (doubt !== null) {
+      throw new LogRefused(
+        `The log at ${path} ended with a disk failure (${doubt}), so what is read from it may not be what was written. ` +
+          `Check the disk, then run \`daybreak log verify ${this.#options.configFile} --accept\``,
+      )
+    }
+    this.#every(WAITING_LINE_MS, () => this.#sayWaiting())
+    if (!isFormatted(path)) await this.#openEmpty()
+    else await this.#openStore()
+    return this.report()
+  }
+
+  append(requests: readonly AppendRequest[]): void {
+    const told = this.#opened?.coordinator.tell({ type: 'append', requests }) ?? false
+    if (told) return
+    const outcome = { type: this.#opened === null ? 'notLeader' : 'busy' } as const
+    this.#ports.emit({ type: 'results', results: requests.map(({ id }) => ({ id, outcome })) })
+  }
+
+  readRows(cursor: RowCursor | null, rowsMax: number): RowPage {
+    if (this.#opened === null) throw new LogRefused(`The log is ${this.report().status}: it has no rows yet`)
+    return this.#opened.state.readRows(cursor, rowsMax)
+  }
+
+  read(from: number, to: number): readonly LogEntryView[] {
+    const opened = this.#opened
+    const fault = readRangeFault(from, to, opened?.core().meta ?? { begin: 1, commit: 0 })
+    if (fault !== null || opened === null) throw namedError('LogReadError', fault ?? 'PAST_COMMIT: the log is empty')
+    try {
+      return opened.store.read(from, to, to - from + 1).map(viewOf)
+    } catch (cause) {
+      throw namedError('LogReadError', `DAMAGED: ${(cause as Error).message}`)
+    }
+  }
+
+  report(): LogStatusReport {
+    const meta = this.#opened?.core().meta ?? null
+    const options = this.#options
+    const members = meta?.descriptor?.members ?? meta?.genesisMembers ?? options.members
+    return {
+      status: meta?.status ?? 'EMPTY',
+      view: this.#view,
+      clusterId: meta?.clusterId ?? options.clusterId,
+      memberId: options.memberId,
+      members: members.map(({ memberId, name, address }) => ({ memberId, name, address })),
+      quorum: quorumOf(members.length),
+      promised: meta?.promised ?? NO_BALLOT,
+      begin: meta === null || meta.end === 0 ? 0 : meta.begin,
+      end: meta?.end ?? 0,
+      commit: meta?.commit ?? 0,
+      applied: this.#opened?.state.applied ?? 0,
+      bootCounter: meta?.bootCounter ?? 0,
+      path: options.path,
+      diskFreeBytes: this.#space?.read().freeBytes ?? 0,
+      waitingFor: this.#waitingFor,
+      notWritable: this.#notWritable(),
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    for (const timer of this.#timers) clearInterval(timer)
+    this.#space?.stop()
+    await this.#close()
+    await this.#lock?.release()
+    this.#lock = null
+  }
+
+  async #openEmpty(): Promise<void> {
+    const { path, clusterId, members, memberId } = this.#options
+    const genesisHash = genesisHashOf(clusterId ?? '', members)
+    const self: SeenMember = { memberId, status: 'EMPTY', genesisHash, incarnation: null, end: 0 }
+    const step = stepEmpty({ ...this.#facts(genesisHash, clusterId ?? ''), seen: [self] })
+    if (step.type === 'format') {
+      this.#lock ??= await lockFolder(path)
+      // Somebody may have been quicker before the lock was ours.
+      if (!isFormatted(path)) await formatLog(this.#options, clusterId ?? drawClusterId())
+      return this.#openStore()
+    }
+    this.#waitingFor = step.type === 'wait' ? step.waitingFor : null
+    this.#sayWaiting()
+    const poll = this.#every(EMPTY_CHECK_MS, () => {
+      if (!isFormatted(path)) return
+      clearInterval(poll)
+      this.#openStore().catch(cause => this.#die(EXIT.store, messageOf(cause)))
+    })
+  }
+
+  async #openStore(): Promise<void> {
+    const { path, flushMsMax } = this.#options
+    this.#lock ??= await lockFolder(path)
+    this.#space ??= this.#watchSpace()
+    const store = await openLogStore(storeFolder(path), flushMsMax)
+    const { meta } = store.restored
+    try {
+      this.#refuseForeign(meta)
+      const state = openStateStore(stateFolder(path), meta, meta)
+      this.#opened = this.#spawn(store, state)
+    } catch (cause) {
+      await store.close()
+      throw cause
+    }
+    this.#tellSpace(this.#space.check())
+    this.#waitingFor = null
+    if (meta.status === 'VOTING') this.#ready()
+    else this.#start(meta)
+    void this.#space.makeBallast().catch(cause => this.#ports.log.warn('log ballast', { cause: messageOf(cause) }))
+  }
+
+  #refuseForeign(meta: LogMeta): void {
+    const { path, memberId, clusterId, members } = this.#options
+    if (meta.memberId !== memberId) {
+      throw new LogRefused(`The log at ${path} is that of member ${meta.memberId}, the config is that of ${memberId}`)
+    }
+    const stored = {
+      clusterId: meta.clusterId,
+      configVersion: meta.descriptor?.configVersion ?? 0,
+      members: meta.descriptor?.members ?? meta.genesisMembers,
+    }
+    const conflict = descriptorConflict(stored, { clusterId, members })
+    if (conflict !== null) throw new LogRefused(`The log at ${path} is not the one of this config: ${conflict}`)
+  }
+
+  /** STARTING: all listed members must have shown the same genesis, here seen so far: this one. */
+  #start(meta: LogMeta): void {
+    const { memberId, genesisHash, incarnation, end } = meta
+    const self: SeenMember = { memberId, status: 'STARTING', genesisHash, incarnation, end }
+    const step = stepStarting({ ...this.#facts(genesisHash, meta.clusterId), seen: [self] })
+    if (step.type === 'admit') this.#opened?.replica.tell({ type: 'admitted', descriptor: step.descriptor })
+    else if (step.type === 'wait') {
+      this.#waitingFor = step.waitingFor
+      this.#sayWaiting()
+    }
+  }
+
+  #facts(genesisHash: string, clusterId: string) {
+    const { members, autoBootstrap, configFile } = this.#options
+    const initializeCommand = `daybreak log initialize ${configFile}`
+    return { clusterId, genesisHash, members, autoBootstrap, hasData: false, initializeCommand }
+  }
+
+  #spawn(store: LmdbLogStore, state: LmdbStateStore): Opened {
+    const { memberId } = this.#options
+    const { metrics, emit, transport = noPeers } = this.#ports
+    const system = this.#ports.makeSystem((error, path) =>
+      this.#die(EXIT.bug, `${path}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
+    )
+    const timing = this.#timing
+    const onStoreTrouble = (cause: unknown): void => this.#onStoreTrouble(cause)
+    let core: ReplicaCore | undefined
+    const refs: { -readonly [K in 'replica' | 'coordinator' | 'election']?: Opened[K] } = {}
+    const replica = (): Ref<ReplicaCommand> => refs.replica!
+    const coordinator = (): Ref<CoordinatorMessage> => refs.coordinator!
+    const election = (): Ref<ElectionMessage> => refs.election!
+    refs.election = system.spawn(
+      leaderElectionSpec({ memberId, timing, transport, replica, coordinator, onView: view => this.#onView(view) }),
+    )
+    refs.coordinator = system.spawn(
+      coordinatorSpec({
+        memberId,
+        software: SOFTWARE,
+        store,
+        transport,
+        timing,
+        replica,
+        election,
+        onStoreTrouble,
+        onResults: results => emit({ type: 'results', results }),
+      }),
+    )
+    refs.replica = system.spawn(
+      replicaSpec({
+        store,
+        state,
+        transport,
+        timing,
+        metrics,
+        coordinator,
+        election,
+        onStoreTrouble,
+        onVoting: () => this.#ready(),
+        onFailStop: reason => this.#die(EXIT.store, reason),
+        onApplied: entries => this.#onApplied(entries),
+        onStarted: started => {
+          core = started
+        },
+      }),
+    )
+    transport.onMessage = message => {
+      if (message.type === 'prevote' || message.type === 'prepare' || message.type === 'accept') replica().tell(message)
+      else if (message.type === 'prevoteReply') election().tell(message)
+      else coordinator().tell(message)
+    }
+    return {
+      store,
+      state,
+      system,
+      // Until the replica's first turn the store's own record is the truth, and reports may be asked for already.
+      core: () => core ?? ({ meta: store.restored.meta } as ReplicaCore),
+      replica: refs.replica,
+      coordinator: refs.coordinator,
+      election: refs.election,
+    }
+  }
+
+  #ready(): void {
+    this.#waitingFor = null
+    const meta = this.#opened?.core().meta
+    const voterCount = meta?.descriptor?.members.filter(member => member.role === 'VOTER').length ?? 1
+    this.#opened?.election.tell({ type: 'ready', voterCount })
+  }
+
+  #onView({ role, ballot, leaderId }: ElectionView): void {
+    const leader = leaderId === null ? null : { memberId: leaderId, httpUrl: this.#httpUrlOf(leaderId) }
+    this.#show({ version: this.#view.version + 1, role, ballot, leader })
+  }
+
+  #show(view: LeaderView): void {
+    this.#view = view
+    this.#ports.emit({ type: 'view', view, report: this.report() })
+  }
+
+  /** Of peers it is known from their handshake. */
+  #httpUrlOf(memberId: number): string {
+    return memberId === this.#options.memberId ? this.#options.httpUrl : ''
+  }
+
+  /** A follower's feed: entries of other leaders. The own appends are told by their results. */
+  #onApplied(entries: readonly Entry[]): void {
+    const { role, ballot } = this.#view
+    if (role === 'LEADER' || this.#options.members.length === 1) return
+    const others = entries.filter(entry => ballot === null || !sameBallot(entry.ballot, ballot) || role === 'FOLLOWER')
+    if (others.length > 0) this.#ports.emit({ type: 'committed', entries: others.map(viewOf) })
+  }
+
+  #watchSpace(): DiskSpace {
+    const space = new DiskSpace(this.#options.path, this.#limits, reading => {
+      this.#tellSpace(reading)
+      this.#ports.emit({ type: 'writable', reason: this.#notWritable() })
+    })
+    space.watch()
+    return space
+  }
+
+  #tellSpace({ full, low, freeBytes }: SpaceReading): void {
+    if (full || low) this.#ports.log.warn('log disk space', { freeBytes, path: this.#options.path, refusing: full })
+    this.#ports.metrics.gauge('log_disk_free_bytes', freeBytes)
+    this.#opened?.coordinator.tell({ type: 'space', full, freeBytes })
+    this.#opened?.replica.tell({ type: 'space', full })
+    this.#opened?.election.tell({ type: 'space', full })
+  }
+
+  #notWritable(): string | null {
+    if (this.#trouble !== null) return this.#trouble
+    const reading = this.#space?.last
+    if (!reading?.full) return null
+    const { path } = this.#options
+    return `only ${mebibytes(reading.freeBytes)} are free at ${path}; appends are refused below ${mebibytes(this.#limits.reserveBytes)}`
+  }
+
+  #onStoreTrouble(cause: unknown): void {
+    if (this.#stopped) return
+    if (cause instanceof StoreFull) return void this.#reopenWhenRoom(cause.message)
+    const reason = messageOf(cause)
+    markNeedsVerify(this.#options.path, reason)
+    this.#die(EXIT.store, reason)
+  }
+
+  /** Nothing of the write that met the full disk is there: memory is dropped and all begins anew from the store. */
+  async #reopenWhenRoom(reason: string): Promise<void> {
+    if (this.#trouble !== null) return
+    this.#trouble = reason
+    this.#ports.log.error('log disk full', { path: this.#options.path })
+    await this.#close()
+    this.#show({ version: this.#view.version + 1, role: 'NONE', ballot: null, leader: null })
+    this.#ports.emit({ type: 'writable', reason })
+    this.#space?.dropBallast()
+    const poll = this.#every(this.#limits.checkEveryMs / 5, () => {
+      if (this.#space?.check().full !== false) return
+      clearInterval(poll)
+      this.#trouble = null
+      this.#openStore().then(
+        () => this.#ports.emit({ type: 'writable', reason: this.#notWritable() }),
+        problem => this.#die(EXIT.store, messageOf(problem)),
+      )
+    })
+  }
+
+  async #close(): Promise<void> {
+    const opened = this.#opened
+    if (opened === null) return
+    await opened.system.stop()
+    this.#opened = null
+    await opened.state.close()
+    await opened.store.close()
+  }
+
+  #die(status: number, reason: string): void {
+    if (this.#stopped) return
+    this.#stopped = true
+    this.#ports.log.error('log died', { reason })
+    this.#ports.emit({ type: 'death', status, reason })
+  }
+
+  #sayWaiting(): void {
+    if (this.#waitingFor === null) return
+    const { configFile } = this.#options
+    if (this.#opened === null) {
+      this.#ports.log.warn('Replica in EMPTY status received a broadcasted recover request', {
+        waitingFor: this.#waitingFor,
+        run: `daybreak log initialize ${configFile}`,
+        seen: [`member ${this.#options.memberId} (this node)`],
+      })
+    } else this.#ports.log.warn('log waits', { waitingFor: this.#waitingFor })
+  }
+
+  #every(ms: number, run: () => void): NodeJS.Timeout {
+    const timer = setInterval(run, ms)
+    timer.unref()
+    this.#timers.push(timer)
+    return timer
+  }
+}
+
+function viewOf({ position, ballot, type, payload }: Entry): LogEntryView {
+  return { position, ballot, type, payload }
+}
+
+/** An error that keeps its name across threads, where classes do not survive. */
+function namedError(name: string, message: string): Error {
+  const error = new Error(message)
+  error.name = name
+  return error
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
+}

@@ -1,0 +1,95 @@
+/**
+ * The log thread: a log node with an actor system of its own, behind comlink. It shares nothing with the scheduler thread,
+ * so a long scheduling round or a garbage collection there delays neither a flush nor a heartbeat. What it has to tell
+ * goes out once per turn, in order, as one call.
+ */
+import { randomInt } from 'node:crypto'
+import { parentPort, workerData } from 'node:worker_threads'
+import { expose, transfer } from 'comlink'
+import type { Logger, Metrics, RowCursor } from '../../actors/ports.ts'
+import { createActorSystem } from '../../actors/shell.ts'
+import { prng } from '../../core/base/prng.ts'
+import type { AppendRequest } from '../../core/log/coordinator-core.ts'
+import { realClock } from '../clock.ts'
+import { nodeEndpoint } from './comlink-node.ts'
+import type { FrontEvent } from './log-front.ts'
+import { LogNode } from './log-node.ts'
+import type { LogNodeOptions } from './log-options.ts'
+
+export interface LogThreadApi {
+  /** The sink is called in order and never answers. */
+  connect(sink: (events: readonly FrontEvent[]) => void): void
+  open: LogNode['open']
+  report: LogNode['report']
+  append: LogNode['append']
+  readRows: LogNode['readRows']
+  read: LogNode['read']
+  stop: LogNode['stop']
+}
+
+let sink: ((events: readonly FrontEvent[]) => void) | null = null
+let outbox: FrontEvent[] = []
+
+function tell(event: FrontEvent): void {
+  if (outbox.push(event) > 1) return
+  queueMicrotask(() => {
+    const events = outbox
+    outbox = []
+    sink?.(events)
+  })
+}
+
+const flushSeconds: number[] = []
+
+/** Counts and gauges go out as they are; flush times, which may be thousands a second, a few at a time. */
+const metrics: Metrics = {
+  count: (name, by = 1) => tell({ type: 'count', name, by }),
+  gauge: (name, value) => tell({ type: 'gauge', name, value }),
+  observe: (name, seconds) => {
+    if (flushSeconds.push(seconds) === 1) {
+      setTimeout(() => tell({ type: 'observe', name, values: flushSeconds.splice(0) }), 100).unref()
+    }
+  },
+}
+
+function logger(): Logger {
+  const at =
+    (level: 'debug' | 'info' | 'warn' | 'error') => (event: string, fields?: Readonly<Record<string, unknown>>) =>
+      tell({ type: 'log', level, event, ...(fields === undefined ? {} : { fields }) })
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), child: () => logger() }
+}
+
+const log = logger()
+const node = new LogNode(workerData as LogNodeOptions, {
+  log,
+  metrics,
+  emit: tell,
+  makeSystem: onEndProcess =>
+    createActorSystem({
+      name: 'log',
+      clock: realClock,
+      random: prng(randomInt(2 ** 32 - 1)),
+      log,
+      metrics,
+      onEndProcess,
+    }),
+})
+
+const api: LogThreadApi = {
+  connect: told => {
+    sink = told
+  },
+  open: () => node.open(),
+  report: () => node.report(),
+  append: (requests: readonly AppendRequest[]) => node.append(requests),
+  readRows: (cursor: RowCursor | null, rowsMax: number) => {
+    const page = node.readRows(cursor, rowsMax)
+    return transfer(
+      page,
+      page.rows.map(row => row.bytes.buffer as ArrayBuffer),
+    )
+  },
+  read: (from, to) => node.read(from, to),
+  stop: () => node.stop(),
+}
+expose(api, nodeEndpoint(parentPort!))

@@ -1,0 +1,107 @@
+/**
+ * One process per log folder. Node has no flock, and a lock file alone is either left behind by a killed process or, if
+ * that is repaired, taken by two starters at once. So the lock is a socket in Linux's abstract namespace, named after
+ * the device and inode of the folder: the kernel gives it to one holder and takes it back the moment that one dies, in
+ * whatever way. A file beside it names the holder for people, and still refuses where the namespace is not shared (two
+ * containers with their own network and one volume): pid, start ticks and boot id say whether the holder lives.
+ */
+import { mkdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { createServer, type Server } from 'node:net'
+import { join } from 'node:path'
+import { writeDurableFile } from './durable-file.ts'
+import { LogRefused } from './log-refused.ts'
+
+export interface StoreLock {
+  release(): Promise<void>
+}
+
+interface Holder {
+  readonly pid: number
+  /** Field 22 of /proc/<pid>/stat. */
+  readonly startTicks: string
+  readonly bootId: string
+}
+
+export async function lockFolder(folder: string): Promise<StoreLock> {
+  mkdirSync(folder, { recursive: true })
+  const file = join(folder, 'lock')
+  const { dev, ino } = statSync(folder)
+  const server = await listen(`\0daybreak-log-${dev}-${ino}`)
+  const holder = readHolder(file)
+  if (server === null) throw refused(folder, holder)
+  if (holder !== null && holder.pid !== process.pid && isAlive(holder)) {
+    await close(server)
+    throw refused(folder, holder)
+  }
+  writeDurableFile(file, `${JSON.stringify(ownHolder())}\n`)
+  return {
+    release: async () => {
+      rmSync(file, { force: true })
+      await close(server)
+    },
+  }
+}
+
+/** The process that has the folder open, or null. Does not take the lock. */
+export function folderHolder(folder: string): number | null {
+  const holder = readHolder(join(folder, 'lock'))
+  return holder !== null && isAlive(holder) ? holder.pid : null
+}
+
+function refused(folder: string, holder: Holder | null): LogRefused {
+  const who = holder === null ? 'another process' : `process ${holder.pid}`
+  return new LogRefused(
+    `The log at ${folder} is in use by ${who}. Two nodes never share a data folder: stop that one, or give this node its own`,
+  )
+}
+
+/** Null when the name is taken. */
+function listen(name: string): Promise<Server | null> {
+  return new Promise((resolve, reject) => {
+    const server = createServer(socket => socket.destroy())
+    server.once('error', (cause: NodeJS.ErrnoException) =>
+      cause.code === 'EADDRINUSE' ? resolve(null) : reject(cause),
+    )
+    server.listen({ path: name }, () => {
+      server.unref()
+      resolve(server)
+    })
+  })
+}
+
+function close(server: Server): Promise<void> {
+  return new Promise(resolve => {
+    server.close(() => resolve())
+  })
+}
+
+function readHolder(file: string): Holder | null {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as Holder
+  } catch {
+    // No file, or one that a crash cut: the socket has the say.
+    return null
+  }
+}
+
+function ownHolder(): Holder {
+  return { pid: process.pid, startTicks: startTicks(process.pid) ?? '', bootId: bootId() }
+}
+
+function isAlive(holder: Holder): boolean {
+  return holder.bootId === bootId() && startTicks(holder.pid) === holder.startTicks
+}
+
+function bootId(): string {
+  return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+}
+
+function startTicks(pid: number): string | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    // The name, in parentheses, may hold anything; what follows the last one is regular.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null
+  } catch {
+    return null
+  }
+}
