@@ -482,7 +482,8 @@ class Agent implements Behaviour<Message> {
 
   private dial(): void {
     if (this.link !== null || this.dialing || this.options.schedulers.length === 0) return
-    const url = this.redirect ?? (this.options.schedulers[this.nextScheduler % this.options.schedulers.length] as string)
+    const url =
+      this.redirect ?? (this.options.schedulers[this.nextScheduler % this.options.schedulers.length] as string)
     const attempt = ++this.attempt
     this.dialing = true
     this.context.pipe(this.options.dialer.dial(url), settled =>

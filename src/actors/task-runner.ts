@@ -96,7 +96,8 @@ class TaskRunner implements Behaviour<Message> {
     switch (effect.type) {
       case 'prepare':
         this.context.pipe(machine.prepare({ taskId, role }), settled => {
-          if (!settled.ok) return { type: 'prepareFailed', text: `Failed to initialize sandbox: ${text(settled.cause)}` }
+          if (!settled.ok)
+            return { type: 'prepareFailed', text: `Failed to initialize sandbox: ${text(settled.cause)}` }
           return settled.value.ok ? { type: 'prepared' } : { type: 'prepareFailed', text: settled.value.text }
         })
         return
@@ -145,4 +146,3 @@ class TaskRunner implements Behaviour<Message> {
 }
 
 const text = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))
-

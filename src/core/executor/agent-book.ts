@@ -122,7 +122,9 @@ export function lacks(info: LaunchInfo, records: ReadonlyMap<string, TaskRecord>
     const free = capacity.resources[name] - used
     if (info.resources[name] > free) return `${name}: ${info.resources[name]} asked, ${Math.max(free, 0)} free`
   }
-  const taken = new Map(live.flatMap(record => Object.values(record.info?.ports ?? {}).map(port => [port, record.taskId])))
+  const taken = new Map(
+    live.flatMap(record => Object.values(record.info?.ports ?? {}).map(port => [port, record.taskId])),
+  )
   for (const [name, port] of Object.entries(info.ports)) {
     if (!capacity.portRanges.some(([from, to]) => port >= from && port <= to)) {
       return `port ${name}: ${port} is not among the ports of this agent`

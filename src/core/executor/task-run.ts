@@ -364,10 +364,7 @@ class Course {
   }
 
   private awaitEnd(): void {
-    this.effects.push(
-      { type: 'awaitEmpty', kill: true },
-      { type: 'startTimer', key: 'stuck', afterMs: STUCK_AFTER_MS },
-    )
+    this.effects.push({ type: 'awaitEmpty', kill: true }, { type: 'startTimer', key: 'stuck', afterMs: STUCK_AFTER_MS })
   }
 
   private end(state: EndState, reason: string | null, message: string): void {

@@ -1,0 +1,98 @@
+/**
+ * All processes of a task, however they hide: those in the session of a run, those that carry the task's id in their
+ * environment, and the children of either. One look at /proc serves everybody who asks within the same moment.
+ *
+ * What it cannot see without cgroups: a process that cleared its environment, left its session and whose parent has
+ * ended. Names two variables, so that agents on one machine (and tests) never touch each other's tasks.
+ */
+import { allProcesses, environmentOf, type ProcessStat } from './proc.ts'
+
+export const TASK_VARIABLE = 'DAYBREAK_TASK_ID'
+export const AGENT_VARIABLE = 'DAYBREAK_AGENT'
+
+/** A look may be this old, ms. */
+const LOOK_AGE_MS_MAX = 2
+
+export class ProcessGroups {
+  private readonly agentEntry: string
+  /** Session id of a living run → its task. */
+  private readonly sessions = new Map<number, string>()
+  private look: { atMs: number; byTask: Map<string, ProcessStat[]> } | null = null
+
+  /** `agent`: what names this agent on its machine, its work folder. */
+  constructor(agent: string) {
+    this.agentEntry = `${AGENT_VARIABLE}=${agent}`
+  }
+
+  /**
+   * The run's shim leads session `sid`, and everything in it belongs to the task. Forgotten by itself with the first
+   * look that finds nobody in it: until then the kernel does not give the number to anybody else, afterwards it may.
+   */
+  addSession(sid: number, taskId: string): void {
+    this.sessions.set(sid, taskId)
+    this.look = null
+  }
+
+  /** Living processes of one session that was added. */
+  ofSession(sid: number): readonly ProcessStat[] {
+    const taskId = this.sessions.get(sid)
+    return taskId === undefined ? [] : this.ofTask(taskId).filter(stat => stat.session === sid)
+  }
+
+  /** Living processes of the task now; empty when none is left. */
+  ofTask(taskId: string): readonly ProcessStat[] {
+    return this.tasks().get(taskId) ?? []
+  }
+
+  /** Every task of this agent that has a living process. */
+  tasks(): ReadonlyMap<string, readonly ProcessStat[]> {
+    const now = performance.now()
+    if (this.look === null || now - this.look.atMs > LOOK_AGE_MS_MAX) {
+      const byTask = this.lookNow()
+      this.look = { atMs: performance.now(), byTask }
+    }
+    return this.look.byTask
+  }
+
+  /** The next question looks anew: something was just started or signalled. */
+  refresh(): void {
+    this.look = null
+  }
+
+  private lookNow(): Map<string, ProcessStat[]> {
+    const owner = new Map<number, string>()
+    const processes = allProcesses()
+    const inhabited = new Set(processes.map(stat => stat.session))
+    for (const sid of this.sessions.keys()) if (!inhabited.has(sid)) this.sessions.delete(sid)
+    for (const stat of processes) {
+      const task = this.sessions.get(stat.session) ?? this.taskInEnvironment(stat.pid)
+      if (task !== undefined && task !== null) owner.set(stat.pid, task)
+    }
+    // Parents come in no order, so until nothing is found any more.
+    for (let found = owner.size > 0; found; ) {
+      found = false
+      for (const stat of processes) {
+        const task = owner.get(stat.ppid)
+        if (task === undefined || owner.has(stat.pid)) continue
+        owner.set(stat.pid, task)
+        found = true
+      }
+    }
+    const byTask = new Map<string, ProcessStat[]>()
+    for (const stat of processes) {
+      const task = owner.get(stat.pid)
+      if (task === undefined) continue
+      const list = byTask.get(task)
+      if (list === undefined) byTask.set(task, [stat])
+      else list.push(stat)
+    }
+    return byTask
+  }
+
+  private taskInEnvironment(pid: number): string | null {
+    const environment = environmentOf(pid)
+    if (environment === null || !environment.includes(this.agentEntry)) return null
+    const entry = environment.find(text => text.startsWith(`${TASK_VARIABLE}=`))
+    return entry === undefined ? null : entry.slice(TASK_VARIABLE.length + 1)
+  }
+}
