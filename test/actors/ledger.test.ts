@@ -361,12 +361,20 @@ describe('ledger, leadership', () => {
     const { system, log, ledger } = await openLedger()
     log.lose()
     await system.settle()
-    log.elect()
-    system.run()
-    log.lose()
-    log.commitForeign(foreign(putTask(taskRow('theirs'))), { isTold: false })
+    let checks = 0
+    log.onReadRows = () => {
+      checks++
+      if (checks !== 2) return
+      // Behind the reading of the page, before its answer comes in.
+      queueMicrotask(() => {
+        log.lose()
+        log.commitForeign(foreign(putTask(taskRow('theirs'))), { isTold: false })
+        log.elect()
+      })
+    }
     log.elect()
     await system.settle()
+    expect(checks).toBeGreaterThan(2)
     expect(ledger.open).toBe(true)
     expect(ledger.view.counts.tasks).toBe(1)
   })

@@ -199,7 +199,7 @@ export class Loader {
     if (entry.type === 'DATA') {
       const whole = this.#joiner.data(entry.position, entry.payload)
       if (whole !== null) this.#applyPayload(whole)
-    } else if (entry.type === 'LEADER') {
+    } else {
       this.#joiner.interrupt()
     }
     this.applied = this.#joiner.pendingFrom === null ? this.#fed : this.#joiner.pendingFrom - 1
