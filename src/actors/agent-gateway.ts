@@ -391,9 +391,11 @@ function agentGateway(
       return
     }
     const message = messageOf(update)
-    const replyTo = context.system.function<Transitioned>(`status-${update.seq}`, done => {
-      context.self.tell({ type: 'applied', update, session, done })
-    })
+    // A plain ref, as statuses are many: the answer is one more message of our own.
+    const replyTo: Ref<Transitioned> = {
+      path: `${context.self.path}/status`,
+      tell: done => context.self.tell({ type: 'applied', update, session, done }),
+    }
     tasks.tell({
       type: 'propose',
       taskId: id,

@@ -13,7 +13,11 @@ export const ENVELOPE_VERSION = 1
 export const FRAME_MESSAGES_MAX = 10_000
 
 export type Decoded<In> =
-  | { readonly ok: true; readonly messages: readonly In[]; readonly unsupported: readonly { type: string; id: number }[] }
+  | {
+      readonly ok: true
+      readonly messages: readonly In[]
+      readonly unsupported: readonly { type: string; id: number }[]
+    }
   | { readonly ok: false; readonly reason: string }
 
 /** Both directions of one connection. Keeps the shared record structures, so it must see every frame, in order. */

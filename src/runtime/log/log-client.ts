@@ -6,6 +6,7 @@
  */
 import { Worker } from 'node:worker_threads'
 import { proxy, type Remote, wrap } from 'comlink'
+import type { ActorReport } from '../../actors/actor.ts'
 import { type Logger, type LogPort, type Metrics, silentLogger, silentMetrics } from '../../actors/ports.ts'
 import { EXIT } from '../exit.ts'
 import { nodeEndpoint } from './comlink-node.ts'
@@ -23,6 +24,8 @@ export interface LogThreadOptions extends LogNodeOptions {
 }
 
 export interface LogThread extends LogPort {
+  /** The actors of the log thread, for the inspector and for Health. */
+  actors(): Promise<readonly ActorReport[]>
   /** Closes the store, then ends the thread. */
   terminate(): Promise<void>
 }
@@ -48,6 +51,7 @@ export async function openLogThread(options: LogThreadOptions): Promise<LogThrea
     readRows: (cursor, rowsMax) => front.readRows(cursor, rowsMax),
     read: (from, to) => front.read(from, to),
     stop: () => front.stop(),
+    actors: () => api.actors(),
     terminate: () => {
       ending ??= terminate()
       return ending

@@ -4,7 +4,7 @@
  * goes, and all opens again once there is room) or fails (the process ends). Runs in the log thread; tests also run it
  * in their own. Everything it has to tell goes through `emit`, in order.
  */
-import type { ActorSystem, Ref } from '../../actors/actor.ts'
+import type { ActorReport, ActorSystem, Ref } from '../../actors/actor.ts'
 import { coordinatorSpec } from '../../actors/coordinator.ts'
 import { leaderElectionSpec } from '../../actors/leader-election.ts'
 import { type LogTransport, noPeers, StoreFull } from '../../actors/log-ports.ts'
@@ -141,6 +141,11 @@ export class LogNode {
     } catch (cause) {
       throw namedError('LogReadError', `DAMAGED: ${(cause as Error).message}`)
     }
+  }
+
+  /** For the inspector; empty while nothing is open. */
+  actors(): readonly ActorReport[] {
+    return this.#opened?.system.inspection.actors() ?? []
   }
 
   report(): LogStatusReport {

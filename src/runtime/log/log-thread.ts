@@ -25,6 +25,7 @@ export interface LogThreadApi {
   readRows: LogNode['readRows']
   read: LogNode['read']
   stop: LogNode['stop']
+  actors: LogNode['actors']
 }
 
 let sink: ((events: readonly FrontEvent[]) => void) | null = null
@@ -91,5 +92,6 @@ const api: LogThreadApi = {
   },
   read: (from, to) => node.read(from, to),
   stop: () => node.stop(),
+  actors: () => node.actors(),
 }
 expose(api, nodeEndpoint(parentPort!))

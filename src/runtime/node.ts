@@ -1,0 +1,405 @@
+/**
+ * A node from its config: the threads, the actor system, the HTTP port, and their end in the right order. Nothing is
+ * decided here; this is the one place where the parts meet.
+ */
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { statfs } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { ActorSystem } from '../actors/actor.ts'
+import { type HealthBoard, healthBoard, healthSpec, type ThreadProbe } from '../actors/health.ts'
+import {
+  type InspectedThread,
+  type Command as InspectorCommand,
+  type InspectorReport,
+  inspectorSpec,
+} from '../actors/inspector.ts'
+import { createLedger, type LedgerActor } from '../actors/ledger.ts'
+import type { Logger, LogPort } from '../actors/ports.ts'
+import { createActorSystem } from '../actors/shell.ts'
+import { prng } from '../core/base/prng.ts'
+import { type EmbeddedAgent, startAgentThread } from './agent/agent-thread-client.ts'
+import { realClock } from './clock.ts'
+import { advertisedHttpUrl, agentWorkDir, type NodeConfig, nodeName } from './config.ts'
+import { eventLoopLag } from './event-loop-lag.ts'
+import { EXIT, type ExitStatus, exitStatusOf, NodeFailure } from './exit.ts'
+import { type HttpServer, startHttpServer } from './http-server.ts'
+import { followLeadership, type LeaderTree } from './leader.ts'
+import { type LogThread, openLogThread } from './log/log-client.ts'
+import { logOptionsOf } from './log/log-options.ts'
+import { createLogger } from './logger.ts'
+import { createMetrics, type NodeMetrics } from './metrics.ts'
+import { type AgentPlace, listenForAgents } from './ws-agent-listener.ts'
+
+const MIB = 1024 * 1024
+const INSPECT_MS_MAX = 3_000
+/** A node that is alone leads as soon as its rows are loaded; longer than this it says that it is up without. */
+const FIRST_REIGN_MS_MAX = 10_000
+
+export interface RunningNode {
+  /** As bound: `http://127.0.0.1:8081`. */
+  readonly httpUrl: string
+  /** In order: no new requests, the leader's actors, the agent (its tasks run on), the log. */
+  stop(): Promise<void>
+}
+
+interface SchedulerSide {
+  readonly ledger: LedgerActor
+  readonly log: LateLog
+  tree: LeaderTree | null
+}
+
+/** Rejects with NodeFailure, or whatever else went wrong, after undoing what was started. */
+export async function startNode(config: NodeConfig, { configPath }: { configPath: string }): Promise<RunningNode> {
+  const logger = createLogger(config.logging)
+  const metrics = createMetrics()
+  const schedules = config.roles.includes('scheduler')
+  const runsTasks = config.roles.includes('agent')
+  const undo: (() => Promise<unknown> | unknown)[] = []
+  const die = (status: ExitStatus, event: string, cause: unknown): void => {
+    logger.error(event, { cause, status })
+    process.exit(status)
+  }
+  try {
+    makeFolder(config.data.dir)
+    const system = createActorSystem({
+      name: 'scheduler',
+      clock: realClock,
+      random: prng(randomBytes(4).readUInt32LE()),
+      log: logger,
+      metrics,
+      onEndProcess: (error, path) => die(EXIT.bug, 'actor-failed-for-good', { path, error }),
+    })
+    undo.push(() => system.stop())
+    const lag = eventLoopLag()
+    undo.push(() => lag.stop())
+    const board = healthBoard(realClock.read().monoMs, config.health.interval)
+
+    const side: SchedulerSide | null = schedules ? schedulerSide(system, logger, metrics) : null
+    const agentSlot: { agent: EmbeddedAgent | null } = { agent: null }
+    const inspect = startInspector(system, config, side, agentSlot)
+    const http = await startHttp(config, { system, logger, metrics, board, side, inspect })
+    undo.push(() => http.close())
+    const httpUrl = advertisedHttpUrl(config, http.port, hostname())
+    const secret = config.cluster.secretFile === null ? '' : readFileSync(config.cluster.secretFile, 'utf8').trim()
+
+    let log: LogThread | null = null
+    if (side !== null) {
+      log = await openLogThread({
+        ...logOptionsOf(config, configPath, httpUrl),
+        log: logger.child('log'),
+        metrics,
+        onDeath: death => die(death.status as ExitStatus, 'log-thread-ended', death.reason),
+      })
+      const opened = log
+      undo.push(() => opened.terminate())
+      const listener = listenForAgents(http.server, () => placeOf(side, config))
+      undo.push(() => listener.detach())
+      side.tree = followLeadership({
+        system,
+        ledger: side.ledger,
+        listener,
+        config,
+        secret,
+        hostName: hostname(),
+        metrics,
+        logger,
+      })
+      const { tree } = side
+      undo.push(() => tree.stop())
+      undo.push(() => listener.closeAll('the node stops'))
+      side.log.open(log)
+      await log.start(side.ledger.listener)
+      await firstReign(side)
+    }
+    if (runsTasks) {
+      const agent = await startAgentThread(agentData(config, http.url, secret), {
+        metrics,
+        onDeath: cause => die(exitStatusOf(cause), 'agent-thread-ended', cause),
+      }).catch(cause => {
+        const text = cause instanceof Error ? cause.message : String(cause)
+        throw new NodeFailure(EXIT.place, `the agent cannot start: ${text}`, cause)
+      })
+      agentSlot.agent = agent
+      undo.push(() => agent.stop({ killTasks: false }))
+    }
+    startHealth(system, config, { board, metrics, lag, side, agent: agentSlot.agent })
+    metrics.addFacts(() => configFacts(config))
+    process.stdout.write(`daybreak: ${nodeName(config)} (${config.roles.join('+')}) is up at ${http.url}\n`)
+    const report = side === null ? null : await side.log.port.status()
+    if (report?.waitingFor != null) process.stdout.write(`daybreak: ${report.waitingFor}\n`)
+    return { httpUrl: http.url, stop: () => stopAll(undo, logger) }
+  } catch (cause) {
+    await stopAll(undo, logger)
+    throw placed(cause, config)
+  }
+}
+
+// ---- the parts ----
+
+function schedulerSide(system: ActorSystem, logger: Logger, metrics: NodeMetrics): SchedulerSide {
+  const log = lateLog()
+  const ledger = createLedger({ system, log: log.port, clock: realClock, metrics, logger: logger.child('ledger') })
+  return { ledger, log, tree: null }
+}
+
+interface HttpParts {
+  readonly system: ActorSystem
+  readonly logger: Logger
+  readonly metrics: NodeMetrics
+  readonly board: HealthBoard
+  readonly side: SchedulerSide | null
+  readonly inspect: () => Promise<InspectorReport>
+}
+
+function startHttp(config: NodeConfig, parts: HttpParts): Promise<HttpServer> {
+  const { system, logger, metrics, board, side, inspect } = parts
+  return startHttpServer({
+    host: config.http.host,
+    port: config.http.port,
+    bodyMax: config.http.bodyMax,
+    node: { memberId: config.node.id, name: nodeName(config), version: packageVersion() },
+    clock: realClock,
+    logger: logger.child('http'),
+    metrics,
+    health: board,
+    inspect,
+    scheduler:
+      side === null
+        ? null
+        : {
+            system,
+            ledger: side.ledger,
+            log: side.log.port,
+            leader: () => side.ledger.leadership?.view ?? null,
+            jobKeeper: () => side.tree?.leading?.jobKeeper ?? null,
+            gateway: () => side.tree?.leading?.gateway ?? null,
+            placement: () => side.tree?.leading?.placement ?? null,
+            agents: () => side.tree?.leading?.agents ?? null,
+          },
+  })
+}
+
+function startInspector(
+  system: ActorSystem,
+  config: NodeConfig,
+  side: SchedulerSide | null,
+  slot: { readonly agent: EmbeddedAgent | null },
+): () => Promise<InspectorReport> {
+  const threads: InspectedThread[] = [{ name: 'scheduler', actors: async () => system.inspection.actors() }]
+  if (side !== null) threads.push({ name: 'log', actors: async () => (await side.log.opened()).actors() })
+  if (config.roles.includes('agent'))
+    threads.push({ name: 'agent', actors: async () => (await slot.agent?.actors()) ?? [] })
+  const inspector = system.spawn(inspectorSpec({ node: nodeName(config), threads }))
+  return () =>
+    system.ask<InspectorCommand, InspectorReport>(inspector, replyTo => ({ type: 'take', replyTo }), {
+      timeoutMs: INSPECT_MS_MAX,
+    })
+}
+
+interface HealthParts {
+  readonly board: HealthBoard
+  readonly metrics: NodeMetrics
+  readonly lag: ReturnType<typeof eventLoopLag>
+  readonly side: SchedulerSide | null
+  readonly agent: EmbeddedAgent | null
+}
+
+function startHealth(system: ActorSystem, config: NodeConfig, { board, metrics, lag, side, agent }: HealthParts): void {
+  const { health } = config
+  const threads: ThreadProbe[] = [
+    { name: 'scheduler', look: async () => ({ lagMs: lag.takeMax(), oldest: oldestOf(system.inspection.actors()) }) },
+  ]
+  if (side !== null) {
+    // A thread that is blocked answers late, and Health counts that.
+    threads.push({
+      name: 'log',
+      look: async () => ({ lagMs: 0, oldest: oldestOf(await (await side.log.opened()).actors()) }),
+    })
+  }
+  if (agent !== null) {
+    threads.push({ name: 'agent', look: async () => ({ lagMs: 0, oldest: oldestOf(await agent.actors()) }) })
+  }
+  const folders = new Set([config.data.dir, ...(agent === null ? [] : [agentWorkDir(config)])])
+  system.spawn(
+    healthSpec({
+      intervalMs: health.interval,
+      board,
+      limits: {
+        eventLoopLagMsMax: health.eventLoopLagMax,
+        mailboxAgeMsMax: health.mailboxAgeMax,
+        diskFreeBytesMin: health.diskFreeMin,
+      },
+      ports: {
+        metrics,
+        threads,
+        logStatus: side === null ? null : () => side.log.port.status(),
+        disks: [...folders].map(path => ({ path, freeBytes: () => freeBytes(path) })),
+      },
+    }),
+  )
+}
+
+function agentData(config: NodeConfig, httpUrl: string, secret: string): Parameters<typeof startAgentThread>[0] {
+  const { agent, logging } = config
+  const { cpus, ram, disk, gpus } = agent.resources
+  return {
+    logging,
+    options: {
+      workDir: agentWorkDir(config),
+      schedulers: agent.schedulers.length > 0 ? agent.schedulers : [httpUrl],
+      host: agent.host ?? hostname(),
+      attributes: agent.attributes,
+      resources: {
+        gpus,
+        ...(cpus === null ? {} : { cpusMilli: cpus }),
+        ...(ram === null ? {} : { ramMb: Math.floor(ram / MIB) }),
+        ...(disk === null ? {} : { diskMb: Math.floor(disk / MIB) }),
+      },
+      portRanges: agent.ports,
+      userMode: agent.userMode,
+      allowRoot: agent.allowRoot,
+      killCapMs: agent.killCap,
+      sandboxKeepMs: agent.sandboxKeep,
+      secret: secret === '' ? null : secret,
+    },
+  }
+}
+
+/** Where an agent that connects to this node belongs. */
+function placeOf(side: SchedulerSide, config: NodeConfig): AgentPlace {
+  if (side.tree?.leading != null) return { type: 'here' }
+  const leader = side.ledger.leadership?.view.leader ?? null
+  if (leader !== null && leader.memberId !== config.node.id) return { type: 'elsewhere', httpUrl: leader.httpUrl }
+  return { type: 'nowhere', reason: side.ledger.refusal()?.detail ?? 'this node has just begun to lead' }
+}
+
+/** Settles when this node leads, or when it is known that it will not soon. */
+async function firstReign(side: SchedulerSide): Promise<void> {
+  const report = await side.log.port.status()
+  if (report.status !== 'VOTING' || report.members.length > 1 || side.ledger.open) return
+  await new Promise<void>(done => {
+    const late = setTimeout(done, FIRST_REIGN_MS_MAX)
+    const told = side.ledger.onOpen(() => {
+      clearTimeout(late)
+      told()
+      done()
+    })
+  })
+}
+
+// ---- the log before its thread is there ----
+
+/** The port that the ledger holds from the start; calls wait until the thread is open. */
+interface LateLog {
+  readonly port: LogPort
+  open(log: LogThread): void
+  opened(): Promise<LogThread>
+}
+
+function lateLog(): LateLog {
+  let open: (log: LogThread) => void = () => {}
+  let log: LogThread | null = null
+  const opened = new Promise<LogThread>(resolve => {
+    open = thread => {
+      log = thread
+      resolve(thread)
+    }
+  })
+  // Once it is open a call must reach it in its own turn: the log batches what is appended in one.
+  const call = <T>(use: (log: LogThread) => Promise<T>): Promise<T> => (log === null ? opened.then(use) : use(log))
+  return {
+    open: thread => open(thread),
+    opened: () => opened,
+    port: {
+      start: listener => call(thread => thread.start(listener)),
+      status: () => call(thread => thread.status()),
+      append: payload => call(thread => thread.append(payload)),
+      readRows: (cursor, rowsMax) => call(thread => thread.readRows(cursor, rowsMax)),
+      read: (from, to) => call(thread => thread.read(from, to)),
+      stop: () => call(thread => thread.stop()),
+    },
+  }
+}
+
+// ---- small parts ----
+
+async function stopAll(undo: (() => Promise<unknown> | unknown)[], logger: Logger): Promise<void> {
+  for (const step of undo.splice(0).reverse()) {
+    try {
+      await step()
+    } catch (cause) {
+      logger.error('stop-failed', { cause })
+    }
+  }
+}
+
+/** A place that cannot be had, said with the key that names it. */
+function placed(cause: unknown, config: NodeConfig): unknown {
+  const code = cause instanceof Error && 'code' in cause ? cause.code : null
+  if (code === 'EADDRINUSE') {
+    const text = `port ${config.http.port} on ${config.http.host} is taken: stop what listens there, or set http.port to another (0 takes any free one)`
+    return new NodeFailure(EXIT.place, text, cause)
+  }
+  if (code === 'EADDRNOTAVAIL') {
+    const text = `this machine has no address ${config.http.host}: set http.host to one of its own`
+    return new NodeFailure(EXIT.place, text, cause)
+  }
+  if (code === 'EACCES' && cause instanceof Error && 'syscall' in cause && cause.syscall === 'listen') {
+    const text = `port ${config.http.port} may not be opened by this user: set http.port to one above 1023`
+    return new NodeFailure(EXIT.place, text, cause)
+  }
+  return cause
+}
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o755 })
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new NodeFailure(EXIT.place, `the data folder ${path} cannot be made: ${why}; set data.dir to another`, cause)
+  }
+}
+
+async function freeBytes(path: string): Promise<number> {
+  const disk = await statfs(path)
+  return disk.bavail * disk.bsize
+}
+
+function oldestOf(
+  actors: readonly { readonly path: string; readonly oldestMessageAgeMs: number }[],
+): { path: string; ageMs: number } | null {
+  let oldest: { path: string; ageMs: number } | null = null
+  for (const { path, oldestMessageAgeMs: ageMs } of actors) {
+    if (ageMs > (oldest?.ageMs ?? 0)) oldest = { path, ageMs }
+  }
+  return oldest
+}
+
+/** The effective config for `/vars`, one line a key. */
+function configFacts(config: NodeConfig): Record<string, string | number> {
+  const facts: Record<string, string | number> = {}
+  const walk = (value: unknown, path: string): void => {
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      for (const [key, inner] of Object.entries(value)) walk(inner, path === '' ? key : `${path}.${key}`)
+    } else {
+      facts[`config_${path}`] =
+        typeof value === 'number' ? value : typeof value === 'string' ? value : JSON.stringify(value)
+    }
+  }
+  walk(config, '')
+  return facts
+}
+
+export function packageVersion(): string {
+  for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
+    try {
+      const { name, version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Record<string, string>
+      if (name === 'daybreak' && version !== undefined) return version
+    } catch (cause) {
+      if (folder === dirname(folder)) throw cause
+    }
+  }
+}
