@@ -199,9 +199,16 @@ function startOfferBroker(
     replyTo.tell({ type: 'roundResult', roundId, dedicatedVersion, groups })
   }
 
+  const wake = (): void => {
+    const woken = matcher.takeWakes()
+    if (woken.length > 0) options.onWake(woken)
+  }
+
   return {
     receive(message) {
       takeIn()
+      // Before a round is matched, or what it already sees would wake its groups once more.
+      wake()
       switch (message.type) {
         case 'agentUp':
           if (!matcher.agentUp(message.agentId)) context.log.warn('agent_without_row', { agentId: message.agentId })
@@ -227,8 +234,7 @@ function startOfferBroker(
         case 'ledgerChanged':
           break
       }
-      const woken = matcher.takeWakes()
-      if (woken.length > 0) options.onWake(woken)
+      wake()
     },
     stopping: () => unsubscribe(),
     summary: () => ({

@@ -95,7 +95,7 @@ test.each<[readonly OfferOrder[]]>([[['RANDOM']], [['CPU', 'MEMORY', 'RANDOM']]]
       remove: fc.boolean(),
     })
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 40 }), fc.nat(), (steps, seed) => {
+      fc.property(fc.array(step, { maxLength: 40, size: 'max' }), fc.nat(), (steps, seed) => {
         const candidates = candidateOrder(order, prng(seed))
         const model = new Map<number, Candidate>()
         for (const { slot, remove, ...more } of steps) {

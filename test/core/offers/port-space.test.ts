@@ -13,7 +13,10 @@ const ranges = fc
   })
 
 test('any ranges, any order of taking and giving back: chosen ports are free, in range, and counted', () => {
-  const steps = fc.array(fc.oneof(fc.integer({ min: 0, max: 6 }), fc.constant('release' as const)), { maxLength: 30 })
+  const steps = fc.array(fc.oneof(fc.integer({ min: 0, max: 6 }), fc.constant('release' as const)), {
+    maxLength: 30,
+    size: 'max',
+  })
   fc.assert(
     fc.property(ranges, steps, fc.nat(), (given, plan, seed) => {
       const space = new PortSpace(given)
