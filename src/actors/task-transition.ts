@@ -46,6 +46,7 @@ export interface TaskWorld {
 
 /** A job's history is looked at no more often: a crowd of tasks that end together costs one look. */
 const PRUNE_EVERY_MS = 10_000
+const PRUNED_JOBS_MAX = 10_000
 
 export function transition(world: TaskWorld, command: Command, now: Now): Decision {
   const { ledger, settings, metrics } = world
@@ -127,6 +128,8 @@ function dueForPruning(world: TaskWorld, decision: Decision, now: Now): RowChang
   const job = jobKeyText(row.job)
   const lastMs = world.prunedAtMonoMs.get(job)
   if (lastMs !== undefined && now.monoMs - lastMs < PRUNE_EVERY_MS) return []
+  // Jobs come and go; forgetting when they were looked at costs one look more.
+  if (world.prunedAtMonoMs.size >= PRUNED_JOBS_MAX) world.prunedAtMonoMs.clear()
   world.prunedAtMonoMs.set(job, now.monoMs)
   const others = world.ledger.view.tasksOfJob(row.job).filter(task => task.taskId !== row.taskId)
   const due = pruneChanges([...others, row], now.wallMs, world.settings.pruning)

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
+import type { Transitioned } from '../../src/actors/task-state-machine.ts'
 import { agentId, taskId } from '../../src/core/base/ids.ts'
 import { prng } from '../../src/core/base/prng.ts'
 import { HELLO } from '../fixtures/rows.ts'
@@ -210,6 +211,28 @@ describe('passing states', () => {
     expect(leader.kills(id)).toBe(2)
     expect(leader.kills(leader.active().taskId)).toBe(0)
   })
+
+  test('PARTITIONED: without a policy LOST at once; delay 10 s and a failover after 5 s: 5 s later; reschedule=false: stays', async () => {
+    const partitioned = async (partitionPolicy?: { reschedule: boolean; delaySecs: number }) => {
+      const policy = partitionPolicy === undefined ? {} : { partitionPolicy }
+      const { leader, id } = await running({ task: { ...job().task, ...policy } })
+      leader.propose(id, 'PARTITIONED')
+      await leader.sim.settle()
+      return { leader, id }
+    }
+    const plain = await partitioned()
+    plain.leader.sim.advance(0)
+    expect(plain.leader.status(plain.id)).toBe('LOST')
+    const stays = await partitioned({ reschedule: false, delaySecs: 0 })
+    stays.leader.sim.advance(600 * MINUTE)
+    expect(stays.leader.status(stays.id)).toBe('PARTITIONED')
+    const delayed = await partitioned({ reschedule: true, delaySecs: 10 })
+    const next = await failover(delayed.leader, 5000)
+    next.sim.advance(4999)
+    expect(next.status(delayed.id)).toBe('PARTITIONED')
+    next.sim.advance(1)
+    expect(next.status(delayed.id)).toBe('LOST')
+  })
 })
 
 describe('kills', () => {
@@ -283,6 +306,25 @@ describe('actors', () => {
     expect(leader.sim.inspection.deadLetterCount).toBe(0)
     const paths = leader.sim.inspection.actors().map(actor => actor.path)
     expect(paths.filter(path => path.includes(id))).toEqual([])
+  })
+
+  test('told while its actor is leaving: answered all the same, whatever runs first', async () => {
+    for (let seed = 1; seed <= 60; seed++) {
+      // Leaves because its task has ended, or because there are too many.
+      const isCrowded = seed % 2 === 0
+      const { leader, id } = await running(adhoc, { seed, actorsMax: isCrowded ? 0 : 100 })
+      const answers: Transitioned[][] = []
+      const other = leader.sim.spawn<'speak'>({
+        name: 'other',
+        kind: 'Other',
+        start: () => ({ receive: () => void answers.push(leader.propose(id, 'RUNNING')) }),
+      })
+      leader.propose(id, isCrowded ? 'STARTING' : 'FINISHED')
+      other.tell('speak')
+      await leader.sim.settle()
+      expect(answers[0]).toHaveLength(1)
+      expect([leader.sim.inspection.deadLetterCount, leader.tasks.size]).toEqual([0, 0])
+    }
   })
 
   test('more actors than wished for: those of running tasks leave, and nothing told to them is lost', async () => {

@@ -155,6 +155,20 @@ describe('texts', () => {
       expect(rejection.faults).toContainEqual({ path, text })
     })
 
+  test('names: slash, space, newline and 256 characters are refused; dots, dashes and capitals are fine', () => {
+    const named = (name: string) => check(job({ job: { ...KEY, name } }, { key: { ...KEY, name } })).type
+    for (const name of ['dev/prod', 'dev prod', 'new\nline', 'line\n', '', 'n'.repeat(256)])
+      expect([name, named(name)]).toEqual([name, 'rejected'])
+    for (const name of ['.devprod..', 'Dev_prod-', 'n'.repeat(255)])
+      expect([name, named(name)]).toEqual([name, 'admitted'])
+  })
+
+  test('environments and tiers are compared whole and with their case: staging12 is one, Preferred is none', () => {
+    const environment = 'staging12'
+    expect(check(job({ job: { ...KEY, environment } }, { key: { ...KEY, environment } })).type).toBe('admitted')
+    expect(refusal(job({ tier: 'Preferred' })).detail).toBe("Invalid tier 'Preferred' in TaskConfig.")
+  })
+
   test('a trailing newline in the environment: refused', () => {
     const key = { ...KEY, environment: 'devel\n' }
     expect(refusal(job({ job: key }, { key })).detail).toBe('Job key www-data/devel\n/hello is invalid.')
