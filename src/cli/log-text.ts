@@ -1,0 +1,98 @@
+/** How the log looks to people: a status, and entries with who changed what and why. */
+import type { LogStatusReport } from '../actors/ports.ts'
+import { payloadPart, payloadTransactions } from '../core/ledger/payload.ts'
+import { TABLE_NUMBERS } from '../core/ledger/rows.ts'
+import type { Ballot } from '../core/log/ballot.ts'
+import { decodeNote, type EntryType } from '../core/log/entry.ts'
+import { printable } from './table.ts'
+
+/** An entry, or what is left of one: then `damage` says why there is no more. */
+export interface ReadEntry {
+  readonly position: number
+  readonly ballot: Ballot | null
+  readonly type: EntryType | null
+  readonly payload: Uint8Array | null
+  readonly committed: 'yes' | 'not known'
+  readonly damage: string | null
+}
+
+const TABLES = new Map<number, string>(Object.entries(TABLE_NUMBERS).map(([name, number]) => [number, name]))
+
+export function statusText(report: LogStatusReport): string {
+  const { view, members } = report
+  const lines: [string, string][] = [
+    ['status', report.status],
+    ['role', view.role],
+    ['leader', view.leader === null ? 'not known' : `member ${view.leader.memberId} at ${view.leader.httpUrl}`],
+    ['cluster', report.clusterId ?? 'not initialized'],
+    ['member', String(report.memberId)],
+    ['members', members.map(({ memberId, name, address }) => `${memberId} ${name} (${address})`).join(', ')],
+    ['quorum', `${report.quorum} of ${members.length}`],
+    ['promised', report.promised.join('.')],
+    ['positions', report.end === 0 ? 'none' : `${report.begin} to ${report.end}`],
+    ['committed', String(report.commit)],
+    ['applied', String(report.applied)],
+    ['starts', String(report.bootCounter)],
+    ['folder', report.path],
+    ['disk free', `${Math.floor(report.diskFreeBytes / 1_048_576)} MiB`],
+  ]
+  if (report.waitingFor !== null) lines.push(['waits for', report.waitingFor])
+  if (report.notWritable !== null) lines.push(['not writable', report.notWritable])
+  return lines.map(([name, value]) => `${name.padEnd(14)}${printable(value)}\n`).join('')
+}
+
+export function entryText(entry: ReadEntry, format: string): string {
+  if (format === 'json') return `${JSON.stringify(entryJson(entry))}\n`
+  const { position, ballot, type, payload, committed, damage } = entry
+  if (payload === null || ballot === null) {
+    return `${position}  damaged: ${damage ?? 'unknown'}  committed ${committed}  crc bad\n`
+  }
+  const head = `${position}  ${type}  ballot ${ballot.join('.')}  ${payload.length} bytes  committed ${committed}  crc ok\n`
+  if (format === 'raw') return `${head}${Buffer.from(payload).toString('hex')}\n`
+  return (
+    head +
+    detailLines(entry)
+      .map(line => `    ${printable(line)}\n`)
+      .join('')
+  )
+}
+
+function entryJson(entry: ReadEntry): Record<string, unknown> {
+  const { position, ballot, type, payload, committed, damage } = entry
+  return {
+    position,
+    type,
+    ballot,
+    bytes: payload?.length ?? null,
+    committed,
+    crc: damage === null ? 'ok' : 'bad',
+    ...(damage === null ? {} : { damage }),
+    ...(payload === null ? {} : { payload: Buffer.from(payload).toString('base64') }),
+    detail: payload === null ? [] : detailLines(entry),
+  }
+}
+
+/** Who, why and which rows; for other types what they say. */
+function detailLines({ type, payload }: ReadEntry): string[] {
+  if (payload === null) return []
+  try {
+    if (type === 'LEADER') {
+      const { memberId, wallMs, software } = decodeNote(payload)
+      return [`member ${memberId} took over at ${new Date(wallMs).toISOString()} with software ${software}`]
+    }
+    if (type !== 'DATA') return []
+    const part = payloadPart(payload)
+    if (part !== null) return [`part ${part.index + 1} of ${part.count} of a transaction of ${part.wholeBytes} bytes`]
+    return payloadTransactions(payload).flatMap(({ cause, rows }) => [
+      `${new Date(cause.wallMs).toISOString()}  ${cause.who}: ${cause.why}${cause.requestId === undefined ? '' : `  request ${cause.requestId}`}`,
+      ...rows.map(row => {
+        const table = TABLES.get(row.table) ?? `table ${row.table}`
+        return row.bytes === null
+          ? `  delete ${table} ${row.key}`
+          : `  put ${table} ${row.key} (${row.bytes.length} bytes)`
+      }),
+    ])
+  } catch (cause) {
+    return [`the payload cannot be read: ${(cause as Error).message}`]
+  }
+}
