@@ -357,6 +357,19 @@ describe('ledger, leadership', () => {
     expect(ledger.applied).toBe(log.applied)
   })
 
+  test('refused while the stored tables lag behind the log: opens again only with everything that was committed', async () => {
+    const { system, log, ledger } = await openLedger()
+    log.isApplying = false
+    ledger.stage(transaction(putTask(taskRow('t'))))
+    await system.settle()
+    log.refuseNext({ type: 'noSpace', freeBytes: 0 })
+    ledger.stage(transaction(putTask(taskRow('u', { instance: 1 }))))
+    await system.settle()
+    expect(ledger.open).toBe(true)
+    expect([...ledger.view.tasks()].map(task => task.taskId)).toEqual(['t'])
+    expect(ledger.applied).toBe(2)
+  })
+
   test('leadership lost and won while the last check before opening is on its way: its answer is not believed', async () => {
     const { system, log, ledger } = await openLedger()
     log.lose()

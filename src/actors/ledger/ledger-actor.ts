@@ -242,6 +242,7 @@ class LedgerBody implements LedgerActor {
 
   #onAppended(term: number, batch: number, result: AppendResult, context: Context<LedgerMessage>): void {
     this.#appendsOutstanding--
+    if (result.type === 'ok') this.#loader.committed(result.position)
     if (term !== this.#term || !this.open) return this.#load(context)
     if (result.type !== 'ok') return this.#onRefused(result, context)
     const committed = this.#pipeline.committed(batch, result.position)

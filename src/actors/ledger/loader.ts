@@ -38,7 +38,7 @@ export class Loader {
   #joiner = new PayloadJoiner()
   /** The last position taken in, parts included. */
   #fed = 0
-  /** Entries up to here are known to be committed. */
+  /** Entries up to here are known to be committed, though the stored tables may not have them yet. */
   #goal = 0
   #cursor: RowCursor | null = null
   /** True until a page asked under one's own leadership shows that nothing is missing. */
@@ -76,8 +76,14 @@ export class Loader {
     this.#isWaiting = false
   }
 
-  /** The leader's own append took effect. */
+  /** The leader's own append is committed, under this reign or as the late answer of an earlier one. */
+  committed(position: number): void {
+    this.#goal = Math.max(this.#goal, position)
+  }
+
+  /** The leader's own append took effect here, since its changes were staged. */
   appended(position: number): void {
+    this.committed(position)
     this.applied = position
     this.#fed = position
   }
@@ -132,7 +138,6 @@ export class Loader {
     this.#reader = new RowReader()
     this.#joiner = new PayloadJoiner()
     this.#fed = 0
-    this.#goal = 0
     this.#isUnconfirmed = true
     this.applied = 0
     this.#tables.clear()
