@@ -16,7 +16,7 @@ export function registerCompletion(program: Command, session: Session): void {
     .argument('<shell>', 'bash, zsh or fish')
     .addHelpText(
       'after',
-      `${example('completion bash > ~/.local/share/bash-completion/completions/daybreak')}\n  source <(daybreak completion zsh)\n  daybreak completion fish > ~/.config/fish/completions/daybreak.fish`,
+      `${example('completion bash > ~/.local/share/bash-completion/completions/daybreak')}  source <(daybreak completion zsh)\n  daybreak completion fish > ~/.config/fish/completions/daybreak.fish\n`,
     )
     .action(
       action(session, async (io, shell: string) => {

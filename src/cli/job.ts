@@ -122,5 +122,5 @@ export function registerJob(program: Command, session: Session): void {
 
 export function example(...lines: string[]): string {
   const several = lines.length === 1 ? 'Example' : 'Examples'
-  return `\n${several}:\n${lines.map(line => `  daybreak ${line}`).join('\n')}`
+  return `\n${several}:\n${lines.map(line => `  daybreak ${line}`).join('\n')}\n`
 }

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, realpathSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { Command, CommanderError } from 'commander'
 import { registerCluster } from './cluster.ts'
 import type { Session } from './command.ts'
@@ -95,7 +96,8 @@ const FIRST_STEPS = `
 Examples:
   daybreak start config/local.yaml
   daybreak job create local/www-data/devel/hello examples/hello.yaml --wait
-  daybreak job status local/www-data/devel/hello`
+  daybreak job status local/www-data/devel/hello
+`
 
 /** Verbs made with `command()` get the settings of their parent; those that were added whole do not. */
 function inherit(command: Command): void {
@@ -121,3 +123,6 @@ function version(): string {
   }
   return 'unknown'
 }
+
+const entry = process.argv[1]
+if (entry !== undefined && realpathSync(entry) === fileURLToPath(import.meta.url)) await main()

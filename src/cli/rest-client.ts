@@ -122,7 +122,7 @@ function unreachable(url: string, cause: unknown): CliFailure {
       ? 'connection refused'
       : error.name === 'TimeoutError'
         ? 'no answer'
-        : (code ?? error.message)
+        : (code ?? error.cause?.message ?? error.message)
   const remedy =
     code === 'ECONNREFUSED'
       ? 'is a node running? `daybreak start config/local.yaml` starts one; --url or DAYBREAK_URL name another address'

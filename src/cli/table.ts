@@ -78,7 +78,7 @@ export function tableText(
 /** What comes from outside must not steer the terminal. */
 export function printable(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')
+  return text.replace(/\u001b\[[\d;]*[A-Za-z]/g, '').replace(/[\u0000-\u001f\u007f-\u009f]+/g, ' ')
 }
 
 /** `4s`, `3m20s`, `5h02m`, `3d04h` */

@@ -1,0 +1,74 @@
+import { readFile } from 'node:fs/promises'
+import { CLIENT_EXIT } from '../../src/cli/exit-status.ts'
+import { Interrupted, type Io } from '../../src/cli/io.ts'
+import { run } from '../../src/cli/main.ts'
+import { type FakeScheduler, START_MS } from './fake-scheduler.ts'
+
+/** One command line on a made-up terminal, whose clock moves only when the command sleeps. */
+export interface Ran {
+  readonly exit: number
+  readonly out: string
+  readonly err: string
+  /** ms that the command slept in all. */
+  readonly sleptMs: number
+  json<T>(): T
+}
+
+export interface TerminalOptions {
+  readonly env?: Record<string, string>
+  readonly columns?: number
+  readonly files?: Record<string, string>
+  /** Called at each sleep, before the scheduler's step. */
+  readonly onSleep?: (nowMs: number, sleeps: number) => void
+  /** Ctrl-C at this sleep. */
+  readonly interruptAt?: number
+}
+
+/** Over all command lines of a test file, as request ids are unique in the world. */
+let requests = 0
+
+export async function daybreak(
+  line: string,
+  scheduler: FakeScheduler | null,
+  options: TerminalOptions = {},
+): Promise<Ran> {
+  const out: Uint8Array[] = []
+  const err: string[] = []
+  let nowMs = START_MS
+  let sleeps = 0
+  const interrupt = new AbortController()
+  const terminal = { isTTY: options.columns !== undefined, columns: options.columns }
+  const io: Io = {
+    env: { NO_COLOR: '1', ...(scheduler === null ? {} : { DAYBREAK_URL: scheduler.url }), ...options.env },
+    stdout: { write: data => out.push(typeof data === 'string' ? Buffer.from(data) : data), ...terminal },
+    stderr: { write: data => err.push(String(data)), isTTY: false, columns: undefined },
+    fetch,
+    now: () => nowMs,
+    sleep: async ms => {
+      nowMs += ms
+      sleeps += 1
+      if (sleeps > 10_000) throw new Error('the command sleeps for ever')
+      if (sleeps === options.interruptAt) {
+        interrupt.abort()
+        throw new Interrupted()
+      }
+      options.onSleep?.(nowMs, sleeps)
+      scheduler?.step(nowMs)
+    },
+    readText: async path => {
+      const text = options.files?.[path]
+      if (text !== undefined) return text
+      if (path.startsWith('/home/ann/')) throw Object.assign(new Error('no such file'), { code: 'ENOENT' })
+      return readFile(path, 'utf8')
+    },
+    newRequestId: () => `request-${++requests}`,
+    user: 'ann',
+    home: '/home/ann',
+    interrupted: interrupt.signal,
+  }
+  const exit = await run(line.match(/'[^']*'|\S+/g)?.map(word => word.replaceAll("'", '')) ?? [], io)
+  const text = Buffer.concat(out).toString()
+  return { exit, out: text, err: err.join(''), sleptMs: nowMs - START_MS, json: () => JSON.parse(text) }
+}
+
+export { CLIENT_EXIT }
