@@ -92,6 +92,17 @@ function logReader(io: Io, client: RestClient, options: LogOptions): LogReader {
     const patience = options.follow === true ? { retryUntilMs: io.now() + OUTAGE_MS } : {}
     return client.find<LogPiece>(`/api/v1/tasks/${encodeURIComponent(taskId)}/logs?${search}`, patience)
   }
+  /** An answer may hold less than was asked for. */
+  const range = async (source: Source, from: number, to: number): Promise<Buffer> => {
+    const pieces: Buffer[] = []
+    for (let at = from; at < to; ) {
+      const bytes = Buffer.from((await ask(source, at, to - at))?.data ?? '', 'base64')
+      if (bytes.length === 0) break
+      pieces.push(bytes)
+      at += bytes.length
+    }
+    return Buffer.concat(pieces)
+  }
   return {
     newest: async taskId => {
       const named = options.process === undefined ? {} : { process: options.process }
@@ -103,7 +114,7 @@ function logReader(io: Io, client: RestClient, options: LogOptions): LogReader {
       let found = 0
       for (let to = end; to > 0; ) {
         const from = Math.max(0, to - PIECE_BYTES)
-        const bytes = Buffer.from((await ask(source, from, to - from))?.data ?? '', 'base64')
+        const bytes = await range(source, from, to)
         for (let at = bytes.length - 1; at >= 0; at--) {
           // The newline that ends the last line begins no further one.
           if (bytes[at] !== 10 || from + at === end - 1) continue

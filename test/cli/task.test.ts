@@ -1,0 +1,171 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { type FakeScheduler, fakeScheduler } from './fake-scheduler.ts'
+import { daybreak } from './terminal.ts'
+
+const KEY = 'local/www-data/devel/hello'
+const JOB = { role: 'www-data', environment: 'devel', name: 'hello' }
+const LINES = 'one\ntwo\nthree\nfour\n'
+
+let scheduler: FakeScheduler
+beforeEach(async () => {
+  scheduler = await fakeScheduler()
+})
+afterEach(() => scheduler.close())
+
+describe('task logs', () => {
+  test('prints the bytes as they are, piece by piece', async () => {
+    const task = scheduler.addTask(JOB, 0, 'RUNNING')
+    scheduler.logs.set(`${task.taskId}/main/stdout`, 'größer\u001b[1m\n'.repeat(5))
+    const ran = await daybreak(`task logs ${KEY}/0`, scheduler)
+    expect(ran).toMatchObject({ exit: 0, err: '', out: 'größer\u001b[1m\n'.repeat(5) })
+  })
+
+  test.each([
+    [0, ''],
+    [1, 'four\n'],
+    [2, 'three\nfour\n'],
+    [4, LINES],
+    [9, LINES],
+  ])('--tail %d', async (count, expected) => {
+    const task = scheduler.addTask(JOB, 0, 'RUNNING')
+    scheduler.logs.set(`${task.taskId}/main/stdout`, LINES)
+    expect((await daybreak(`task logs ${KEY}/0 --tail ${count}`, scheduler)).out).toBe(expected)
+  })
+
+  test('--process and --stderr choose', async () => {
+    const task = scheduler.addTask(JOB, 2, 'RUNNING')
+    scheduler.logs.set(`${task.taskId}/side/stderr`, 'trouble\n')
+    expect((await daybreak(`task logs ${KEY}/2 --process side --stderr`, scheduler)).out).toBe('trouble\n')
+    const none = await daybreak(`task logs ${KEY}/2 --process other`, scheduler)
+    expect(none.exit).toBe(6)
+    expect(none.err).toContain(`There are no logs of process other of ${KEY}/2`)
+  })
+
+  test('-f: what comes later, then the next task of the instance, until it has ended', async () => {
+    const first = scheduler.addTask(JOB, 0, 'RUNNING', { isService: true })
+    scheduler.logs.set(`${first.taskId}/main/stdout`, 'a1\n')
+    scheduler.next = () => null
+    let second = ''
+    const ran = await daybreak(`task logs ${KEY}/0 -f`, scheduler, {
+      onSleep: (_, sleeps) => {
+        if (sleeps === 1) scheduler.logs.set(`${first.taskId}/main/stdout`, 'a1\na2\n')
+        if (sleeps === 2) {
+          scheduler.logs.set(`${first.taskId}/main/stdout`, 'a1\na2\na3\n')
+          Object.assign(first, { status: 'FAILED' })
+          second = scheduler.addTask(JOB, 0, 'RUNNING', { isService: true }).taskId
+          scheduler.logs.set(`${second}/main/stdout`, 'b1\n')
+        }
+        if (sleeps === 3) Object.assign(scheduler.tasks[1] as object, { status: 'FINISHED' })
+      },
+    })
+    expect(ran.exit).toBe(0)
+    expect(ran.out).toBe('a1\na2\na3\nb1\n')
+    expect(ran.err).toBe(`==> main, run 0, task ${second} <==\n==> the task is FINISHED <==\n`)
+  })
+
+  test('-f, nothing written yet: waits for it; Ctrl-C ends it with 130', async () => {
+    const task = scheduler.addTask(JOB, 0, 'PENDING')
+    scheduler.next = () => null
+    const ran = await daybreak(`task logs ${KEY}/0 -f`, scheduler, {
+      onSleep: (_, sleeps) => {
+        if (sleeps === 2) scheduler.logs.set(`${task.taskId}/main/stdout`, 'at last\n')
+      },
+      interruptAt: 5,
+    })
+    expect(ran).toMatchObject({ exit: 130, out: 'at last\n' })
+  })
+
+  test('no such job, no such instance: status 6; no instance named: status 2', async () => {
+    scheduler.addTask(JOB, 0, 'RUNNING')
+    expect((await daybreak('task logs local/a/devel/b/0', scheduler)).exit).toBe(6)
+    expect((await daybreak(`task logs ${KEY}/5`, scheduler)).err).toContain('has no instance 5')
+    expect((await daybreak(`task logs ${KEY}`, scheduler)).exit).toBe(2)
+  })
+})
+
+describe('inspect', () => {
+  const actor = (path: string, more: object = {}) => ({
+    path,
+    parent: path.split('/').slice(0, -1).join('/') || null,
+    kind: 'Actor',
+    status: 'running',
+    mailboxDepth: 0,
+    processed: 7,
+    restarts: 0,
+    lastError: null,
+    ...more,
+  })
+
+  test('the tree: children under their parents, troubled ones with their error', async () => {
+    const lastError = { atMs: 1, message: 'it broke', messageType: 'x' }
+    const actors = [actor('/a/c', { restarts: 2, lastError }), actor('/b'), actor('/a'), actor('/lost/child')]
+    scheduler.pages.set('/inspect', { node: 'n', takenAt: 0, actors })
+    const ran = await daybreak('inspect', scheduler, { columns: 80 })
+    expect(ran.exit).toBe(0)
+    expect(ran.out).toMatchInlineSnapshot(`
+      "ACTOR        KIND   STATUS   DEPTH  PROCESSED  RESTARTS  LAST ERROR
+      /a           Actor  running      0          7         0
+        c          Actor  running      0          7         2  it broke
+      /b           Actor  running      0          7         0
+      /lost/child  Actor  running      0          7         0
+      "
+    `)
+    expect((await daybreak('inspect --json', scheduler)).json()).toMatchObject({ actors: [{}, {}, {}, {}] })
+  })
+
+  test('one actor: its fields, its state, its last messages', async () => {
+    const page = { ...actor('/a'), stateSummary: { depth: 3 }, messages: [{ type: 'x', ms: 1 }] }
+    scheduler.pages.set('/inspect/a', page)
+    const ran = await daybreak('inspect /a', scheduler)
+    expect(ran.out).toContain('path: /a\n')
+    expect(ran.out).toContain('stateSummary:\n  depth: 3\n')
+    expect(ran.out).toContain('messages:\n  type=x  ms=1\n')
+    expect((await daybreak('inspect /gone', scheduler)).exit).toBe(6)
+  })
+})
+
+test('cluster status: leader, log, agents', async () => {
+  const total = { cpusMilli: 2000, ramMb: 4096, diskMb: 9000, gpus: 0 }
+  scheduler.pages.set('/api/v1/cluster', {
+    clusterId: 'c',
+    memberId: 1,
+    role: 'leader',
+    status: 'VOTING',
+    leader: { memberId: 1, httpUrl: scheduler.url },
+    commit: 12,
+    applied: 12,
+    version: '0.1.0',
+  })
+  const agent = {
+    agentId: 'a',
+    host: 'worker-1',
+    connected: true,
+    silentMs: 0,
+    mode: 'NONE',
+    attributes: [],
+    freePorts: 9,
+  }
+  scheduler.pages.set('/api/v1/agents', {
+    agents: [{ ...agent, total, free: { ...total, cpusMilli: 500 }, tasks: 3, agentVersion: '0.1.0' }],
+    next: null,
+  })
+  const ran = await daybreak('cluster status', scheduler, { columns: 80 })
+  expect(ran.out).toContain('node 1 is leader, VOTING; node 1 leads')
+  expect(ran.out).toContain('committed 12, applied 12')
+  expect(ran.out).toMatch(/worker-1 +NONE +3 +0\.5\/2 +4096\/4096/)
+})
+
+describe('completion', () => {
+  test.each(['bash', 'zsh', 'fish'])('%s: knows every noun, verb and option', async shell => {
+    const ran = await daybreak(`completion ${shell}`, null)
+    expect(ran.exit).toBe(0)
+    for (const word of ['job', 'task', 'inspect', 'start', 'config', 'log', 'create', 'killall', 'restart', 'logs']) {
+      expect(ran.out).toMatch(new RegExp(`\\b${word}\\b`))
+    }
+    expect(ran.out).toContain('watch-secs')
+  })
+
+  test('another shell: status 2', async () => {
+    expect((await daybreak('completion tcsh', null)).exit).toBe(2)
+  })
+})
