@@ -12,7 +12,7 @@ import type { ActorSpec, Behaviour, Context, Ref } from './actor.ts'
 import type { RoundVetted, VetRound } from './dedicated-guard.ts'
 import type { MatchRound, ReleaseHolds, RoundResult } from './offer-broker.ts'
 import type { Metrics } from './ports.ts'
-import type { RoundDone, TasksReturned } from './task-groups.ts'
+import type { RoundDone, RoundsLost, TasksReturned } from './task-groups.ts'
 import type { TaskDirectory, Transitioned } from './task-state-machine.ts'
 
 /** Answered by RoundDone. */
@@ -24,14 +24,17 @@ export interface StartRound {
 interface Sweep {
   readonly type: 'sweep'
 }
-export type AssignerCommand = StartRound | RoundResult | RoundVetted | Transitioned | Sweep
+interface Restarted {
+  readonly type: 'restarted'
+}
+export type AssignerCommand = StartRound | RoundResult | RoundVetted | Transitioned | Sweep | Restarted
 
 export interface AssignerOptions {
   readonly tasks: TaskDirectory
   readonly metrics: Metrics
   readonly broker: () => Ref<MatchRound | ReleaseHolds>
   readonly guard: () => Ref<VetRound>
-  readonly groups: () => Ref<RoundDone | TasksReturned>
+  readonly groups: () => Ref<RoundDone | TasksReturned | RoundsLost>
   /** With so many assignments unanswered, the next round waits. */
   readonly unansweredMax: number
   /** An assignment without an answer is taken for lost after so long, ms. */
@@ -39,7 +42,15 @@ export interface AssignerOptions {
 }
 
 export function assignerSpec(options: AssignerOptions): ActorSpec<AssignerCommand> {
-  return { name: 'assigner', kind: 'Assigner', start: context => startAssigner(context, options) }
+  let starts = 0
+  return {
+    name: 'assigner',
+    kind: 'Assigner',
+    start: context => {
+      if (starts++ > 0) context.self.tell({ type: 'restarted' })
+      return startAssigner(context, options)
+    },
+  }
 }
 
 function startAssigner(context: Context<AssignerCommand>, options: AssignerOptions): Behaviour<AssignerCommand> {
@@ -96,7 +107,8 @@ function startAssigner(context: Context<AssignerCommand>, options: AssignerOptio
   }
 
   const answered = ({ taskId, result }: Transitioned): void => {
-    if (!unanswered.delete(taskId)) return
+    // A refusal of what was sent before a restart is still a refusal.
+    if (!unanswered.delete(taskId) && result === 'SUCCESS') return
     if (unanswered.size === 0) context.cancelTimer('sweep')
     if (result === 'SUCCESS') {
       assigned++
@@ -146,7 +158,13 @@ function startAssigner(context: Context<AssignerCommand>, options: AssignerOptio
     receive(message) {
       if ('result' in message) return answered(message)
       switch (message.type) {
+        case 'restarted':
+          options.broker().tell({ type: 'releaseHolds', taskIds: 'all' })
+          options.groups().tell({ type: 'roundsLost' })
+          break
         case 'startRound':
+          // One round at a time: an older one without a result was lost with the broker that matched it.
+          for (const [roundId, result] of rounds) if (result === null) rounds.delete(roundId)
           rounds.set(message.roundId, null)
           options.broker().tell({
             type: 'matchRound',

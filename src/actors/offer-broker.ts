@@ -70,7 +70,8 @@ export interface MatchRound {
 /** Holds that came to nothing. Those that the ledger has confirmed meanwhile stay. */
 export interface ReleaseHolds {
   readonly type: 'releaseHolds'
-  readonly taskIds: readonly TaskId[]
+  /** `all` after a restart of the Assigner, which no longer knows what they were for. */
+  readonly taskIds: readonly TaskId[] | 'all'
 }
 /** Nothing of these configurations is PENDING any more. */
 export interface GroupsGone {
@@ -116,6 +117,8 @@ export interface OfferBrokerOptions {
   readonly dedicated: () => DedicatedView
   /** Parked groups that should be tried again. */
   readonly onWake: (configIds: readonly ConfigId[]) => void
+  /** The rounds of before and their holds are forgotten. */
+  readonly onRestart: () => void
   readonly publish: (view: OfferBookView) => void
   /** Hosts looked at before a round is continued in the next turn; 20,000 are about 2 ms. */
   readonly evaluationsPerTurn: number
@@ -127,7 +130,15 @@ interface Round extends MatchRound {
 }
 
 export function offerBrokerSpec(options: OfferBrokerOptions): ActorSpec<OfferBrokerCommand> {
-  return { name: 'offer-broker', kind: 'OfferBroker', start: context => startOfferBroker(context, options) }
+  let starts = 0
+  return {
+    name: 'offer-broker',
+    kind: 'OfferBroker',
+    start: context => {
+      if (starts++ > 0) options.onRestart()
+      return startOfferBroker(context, options)
+    },
+  }
 }
 
 function startOfferBroker(
@@ -226,7 +237,8 @@ function startOfferBroker(
           matchOn()
           break
         case 'releaseHolds':
-          matcher.release(message.taskIds)
+          if (message.taskIds === 'all') matcher.releaseAll()
+          else matcher.release(message.taskIds)
           break
         case 'groupsGone':
           for (const configId of message.configIds) matcher.groupGone(configId)

@@ -81,6 +81,8 @@ export function createPlacement({ parent, ledger, metrics, tasks, isConnected, o
   }
   const views = {} as { book: OfferBookView; dedicated: DedicatedView; pending: PendingGroupsView }
 
+  let roundIds = 0
+
   refs.guard = parent.spawn(
     dedicatedGuardSpec({
       ledger,
@@ -100,6 +102,7 @@ export function createPlacement({ parent, ledger, metrics, tasks, isConnected, o
       isConnected,
       dedicated: () => views.dedicated,
       onWake: configIds => refs.groups.tell({ type: 'wakeGroups', configIds }),
+      onRestart: () => refs.groups.tell({ type: 'roundsLost' }),
       publish: view => {
         views.book = view
       },
@@ -134,6 +137,7 @@ export function createPlacement({ parent, ledger, metrics, tasks, isConnected, o
       firstScheduleDelayMs: chosen.firstScheduleDelayMs,
       startDelayMs: chosen.startDelayMs,
       tasksPerRound: 512,
+      nextRoundId: () => ++roundIds,
       roundMsMax: 30_000,
       loadsPerTurn: 2000,
     }),

@@ -22,6 +22,10 @@ export interface TasksReturned {
   readonly type: 'tasksReturned'
   readonly taskIds: readonly TaskId[]
 }
+/** An actor on the way of the rounds was restarted: no answer will come, and placed tasks may have been forgotten. */
+export interface RoundsLost {
+  readonly type: 'roundsLost'
+}
 /** Something has changed that may let these in. */
 export interface WakeGroups {
   readonly type: 'wakeGroups'
@@ -39,7 +43,15 @@ interface RoundExpired {
 interface LoadOn {
   readonly type: 'loadOn'
 }
-export type TaskGroupsCommand = RoundDone | TasksReturned | WakeGroups | LedgerChanged | Tick | RoundExpired | LoadOn
+export type TaskGroupsCommand =
+  | RoundDone
+  | TasksReturned
+  | RoundsLost
+  | WakeGroups
+  | LedgerChanged
+  | Tick
+  | RoundExpired
+  | LoadOn
 
 export interface PendingGroupsView {
   groups(): Iterable<GroupView>
@@ -59,7 +71,9 @@ export interface TaskGroupsActorOptions {
   /** The same for tasks that were PENDING when the leader started. */
   readonly startDelayMs: number
   readonly tasksPerRound: number
-  /** A round without an answer is given up after so long: an actor on its way was restarted. */
+  /** Never the same twice, restarts of this actor included. */
+  readonly nextRoundId: () => number
+  /** A round without an answer is given up after so long, ms. The last resort only. */
   readonly roundMsMax: number
   /** Tasks taken in per turn when a leader starts. */
   readonly loadsPerTurn: number
@@ -79,10 +93,11 @@ function startTaskGroups(
   const { ledger, metrics } = options
   const groups = new TaskGroups(options.groups, context.random)
   let changes: LedgerChange[] = []
-  let toLoad = Array.from(ledger.view.tasksByStatus('PENDING'), task => task.taskId)
+  const allPending = (): TaskId[] => Array.from(ledger.view.tasksByStatus('PENDING'), task => task.taskId)
+  let toLoad = allPending()
   let trying: number | null = null
   let rounds = 0
-  let roundsExpired = 0
+  let roundsLost = 0
 
   const nowMs = (): number => context.now().monoMs
   const unsubscribe = ledger.subscribe('staged', change => {
@@ -133,7 +148,8 @@ function startTaskGroups(
     if (due === null) return context.cancelTimer('tick')
     if (due > nowMs()) return context.startTimer('tick', due - nowMs(), { type: 'tick' })
     if (ledger.refusal() !== null) return context.startTimer('tick', REFUSED_RETRY_MS, { type: 'tick' })
-    trying = ++rounds
+    rounds++
+    trying = options.nextRoundId()
     const wants = groups.gather(nowMs(), options.tasksPerRound)
     options.assigner().tell({ type: 'startRound', roundId: trying, wants })
     context.startTimer('round', options.roundMsMax, { type: 'roundExpired' })
@@ -141,6 +157,12 @@ function startTaskGroups(
   const roundOver = (): void => {
     trying = null
     context.cancelTimer('round')
+  }
+
+  const giveUp = (): void => {
+    roundsLost++
+    roundOver()
+    groups.giveUp(nowMs())
   }
 
   return {
@@ -163,10 +185,13 @@ function startTaskGroups(
           for (const configId of message.configIds) groups.wake(configId, nowMs())
           break
         case 'roundExpired':
-          roundsExpired++
           context.log.warn('placement_round_expired', { roundId: trying, afterMs: options.roundMsMax })
-          roundOver()
-          groups.giveUp(nowMs())
+          giveUp()
+          break
+        case 'roundsLost':
+          giveUp()
+          toLoad = allPending()
+          loadOn()
           break
         case 'loadOn':
           loadOn()
@@ -187,7 +212,7 @@ function startTaskGroups(
       toLoad: toLoad.length,
       round: trying,
       rounds,
-      roundsExpired,
+      roundsLost,
     }),
   }
 }

@@ -164,6 +164,11 @@ export class Matcher {
     }
   }
 
+  /** Whoever knew what the holds were for is gone. */
+  releaseAll(): void {
+    for (const id of [...this.#held.keys()]) this.#dropHold(id)
+  }
+
   /** Parked groups for which something has changed that may let a task in. Each is named once per attempt. */
   takeWakes(): readonly ConfigId[] {
     const { grown } = this.book
