@@ -72,6 +72,7 @@ const CLOSE_GRACE_MS = 5_000
 /** Rejects when the port is taken. */
 export async function startHttpServer(options: HttpOptions): Promise<HttpServer> {
   const app = createHttpApp(options, options.bodyMax)
+  const running = watchRequests(app.server)
   await app.listen({ host: options.host, port: options.port })
   const address = app.server.address()
   const port = typeof address === 'object' && address !== null ? address.port : options.port
@@ -81,10 +82,33 @@ export async function startHttpServer(options: HttpOptions): Promise<HttpServer>
     port,
     server: app.server,
     close: async (graceMs = CLOSE_GRACE_MS) => {
+      const closed = app.close()
       const cut = setTimeout(() => app.server.closeAllConnections(), graceMs)
-      await app.close()
+      await running.none()
+      app.server.closeAllConnections()
+      await closed
       clearTimeout(cut)
     },
+  }
+}
+
+/** Connections without a request in progress need not be waited for, and some of them never send one. */
+function watchRequests(server: Server): { none(): Promise<void> } {
+  let count = 0
+  let ended: (() => void) | null = null
+  server.on('request', (_request, response) => {
+    count += 1
+    response.once('close', () => {
+      count -= 1
+      if (count === 0) ended?.()
+    })
+  })
+  return {
+    none: () =>
+      new Promise(resolve => {
+        if (count === 0) resolve()
+        else ended = resolve
+      }),
   }
 }
 

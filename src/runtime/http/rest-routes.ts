@@ -65,7 +65,7 @@ function addJobRoutes(app: FastifyInstance, deps: HttpDeps): void {
     if (body === null) return reply
     // The schema is the type: only optional keys differ in how they may be absent.
     const job = body.job as JobConfiguration
-    return mutate(deps, request, reply, 201, mutation => ({ type: 'create', job, ...mutation }))
+    return mutate(deps, request, reply, { status: 201, body }, mutation => ({ type: 'create', job, ...mutation }))
   })
 
   app.get<{ Params: JobParams }>(`${API}/jobs/:role/:environment/:rest`, (request, reply) => {
@@ -85,7 +85,7 @@ function addJobRoutes(app: FastifyInstance, deps: HttpDeps): void {
       const which = body === null ? null : chosen(reply, body)
       if (body === null || which === null) return reply
       const { instances } = which
-      return mutate(deps, request, reply, 200, mutation => ({
+      return mutate(deps, request, reply, { status: 200, body }, mutation => ({
         type: 'kill',
         key,
         instances,
@@ -96,8 +96,8 @@ function addJobRoutes(app: FastifyInstance, deps: HttpDeps): void {
     if (verb === 'restart') {
       const body = parsed(reply, rest.restartJob, request.body ?? {})
       const which = body === null ? null : chosen(reply, body)
-      if (which === null) return reply
-      return mutate(deps, request, reply, 200, mutation => ({
+      if (body === null || which === null) return reply
+      return mutate(deps, request, reply, { status: 200, body }, mutation => ({
         type: 'restart',
         key,
         instances: which.instances,
@@ -335,7 +335,7 @@ async function mutate(
   deps: HttpDeps,
   request: FastifyRequest,
   reply: FastifyReply,
-  status: 200 | 201,
+  { status, body }: { readonly status: 200 | 201; readonly body: object },
   command: (mutation: Mutation) => JobKeeper.Command,
 ): Promise<FastifyReply> {
   const requestId = header(request, rest.REQUEST_ID_HEADER) ?? randomUUID()
@@ -348,7 +348,7 @@ async function mutate(
   if (scheduler === null) return reply
   const keeper = scheduler.jobKeeper()
   if (keeper === null) return refuse(reply, notReady())
-  const fingerprint = fingerprintOf(request.method, request.url, request.body)
+  const fingerprint = fingerprintOf(request.method, request.url, body)
   const outcome = await asked(
     scheduler,
     keeper,

@@ -1,0 +1,531 @@
+import { describe, expect, test } from 'vitest'
+import { REJECTIONS, rejected } from '../../src/core/base/rejection.ts'
+import { writeCursor } from '../../src/runtime/http/paging.ts'
+import { jsonFaultAt } from '../../src/runtime/http/problem.ts'
+import { fingerprintOf } from '../../src/runtime/http/rest-routes.ts'
+import * as rest from '../../src/wire/rest.ts'
+import { FOLLOWING, httpNode } from '../fixtures/http-node.ts'
+import {
+  agentRow,
+  configRow,
+  HELLO,
+  jobRow,
+  putAgent,
+  putConfig,
+  putJob,
+  putTask,
+  taskConfig,
+  taskRow,
+} from '../fixtures/rows.ts'
+
+const JOB = { key: HELLO, owner: 'www-data', instanceCount: 1, task: taskConfig() }
+const KILL_URL = '/api/v1/jobs/www-data/devel/hello:kill'
+
+describe('jobs', () => {
+  test('create: reaches the job keeper with the request id, the user and a fingerprint; 201 with the outcome', async () => {
+    const { app, told } = httpNode()
+    const response = await app.inject({
+      method: 'POST',
+      url: '/api/v1/jobs',
+      headers: { 'idempotency-key': 'abc', 'daybreak-user': 'alice' },
+      payload: { job: JOB },
+    })
+    expect(response.statusCode).toBe(201)
+    expect(rest.jobOutcome.parse(response.json())).toEqual({ key: HELLO, instances: [0], message: null, warnings: [] })
+    expect(told).toMatchObject([{ type: 'create', job: JOB, requestId: 'abc', user: 'alice' }])
+    expect(told[0]?.fingerprint).toMatch(/^[0-9a-f]{64}$/)
+  })
+
+  test('create without headers: a request id is drawn, the user is UNSECURE', async () => {
+    const { app, told } = httpNode()
+    for (let round = 0; round < 2; round += 1)
+      await app.inject({ method: 'POST', url: '/api/v1/jobs', payload: { job: JOB } })
+    expect(told.map(command => command.user)).toEqual(['UNSECURE', 'UNSECURE'])
+    expect(told[0]?.requestId).not.toBe(told[1]?.requestId)
+    expect(told[0]?.fingerprint).toBe(told[1]?.fingerprint)
+  })
+
+  test('fingerprint: the same for another order of keys, another for another path or body', () => {
+    const base = fingerprintOf('POST', '/a?x=1', { a: 1, b: [1, 2] })
+    expect(fingerprintOf('POST', '/a', { b: [1, 2], a: 1 })).toBe(base)
+    expect(fingerprintOf('POST', '/a', { b: [2, 1], a: 1 })).not.toBe(base)
+    expect(fingerprintOf('POST', '/b', { a: 1, b: [1, 2] })).not.toBe(base)
+  })
+
+  test('create refused by the job keeper: its code, text, remedy and faults arrive as a problem', async () => {
+    const { app, set } = httpNode()
+    set.keeper = command =>
+      command.replyTo.tell(
+        rejected('JOB_EXISTS', 'Job www-data/devel/hello already exists', { remedy: 'kill it first' }),
+      )
+    const response = await app.inject({ method: 'POST', url: '/api/v1/jobs', payload: { job: JOB } })
+    expect(response.statusCode).toBe(409)
+    expect(response.headers['content-type']).toBe('application/problem+json')
+    expect(response.json()).toEqual({
+      type: 'urn:daybreak:error:JOB_EXISTS',
+      title: 'The job already exists',
+      status: 409,
+      code: 'JOB_EXISTS',
+      detail: 'Job www-data/devel/hello already exists',
+      remedy: 'kill it first',
+    })
+  })
+
+  test('a body that breaks the schema: 422 with every fault and its path', async () => {
+    const { app, told } = httpNode()
+    const payload = { job: { ...JOB, instanceCount: 'many', task: { ...JOB.task, ports: 3 } } }
+    const response = await app.inject({ method: 'POST', url: '/api/v1/jobs', payload })
+    expect(response.statusCode).toBe(422)
+    const problem = rest.problem.parse(response.json())
+    expect(problem.code).toBe('INVALID_REQUEST')
+    expect(problem.faults?.map(fault => fault.path)).toEqual(['job.instanceCount', 'job.task.ports'])
+    expect(told).toEqual([])
+  })
+
+  test('a body that is not JSON: 400 with line and column', async () => {
+    const { app } = httpNode()
+    const headers = { 'content-type': 'application/json' }
+    const response = await app.inject({
+      method: 'POST',
+      url: '/api/v1/jobs',
+      headers,
+      payload: '{"job": {\n  "key": }}',
+    })
+    expect(response.statusCode).toBe(400)
+    expect(response.json()).toMatchObject({
+      code: 'MALFORMED',
+      detail: 'The body is not JSON: line 2, column 10: unexpected "}}"',
+    })
+  })
+
+  test.each([
+    ['neither instances nor all', {}],
+    ['both instances and all', { instances: [1], all: true }],
+  ])('kill with %s: refused, nothing is killed', async (_case, payload) => {
+    const { app, told } = httpNode()
+    const response = await app.inject({ method: 'POST', url: KILL_URL, payload })
+    expect(response.statusCode).toBe(422)
+    expect(told).toEqual([])
+  })
+
+  test('kill of everything and restart of two: reach the job keeper so', async () => {
+    const { app, told } = httpNode()
+    await app.inject({ method: 'POST', url: KILL_URL, payload: { all: true, message: 'bye' } })
+    await app.inject({
+      method: 'POST',
+      url: '/api/v1/jobs/www-data/devel/hello:restart',
+      payload: { instances: [0, 2] },
+    })
+    expect(told).toMatchObject([
+      { type: 'kill', key: HELLO, instances: null, message: 'bye' },
+      { type: 'restart', key: HELLO, instances: [0, 2] },
+    ])
+  })
+
+  test('an unknown verb of a job: 404', async () => {
+    const { app } = httpNode()
+    const response = await app.inject({ method: 'POST', url: '/api/v1/jobs/www-data/devel/hello:explode', payload: {} })
+    expect(response.statusCode).toBe(404)
+    expect(response.json()).toMatchObject({ code: 'NOT_FOUND', remedy: expect.stringContaining(':kill') })
+  })
+
+  test('detail: the job, its configuration, active tasks by instance and ended ones', async () => {
+    const { app, ledger } = httpNode()
+    ledger.put(
+      putConfig(configRow()),
+      putJob(jobRow(HELLO, { instanceCount: 2 })),
+      putTask(taskRow('b', { instance: 1, status: 'RUNNING', ports: { http: 31_000 } })),
+      putTask(taskRow('a', { instance: 0, status: 'PENDING' })),
+      putTask(taskRow('z', { instance: 0, status: 'FAILED' })),
+    )
+    const response = await app.inject('/api/v1/jobs/www-data/devel/hello')
+    const detail = rest.jobDetail.parse(response.json())
+    expect(detail.job).toMatchObject({
+      kind: 'service',
+      instanceCount: 2,
+      active: 2,
+      inactive: 1,
+      byStatus: { RUNNING: 1, PENDING: 1, FAILED: 1 },
+      createdBy: 'www-data',
+    })
+    expect(detail.active.map(task => task.taskId)).toEqual(['a', 'b'])
+    expect(detail.inactive.map(task => task.taskId)).toEqual(['z'])
+    expect(detail.config?.ports).toEqual(['http'])
+  })
+
+  test('detail of a job that does not exist: 404 that names it', async () => {
+    const { app } = httpNode()
+    const response = await app.inject('/api/v1/jobs/www-data/devel/nope')
+    expect(response.statusCode).toBe(404)
+    expect(response.json()).toMatchObject({ detail: 'Job www-data/devel/nope does not exist' })
+  })
+
+  test('list: pages neither miss nor repeat a job while others come and go', async () => {
+    const { app, ledger } = httpNode()
+    const named = (name: string) => putJob(jobRow({ ...HELLO, name }))
+    ledger.put(putConfig(configRow()), ...['a', 'b', 'c', 'd'].map(named))
+    const first = rest.jobList.parse((await app.inject('/api/v1/jobs?limit=2')).json())
+    expect(first.jobs.map(job => job.key.name)).toEqual(['a', 'b'])
+    ledger.put({ type: 'delete', table: 'job', key: 'www-data/devel/b' }, named('aa'), named('cc'))
+    const second = rest.jobList.parse((await app.inject(`/api/v1/jobs?limit=10&cursor=${first.next}`)).json())
+    expect(second.jobs.map(job => job.key.name)).toEqual(['c', 'cc', 'd'])
+    expect(second.next).toBeNull()
+  })
+
+  test('list with patterns: only what matches', async () => {
+    const { app, ledger } = httpNode()
+    ledger.put(putConfig(configRow()), putJob(jobRow()), putJob(jobRow({ ...HELLO, role: 'ads', name: 'bids' })))
+    const names = async (query: string) =>
+      rest.jobList.parse((await app.inject(`/api/v1/jobs?${query}`)).json()).jobs.map(job => job.key.name)
+    expect(await names('role=w*')).toEqual(['hello'])
+    expect(await names('name=b?ds')).toEqual(['bids'])
+    expect(await names('role=w')).toEqual([])
+  })
+
+  test.each(['nonsense', writeCursor([1]), writeCursor(['a', 'b'])])('cursor %s: refused', async cursor => {
+    const { app } = httpNode()
+    const response = await app.inject(`/api/v1/jobs?cursor=${cursor}`)
+    expect(response.statusCode).toBe(400)
+    expect(response.json()).toMatchObject({ code: 'MALFORMED', remedy: 'begin again without `cursor`' })
+  })
+
+  test.each(['limit=0', 'limit=1001', 'limit=x'])('%s: refused with its name', async query => {
+    const { app } = httpNode()
+    expect((await app.inject(`/api/v1/jobs?${query}`)).json()).toMatchObject({
+      code: 'INVALID_REQUEST',
+      faults: [{ path: 'limit' }],
+    })
+  })
+})
+
+describe('tasks', () => {
+  test('list by status and instance: stable pages in the order of job, instance and id', async () => {
+    const { app, ledger } = httpNode()
+    ledger.put(
+      putConfig(configRow()),
+      putTask(taskRow('t1', { instance: 1, status: 'RUNNING' })),
+      putTask(taskRow('t0', { instance: 0, status: 'RUNNING' })),
+      putTask(taskRow('x0', { instance: 0, status: 'LOST' })),
+    )
+    const ids = async (query: string) => {
+      const list = rest.taskList.parse((await app.inject(`/api/v1/tasks?${query}`)).json())
+      return { ids: list.tasks.map(task => task.taskId), next: list.next }
+    }
+    expect((await ids('')).ids).toEqual(['t0', 'x0', 't1'])
+    expect((await ids('status=active')).ids).toEqual(['t0', 't1'])
+    expect((await ids('status=lost,RUNNING&instance=0')).ids).toEqual(['t0', 'x0'])
+    const first = await ids('limit=1')
+    expect((await ids(`limit=5&cursor=${first.next}`)).ids).toEqual(['x0', 't1'])
+    expect((await app.inject('/api/v1/tasks?status=ALIVE')).statusCode).toBe(422)
+  })
+
+  test('a PENDING task: shows why it has no place', async () => {
+    const { app, ledger, set } = httpNode()
+    const row = taskRow('t')
+    ledger.put(putConfig(configRow()), putTask(row))
+    const group = {
+      job: HELLO,
+      taskIds: [row.taskId],
+      penaltyMs: 5,
+      reasons: ['Insufficient: CPU'],
+      details: ['Insufficient: CPU (1 host)'],
+    }
+    set.placement = { offers: () => [], pending: () => [group], largestHost: () => null }
+    expect(rest.task.parse((await app.inject('/api/v1/tasks/t')).json()).pendingReason).toBe('Insufficient: CPU')
+    expect(rest.pending.parse((await app.inject('/api/v1/pending')).json()).pending).toEqual([group])
+  })
+
+  test('an unknown task: 404 that names it', async () => {
+    const { app } = httpNode()
+    expect((await app.inject('/api/v1/tasks/nope')).json()).toMatchObject({
+      status: 404,
+      detail: 'Task nope does not exist',
+    })
+  })
+
+  test('logs: asked of the agent, bytes as base64', async () => {
+    const { app, ledger, asked, set } = httpNode()
+    const agent = agentRow('a')
+    ledger.put(
+      putConfig(configRow()),
+      putTask(taskRow('t', { status: 'RUNNING', agentId: agent.agentId, host: agent.host })),
+    )
+    set.gateway = command => {
+      if (command.type !== 'readLog') throw new Error('expected a read')
+      command.replyTo.tell({
+        type: 'LOG_DATA',
+        request: 1,
+        offset: 3,
+        size: 6,
+        data: new Uint8Array([104, 105]),
+        rotated: false,
+        error: null,
+        process: 'server',
+        run: 2,
+      })
+    }
+    const piece = rest.logPiece.parse((await app.inject('/api/v1/tasks/t/logs?offset=3&length=2&stream=stderr')).json())
+    expect(piece).toEqual({
+      process: 'server',
+      run: 2,
+      stream: 'stderr',
+      offset: 3,
+      size: 6,
+      rotated: false,
+      data: 'aGk=',
+    })
+    expect(asked).toMatchObject([
+      { taskId: 't', agentId: 'a', process: null, run: null, stream: 'stderr', offset: 3, length: 2 },
+    ])
+  })
+
+  test('logs of a task without a host: 404; with an agent that is gone: 503', async () => {
+    const { app, ledger, set } = httpNode()
+    ledger.put(putConfig(configRow()), putTask(taskRow('p')))
+    ledger.put(putTask(taskRow('t', { instance: 1, status: 'RUNNING', agentId: agentRow('a').agentId })))
+    set.gateway = command => {
+      if (command.type === 'readLog') command.replyTo.tell(rejected('AGENT_UNREACHABLE'))
+    }
+    expect((await app.inject('/api/v1/tasks/p/logs')).statusCode).toBe(404)
+    const gone = await app.inject('/api/v1/tasks/t/logs')
+    expect([gone.statusCode, gone.headers['retry-after']]).toEqual([503, '1'])
+  })
+})
+
+describe('agents', () => {
+  test('list: free resources and ports from the offer, tasks counted', async () => {
+    const { app, ledger, set } = httpNode()
+    const row = agentRow('a')
+    ledger.put(
+      putConfig(configRow()),
+      putAgent(row),
+      putTask(taskRow('t', { status: 'RUNNING', agentId: row.agentId })),
+    )
+    const free = { cpusMilli: 1, ramMb: 2, diskMb: 3, gpus: 0 }
+    const offer = { id: 'a#1', agentId: row.agentId, host: row.host, free, freePorts: 7 }
+    set.placement = { offers: () => [offer], pending: () => [], largestHost: () => null }
+    const list = rest.agentList.parse((await app.inject('/api/v1/agents')).json())
+    expect(list.agents).toMatchObject([{ agentId: 'a', connected: true, silentMs: 12, free, freePorts: 7, tasks: 1 }])
+  })
+})
+
+describe('output commit', () => {
+  test('a read of what is staged but not committed: answered only after the commit', async () => {
+    const { app, ledger } = httpNode()
+    ledger.isHeld = true
+    ledger.put(putConfig(configRow()), putJob(jobRow()))
+    let answered = false
+    const response = app.inject('/api/v1/jobs').then(got => {
+      answered = true
+      return got
+    })
+    // Every other read of the node still answers, so the first one had its turn.
+    await app.inject('/health')
+    expect(answered).toBe(false)
+    ledger.commit()
+    expect(rest.jobList.parse((await response).json()).jobs).toHaveLength(1)
+  })
+})
+
+describe('who answers', () => {
+  test('another node leads: 307 to it with path and query', async () => {
+    const { app, set, told } = httpNode()
+    set.leader = FOLLOWING
+    const read = await app.inject('/api/v1/jobs?role=a')
+    expect([read.statusCode, read.headers.location]).toEqual([307, 'http://127.0.0.1:8181/api/v1/jobs?role=a'])
+    const write = await app.inject({ method: 'POST', url: KILL_URL, payload: { all: true } })
+    expect([write.statusCode, write.headers.location]).toEqual([307, `http://127.0.0.1:8181${KILL_URL}`])
+    expect(told).toEqual([])
+  })
+
+  test('no leader: 503 `Storage is not READY` with Retry-After and a remedy', async () => {
+    const { app, set, ledger } = httpNode()
+    set.leader = null
+    Object.assign(ledger, { open: false, refused: rejected('STORAGE_NOT_READY') })
+    const response = await app.inject('/api/v1/jobs')
+    expect([response.statusCode, response.headers['retry-after']]).toEqual([503, '1'])
+    expect(response.json()).toMatchObject({
+      code: 'STORAGE_NOT_READY',
+      detail: 'Storage is not READY',
+      remedy: expect.stringContaining('daybreak log status'),
+    })
+  })
+
+  test('another node leads, with the bypass header: answered here, as not ready', async () => {
+    const { app, set, ledger } = httpNode()
+    set.leader = FOLLOWING
+    Object.assign(ledger, { open: false, refused: rejected('NOT_LEADER') })
+    const response = await app.inject({ url: '/api/v1/jobs', headers: { 'bypass-leader-redirect': '1' } })
+    expect(response.json()).toMatchObject({ status: 503, code: 'NOT_LEADER' })
+  })
+
+  test('a process that is only an agent: REST says so', async () => {
+    const { deps } = httpNode()
+    const { createHttpApp } = await import('../../src/runtime/http-server.ts')
+    const agent = createHttpApp({ ...deps, scheduler: null })
+    for (const url of ['/api/v1/jobs', '/api/v1/cluster', '/api/v1/log/status']) {
+      expect((await agent.inject(url)).statusCode).toBe(503)
+    }
+    expect((await agent.inject('/health')).statusCode).toBe(200)
+  })
+})
+
+describe('place of a fault in JSON', () => {
+  test.each<[string, number]>([
+    ['{"a": }', 6],
+    ['[1, 2', 5],
+    ['{"a": 1,}', 8],
+    ['{"a" 1}', 5],
+    ['[tru]', 1],
+    ['{"a": "x', 6],
+    ['[1] x', 4],
+    ['{a: 1}', 1],
+    ['[1, -]', 4],
+  ])('%s: offset %i', (text, offset) => {
+    expect(jsonFaultAt(text)).toBe(offset)
+  })
+
+  test('JSON without a fault: its end', () => {
+    const text = ' {"a": [1, -2.5e3, "\\u00e9\\n", true, null, {}], "b": []} '
+    expect(JSON.parse(text)).toBeTruthy()
+    expect(jsonFaultAt(text)).toBe(text.length)
+  })
+})
+
+describe('errors', () => {
+  test('an unknown path: 404 problem that lists routes nearby', async () => {
+    const { app } = httpNode()
+    const response = await app.inject('/api/v1/job')
+    expect(response.statusCode).toBe(404)
+    expect(response.headers['content-type']).toBe('application/problem+json')
+    expect(response.json()).toMatchObject({ code: 'NOT_FOUND', remedy: expect.stringContaining('GET /api/v1/jobs') })
+  })
+
+  test('a wrong method: 405 with Allow', async () => {
+    const { app } = httpNode()
+    const response = await app.inject({ method: 'DELETE', url: '/api/v1/jobs' })
+    expect([response.statusCode, response.headers.allow]).toEqual([405, 'GET, HEAD, POST'])
+    const kill = await app.inject({ method: 'GET', url: KILL_URL })
+    expect([kill.statusCode, kill.headers.allow]).toEqual([405, 'POST'])
+  })
+
+  test('a body that is too large, or of another type: 413 and 415 problems', async () => {
+    const { deps } = httpNode()
+    const { createHttpApp } = await import('../../src/runtime/http-server.ts')
+    const app = createHttpApp(deps, 100)
+    const large = await app.inject({ method: 'POST', url: '/api/v1/jobs', payload: { job: 'x'.repeat(200) } })
+    expect([large.statusCode, large.json().detail]).toEqual([413, 'The body is larger than 100 bytes'])
+    const text = await app.inject({
+      method: 'POST',
+      url: '/api/v1/jobs',
+      headers: { 'content-type': 'text/plain' },
+      payload: 'x',
+    })
+    expect([text.statusCode, text.headers['content-type']]).toEqual([415, 'application/problem+json'])
+  })
+
+  test('a fault of the node itself: 500 that tells nothing of the inside', async () => {
+    const { app, set } = httpNode()
+    Object.defineProperty(set, 'placement', {
+      get: () => {
+        throw new Error('inner secret')
+      },
+    })
+    const response = await app.inject('/api/v1/pending')
+    expect(response.statusCode).toBe(500)
+    expect(response.json().code).toBe('INTERNAL')
+    expect(response.body).not.toContain('inner secret')
+  })
+
+  test('every rejection of the table: its own status, as a problem', async () => {
+    const { app, set } = httpNode()
+    for (const [code, row] of Object.entries(REJECTIONS)) {
+      set.keeper = command => command.replyTo.tell(rejected(code as keyof typeof REJECTIONS))
+      const response = await app.inject({ method: 'POST', url: KILL_URL, payload: { all: true } })
+      expect([response.statusCode, rest.problem.parse(response.json()).code]).toEqual([row.http, code])
+    }
+  })
+
+  test('a request id with a control character: refused', async () => {
+    const { app, told } = httpNode()
+    const response = await app.inject({
+      method: 'POST',
+      url: KILL_URL,
+      headers: { 'idempotency-key': 'a b' },
+      payload: { all: true },
+    })
+    expect(response.statusCode).toBe(400)
+    expect(told).toEqual([])
+  })
+})
+
+describe('cluster and log', () => {
+  test('cluster: who leads and how far this node is', async () => {
+    const { app } = httpNode()
+    expect(rest.cluster.parse((await app.inject('/api/v1/cluster')).json())).toMatchObject({
+      role: 'LEADER',
+      commit: 5,
+      memberId: 1,
+    })
+  })
+
+  test('log status and entries: as the log tells them, payloads as base64', async () => {
+    const { app } = httpNode()
+    expect((await app.inject('/api/v1/log/status')).json()).toMatchObject({ status: 'VOTING', quorum: 1 })
+    const { entries, next } = (await app.inject('/api/v1/log/entries?from=2&to=3')).json()
+    expect(next).toBeNull()
+    expect(entries).toEqual([
+      { position: 2, ballot: [1, 1], type: 'DATA', payload: 'AA==' },
+      { position: 3, ballot: [1, 1], type: 'DATA', payload: 'AQ==' },
+    ])
+    expect((await app.inject('/api/v1/log/entries?from=5&to=3')).json().detail).toContain('Bad read range')
+  })
+})
+
+describe('openapi', () => {
+  test('the document: every route under /api/v1 with its answer, every reference resolves, served as JSON', async () => {
+    const { app } = httpNode()
+    const document = (await app.inject('/api/v1/openapi.json')).json()
+    expect(document.openapi).toBe('3.1.0')
+    const operations = Object.entries(document.paths as Record<string, object>).flatMap(([path, methods]) =>
+      Object.keys(methods).map(method => `${method.toUpperCase()} ${path}`),
+    )
+    expect(operations.sort()).toEqual([
+      'GET /agents',
+      'GET /cluster',
+      'GET /jobs',
+      'GET /jobs/{role}/{environment}/{name}',
+      'GET /log/entries',
+      'GET /log/status',
+      'GET /pending',
+      'GET /tasks',
+      'GET /tasks/{taskId}',
+      'GET /tasks/{taskId}/logs',
+      'POST /jobs',
+      'POST /jobs/{role}/{environment}/{name}:kill',
+      'POST /jobs/{role}/{environment}/{name}:restart',
+    ])
+    const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g)].map(
+      match => match[1] ?? '',
+    )
+    expect(references.length).toBeGreaterThan(10)
+    for (const name of references) expect(document.components.schemas).toHaveProperty(name)
+    const ids = Object.values(document.paths as Record<string, Record<string, { operationId: string }>>)
+      .flatMap(methods => Object.values(methods))
+      .map(operation => operation.operationId)
+    expect(new Set(ids).size).toBe(ids.length)
+    const { parameters } = document.paths['/jobs'].get
+    expect(
+      parameters.map((parameter: { name: string; required: boolean }) => [parameter.name, parameter.required]),
+    ).toContainEqual(['limit', false])
+  })
+
+  test('the schema of a job: carries the bounds that requests are checked by', async () => {
+    const { app } = httpNode()
+    const { components } = (await app.inject('/api/v1/openapi.json')).json()
+    expect(components.schemas.CreateJob.properties.job.properties.task.properties.ports).toMatchObject({
+      type: 'array',
+      maxItems: 1000,
+    })
+  })
+})
