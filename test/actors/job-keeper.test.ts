@@ -110,6 +110,15 @@ describe('create', () => {
     expect(leader.active().status).toBe('PENDING')
   })
 
+  test('a request id that no row could have: refused', async () => {
+    const leader = await lead()
+    for (const requestId of ['', 'x'.repeat(256)]) {
+      const answers = leader.ask({ type: 'create', requestId })
+      await leader.sim.settle()
+      expect(answers).toMatchObject([{ code: 'MALFORMED' }])
+    }
+  })
+
   test('a faulty job: the text, every fault, and nothing stored', async () => {
     const leader = await lead()
     const entries = leader.log.entries.length
