@@ -353,7 +353,7 @@ class LedgerBody implements LedgerActor {
     if (code === undefined && known.view.role === 'LEADER') return notReady('the rows are being read')
     const { leader } = known.view
     const isHere = leader?.memberId === known.report.memberId
-    if (leader !== null && !isHere) {
+    if (leader !== null && !isHere && leader.httpUrl !== '') {
       return rejected('NOT_LEADER', undefined, { remedy: `Send the request to the leader at ${leader.httpUrl}` })
     }
     if (known.report.waitingFor !== null && code === undefined) return notReady(known.report.waitingFor)
