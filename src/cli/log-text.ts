@@ -1,5 +1,5 @@
 /** How the log looks to people: a status, and entries with who changed what and why. */
-import type { LogStatusReport } from '../actors/ports.ts'
+import type { LogStatusReport } from '../runtime/log/log-options.ts'
 import { payloadPart, payloadTransactions } from '../core/ledger/payload.ts'
 import { TABLE_NUMBERS } from '../core/ledger/rows.ts'
 import type { Ballot } from '../core/log/ballot.ts'

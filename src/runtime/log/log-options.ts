@@ -3,6 +3,9 @@ import type { ListedMember } from '../../core/log/descriptor.ts'
 import type { LogTiming } from '../../core/log/timing.ts'
 import type { NodeConfig } from '../config.ts'
 
+/** For the commands that look at a log. */
+export type { LogStatusReport } from '../../actors/ports.ts'
+
 export interface LogNodeOptions {
   /** Folder of this node's log: holds `store/`, `state/`, the lock and the ballast. Made if it is missing. */
   readonly path: string
