@@ -37,6 +37,7 @@ const MIB = 1024 * 1024
 const INSPECT_MS_MAX = 3_000
 /** A node that is alone leads as soon as its rows are loaded; longer than this it says that it is up without. */
 const FIRST_REIGN_MS_MAX = 10_000
+const FIRST_LOOK_MS_MAX = 2_000
 
 export interface RunningNode {
   /** As bound: `http://127.0.0.1:8081`. */
@@ -127,8 +128,9 @@ export async function startNode(config: NodeConfig, { configPath }: { configPath
     }
     startHealth(system, config, { board, metrics, lag, side, agent: agentSlot.agent })
     metrics.addFacts(() => configFacts(config))
-    process.stdout.write(`daybreak: ${nodeName(config)} (${config.roles.join('+')}) is up at ${http.url}\n`)
     const report = side === null ? null : await side.log.port.status()
+    await firstLook(board)
+    process.stdout.write(`daybreak: ${nodeName(config)} (${config.roles.join('+')}) is up at ${http.url}\n`)
     if (report?.waitingFor != null) process.stdout.write(`daybreak: ${report.waitingFor}\n`)
     return { httpUrl: http.url, stop: () => stopAll(undo, logger) }
   } catch (cause) {
@@ -288,6 +290,12 @@ async function firstReign(side: SchedulerSide): Promise<void> {
       done()
     })
   })
+}
+
+/** Settles when Health has looked at the node once, so that "up" and `/health` agree. */
+async function firstLook(board: HealthBoard): Promise<void> {
+  const until = performance.now() + FIRST_LOOK_MS_MAX
+  while (board.verdict === null && performance.now() < until) await new Promise(done => setTimeout(done, 5))
 }
 
 // ---- the log before its thread is there ----

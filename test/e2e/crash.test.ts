@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { prng } from '../../src/core/base/prng.ts'
-import { toJobConfigurations } from '../fixtures/job-configurations.ts'
+import { jobConfigurationOf } from '../fixtures/job-configurations.ts'
 import { eventually, type RealNode, startRealNode, taskProcesses, temporaryFolder } from '../fixtures/real-node.ts'
 
 const CRASHES = 20
@@ -68,7 +68,7 @@ task:
         victim === undefined
           ? {
               path: '/api/v1/jobs',
-              body: { job: await toJobConfigurations(file, { role: ROLE, environment: 'devel', name }) },
+              body: { job: jobConfigurationOf(file, { role: ROLE, environment: 'devel', name }) },
             }
           : { path: `/api/v1/jobs/${ROLE}/devel/${name}:kill`, body: { all: true } }
       const response = await fetch(url + request.path, {

@@ -81,10 +81,23 @@ describe('one node', () => {
 
   test('a killed service process: another task takes its instance, with the old one as ancestor', async () => {
     node = await start(['--scheduler.restartPause', '50ms'])
-    await daybreak(node.url, 'job', 'create', KEY, 'examples/hello.yaml', '--wait')
+    const file = jobFile(
+      'idles',
+      `instances: 3
+service: true
+task:
+  processes:
+    - { name: idles, cmdline: exec sleep 1000 }
+  resources: { cpu: 0.1, ram: 32MiB, disk: 32MiB }
+`,
+    )
+    const created = await daybreak(node.url, 'job', 'create', KEY, file, '--wait')
+    expect(created.status, created.stderr).toBe(0)
     const before = (await node.json<JobDetail>(JOB)).active.find(task => task.instance === 0)
-    for (const { pid, taskId } of taskProcesses(folder.path))
-      if (taskId === before?.taskId) process.kill(pid, 'SIGKILL')
+    // The process itself, not the shim around it, which writes down how it ended.
+    const sleepers = taskProcesses(folder.path).filter(one => one.taskId === before?.taskId && one.command === 'sleep')
+    expect(sleepers.length).toBe(1)
+    for (const { pid } of sleepers) process.kill(pid, 'SIGKILL')
     const after = await eventually(
       () => node.json<JobDetail>(JOB),
       detail => running(detail).some(task => task.instance === 0 && task.taskId !== before?.taskId),
