@@ -3,6 +3,8 @@ import type { Instant, Now } from '../core/base/time.ts'
 
 export interface Clock {
   read(): Now
+  /** The monotonic part alone, for places that look at the clock at every turn. Absent: `read` is asked. */
+  monoMs?(): number
 }
 
 /** Log lines are events: a fixed name and fields. Names are listed in `docs/operating/log-events.md`. */

@@ -3,11 +3,12 @@
  *
  * nact gives turns on the event loop; its own costs are kept away from actors (docs/design/0001-actor-shell.md has the
  * measurements). A top-level actor together with everything below it is one *lane*, and a lane is one nact actor. When
- * somebody of the lane has something to do, nact is sent one wake-up, whatever the number of messages; the lane then
- * gives turns to its actors, first come first served, each draining its mailbox for at most its slice, until the slice
- * of the lane is over, and queues itself again behind the other lanes and the I/O of the process. So a hundred thousand
- * busy tasks under one parent cannot keep the health actor waiting, an idle actor costs no nact actor, and the number of
- * children of an actor costs nothing per message, because nact never sees them.
+ * somebody of the lane has something to do, nact is sent one wake-up, whatever the number of messages. In its turn the
+ * lane serves its actors first come first served, each draining its mailbox for at most its slice; while time is left it
+ * takes along the lanes that it has woken, so a chain of messages need not go round the event loop at each link. When
+ * the slice is over, whoever still has something to do asks nact for a turn of its own, behind the other lanes and the
+ * I/O of the process. So a hundred thousand busy tasks under one parent cannot keep the health actor waiting, an idle
+ * actor costs no nact actor, and children cost nothing per message, because nact never sees them.
  */
 import { dispatch, spawn, start, stop } from 'nact'
 import type { Prng } from '../core/base/prng.ts'
@@ -58,29 +59,29 @@ const eventLoopTimers: TimerSource = {
 
 class NactSystem extends KernelSystem implements NactActorSystem {
   readonly #root: NactRef
-  readonly #quiet: Quiet
+  readonly #turnstile: Turnstile
 
   constructor(options: ActorSystemOptions) {
     // nact reads the name from an object, whatever its type declaration says.
     const root = start({ name: `${options.name}-${++systems}` } as unknown as string) as NactRef
-    const quiet = new Quiet()
+    const turnstile = new Turnstile()
     let lanes = 0
     const kernel: Kernel = new Kernel({
       ...options,
       metrics: options.metrics ?? silentMetrics,
       timerSource: options.timerSource ?? eventLoopTimers,
       laneFor: name =>
-        new NactLane(kernel, root, `${name.replaceAll('~', '!')}.${++lanes}`, quiet, error =>
+        new NactLane(kernel, root, `${name.replaceAll('~', '!')}.${++lanes}`, turnstile, error =>
           options.onEndProcess(error, `/${name}`),
         ),
     })
     super(options.name, kernel)
     this.#root = root
-    this.#quiet = quiet
+    this.#turnstile = turnstile
   }
 
   whenQuiet(): Promise<void> {
-    return this.#quiet.when()
+    return this.#turnstile.whenQuiet()
   }
 
   override async stop(): Promise<void> {
@@ -94,15 +95,15 @@ type NactRef = import('nact').Ref<any>
 
 class NactLane implements Lane {
   readonly #kernel: Kernel
-  readonly #quiet: Quiet
+  readonly #turnstile: Turnstile
   readonly #ref: NactRef
   #ready = new Ring<Cell>()
   #isAwake = false
 
-  constructor(kernel: Kernel, root: NactRef, name: string, quiet: Quiet, onBug: (error: unknown) => void) {
+  constructor(kernel: Kernel, root: NactRef, name: string, turnstile: Turnstile, onBug: (error: unknown) => void) {
     this.#kernel = kernel
-    this.#quiet = quiet
-    this.#ref = spawn(root, () => this.#run(), name, {
+    this.#turnstile = turnstile
+    this.#ref = spawn(root, () => this.#onWakeUp(), name, {
       // Failures of actors end in their supervision; what arrives here is a fault of the shell itself.
       onCrash: (_message, error, context) => {
         onBug(error)
@@ -115,7 +116,13 @@ class NactLane implements Lane {
     this.#ready.push(cell)
     if (this.#isAwake) return
     this.#isAwake = true
-    this.#quiet.awake++
+    this.#turnstile.awake++
+    if (this.#turnstile.isTurning) this.#turnstile.waiting.push(this)
+    else this.wakeUp()
+  }
+
+  /** Asks nact for a turn. */
+  wakeUp(): void {
     dispatch(this.#ref, WAKE_UP)
   }
 
@@ -125,41 +132,60 @@ class NactLane implements Lane {
     if (this.#isAwake) this.#sleep()
   }
 
-  #run(): void {
+  /** A turn of nact: for this lane, then for those that it wakes, while the slice lasts. */
+  #onWakeUp(): void {
+    const { waiting } = this.#turnstile
     const untilMs = this.#kernel.beginTurns() + SLICE_MS_MAX
-    while (this.#ready.size > 0) {
-      const nowMs = this.#kernel.turn(this.#ready.shift(), Number.POSITIVE_INFINITY)
-      if (nowMs >= untilMs) break
+    this.#turnstile.isTurning = true
+    try {
+      let nowMs = this.#serve(untilMs)
+      while (nowMs < untilMs && waiting.size > 0) nowMs = waiting.shift().#serve(untilMs)
+    } finally {
+      this.#turnstile.isTurning = false
+      while (waiting.size > 0) waiting.shift().wakeUp()
     }
-    if (!this.#isAwake) return
-    if (this.#ready.size > 0) dispatch(this.#ref, WAKE_UP)
-    else this.#sleep()
+  }
+
+  /** Turns for those in line, until the line is empty or the time is over. Answers the monotonic time at the end. */
+  #serve(untilMs: number): number {
+    let nowMs = Number.NEGATIVE_INFINITY
+    while (this.#ready.size > 0 && nowMs < untilMs) {
+      nowMs = this.#kernel.turn(this.#ready.shift(), Number.POSITIVE_INFINITY)
+    }
+    if (this.#isAwake) {
+      if (this.#ready.size > 0) this.wakeUp()
+      else this.#sleep()
+    }
+    return nowMs
   }
 
   #sleep(): void {
     this.#isAwake = false
-    this.#ready = this.#ready.slots > READY_SLOTS_KEPT ? new Ring<Cell>() : this.#ready
-    this.#quiet.awake--
-    if (this.#quiet.awake === 0) this.#quiet.tell()
+    if (this.#ready.slots > READY_SLOTS_KEPT) this.#ready = new Ring<Cell>()
+    this.#turnstile.awake--
+    if (this.#turnstile.awake === 0) this.#turnstile.tellQuiet()
   }
 }
 
 /** A line that was longer than this once gives its memory back when it is empty. */
 const READY_SLOTS_KEPT = 4_096
 
-/** Counts lanes that are awake, and tells those who wait for none to be. */
-class Quiet {
+/** What the lanes of a system share: whether one has its turn, who became ready meanwhile, and who waits for quiet. */
+class Turnstile {
+  isTurning = false
+  readonly waiting = new Ring<NactLane>()
+  /** Lanes with somebody in line. */
   awake = 0
-  #waiting: (() => void)[] = []
+  #untilQuiet: (() => void)[] = []
 
-  when(): Promise<void> {
+  whenQuiet(): Promise<void> {
     if (this.awake === 0) return Promise.resolve()
-    return new Promise(resolve => this.#waiting.push(resolve))
+    return new Promise(resolve => this.#untilQuiet.push(resolve))
   }
 
-  tell(): void {
-    const waiting = this.#waiting
-    this.#waiting = []
+  tellQuiet(): void {
+    const waiting = this.#untilQuiet
+    this.#untilQuiet = []
     for (const resolve of waiting) resolve()
   }
 }

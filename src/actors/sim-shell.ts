@@ -106,7 +106,7 @@ class SeededSystem extends KernelSystem implements SimSystem {
 
   get nextTimerInMs(): number | null {
     const dueMs = this.kernel.timers.nextDueMs
-    return dueMs === Number.POSITIVE_INFINITY ? null : Math.max(0, dueMs - this.#world.monoMs)
+    return dueMs === Number.POSITIVE_INFINITY ? null : Math.max(0, dueMs - this.#world.elapsedMs)
   }
 
   get traceHash(): string {
@@ -123,14 +123,14 @@ class SeededSystem extends KernelSystem implements SimSystem {
 
   advance(ms: number): void {
     assert(ms >= 0, 'virtual time moves forward', { ms })
-    const targetMs = this.#world.monoMs + ms
+    const targetMs = this.#world.elapsedMs + ms
     this.run()
     while (this.kernel.timers.nextDueMs <= targetMs) {
-      this.#world.monoMs = Math.max(this.#world.monoMs, this.kernel.timers.nextDueMs)
+      this.#world.elapsedMs = Math.max(this.#world.elapsedMs, this.kernel.timers.nextDueMs)
       this.kernel.timers.fireDue()
       this.run()
     }
-    this.#world.monoMs = targetMs
+    this.#world.elapsedMs = targetMs
   }
 
   async settle(): Promise<void> {
@@ -162,7 +162,7 @@ class SeededSystem extends KernelSystem implements SimSystem {
 /** Scheduler, clock and timer source in one: the kernel's whole world. */
 class World implements Lane, Clock, TimerSource {
   kernel!: Kernel
-  monoMs = 0
+  elapsedMs = 0
   hash = 0x811c_9dc5
   readonly #ready: Cell[] = []
   readonly #choice: ReturnType<typeof prng>
@@ -184,7 +184,7 @@ class World implements Lane, Clock, TimerSource {
   }
 
   read(): Now {
-    return { wallMs: this.#startWallMs + this.monoMs, monoMs: this.monoMs }
+    return { wallMs: this.#startWallMs + this.elapsedMs, monoMs: this.elapsedMs }
   }
 
   /** Time is moved by `advance` alone, which asks the timers itself. */
@@ -233,7 +233,7 @@ class World implements Lane, Clock, TimerSource {
 
   #turn(cell: Cell): void {
     const does = cell.status === 'running' ? `receives ${typeOfMessage(cell.ring?.peek())}` : cell.status
-    const line = `${this.monoMs} ${cell.path} ${does}`
+    const line = `${this.elapsedMs} ${cell.path} ${does}`
     for (let at = 0; at < line.length; at++) this.hash = Math.imul(this.hash ^ line.charCodeAt(at), 0x0100_0193) >>> 0
     this.#trace?.(line)
     this.kernel.beginTurns()

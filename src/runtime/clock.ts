@@ -3,4 +3,5 @@ import type { Clock } from '../actors/ports.ts'
 
 export const realClock: Clock = {
   read: () => ({ wallMs: Date.now(), monoMs: performance.now() }),
+  monoMs: () => performance.now(),
 }

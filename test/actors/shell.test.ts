@@ -8,7 +8,7 @@ import { actorShellContract, type Body } from '../contract/actor-shell.ts'
 
 /** A clock and wake-ups moved by hand, for the body that otherwise has real ones. */
 class HandTime implements Clock, TimerSource {
-  monoMs = 0
+  elapsedMs = 0
   readonly #wakes = new Map<() => void, number>()
 
   get armed(): number {
@@ -16,28 +16,28 @@ class HandTime implements Clock, TimerSource {
   }
 
   read() {
-    return { wallMs: 1_767_225_600_000 + this.monoMs, monoMs: this.monoMs }
+    return { wallMs: 1_767_225_600_000 + this.elapsedMs, monoMs: this.elapsedMs }
   }
 
   wakeAfter(afterMs: number, wake: () => void): () => void {
     const entry = (): void => wake()
-    this.#wakes.set(entry, this.monoMs + afterMs)
+    this.#wakes.set(entry, this.elapsedMs + afterMs)
     return () => void this.#wakes.delete(entry)
   }
 
   async advance(ms: number, quiet: () => Promise<void>): Promise<void> {
-    const targetMs = this.monoMs + ms
+    const targetMs = this.elapsedMs + ms
     await quiet()
     for (;;) {
       const [next] = [...this.#wakes].toSorted((a, b) => a[1] - b[1])
       if (next === undefined || next[1] > targetMs) break
       const [wake, dueMs] = next
       this.#wakes.delete(wake)
-      this.monoMs = Math.max(this.monoMs, dueMs)
+      this.elapsedMs = Math.max(this.elapsedMs, dueMs)
       wake()
       await quiet()
     }
-    this.monoMs = Math.max(this.monoMs, targetMs)
+    this.elapsedMs = Math.max(this.elapsedMs, targetMs)
   }
 }
 
@@ -75,7 +75,7 @@ function makeNactBody(): Body & { readonly time: HandTime; readonly system: Nact
     settle,
     advance: ms => time.advance(ms, settle),
     spend: ms => {
-      time.monoMs += ms
+      time.elapsedMs += ms
     },
     get pendingTimers() {
       return time.armed

@@ -50,7 +50,8 @@ export class Cell {
   incarnation = 0
   processed = 0
   busyMs = 0
-  lastMessageAtMs = 0
+  /** Monotonic time of the last turn with messages; -1 before the first. */
+  lastMessageMs = -1
   context: Context<Message> | null = null
   behaviour: Behaviour<Message> | null = null
   ring: Ring<Message> | null = null

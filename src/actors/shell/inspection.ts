@@ -57,6 +57,7 @@ export class Inspector implements Inspection {
 
   #report(cell: Cell): ActorReport {
     const rare = cell.rare
+    const now = this.#kernel.clock.read()
     const isLive = cell.status === 'new' ? cell.incarnation === 0 : cell.status === 'running'
     return {
       path: cell.path,
@@ -65,8 +66,7 @@ export class Inspector implements Inspection {
       status: isLive ? 'running' : cell.status === 'stopping' ? 'stopping' : 'restarting',
       mailboxDepth: cell.ring?.size ?? 0,
       mailboxMax: cell.spec === null ? 0 : cell.capacity,
-      oldestMessageAgeMs:
-        cell.ring === null || cell.ring.size === 0 ? 0 : Math.max(0, this.#kernel.monoMs() - cell.ring.oldestMs),
+      oldestMessageAgeMs: cell.ring === null || cell.ring.size === 0 ? 0 : Math.max(0, now.monoMs - cell.ring.oldestMs),
       processed: cell.processed,
       failed: rare?.failed ?? 0,
       refused: rare?.refused ?? 0,
@@ -75,7 +75,7 @@ export class Inspector implements Inspection {
       lastError: rare?.lastError ?? null,
       stateSummary: this.#summary(cell),
       startedAtMs: cell.startedAtMs,
-      lastMessageAtMs: cell.lastMessageAtMs === 0 ? null : cell.lastMessageAtMs,
+      lastMessageAtMs: cell.lastMessageMs < 0 ? null : now.wallMs - Math.max(0, now.monoMs - cell.lastMessageMs),
       children: cell.children?.size ?? 0,
     }
   }

@@ -87,11 +87,13 @@ export class Kernel {
 
   constructor(parts: KernelParts) {
     this.#parts = parts
-    this.clock = parts.clock
+    const clock = parts.clock
+    this.clock = clock
+    this.monoMs = clock.monoMs === undefined ? () => clock.read().monoMs : () => clock.monoMs!()
     this.random = parts.random
     this.log = parts.log
     this.metrics = parts.metrics
-    this.timers = new TimerQueue(() => this.monoMs(), parts.timerSource)
+    this.timers = new TimerQueue(this.monoMs, parts.timerSource)
     this.inspector = new Inspector(this)
     this.root = new Cell(this, null, '', null, null)
   }
@@ -104,9 +106,8 @@ export class Kernel {
     return this.#reading
   }
 
-  monoMs(): number {
-    return this.clock.read().monoMs
-  }
+  /** Asked at every turn, so it is one call and no object where the clock can do that. */
+  readonly monoMs: () => number
 
   wallMs(): number {
     return this.clock.read().wallMs
@@ -244,7 +245,6 @@ export class Kernel {
     const beganMs = this.#lookMs
     this.#current = cell
     this.#reading = null
-    const before = cell.processed
     let endedMs: number
     try {
       if (cell.status === 'running') this.#drain(cell, beganMs, messagesMax)
@@ -252,10 +252,8 @@ export class Kernel {
       else if (cell.step === 'cleanup') this.#cleanUp(cell)
     } finally {
       this.#current = null
-      const end = this.clock.read()
-      endedMs = end.monoMs
+      endedMs = this.monoMs()
       this.#lookMs = endedMs
-      if (cell.processed !== before) cell.lastMessageAtMs = end.wallMs
       cell.busyMs += endedMs - beganMs
     }
     cell.scheduled = false
@@ -289,12 +287,15 @@ export class Kernel {
     const ring = cell.ring
     const behaviour = cell.behaviour
     if (ring === null || behaviour === null) return
+    cell.lastMessageMs = beganMs
     const sliceMs = cell.spec!.sliceMsMax ?? SLICE_MS_MAX
+    // What is told from here on waits for the next turn, so actors that keep telling each other alternate.
+    const batch = Math.min(ring.size, messagesMax)
     let taken = 0
     let nextLook = 1
     let item: Message = null
     try {
-      while (ring.size > 0 && taken < messagesMax) {
+      while (taken < batch) {
         item = ring.shift()
         taken++
         cell.processed++
@@ -302,7 +303,7 @@ export class Kernel {
         if (item instanceof Envelope) item.open(cell, behaviour)
         else behaviour.receive(item)
         if (cell.status !== 'running') break
-        if (taken === nextLook && ring.size > 0) {
+        if (taken === nextLook && taken < batch) {
           // Looks at the clock as often as the pace so far asks for: after half of what would still fit.
           const leftMs = beganMs + sliceMs - this.monoMs()
           if (leftMs <= 0) break
