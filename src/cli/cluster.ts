@@ -30,7 +30,8 @@ async function clusterStatus(io: Io, name: string, options: CommonOptions): Prom
     sayJson(io, { ...view, agents })
     return CLIENT_EXIT.ok
   }
-  const { styleOf, tableText } = await import('./table.ts')
+  const { tableText } = await import('./table.ts')
+  const { styleOf } = await import('./screen.ts')
   const style = styleOf(io.stdout, io.env)
   const leader = view.leader === null ? 'nobody leads' : `node ${view.leader.memberId} leads (${view.leader.httpUrl})`
   say(io, `${style.paint(name, 'strong')}  node ${view.memberId} is ${view.role}, ${view.status}; ${leader}`)

@@ -1,6 +1,7 @@
 import { compareIds } from '../core/base/ids.ts'
 import type { ActorView } from './inspect.ts'
-import { printable, type Style, tableText } from './table.ts'
+import { printable, type Style } from './screen.ts'
+import { tableText } from './table.ts'
 
 /** How actors look on a screen: a tree, parents above their children, with what tells health first. */
 export function treeText(actors: readonly ActorView[], style: Style): string {

@@ -54,7 +54,7 @@ async function inspectActors(io: Io, path: string | undefined, options: InspectA
     return CLIENT_EXIT.ok
   }
   const { actorText, treeText } = await import('./inspect-text.ts')
-  const { styleOf } = await import('./table.ts')
+  const { styleOf } = await import('./screen.ts')
   const style = styleOf(io.stdout, io.env)
   const actors = answer.actors as readonly ActorView[] | undefined
   io.stdout.write(actors === undefined ? actorText(answer, style) : treeText(actors, style))

@@ -6,7 +6,7 @@ import type { Io } from './io.ts'
 import { loadJob } from './job-file-text.ts'
 import { parseJobKey } from './keys.ts'
 import { say, sayJson, warn } from './report.ts'
-import { printable, styleOf } from './table.ts'
+import { printable, styleOf } from './screen.ts'
 
 export interface InspectOptions extends CommonOptions {
   readonly bind?: string[]

@@ -7,7 +7,8 @@ import { CliFailure, type Io } from './io.ts'
 import { type JobPattern, parseJobPattern } from './keys.ts'
 import { say, sayJson } from './report.ts'
 import { jobPath, type RestClient, restClient } from './rest-client.ts'
-import { durationText, type Paint, printable, type Style, styleOf, tableText } from './table.ts'
+import { durationText, type Paint, printable, type Style, styleOf } from './screen.ts'
+import { tableText } from './table.ts'
 
 /** `daybreak job status PATTERN` and `daybreak job list PATTERN` */
 

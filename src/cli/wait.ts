@@ -3,7 +3,7 @@ import type { JobDetail, PendingList, Task } from '../wire/rest.ts'
 import { CLIENT_EXIT } from './exit-status.ts'
 import { CliFailure, type Io } from './io.ts'
 import { jobPath, type RestClient } from './rest-client.ts'
-import { printable } from './table.ts'
+import { printable } from './screen.ts'
 
 /**
  * Waits until all instances of a job are where the user wants them, shows on the way how many are, and why those that

@@ -7,7 +7,8 @@ import {
   parseJobKey,
   parseJobPattern,
 } from '../../src/cli/keys.ts'
-import { durationText, styleOf, tableText } from '../../src/cli/table.ts'
+import { durationText, styleOf } from '../../src/cli/screen.ts'
+import { tableText } from '../../src/cli/table.ts'
 
 describe('keys', () => {
   test('four parts, each an identifier', () => {

@@ -22,6 +22,8 @@ export interface Place {
   readonly scope: Scope
   /** Faults are added here. */
   readonly faults: FieldFault[]
+  /** Faults of values that nobody wrote: a default that refers to something faulty. Told when nothing else is wrong. */
+  readonly doubts: FieldFault[]
 }
 
 export interface Kind<T> {
@@ -88,7 +90,9 @@ export function struct<F extends Fields>(name: string, fields: F): StructKind<St
       }
       for (const [key, field] of Object.entries(fields)) {
         const value = raw[key]
-        const place: Place = { path: [...at.path, key], scope, faults: at.faults }
+        const isDefault = field.presence === 'defaulted' && value === field.default
+        const faults = isDefault ? at.doubts : at.faults
+        const place: Place = { path: [...at.path, key], scope, faults, doubts: at.doubts }
         if (value === undefined) {
           if (field.presence === 'required') refuse(place, `${key} is required`)
           continue
@@ -139,7 +143,7 @@ export function choice<T extends readonly Kind<unknown>[]>(name: string, kinds: 
     read: (raw, at) => {
       const tries = kinds.map(kind => {
         const faults: FieldFault[] = []
-        return { value: kind.read(kind.fill(raw), { ...at, faults }), faults }
+        return { value: kind.read(kind.fill(raw), { ...at, faults, doubts: faults }), faults }
       })
       const best = tries.reduce((a, b) => (b.faults.length < a.faults.length ? b : a))
       at.faults.push(...best.faults)

@@ -124,12 +124,14 @@ function readJob(
   const open: Struct = { ...place, ...(options.single && name !== undefined ? { name } : {}) }
   const withKey = { ...open, ...Object.fromEntries(Object.entries(part.raw).filter(([, value]) => value !== null)) }
   // Names that Aurora's client binds in every job, under the job's own fields so that a file can still shadow them.
-  const aliases = { mesos: { role: '{{role}}', cluster: '{{cluster}}' }, thermos: { user: '{{role}}' } }
+  const { role, cluster } = withKey as Struct
+  const aliases = { mesos: { role, cluster }, thermos: { user: role } }
   const file = scopeOf({}, null, [fileBind, aliases])
-  const cli = scopeOf({}, file)
-  const at: Place = { path: part.path, scope: cli, faults }
+  const doubts: FieldFault[] = []
+  const at: Place = { path: part.path, scope: file, faults, doubts }
   const read = (jobSchema.read(withCliBinds(jobSchema.fill(withKey), options.binds ?? []), at) ?? {}) as Loose<Job>
   faults.push(...jobFaults(read, part.path))
+  if (faults.length === 0) faults.push(...doubts)
   const found: FullKey = {
     cluster: read.cluster ?? '',
     role: read.role ?? '',

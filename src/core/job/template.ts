@@ -95,7 +95,8 @@ export function isLaunchRef(text: string): boolean {
 export function interpolate(text: string, scope: Scope, options: { readonly unescape?: boolean } = {}): Interpolation {
   const faults = new Set<string>()
   const filled = fill(text, scope, { faults, left: REPLACEMENTS_MAX, depth: 0 })
-  const unbound = refsIn(filled).filter(ref => parseRef(ref) !== null)
+  // A text that could not be filled in to its end still holds refs that are bound.
+  const unbound = faults.size > 0 ? [] : refsIn(filled).filter(ref => parseRef(ref) !== null)
   for (const ref of refsIn(filled)) if (parseRef(ref) === null) faults.add(unreadable(ref))
   return {
     text: options.unescape === true ? unescapeText(filled) : filled,
@@ -160,7 +161,7 @@ function fill(text: string, scope: Scope, progress: Progress): string {
       const value = ref === null ? undefined : find(ref, scope, progress)
       if (value === undefined) return whole
       if (progress.left <= 0) {
-        progress.faults.add(tooMany(text))
+        complain(progress, tooMany(text))
         return whole
       }
       progress.left -= 1
@@ -168,7 +169,7 @@ function fill(text: string, scope: Scope, progress: Progress): string {
       return value
     })
     if (next.length > TEXT_CHARACTERS_MAX) {
-      progress.faults.add(`Unable to interpolate ${shorten(text)}!  It grows beyond ${TEXT_CHARACTERS_MAX} characters.`)
+      complain(progress, `Unable to interpolate ${shorten(text)}!  It grows beyond ${TEXT_CHARACTERS_MAX} characters.`)
       progress.left = 0
       return text
     }
@@ -176,7 +177,7 @@ function fill(text: string, scope: Scope, progress: Progress): string {
     if (!replaced) return stream
   }
   progress.left = 0
-  progress.faults.add(tooMany(text))
+  complain(progress, tooMany(text))
   return text
 }
 
@@ -234,7 +235,7 @@ function settle(found: Found, progress: Progress, name: string): string {
   if (found.home === null || !found.value.includes('{{')) return found.value
   if (progress.depth >= PASSES_MAX || progress.left <= 0) {
     progress.left = 0
-    progress.faults.add(tooMany(`{{${name}}}`))
+    complain(progress, tooMany(`{{${name}}}`))
     return found.value
   }
   progress.depth += 1
@@ -246,6 +247,11 @@ function settle(found: Found, progress: Progress, name: string): string {
 
 function unescapeText(text: string): string {
   return text.replace(MUSTACHE, (whole, escaped: string, inner: string) => (escaped === '' ? whole : `{{${inner}}}`))
+}
+
+/** The first complaint names the cause; those that follow are echoes of it. */
+function complain(progress: Progress, fault: string): void {
+  if (progress.faults.size === 0) progress.faults.add(fault)
 }
 
 const tooMany = (text: string): string => `Unable to interpolate ${shorten(text)}!  Maximum replacements reached.`

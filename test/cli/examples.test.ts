@@ -1,0 +1,110 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, test } from 'vitest'
+import { readJobText } from '../../src/cli/job-file-text.ts'
+import { readTaskData } from '../../src/core/executor/task-data.ts'
+import { executorData } from '../../src/core/job/job-configuration.ts'
+import { readJobFile } from '../../src/core/job/job-file.ts'
+import { unbuiltFields } from '../../src/core/job/unbuilt-fields.ts'
+import { daybreak } from './terminal.ts'
+
+const KEY = { cluster: 'local', role: 'www-data', environment: 'devel', name: 'hello' }
+const files = (await readdir('examples')).filter(name => name.endsWith('.yaml'))
+
+async function jobsOf(name: string) {
+  const text = readJobText(await readFile(`examples/${name}`, 'utf8'))
+  const read = readJobFile(text.tree, { key: { ...KEY, name: name.replace('.yaml', '') } })
+  if (!read.ok) throw new Error(JSON.stringify(read.faults))
+  return read.jobs
+}
+
+/** The command of a process as an agent would start it. */
+async function command(name: string, process: string, ports: Record<string, number>): Promise<string> {
+  const [read] = await jobsOf(name)
+  const launch = { instance: 2, hostname: 'worker-1', taskId: 'task-1', ports }
+  const found = readTaskData(executorData(read!.job), launch)
+  if (!found.ok) throw new Error(found.text)
+  return found.task.processes.find(spec => spec.name === process)!.cmdline
+}
+
+describe('examples', () => {
+  test.each(files)('%s: no fault, no field that does nothing yet', async name => {
+    for (const { job, given } of await jobsOf(name)) expect(unbuiltFields(job, given)).toEqual([])
+  })
+
+  test('hello.yaml: its server answers on the assigned port, and ends on SIGTERM with status 0', async () => {
+    const holder = createServer().listen(0, '127.0.0.1')
+    await once(holder, 'listening')
+    const { port } = holder.address() as { port: number }
+    await new Promise(resolve => holder.close(resolve))
+    const server = spawn('/bin/bash', ['-c', await command('hello.yaml', 'server', { http: port })])
+    try {
+      const [said] = (await once(server.stdout, 'data')) as [Buffer]
+      expect(said.toString()).toBe(`listening on port ${port}\n`)
+      const answer = await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } })
+      expect(await answer.text()).toBe('hello from instance 2 on worker-1\n')
+    } finally {
+      server.kill('SIGTERM')
+    }
+    expect(await once(server, 'exit')).toEqual([0, null])
+  })
+
+  test('batch.yaml: its steps do their work one after the other', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'daybreak-batch-'))
+    try {
+      let last = ''
+      for (const step of ['prepare', 'count', 'publish', 'tidy']) {
+        const child = spawn('/bin/bash', ['-c', await command('batch.yaml', step, {})], { cwd: folder })
+        last = ''
+        child.stdout.on('data', data => {
+          last += String(data)
+        })
+        expect(await once(child, 'close')).toEqual([0, null])
+        if (step === 'publish') expect(last).toMatch(/the most frequent is +15 word 2/)
+      }
+      expect(last).toBe('tidied\n')
+      expect(await readdir(folder)).toEqual(['counts.txt'])
+    } finally {
+      await rm(folder, { recursive: true, force: true })
+    }
+  })
+
+  test('templated.yaml: one task, two jobs; the command line beats the file', async () => {
+    const ran = await daybreak('job inspect local/ads/prod/api examples/templated.yaml --bind release=43', null)
+    expect(ran.out).toContain('echo "api: ads prod releases/43, instance {{mesos.instance}}"')
+    const worker = await daybreak('job inspect local/ads/devel/worker examples/templated.yaml', null)
+    expect(worker.out).toContain('echo "worker: ads devel releases/42, instance {{mesos.instance}}"')
+  })
+})
+
+test('job inspect --json is what job create sends, and needs no scheduler', async () => {
+  const ran = await daybreak('job inspect local/www-data/devel/hello examples/hello.yaml --json', null, {
+    env: { DAYBREAK_URL: 'http://127.0.0.1:1' },
+  })
+  expect(ran.json()).toMatchObject({
+    key: { role: 'www-data' },
+    owner: 'ann',
+    instanceCount: 3,
+    task: { ports: ['http'] },
+  })
+})
+
+test('starting loads commander and nothing else: what a verb needs is loaded when it runs', async () => {
+  const packages = new Set<string>()
+  const seen = new Set<string>()
+  const follow = async (path: string): Promise<void> => {
+    if (seen.has(path)) return
+    seen.add(path)
+    const text = await readFile(path, 'utf8')
+    for (const [, from] of text.matchAll(/^(?:import|export) (?!type )[^'"]*?from '([^']+)'$/gm)) {
+      if (from!.startsWith('.')) await follow(join(path, '..', from!))
+      else if (!from!.startsWith('node:')) packages.add(from!)
+    }
+  }
+  await follow('src/cli/main.ts')
+  expect([...packages].sort()).toEqual(['commander'])
+})
