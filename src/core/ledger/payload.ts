@@ -61,7 +61,7 @@ export class BadPayload extends Error {
 
 /** One transaction, encoded; several are joined by `batchPayload`. Throws on a key or text beyond its bounds. */
 export function encodeTransaction(cause: Cause, rows: readonly RowBytes[]): Uint8Array {
-  const writer = new Writer(estimate(rows))
+  const writer = slabWriter(bytesMaxOf(cause, rows))
   writer.u32(0)
   writer.f64(cause.wallMs)
   writer.text(cause.who)
@@ -72,24 +72,24 @@ export function encodeTransaction(cause: Cause, rows: readonly RowBytes[]): Uint
     assert(row.table > 0 && row.table < 256, 'a table number is one byte', { table: row.table })
     writer.u8(row.table)
     writer.u8(row.bytes === null ? OP_DELETE : OP_PUT)
-    const from = writer.length
-    writer.text(row.key)
-    assert(writer.length - from - 2 <= KEY_BYTES_MAX, 'a row key fits the store', { key: row.key.slice(0, 80) })
+    const bytes = writer.text(row.key)
+    assert(bytes <= KEY_BYTES_MAX, 'a row key fits the store', { key: row.key.slice(0, 80) })
     if (row.bytes !== null) {
       writer.u32(row.bytes.length)
       writer.bytes(row.bytes)
     }
   }
-  assert(writer.length <= TRANSACTION_BYTES_MAX, 'a transaction is at most 64 MiB', { bytes: writer.length })
-  writer.u32At(0, writer.length - 4)
-  return writer.done()
+  const bytes = writer.done()
+  assert(bytes.length <= TRANSACTION_BYTES_MAX, 'a transaction is at most 64 MiB', { bytes: bytes.length })
+  new DataView(bytes.buffer, bytes.byteOffset).setUint32(0, bytes.length - 4)
+  return bytes
 }
 
 /** Joins encoded transactions, in order, into the payload of one position (or one to be split). */
 export function batchPayload(transactions: readonly Uint8Array[]): Uint8Array {
   let total = HEADER_BYTES + 4
   for (const bytes of transactions) total += bytes.length
-  const writer = new Writer(total)
+  const writer = new Writer(new Uint8Array(total))
   header(writer, KIND_BATCH, total)
   writer.u32(transactions.length)
   for (const bytes of transactions) writer.bytes(bytes)
@@ -103,7 +103,7 @@ export function splitPayload(payload: Uint8Array, transaction: number, partBytes
   const crc = crc32(payload)
   return Array.from({ length: count }, (_, index) => {
     const bytes = payload.subarray(index * partBytesMax, (index + 1) * partBytesMax)
-    const writer = new Writer(PART_HEADER_BYTES + bytes.length)
+    const writer = new Writer(new Uint8Array(PART_HEADER_BYTES + bytes.length))
     header(writer, KIND_PART, PART_HEADER_BYTES + bytes.length)
     writer.f64(transaction)
     writer.u32(index)
@@ -274,57 +274,78 @@ function open(payload: Uint8Array): Reader {
   return reader
 }
 
-function estimate(rows: readonly RowBytes[]): number {
-  let bytes = 160
-  for (const row of rows) bytes += 16 + row.key.length + (row.bytes?.length ?? 0)
+/** Never less than what `encodeTransaction` writes: a UTF-16 unit is at most 3 bytes. */
+function bytesMaxOf(cause: Cause, rows: readonly RowBytes[]): number {
+  let bytes = 64 + 3 * (cause.who.length + cause.why.length + (cause.requestId?.length ?? 0))
+  for (const row of rows) bytes += 8 + 3 * row.key.length + (row.bytes?.length ?? 0)
   return bytes
+}
+
+const SLAB_BYTES = 64 * 1_024
+let slab = new Uint8Array(SLAB_BYTES)
+let slabView = new DataView(slab.buffer)
+let slabUsed = 0
+
+/**
+ * Transactions are small and many, and a buffer of its own for each costs more than writing into it: they are cut from
+ * slabs. What was handed out is never written again; a slab is freed with the last transaction cut from it.
+ */
+function slabWriter(bytesMax: number): Writer {
+  if (bytesMax > SLAB_BYTES / 8) return new Writer(new Uint8Array(bytesMax))
+  if (slabUsed + bytesMax > SLAB_BYTES) {
+    slab = new Uint8Array(SLAB_BYTES)
+    slabView = new DataView(slab.buffer)
+    slabUsed = 0
+  }
+  return new Writer(slab, slabView, slabUsed, end => {
+    slabUsed = end
+  })
 }
 
 const UTF8 = new TextEncoder()
 const FROM_UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
+/** Writes into a buffer that is large enough; `done` cuts out what was written. */
 class Writer {
-  length = 0
-  #buffer: Uint8Array
-  #view: DataView
+  readonly #buffer: Uint8Array
+  readonly #view: DataView
+  readonly #start: number
+  readonly #onDone: ((end: number) => void) | undefined
+  #at: number
 
-  constructor(bytes: number) {
-    this.#buffer = new Uint8Array(bytes)
-    this.#view = new DataView(this.#buffer.buffer)
+  constructor(buffer: Uint8Array, view = new DataView(buffer.buffer), start = 0, onDone?: (end: number) => void) {
+    this.#buffer = buffer
+    this.#view = view
+    this.#start = start
+    this.#onDone = onDone
+    this.#at = start
   }
 
   u8(value: number): void {
-    this.#room(1)
-    this.#view.setUint8(this.length, value)
-    this.length += 1
+    this.#buffer[this.#at++] = value
   }
   u16(value: number): void {
-    this.#room(2)
-    this.#view.setUint16(this.length, value)
-    this.length += 2
+    this.#view.setUint16(this.#at, value)
+    this.#at += 2
   }
   u32(value: number): void {
-    this.#room(4)
-    this.#view.setUint32(this.length, value)
-    this.length += 4
-  }
-  u32At(at: number, value: number): void {
-    this.#view.setUint32(at, value)
+    this.#view.setUint32(this.#at, value)
+    this.#at += 4
   }
   f64(value: number): void {
-    this.#room(8)
-    this.#view.setFloat64(this.length, value)
-    this.length += 8
+    this.#view.setFloat64(this.#at, value)
+    this.#at += 8
   }
   bytes(bytes: Uint8Array): void {
-    this.#room(bytes.length)
-    this.#buffer.set(bytes, this.length)
-    this.length += bytes.length
+    this.#buffer.set(bytes, this.#at)
+    this.#at += bytes.length
   }
-  /** u16 length + UTF-8. Keys and causes are short and nearly always ASCII: those are copied without the encoder. */
-  text(text: string): void {
-    this.#room(2 + text.length * 3)
-    const start = this.length + 2
+  /**
+   * u16 length + UTF-8; answers the bytes of the text. Keys and causes are short and nearly always ASCII: those are
+   * written without the encoder.
+   */
+  text(text: string): number {
+    const start = this.#at + 2
     let ascii = true
     for (let i = 0; i < text.length && ascii; i++) {
       const code = text.charCodeAt(i)
@@ -333,19 +354,14 @@ class Writer {
     }
     const bytes = ascii ? text.length : UTF8.encodeInto(text, this.#buffer.subarray(start)).written
     assert(bytes <= 0xffff, 'a text of a transaction is at most 65,535 bytes', { text: text.slice(0, 80) })
-    this.#view.setUint16(this.length, bytes)
-    this.length = start + bytes
+    this.#view.setUint16(this.#at, bytes)
+    this.#at = start + bytes
+    return bytes
   }
   done(): Uint8Array {
-    return this.length === this.#buffer.length ? this.#buffer : this.#buffer.slice(0, this.length)
-  }
-
-  #room(bytes: number): void {
-    if (this.length + bytes <= this.#buffer.length) return
-    const larger = new Uint8Array(Math.max(this.length + bytes, this.#buffer.length * 2))
-    larger.set(this.#buffer.subarray(0, this.length))
-    this.#buffer = larger
-    this.#view = new DataView(larger.buffer)
+    this.#onDone?.(this.#at)
+    const isWhole = this.#start === 0 && this.#at === this.#buffer.length
+    return isWhole ? this.#buffer : this.#buffer.subarray(this.#start, this.#at)
   }
 }
 

@@ -59,6 +59,25 @@ describe('payload of a position', () => {
     )
   })
 
+  test('thousands of transactions held at once, of every size: none overwrites another', () => {
+    const list = Array.from({ length: 3_000 }, (_, i) => ({
+      cause: { who: `w${i}`, why: 'grüße '.repeat(i % 7), wallMs: i },
+      rows: [{ table: 1 + (i % 200), key: `k${i}`, bytes: new Uint8Array((i * 37) % 20_000).fill(i) }],
+    }))
+    const held = list.map(({ cause, rows }) => encodeTransaction(cause, rows))
+    for (const [i, { cause, rows }] of list.entries()) {
+      const [read] = payloadTransactions(batchPayload([held[i] as Uint8Array]))
+      expect(read?.cause).toEqual(cause)
+      expect(Buffer.compare(read?.rows[0]?.bytes ?? Buffer.alloc(0), rows[0]?.bytes ?? Buffer.alloc(0))).toBe(0)
+    }
+  })
+
+  test('a transaction that is refused for its key: the next one is whole', () => {
+    const row = { table: 1, key: 'k'.repeat(2_000), bytes: null }
+    expect(() => encodeTransaction({ who: 'w', why: 'y', wallMs: 1 }, [row])).toThrow('row key')
+    expect(payloadTransactions(encoded(golden))).toEqual(golden)
+  })
+
   test('version 1: the bytes of a transaction are what they were when the form was fixed', () => {
     const hex =
       'db4c01010000004e' +
