@@ -1,0 +1,447 @@
+import { createHash, createHmac } from 'node:crypto'
+import { describe, expect, test } from 'vitest'
+import type { Ref } from '../../src/actors/actor.ts'
+import * as AgentGateway from '../../src/actors/agent-gateway.ts'
+import type { AgentCommand } from '../../src/actors/offer-broker.ts'
+import { type AgentListener, type Connection, silentMetrics } from '../../src/actors/ports.ts'
+import type { Command, Transitioned } from '../../src/actors/task-state-machine.ts'
+import { agentId, taskId } from '../../src/core/base/ids.ts'
+import type { Rejection } from '../../src/core/base/rejection.ts'
+import type { TaskRow } from '../../src/core/ledger/rows.ts'
+import type { RowChange } from '../../src/core/ledger/transaction.ts'
+import { agentKey, agentProof, leaderProof } from '../../src/wire/agent-proof.ts'
+import {
+  type AgentToLeader,
+  agentToLeader,
+  type Hello,
+  type LeaderToAgent,
+  type LogData,
+  leaderToAgent,
+  type TaskReport,
+} from '../../src/wire/messages/agent.ts'
+import { openLedger } from '../fixtures/ledger.ts'
+import { agentRow, configRow, putAgent, putConfig, putTask, taskRow } from '../fixtures/rows.ts'
+
+const hmac = (key: Uint8Array | string, text: string) => createHmac('sha256', key).update(text).digest('hex')
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
+const A1 = agentId('a1')
+const EPOCH = [3, 1] as const
+
+class FakeConnection implements Connection<AgentToLeader, LeaderToAgent> {
+  readonly remote = '127.0.0.1:1'
+  readonly bufferedBytes = 0
+  readonly sent: LeaderToAgent[] = []
+  closed: { code: number; reason: string } | null = null
+  onMessage: (message: AgentToLeader) => void = () => {}
+  onClose: (code: number, reason: string) => void = () => {}
+  send(message: LeaderToAgent): void {
+    // What leaves must be what the other end takes.
+    this.sent.push(leaderToAgent.parse(message))
+  }
+  close(code: number, reason: string): void {
+    this.closed ??= { code, reason }
+  }
+  says(message: AgentToLeader): void {
+    this.onMessage(agentToLeader.parse(message) as AgentToLeader)
+  }
+  ofType<T extends LeaderToAgent['type']>(type: T): Extract<LeaderToAgent, { type: T }>[] {
+    return this.sent.filter(message => message.type === type) as Extract<LeaderToAgent, { type: T }>[]
+  }
+}
+
+async function gateway(options: { changes?: readonly RowChange[]; secret?: string } = {}) {
+  const { system, ledger, log } = await openLedger({ changes: options.changes ?? [] })
+  const listener: AgentListener<AgentToLeader, LeaderToAgent> = { onConnection: null }
+  const proposed: Command[] = []
+  const agents: AgentCommand[] = []
+  let serial = 0
+  const { spec, view } = AgentGateway.agentGatewaySpec({
+    ledger,
+    tasks: { tell: command => void proposed.push(command) },
+    broker: { path: '/broker', tell: command => agents.push(command) > 0 },
+    listener,
+    epoch: EPOCH,
+    clusterId: 'c0ffee',
+    metrics: silentMetrics,
+    crypto: { hmac, sha256, uuid: () => `uuid-${++serial}` },
+    agentKey: agentKey(hmac, options.secret ?? ''),
+  })
+  const ref = system.spawn(spec)
+  await system.settle()
+  const connect = (): FakeConnection => {
+    const connection = new FakeConnection()
+    listener.onConnection?.(connection, 'listener-nonce')
+    system.run()
+    return connection
+  }
+  /** Up to the point where launches are taken. */
+  const ready = async (more: Partial<Hello> = {}, tasks: TaskReport[] = []): Promise<FakeConnection> => {
+    const connection = connect()
+    connection.says(hello({ agentId: A1, ...more }))
+    await system.settle()
+    connection.says({ type: 'TASKS', tasks, last: true })
+    await system.settle()
+    return connection
+  }
+  return { system, ledger, log, ref, view, proposed, agents, connect, ready }
+}
+
+const hello = (more: Partial<Hello> = {}): Hello => ({
+  type: 'HELLO',
+  nonce: 'agent-nonce-0123456789',
+  proof: '',
+  agentId: null,
+  instanceId: 'i1',
+  bootId: 'b1',
+  agentVersion: '0.1.0',
+  protoMin: 1,
+  protoMax: 1,
+  host: 'h1',
+  logUrl: null,
+  attributes: [{ name: 'rack', values: ['r2', 'r1'] }],
+  resources: { cpusMilli: 4000, ramMb: 8192, diskMb: 10_000, gpus: 0 },
+  portRanges: [[31_000, 31_010]],
+  isolation: { cpu: false, memory: false, pids: false, disk: false },
+  executors: ['AuroraExecutor'],
+  draining: false,
+  clusterId: null,
+  maxEpoch: null,
+  maxPosition: 0,
+  taskCount: 0,
+  outboxCount: 0,
+  ...more,
+})
+const report = (id: string, state: TaskReport['state'], more: Partial<TaskReport> = {}): TaskReport => ({
+  taskId: id,
+  state,
+  lastSeq: 1,
+  ackedSeq: 1,
+  digest: 'd',
+  killRequested: false,
+  ...more,
+})
+const onA1 = (id: string, status: TaskRow['status'], more: Partial<TaskRow> = {}): RowChange =>
+  putTask(taskRow(id, { status, agentId: A1, host: 'h1', ports: { http: 31_001 }, ...more }))
+const collect = <T>(): { ref: Ref<T>; got: T[] } => {
+  const got: T[] = []
+  return { got, ref: { path: '/test', tell: message => got.push(message) > 0 } }
+}
+
+describe('AgentGateway takes agents in', () => {
+  test('a new agent gets an id, is told only once its row is committed, and is offered after its task list', async () => {
+    const { system, log, ledger, connect, agents, view } = await gateway()
+    const connection = connect()
+    log.hold()
+    connection.says(hello())
+    await system.settle()
+    expect(connection.sent).toEqual([])
+    log.release()
+    await system.settle()
+    expect(connection.ofType('WELCOME')).toMatchObject([{ agentId: 'uuid-1', clusterId: 'c0ffee', epoch: [3, 1] }])
+    expect(ledger.view.agent(agentId('uuid-1'))).toMatchObject({
+      host: 'h1',
+      attributes: [{ name: 'rack', values: ['r1', 'r2'] }],
+    })
+    expect(agents).toEqual([])
+    connection.says({ type: 'TASKS', tasks: [], last: true })
+    await system.settle()
+    expect(connection.ofType('TASKS_DONE')).toMatchObject([{ kill: [], forget: [] }])
+    expect(agents).toEqual([{ type: 'agentUp', agentId: 'uuid-1' }])
+    expect(view.connected(agentId('uuid-1'))).toBe(true)
+  })
+
+  test('a known agent that says the same again: nothing is appended', async () => {
+    const { system, log, connect } = await gateway()
+    const first = connect()
+    first.says(hello({ agentId: A1 }))
+    await system.settle()
+    const appended = log.appended.length
+    const second = connect()
+    second.says(hello({ agentId: A1 }))
+    await system.settle()
+    expect(second.ofType('WELCOME').length).toBe(1)
+    expect(log.appended.length).toBe(appended)
+  })
+
+  test('two connections with one agent id: the newer wins, the older is closed with 4408', async () => {
+    const { ready, view } = await gateway()
+    const older = await ready()
+    const newer = await ready()
+    expect(older.closed?.code).toBe(4408)
+    expect(newer.closed).toBeNull()
+    expect(view.connected(A1)).toBe(true)
+  })
+
+  test('with a secret: a right proof is let in and answered with ours, a wrong one is told nothing but the refusal', async () => {
+    const { system, connect } = await gateway({ secret: 'correct horse battery' })
+    const key = agentKey(hmac, 'correct horse battery')
+    const good = connect()
+    good.says(hello({ proof: agentProof(hmac, key, 'listener-nonce', 'agent-nonce-0123456789') }))
+    await system.settle()
+    expect(good.ofType('WELCOME')[0]?.proof).toBe(leaderProof(hmac, key, 'listener-nonce', 'agent-nonce-0123456789'))
+    const bad = connect()
+    bad.says(hello({ proof: agentProof(hmac, agentKey(hmac, 'wrong'), 'listener-nonce', 'agent-nonce-0123456789') }))
+    await system.settle()
+    expect(bad.sent).toMatchObject([{ type: 'REJECT', code: 'auth', message: 'authentication failed' }])
+    expect(bad.closed?.code).toBe(4401)
+  })
+
+  test('another version or another cluster: refused with both sides named', async () => {
+    const { system, connect } = await gateway()
+    const future = connect()
+    future.says(hello({ protoMin: 7, protoMax: 9 }))
+    const foreign = connect()
+    foreign.says(hello({ clusterId: 'beef' }))
+    await system.settle()
+    expect(future.ofType('REJECT')[0]).toMatchObject({
+      code: 'version',
+      message: 'agent speaks 7-9, this scheduler 1-1',
+    })
+    expect(foreign.ofType('REJECT')[0]?.message).toMatch(/belongs to cluster beef, not c0ffee/)
+    expect([future.closed?.code, foreign.closed?.code]).toEqual([4401, 4401])
+  })
+
+  test('anything before HELLO, or a second HELLO: closed', async () => {
+    const { system, connect, ready } = await gateway()
+    const rude = connect()
+    rude.says({ type: 'KILL_ACK', taskId: 't' })
+    const twice = await ready()
+    twice.says(hello({ agentId: A1 }))
+    await system.settle()
+    expect([rude.closed?.code, twice.closed?.code]).toEqual([1007, 1007])
+  })
+
+  test('silent for 15 s: given up, and its offers are withdrawn; a heartbeat keeps it', async () => {
+    const { system, ready, agents, view } = await gateway()
+    const quiet = await ready()
+    for (let n = 0; n < 6; n++) {
+      system.advance(5_000)
+      quiet.says({ type: 'HEARTBEAT', n, load1: 0, freeRamMb: 1, freeDiskMb: 1, taskDigest: 'd' })
+      system.run()
+    }
+    expect(quiet.closed).toBeNull()
+    expect(quiet.ofType('HEARTBEAT_ACK').length).toBe(6)
+    system.advance(25_000)
+    expect(quiet.closed?.reason).toMatch(/silent for over 15 s/)
+    expect(agents.at(-1)).toEqual({ type: 'agentDown', agentId: A1 })
+    expect(view.connected(A1)).toBe(false)
+    expect(view.silentMs(A1)).toBeNull()
+  })
+})
+
+describe('AgentGateway compares task lists', () => {
+  const world = [putAgent(agentRow('a1', { host: 'h1' })), putConfig(configRow())]
+
+  test('what is unknown to the agent is proposed LOST, a launch that never arrived is sent, a stray is killed', async () => {
+    const changes = [
+      ...world,
+      onA1('assigned', 'ASSIGNED'),
+      onA1('gone', 'RUNNING', { instance: 1 }),
+      onA1('kept', 'RUNNING', { instance: 2 }),
+    ]
+    const { ready, proposed } = await gateway({ changes })
+    const connection = await ready({}, [report('kept', 'RUNNING'), report('stray', 'RUNNING'), report('old', 'FAILED')])
+    expect(proposed).toMatchObject([
+      { type: 'propose', taskId: 'gone', to: 'LOST', message: 'Task is unknown to the agent' },
+    ])
+    expect(connection.ofType('TASKS_DONE')).toMatchObject([{ kill: ['stray'], forget: ['old'] }])
+    const launched = connection.ofType('LAUNCH').flatMap(message => message.tasks.map(task => task.taskId))
+    expect(new Set(launched)).toEqual(new Set(['assigned']))
+  })
+
+  test('a list in several pages is compared whole', async () => {
+    const { system, connect, proposed } = await gateway({ changes: [...world, onA1('t', 'RUNNING')] })
+    const connection = connect()
+    connection.says(hello({ agentId: A1 }))
+    await system.settle()
+    connection.says({ type: 'TASKS', tasks: [report('x', 'RUNNING')], last: false })
+    await system.settle()
+    expect(connection.ofType('TASKS_DONE')).toEqual([])
+    connection.says({ type: 'TASKS', tasks: [report('t', 'RUNNING')], last: true })
+    await system.settle()
+    expect(connection.ofType('TASKS_DONE')).toMatchObject([{ kill: ['x'] }])
+    expect(proposed).toEqual([])
+  })
+})
+
+describe('AgentGateway launches, kills and hears', () => {
+  const world = [putAgent(agentRow('a1', { host: 'h1' })), putConfig(configRow())]
+
+  test('a launch carries what the task needs, its digest and the epoch; the same launch has the same digest', async () => {
+    const { system, ready, ref, ledger } = await gateway({ changes: world })
+    const connection = await ready()
+    const row = taskRow('t', { status: 'ASSIGNED', agentId: A1, host: 'h1', ports: { http: 31_001 } })
+    ledger.stage({ cause: { who: 'test', why: 'assign', wallMs: 0 }, changes: [putTask(row)] })
+    await system.settle()
+    ref.tell({ type: 'launch', taskId: taskId('t') })
+    ref.tell({ type: 'launch', taskId: taskId('t') })
+    await system.settle()
+    const [first, second] = connection.ofType('LAUNCH')
+    expect(first).toMatchObject({
+      epoch: [3, 1],
+      tasks: [{ taskId: 't', info: { ports: { http: 31_001 }, instance: 0, job: { name: 'hello' } } }],
+    })
+    expect(second?.tasks[0]?.digest).toBe(first?.tasks[0]?.digest)
+  })
+
+  test('a refused launch becomes LOST, naming the host and the reason; a duplicate does not', async () => {
+    const { system, ready, proposed } = await gateway({ changes: [...world, onA1('t', 'ASSIGNED')] })
+    const connection = await ready({}, [report('t', 'ACCEPTED')])
+    const results = [
+      { taskId: 't', code: 'does_not_fit' as const, message: 'only 0.5 core(s) are free' },
+      { taskId: 't', code: 'duplicate_task' as const, message: 'it runs' },
+    ]
+    connection.says({ type: 'LAUNCH_ACK', results })
+    await system.settle()
+    expect(proposed).toMatchObject([
+      {
+        taskId: 't',
+        to: 'LOST',
+        expectStatus: 'ASSIGNED',
+        message: 'h1 refused the launch: only 0.5 core(s) are free',
+      },
+    ])
+  })
+
+  test('a kill goes to the agent that has the task; without a connection nothing is sent', async () => {
+    const { system, ready, ref } = await gateway({ changes: world })
+    const connection = await ready()
+    ref.tell({ type: 'kill', taskId: taskId('t'), agentId: A1, reason: 'Killed by jane' })
+    ref.tell({ type: 'kill', taskId: taskId('u'), agentId: agentId('elsewhere'), reason: 'x' })
+    await system.settle()
+    expect(connection.ofType('KILL')).toMatchObject([{ taskId: 't', reason: 'Killed by jane' }])
+  })
+
+  test('a status is proposed with its sequence number and acknowledged only after the task has answered', async () => {
+    const { system, ready, proposed } = await gateway({ changes: [...world, onA1('t', 'STARTING')] })
+    const connection = await ready({}, [report('t', 'RUNNING')])
+    connection.says({
+      type: 'STATUS',
+      taskId: 't',
+      seq: 4,
+      state: 'RUNNING',
+      source: 'executor',
+      reason: null,
+      message: 'up',
+      atMs: 1,
+    })
+    await system.settle()
+    const proposal = proposed.at(-1)
+    expect(proposal).toMatchObject({ type: 'propose', taskId: 't', to: 'RUNNING', agentSeq: 4, message: 'up' })
+    expect(connection.ofType('STATUS_ACK')).toEqual([])
+    const answer: Transitioned = { taskId: taskId('t'), result: 'SUCCESS' }
+    if (proposal?.type === 'propose') proposal.replyTo?.tell(answer)
+    await system.settle()
+    expect(connection.ofType('STATUS_ACK')).toMatchObject([{ acks: [{ taskId: 't', seq: 4 }] }])
+    expect(connection.ofType('FORGET')).toEqual([])
+  })
+
+  test('an illegal status is acknowledged too, or it would come for ever; an unknown ended task is forgotten', async () => {
+    const { system, ready, proposed } = await gateway({ changes: world })
+    const connection = await ready()
+    connection.says({
+      type: 'STATUS',
+      taskId: 'nobody',
+      seq: 2,
+      state: 'FINISHED',
+      source: 'executor',
+      reason: null,
+      message: null,
+      atMs: 1,
+    })
+    await system.settle()
+    const proposal = proposed.at(-1)
+    if (proposal?.type === 'propose') proposal.replyTo?.tell({ taskId: taskId('nobody'), result: 'ILLEGAL' })
+    await system.settle()
+    expect(connection.ofType('STATUS_ACK')).toMatchObject([{ acks: [{ taskId: 'nobody', seq: 2 }] }])
+    expect(connection.ofType('FORGET')).toMatchObject([{ taskIds: ['nobody'] }])
+  })
+
+  test('a limit that was broken without words gets its fixed text', async () => {
+    const { system, ready, proposed } = await gateway({ changes: [...world, onA1('t', 'RUNNING')] })
+    const connection = await ready({}, [report('t', 'RUNNING')])
+    const status = { type: 'STATUS', taskId: 't', state: 'FAILED', source: 'agent', atMs: 1 } as const
+    connection.says({ ...status, seq: 1, reason: 'CONTAINER_LIMITATION_MEMORY', message: null })
+    connection.says({ ...status, seq: 2, reason: 'CONTAINER_LIMITATION_MEMORY', message: 'x' })
+    await system.settle()
+    expect(proposed.map(one => one.type === 'propose' && one.message)).toEqual([
+      'Task used more memory than requested.',
+      'x',
+    ])
+  })
+
+  test('a status from an agent that does not have the task changes nothing', async () => {
+    const { system, ready, proposed } = await gateway({ changes: [...world, onA1('t', 'RUNNING')] })
+    const connection = await ready({ agentId: agentId('a2') })
+    connection.says({
+      type: 'STATUS',
+      taskId: 't',
+      seq: 1,
+      state: 'FAILED',
+      source: 'agent',
+      reason: null,
+      message: null,
+      atMs: 1,
+    })
+    await system.settle()
+    expect(proposed).toEqual([])
+  })
+})
+
+describe('AgentGateway reads logs', () => {
+  const ask = {
+    type: 'readLog',
+    taskId: taskId('t'),
+    agentId: A1,
+    process: null,
+    run: null,
+    stream: 'stdout',
+    offset: 0,
+    length: 10,
+  } as const
+
+  test('the answer goes to who asked; trouble is a refusal in words', async () => {
+    const { system, ready, ref } = await gateway()
+    const connection = await ready()
+    const { ref: replyTo, got } = collect<LogData | Rejection>()
+    ref.tell({ ...ask, replyTo })
+    ref.tell({ ...ask, replyTo })
+    await system.settle()
+    const [first, second] = connection.ofType('LOG_READ')
+    const data = {
+      type: 'LOG_DATA',
+      offset: 0,
+      size: 2,
+      data: new Uint8Array([104, 105]),
+      rotated: false,
+      process: 'p',
+      run: 0,
+    } as const
+    connection.says({ ...data, request: first?.request ?? 0, error: null })
+    connection.says({ ...data, request: second?.request ?? 0, error: 'no such process: q' })
+    await system.settle()
+    expect(got).toMatchObject([
+      { type: 'LOG_DATA', size: 2 },
+      { type: 'rejected', code: 'NOT_FOUND', detail: 'no such process: q' },
+    ])
+  })
+
+  test('not connected, not answering, or gone meanwhile: said so, never left waiting', async () => {
+    const { system, ready, ref } = await gateway()
+    const { ref: replyTo, got } = collect<LogData | Rejection>()
+    ref.tell({ ...ask, replyTo })
+    await system.settle()
+    const connection = await ready()
+    ref.tell({ ...ask, replyTo })
+    system.advance(5_000)
+    ref.tell({ ...ask, replyTo })
+    system.run()
+    connection.onClose(1006, 'cut')
+    await system.settle()
+    expect(got.map(one => 'code' in one && one.code)).toEqual([
+      'AGENT_UNREACHABLE',
+      'AGENT_UNREACHABLE',
+      'AGENT_UNREACHABLE',
+    ])
+  })
+})
