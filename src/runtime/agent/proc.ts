@@ -8,6 +8,8 @@ import { readdirSync, readFileSync } from 'node:fs'
 export interface ProcessStat {
   readonly pid: number
   readonly ppid: number
+  /** Its process group. */
+  readonly group: number
   readonly session: number
   /** One letter: R, S, D, Z … */
   readonly state: string
@@ -40,6 +42,7 @@ export function parseStat(text: string): ProcessStat | null {
   return {
     pid,
     ppid: number(4),
+    group: number(5),
     session: number(6),
     state: fields[0] ?? '?',
     startTicks,
@@ -84,6 +87,19 @@ export function signalProcess(pid: number, startTicks: number, signal: NodeJS.Si
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code
     if (code === 'ESRCH' || code === 'EPERM') return false // it ended in between, or changed its user
+    throw cause
+  }
+}
+
+/** Signals a whole process group at once, so that nothing forked meanwhile is missed; its leader must be the recorded one. */
+export function signalGroup(leader: number, startTicks: number, signal: NodeJS.Signals): boolean {
+  if (leader < 2 || !isSameProcess(leader, startTicks)) return false
+  try {
+    process.kill(-leader, signal)
+    return true
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code
+    if (code === 'ESRCH' || code === 'EPERM') return false
     throw cause
   }
 }

@@ -18,7 +18,15 @@ import { type AccountRules, accountFor } from './accounts.ts'
 import type { Folders } from './folders.ts'
 import { readLog } from './log-reader.ts'
 import { machineVitals } from './machine.ts'
-import { bootId, commandLineOf, isSameProcess, processStat, signalProcess } from './proc.ts'
+import {
+  bootId,
+  commandLineOf,
+  isSameProcess,
+  type ProcessStat,
+  processStat,
+  signalGroup,
+  signalProcess,
+} from './proc.ts'
 import { AGENT_VARIABLE, ProcessGroups, TASK_VARIABLE } from './process-groups.ts'
 import { readEnded, readStarted, SHIM_SCRIPT } from './shim.ts'
 
@@ -67,6 +75,8 @@ export class ProcessMachine implements TaskMachine {
   private readonly groups: ProcessGroups
   private readonly live = new Map<string, LiveRun>()
   private readonly waits = new Map<string, EmptyWait>()
+  /** Task → who got its SIGTERM. */
+  private readonly terminated = new Map<string, Set<string>>()
   private readonly strays = new Map<string, number>()
   private adoptedCheck: NodeJS.Timeout | null = null
   private readonly shell = existsSync('/bin/bash') ? '/bin/bash' : '/bin/sh'
@@ -292,15 +302,39 @@ export class ProcessMachine implements TaskMachine {
   }
 
   terminate(taskId: string): void {
+    const groups = new Set<number>()
+    for (const { taskId: owner, pid, startTicks } of this.live.values()) {
+      // The shim is of the group too, and lets the signal pass by.
+      if (owner === taskId && signalGroup(pid, startTicks, 'SIGTERM')) groups.add(pid)
+    }
     this.groups.refresh()
-    const shims = this.shims()
+    const signalled = new Set<string>()
+    this.terminated.set(taskId, signalled)
     for (const stat of this.groups.ofTask(taskId)) {
-      if (!shims.has(stat.pid)) signalProcess(stat.pid, stat.startTicks, 'SIGTERM')
+      signalled.add(nameOf(stat))
+      if (!groups.has(stat.group)) signalProcess(stat.pid, stat.startTicks, 'SIGTERM')
+    }
+  }
+
+  /**
+   * Those that SIGTERM missed because they were being started: the command of a shim, and whatever lost its parent.
+   * What a living command starts after its own SIGTERM is part of how it ends, and is left alone.
+   */
+  private terminateLate(taskId: string, found: readonly ProcessStat[]): void {
+    const signalled = this.terminated.get(taskId)
+    if (signalled === undefined) return
+    const shims = this.shims()
+    const pids = new Set(found.map(stat => stat.pid))
+    for (const stat of found) {
+      const isOwed = !pids.has(stat.ppid) || shims.has(stat.ppid)
+      if (!isOwed || shims.has(stat.pid) || signalled.has(nameOf(stat))) continue
+      signalled.add(nameOf(stat))
+      signalProcess(stat.pid, stat.startTicks, 'SIGTERM')
     }
   }
 
   awaitEmpty(taskId: string, options: { readonly kill: boolean }, empty: () => void): void {
-    this.release(taskId)
+    stopTimer(this.waits.get(taskId)?.timer ?? null)
     this.groups.refresh()
     this.waits.set(taskId, { kill: options.kill, empty, looks: 0, cleanLooks: 0, timer: null })
     this.look(taskId)
@@ -310,6 +344,7 @@ export class ProcessMachine implements TaskMachine {
     const wait = this.waits.get(taskId)
     if (wait !== undefined) stopTimer(wait.timer)
     this.waits.delete(taskId)
+    this.terminated.delete(taskId)
   }
 
   private look(taskId: string): void {
@@ -321,6 +356,7 @@ export class ProcessMachine implements TaskMachine {
       wait.cleanLooks += 1
       if (wait.cleanLooks >= CLEAN_LOOKS) {
         this.waits.delete(taskId)
+        this.terminated.delete(taskId)
         wait.empty()
         return
       }
@@ -328,10 +364,16 @@ export class ProcessMachine implements TaskMachine {
       return
     }
     wait.cleanLooks = 0
-    if (wait.kill) {
+    if (!wait.kill) this.terminateLate(taskId, found)
+    else {
       const spared = wait.looks < SPARED_KILLS ? this.shims() : NOBODY
       for (const stat of found) {
         if (!spared.has(stat.pid)) signalProcess(stat.pid, stat.startTicks, 'SIGKILL')
+      }
+      if (spared === NOBODY) {
+        for (const { taskId: owner, pid, startTicks } of this.live.values()) {
+          if (owner === taskId) signalGroup(pid, startTicks, 'SIGKILL')
+        }
       }
       this.groups.refresh()
     }
@@ -396,6 +438,8 @@ export class ProcessMachine implements TaskMachine {
     if (this.adoptedCheck !== null) clearInterval(this.adoptedCheck)
   }
 }
+
+const nameOf = (stat: ProcessStat): string => `${stat.pid} ${stat.startTicks}`
 
 function stopTimer(timer: NodeJS.Timeout | null): void {
   if (timer !== null) clearTimeout(timer)
