@@ -53,50 +53,59 @@ class RandomOrder implements CandidateOrder {
   readonly isPacking = false
   readonly #random: Prng
   readonly #slotsByRank: number[][] = Array.from({ length: RANKS }, () => [])
-  readonly #places = new Map<number, { rank: number; index: number }>()
+  /** By slot: the rank it stands in, -1 when it is no candidate, and where. */
+  readonly #ranks: number[] = []
+  readonly #indices: number[] = []
 
   constructor(random: Prng) {
     this.#random = random
   }
 
   add(host: Candidate): void {
-    assert(!this.#places.has(host.slot), 'a host is a candidate once', { slot: host.slot })
+    const { slot } = host
+    assert((this.#ranks[slot] ?? -1) === -1, 'a host is a candidate once', { slot })
+    for (let gap = this.#ranks.length; gap < slot; gap++) {
+      this.#ranks[gap] = -1
+      this.#indices[gap] = -1
+    }
     const rank = rankOf(host)
     const slots = this.#slotsByRank[rank]!
-    this.#places.set(host.slot, { rank, index: slots.length })
-    slots.push(host.slot)
+    this.#ranks[slot] = rank
+    this.#indices[slot] = slots.length
+    slots.push(slot)
   }
 
   remove(host: Candidate): void {
-    const place = this.#places.get(host.slot)
-    assert(place !== undefined, 'only a candidate is removed', { slot: host.slot })
-    const slots = this.#slotsByRank[place.rank]!
+    const { slot } = host
+    const rank = this.#ranks[slot] ?? -1
+    assert(rank !== -1, 'only a candidate is removed', { slot })
+    const slots = this.#slotsByRank[rank]!
     const last = slots.pop()!
-    if (last !== host.slot) {
-      slots[place.index] = last
-      this.#places.get(last)!.index = place.index
+    if (last !== slot) {
+      slots[this.#indices[slot]!] = last
+      this.#indices[last] = this.#indices[slot]!
     }
-    this.#places.delete(host.slot)
+    this.#ranks[slot] = -1
   }
 
   changed(host: Candidate): void {
-    if (this.#places.get(host.slot)?.rank === rankOf(host)) return
+    if (this.#ranks[host.slot] === rankOf(host)) return
     this.remove(host)
     this.add(host)
   }
 
   walk(visit: (slot: number) => boolean): void {
+    const indices = this.#indices
     for (const slots of this.#slotsByRank) {
       // Fisher and Yates, one step per host that is looked at: any start order gives a uniform one.
       for (let i = 0; i < slots.length; i++) {
         const j = this.#random.int(i, slots.length)
         const slot = slots[j]!
-        if (i !== j) {
-          slots[j] = slots[i]!
-          slots[i] = slot
-          this.#places.get(slots[j]!)!.index = j
-          this.#places.get(slot)!.index = i
-        }
+        const other = slots[i]!
+        slots[j] = other
+        slots[i] = slot
+        indices[other] = j
+        indices[slot] = i
         if (visit(slot)) return
       }
     }
@@ -107,11 +116,12 @@ class SortedOrder implements CandidateOrder {
   readonly isPacking = true
   readonly #order: readonly OfferOrder[]
   readonly #random: Prng
-  /** Slots, best first. */
-  readonly #sorted: number[] = []
-  /** By slot: what it was sorted by, rank first and slot last. */
-  readonly #keys = new Map<number, readonly number[]>()
-  readonly #randomRanks = new Map<number, number>()
+  /** Slots, best first; the first `#count` are in use. */
+  #sorted = new Int32Array(64)
+  #count = 0
+  /** By slot: what it is sorted by, rank first and slot last. */
+  readonly #keys: (readonly number[] | undefined)[] = []
+  readonly #randomRanks: number[] = []
 
   constructor(order: readonly OfferOrder[], random: Prng) {
     this.#order = order
@@ -119,38 +129,62 @@ class SortedOrder implements CandidateOrder {
   }
 
   add(host: Candidate): void {
-    assert(!this.#keys.has(host.slot), 'a host is a candidate once', { slot: host.slot })
-    this.#randomRanks.set(host.slot, this.#random.next())
-    this.#insert(host)
+    assert(this.#keys[host.slot] === undefined, 'a host is a candidate once', { slot: host.slot })
+    this.#randomRanks[host.slot] = this.#random.next()
+    if (this.#count === this.#sorted.length) {
+      const larger = new Int32Array(this.#count * 2)
+      larger.set(this.#sorted)
+      this.#sorted = larger
+    }
+    const key = this.#keyOf(host)
+    const index = this.#search(key, 0, this.#count)
+    this.#sorted.copyWithin(index + 1, index, this.#count)
+    this.#sorted[index] = host.slot
+    this.#keys[host.slot] = key
+    this.#count++
   }
 
   remove(host: Candidate): void {
-    this.#cut(host.slot)
-    this.#randomRanks.delete(host.slot)
+    const index = this.#indexOf(host.slot)
+    this.#sorted.copyWithin(index, index + 1, this.#count)
+    this.#keys[host.slot] = undefined
+    this.#count--
   }
 
   changed(host: Candidate): void {
-    this.#cut(host.slot)
-    this.#insert(host)
+    const { slot } = host
+    const from = this.#indexOf(slot)
+    const key = this.#keyOf(host)
+    const sorted = this.#sorted
+    if (from > 0 && isBelow(key, this.#keys[sorted[from - 1]!]!)) {
+      const to = this.#search(key, 0, from)
+      sorted.copyWithin(to + 1, to, from)
+      sorted[to] = slot
+    } else if (from + 1 < this.#count && isBelow(this.#keys[sorted[from + 1]!]!, key)) {
+      const to = this.#search(key, from + 1, this.#count) - 1
+      sorted.copyWithin(from, from + 1, to + 1)
+      sorted[to] = slot
+    }
+    this.#keys[slot] = key
   }
 
   walk(visit: (slot: number) => boolean): void {
-    for (const slot of this.#sorted) if (visit(slot)) return
+    for (let i = 0; i < this.#count; i++) if (visit(this.#sorted[i]!)) return
   }
 
-  #insert(host: Candidate): void {
-    const key = [rankOf(host), ...this.#order.map(by => this.#amount(host, by)), host.slot]
-    this.#sorted.splice(this.#search(key), 0, host.slot)
-    this.#keys.set(host.slot, key)
+  #keyOf(host: Candidate): readonly number[] {
+    const key = [rankOf(host)]
+    for (const by of this.#order) key.push(this.#amount(host, by))
+    key.push(host.slot)
+    return key
   }
 
-  #cut(slot: number): void {
-    const key = this.#keys.get(slot)
-    assert(key !== undefined, 'only a candidate is removed', { slot })
-    const index = this.#search(key)
+  #indexOf(slot: number): number {
+    const key = this.#keys[slot]
+    assert(key !== undefined, 'only a candidate has a place', { slot })
+    const index = this.#search(key, 0, this.#count)
     assert(this.#sorted[index] === slot, 'the index is sorted by the keys it remembers', { slot, index })
-    this.#sorted.splice(index, 1)
-    this.#keys.delete(slot)
+    return index
   }
 
   #amount(host: Candidate, by: OfferOrder): number {
@@ -162,17 +196,17 @@ class SortedOrder implements CandidateOrder {
       case 'DISK':
         return host.free.diskMb
       case 'RANDOM':
-        return this.#randomRanks.get(host.slot)!
+        return this.#randomRanks[host.slot]!
     }
   }
 
-  /** Index of the first slot whose key is not below `key`. */
-  #search(key: readonly number[]): number {
-    let low = 0
-    let high = this.#sorted.length
+  /** Index in [from, to] of the first slot whose key is not below `key`. */
+  #search(key: readonly number[], from: number, to: number): number {
+    let low = from
+    let high = to
     while (low < high) {
       const middle = (low + high) >>> 1
-      if (isBelow(this.#keys.get(this.#sorted[middle]!)!, key)) low = middle + 1
+      if (isBelow(this.#keys[this.#sorted[middle]!]!, key)) low = middle + 1
       else high = middle
     }
     return low

@@ -147,6 +147,12 @@ export class OfferBook {
   bind(taskId: TaskId, agentId: AgentId, claim: Claim): void {
     const host = this.#byAgent.get(agentId)
     const taken = this.#taken.get(taskId)
+    if (taken?.isHold && taken.host === host && isSame(taken, claim)) {
+      // The usual end of a hold: the amounts stay as they are.
+      this.#taken.set(taskId, { ...taken, isHold: false })
+      this.#holds--
+      return
+    }
     if (taken !== undefined) this.#drop(taskId, taken, taken.host !== host)
     if (host !== undefined) this.#take(taskId, host, claim, false)
   }
@@ -250,4 +256,12 @@ export class OfferBook {
     this.candidates.changed(host)
     if (grows) this.grown.add(host.slot)
   }
+}
+
+function isSame(a: Claim, b: Claim): boolean {
+  return (
+    NEED_KINDS.every(({ type }) => a.needs[type] === b.needs[type]) &&
+    a.ports.length === b.ports.length &&
+    a.ports.every(port => b.ports.includes(port))
+  )
 }

@@ -256,7 +256,7 @@ export class Matcher {
       const first = this.verdicts.verdict(shape, host) ?? limitVeto(host.attributes, ask.constraints, countOf)
       const found = first === null ? shortages(host.free, ask.needs) : [first]
       assert(found.length > 0, 'a task is left over only when every host refuses it', { host: host.row.host })
-      tally.note({ name: host.row.host, total: host.total, free: host.free }, found)
+      tally.note(host, found)
     }
     return tally.finish(ask.needs)
   }

@@ -6,7 +6,7 @@
  * Source: the scheduling spec, section 10 and item D12.
  */
 import { NEED_KINDS, type NeedKind, type Needs, shown } from '../offers/needs.ts'
-import { shortageText, type Veto } from './veto.ts'
+import type { Veto } from './veto.ts'
 
 export const NO_AGENTS = 'No agents available'
 
@@ -20,18 +20,21 @@ export interface Reasons {
 export const NO_AGENTS_REASONS: Reasons = { reasons: [], details: [NO_AGENTS] }
 
 interface SeenHost {
-  readonly name: string
+  readonly row: { readonly host: string }
   readonly total: Needs
   readonly free: Needs
 }
 
 /** Lower is nearer. */
 export function scoreOf(vetoes: readonly Veto[]): number {
-  return vetoes.reduce((sum, veto) => sum + veto.score, 0)
+  let sum = 0
+  for (const { score } of vetoes) sum += score
+  return sum
 }
 
 export class ReasonTally {
   #nearest: readonly Veto[] | null = null
+  #nearestScore = Number.POSITIVE_INFINITY
   readonly #hostsByText = new Map<string, number>()
   /** By type: the host with the largest total among those where only room is missing. */
   readonly #largest = new Map<NeedKind, SeenHost>()
@@ -40,10 +43,14 @@ export class ReasonTally {
   /** `vetoes` are those of one host, not empty. Replaces the nearest fit only when strictly nearer. */
   note(host: SeenHost, vetoes: readonly Veto[]): void {
     this.#hosts++
-    if (this.#nearest === null || scoreOf(vetoes) < scoreOf(this.#nearest)) this.#nearest = vetoes
-    for (const { text, kind } of vetoes) {
+    const score = scoreOf(vetoes)
+    if (score < this.#nearestScore) {
+      this.#nearest = vetoes
+      this.#nearestScore = score
+    }
+    for (const { text, need } of vetoes) {
       this.#hostsByText.set(text, (this.#hostsByText.get(text) ?? 0) + 1)
-      if (kind === 'resources') this.#noteSize(text, host)
+      if (need !== undefined) this.#noteSize(need, host)
     }
   }
 
@@ -66,16 +73,13 @@ export class ReasonTally {
     return { reasons, details: [...counted, ...sizes] }
   }
 
-  #noteSize(text: string, host: SeenHost): void {
-    for (const kind of NEED_KINDS) {
-      if (shortageText(kind) !== text) continue
-      const known = this.#largest.get(kind)
-      const larger =
-        known === undefined ||
-        host.total[kind.type] > known.total[kind.type] ||
-        (host.total[kind.type] === known.total[kind.type] && host.free[kind.type] > known.free[kind.type])
-      if (larger) this.#largest.set(kind, host)
-    }
+  #noteSize(kind: NeedKind, host: SeenHost): void {
+    const known = this.#largest.get(kind)
+    const larger =
+      known === undefined ||
+      host.total[kind.type] > known.total[kind.type] ||
+      (host.total[kind.type] === known.total[kind.type] && host.free[kind.type] > known.free[kind.type])
+    if (larger) this.#largest.set(kind, host)
   }
 }
 
@@ -84,5 +88,5 @@ function sizeText(kind: NeedKind, asked: number, host: SeenHost): string {
   const total = host.total[kind.type]
   const verdict = asked > total ? 'can never fit: ' : ''
   const free = shown(kind, Math.max(0, host.free[kind.type]))
-  return `${verdict}largest host ${host.name} has ${shown(kind, total)}, ${free} free; ${shown(kind, asked)} of ${kind.label} asked`
+  return `${verdict}largest host ${host.row.host} has ${shown(kind, total)}, ${free} free; ${shown(kind, asked)} of ${kind.label} asked`
 }

@@ -11,7 +11,7 @@
  */
 import type { Constraint } from '../job/task-config.ts'
 import type { HostMode } from '../ledger/rows.ts'
-import { NEED_KINDS, type NeedKind, type Needs } from '../offers/needs.ts'
+import { NEED_KINDS, type NeedKind, type Needs, type NeedType } from '../offers/needs.ts'
 import { type AttributeSet, type CountOf, isLimitable, isLimitReached, isValueSatisfied } from './constraints.ts'
 import { DEDICATED, dedicatedVeto, HOST_IS_DEDICATED } from './dedicated.ts'
 
@@ -20,6 +20,8 @@ export interface Veto {
   readonly text: string
   readonly isStatic: boolean
   readonly score: number
+  /** Of kind `resources`: what is short. */
+  readonly need?: NeedKind
 }
 
 /** What a verdict looks at. */
@@ -29,6 +31,9 @@ export interface HostFacts {
   readonly free: Needs
 }
 
+const SHORTAGE_TEXTS = Object.fromEntries(
+  NEED_KINDS.map(kind => [kind.type, `Insufficient: ${kind.label}`]),
+) as Readonly<Record<NeedType, string>>
 const DEDICATED_VETO: Veto = { kind: 'dedicated', text: HOST_IS_DEDICATED, isStatic: true, score: 1_000_000 }
 const maintenance = (text: string): Veto => ({ kind: 'maintenance', text, isStatic: true, score: 100_000 })
 const MAINTENANCE_VETOES: Readonly<Partial<Record<HostMode, Veto>>> = {
@@ -90,17 +95,14 @@ export function shortages(free: Needs, needs: Needs): readonly Veto[] {
     if (needs[kind.type] <= 0 || missing <= 0) continue
     short.push({
       kind: 'resources',
-      text: shortageText(kind),
+      text: SHORTAGE_TEXTS[kind.type],
       // What is free grows when a task ends; Aurora calls this static because its offers never grow.
       isStatic: false,
       score: shortageScore(kind, missing),
+      need: kind,
     })
   }
   return short
-}
-
-export function shortageText(kind: NeedKind): string {
-  return `Insufficient: ${kind.label}`
 }
 
 /** min(1000, ⌊1000 · shortage in shown units⌋ div range). */

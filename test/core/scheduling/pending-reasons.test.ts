@@ -15,7 +15,7 @@ const DEDICATED = on({ mode: 'NONE', attributes: attributes(['dedicated', 'rack'
 const MAINTENANCE = on({ mode: 'DRAINED', attributes: attributes(['rack']), free: none })
 const LIMIT = on({ mode: 'NONE', attributes: attributes(['rack']), free: none })
 const RESOURCES = shortages(none, asked)
-const seen = (name: string, total = none, free = total) => ({ name, total, free })
+const seen = (name: string, total = none, free = total) => ({ row: { host: name }, total, free })
 
 function tally(...sets: (readonly Veto[])[]): ReasonTally {
   const made = new ReasonTally()
