@@ -221,6 +221,8 @@ describe('ledger, leadership', () => {
   test('before anybody leads: closed, with what to say; when this node leads and has its rows: open, told once', async () => {
     const { system, log, ledger } = await openLedger({ leads: false })
     expect(ledger.refusal()?.code).toBe('STORAGE_NOT_READY')
+    ledger.began({ ...(await log.status()), status: 'EMPTY', waitingFor: 'run `daybreak log initialize local.yaml`' })
+    expect(ledger.refusal()?.detail).toBe('Storage is not READY: run `daybreak log initialize local.yaml`')
     const opened: unknown[] = []
     ledger.onOpen(view => opened.push(view.ballot))
     log.elect()
@@ -295,6 +297,24 @@ describe('ledger, leadership', () => {
     await system.settle()
     expect(ledger.view.counts.tasks).toBe(2)
     expect(ledger.applied).toBe(log.applied)
+  })
+
+  test('the same view again, a newer one of the same ballot, an older one: nothing is lost', async () => {
+    const { system, log, ledger } = await openLedger()
+    log.hold()
+    const told: string[] = []
+    ledger.onClose(() => told.push('closed'))
+    ledger.stage(transaction(putTask(taskRow('t'))), () => told.push('output'))
+    await system.settle()
+    const report = await log.status()
+    const { view } = report
+    ledger.listener.viewChanged(view, report)
+    ledger.listener.viewChanged({ ...view, version: view.version + 1 }, report)
+    ledger.listener.viewChanged({ ...view, version: view.version - 1, role: 'FOLLOWER' }, report)
+    await system.settle()
+    log.letGo()
+    await system.settle()
+    expect(told).toEqual(['output'])
   })
 
   test('leadership lost and won again between two looks: what was pending is lost all the same', async () => {

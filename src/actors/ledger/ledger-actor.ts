@@ -21,6 +21,7 @@ import type { ActorSystem, Behaviour, Context, Ref } from '../actor.ts'
 import type { Ledger, LedgerChange } from '../ledger.ts'
 import type {
   AppendResult,
+  Ballot,
   Clock,
   LeaderView,
   LogEntryView,
@@ -50,6 +51,8 @@ export interface LedgerActor extends Ledger {
   readonly ref: Ref<LedgerMessage>
   /** The newest view of leadership and report of the log; null before the first. */
   readonly leadership: { readonly view: LeaderView; readonly report: LogStatusReport } | null
+  /** What `LogPort.start` answered: until the first view of leadership it says why nothing can be staged. */
+  began(report: LogStatusReport): void
   /** Told when this node leads and its rows are loaded: the leader's actors may start. Not told of the present. */
   onOpen(listener: (view: LeaderView) => void): () => void
   /** Told before anyone's `lost`: the leader's actors must stop. The rows stay readable until they are read again. */
@@ -99,6 +102,9 @@ class LedgerBody implements LedgerActor {
   #appendsOutstanding = 0
   #isFlushDue = false
   #notWritable: string | null = null
+  #viewTaken = -1
+  /** The ballot under which this node leads, by the last view taken. */
+  #reign: Ballot | null = null
   /** While outputs of a batch run, further ones that wait for nothing else queue up behind them. */
   #delivering: Entry[] | null = null
   #sentAtMs = new Map<number, number>()
@@ -162,6 +168,9 @@ class LedgerBody implements LedgerActor {
 
   subscribe(moment: 'staged' | 'committed', listener: (change: LedgerChange) => void): () => void {
     return subscribed(moment === 'staged' ? this.#stagedListeners : this.#committedListeners, listener)
+  }
+  began(report: LogStatusReport): void {
+    this.leadership ??= { view: report.view, report }
   }
   onOpen(listener: (view: LeaderView) => void): () => void {
     return subscribed(this.#openListeners, listener)
@@ -230,11 +239,12 @@ class LedgerBody implements LedgerActor {
     if (known !== null && view.version < known.view.version) return
     this.leadership = { view, report }
     this.#notWritable = report.notWritable
-    if (known !== null && view.version === known.view.version) return
+    if (this.#viewTaken === view.version) return
+    this.#viewTaken = view.version
     const leads = view.role === 'LEADER'
-    const wasLeading = known !== null && known.view.role === 'LEADER'
-    const isSameReign = leads && wasLeading && sameBallot(view, known.view)
-    if (isSameReign) return
+    const reign = this.#reign
+    this.#reign = leads ? view.ballot : null
+    if (leads && reign !== null && sameBallot(reign, view.ballot)) return
     if (this.open) this.#close(this.#whyClosed(), 'perhaps')
     if (leads) this.#loader.confirm()
     if (this.#context !== null) this.#load(this.#context)
@@ -403,6 +413,6 @@ function notReady(why: string): Rejection {
   return rejected('STORAGE_NOT_READY', `Storage is not READY: ${why}`)
 }
 
-function sameBallot(a: LeaderView, b: LeaderView): boolean {
-  return a.ballot !== null && b.ballot !== null && a.ballot[0] === b.ballot[0] && a.ballot[1] === b.ballot[1]
+function sameBallot(a: Ballot, b: Ballot | null): boolean {
+  return b !== null && a[0] === b[0] && a[1] === b[1]
 }

@@ -10,9 +10,10 @@
  * - kind 1, batch: u32 count; per transaction u32 bytes, f64 wallMs, who, why, requestId (u16 length + UTF-8 each; a
  *   missing request id is empty), u32 count of rows; per row u8 table, u8 operation, u16 length + key, and for a put
  *   u32 length + row.
- * - kind 2, part: f64 transaction, u32 index from 0, u32 count, u32 CRC-32 and u32 bytes of the whole, then the bytes.
+ * - kind 2, part: f64 transaction, u32 index from 0, u32 count, u32 CRC-32C and u32 bytes of the whole, then the bytes.
  */
 import { assert } from '../base/assert.ts'
+import { crc32c } from '../log/crc.ts'
 import type { Cause } from './transaction.ts'
 
 export const PAYLOAD_VERSION = 1
@@ -100,7 +101,7 @@ export function batchPayload(transactions: readonly Uint8Array[]): Uint8Array {
 export function splitPayload(payload: Uint8Array, transaction: number, partBytesMax = BATCH_BYTES_MAX): Uint8Array[] {
   if (payload.length <= partBytesMax + PART_HEADER_BYTES) return [payload]
   const count = Math.ceil(payload.length / partBytesMax)
-  const crc = crc32(payload)
+  const crc = crc32c(payload)
   return Array.from({ length: count }, (_, index) => {
     const bytes = payload.subarray(index * partBytesMax, (index + 1) * partBytesMax)
     const writer = new Writer(new Uint8Array(PART_HEADER_BYTES + bytes.length))
@@ -190,7 +191,7 @@ export class PayloadJoiner {
     this.#last = position
     if (this.#parts.length < part.count) return null
     const whole = this.#join(part.wholeBytes)
-    if (crc32(whole) !== part.crc) throw new BadPayload('the parts of a transaction do not have its checksum')
+    if (crc32c(whole) !== part.crc) throw new BadPayload('the parts of a transaction do not have its checksum')
     this.#forget()
     return whole
   }
@@ -423,17 +424,4 @@ function decodeUtf8(bytes: Uint8Array): string {
   } catch (cause) {
     throw new BadPayload('a text is not UTF-8', { cause })
   }
-}
-
-const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, index) => {
-  let value = index
-  for (let bit = 0; bit < 8; bit++) value = value & 1 ? (value >>> 1) ^ 0xedb88320 : value >>> 1
-  return value >>> 0
-})
-
-/** CRC-32 as in zlib. */
-function crc32(bytes: Uint8Array): number {
-  let crc = 0xffffffff
-  for (let i = 0; i < bytes.length; i++) crc = (crc >>> 8) ^ (CRC_TABLE[(crc ^ (bytes[i] as number)) & 0xff] as number)
-  return (crc ^ 0xffffffff) >>> 0
 }
