@@ -1,7 +1,8 @@
 /**
  * What a replica keeps besides its entries: identity, promise, bounds and counts. Written with every batch, in the same
- * transaction, twice: copies A and B take turns, and the newest one that is whole wins. Counts and the digest of the
- * committed prefix are compared with what is found at the next start, so a record that is silently gone shows.
+ * transaction, as two equal copies: if one is damaged the other still has the newest promise. (Copies that take turns were
+ * rejected: of a damaged one nobody could say whether it held a newer promise.) The end and the digest of the committed
+ * prefix are compared with what is found at the next start, so a record that is silently gone shows.
  * Source: the replicated log, C4, C10 and C11.
  */
 import type { Ballot } from './ballot.ts'
@@ -13,7 +14,7 @@ export type StoredStatus = 'STARTING' | 'RECOVERING' | 'VOTING'
 
 export interface LogMeta {
   readonly formatVersion: 1
-  /** Counts writes of this store; decides which copy is newer. */
+  /** Counts writes of this store. */
   readonly generation: number
   readonly clusterId: string
   readonly genesisHash: string

@@ -18,11 +18,18 @@ export class DiskSpace {
   readonly #folder: string
   readonly #limits: SpaceLimits
   readonly #onChange: (reading: SpaceReading) => void
+  readonly #freeBytesOf: (folder: string) => number
   #timer: NodeJS.Timeout | null = null
   #last: SpaceReading
 
   /** `onChange` is told when `full` or `low` turns; the first reading is in `last`. */
-  constructor(folder: string, limits: SpaceLimits, onChange: (reading: SpaceReading) => void) {
+  constructor(
+    folder: string,
+    limits: SpaceLimits,
+    onChange: (reading: SpaceReading) => void,
+    freeBytesOf = freeBytesAt,
+  ) {
+    this.#freeBytesOf = freeBytesOf
     this.#folder = folder
     this.#limits = limits
     this.#onChange = onChange
@@ -34,8 +41,7 @@ export class DiskSpace {
   }
 
   read(): SpaceReading {
-    const { bavail, bsize } = statfsSync(this.#folder)
-    const freeBytes = bavail * bsize
+    const freeBytes = this.#freeBytesOf(this.#folder)
     const { reserveBytes, alarmBytes } = this.#limits
     return { freeBytes, full: freeBytes < reserveBytes, low: freeBytes < alarmBytes }
   }
@@ -92,6 +98,12 @@ export class DiskSpace {
   #ballastSize(): number {
     return statSync(this.#ballastPath(), { throwIfNoEntry: false })?.size ?? 0
   }
+}
+
+/** What a process without root's reserve may still write at `folder`. */
+export function freeBytesAt(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder)
+  return bavail * bsize
 }
 
 export function mebibytes(bytes: number): string {

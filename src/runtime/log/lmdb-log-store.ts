@@ -69,12 +69,19 @@ export async function formatLogStore(folder: string, genesis: Genesis): Promise<
   return meta
 }
 
+export interface OpenLogOptions {
+  readonly flushMsMax?: number | undefined
+  /** Throws if this store is not the one that is meant; asked before anything is written. */
+  readonly refuseForeign?: (meta: LogMeta) => void
+}
+
 /** Opens, checks everything, raises the boot counter and flushes it. Throws LogRefused with the reason. */
-export async function openLogStore(folder: string, flushMsMax = FLUSH_MS_MAX): Promise<LmdbLogStore> {
+export async function openLogStore(folder: string, options: OpenLogOptions = {}): Promise<LmdbLogStore> {
   if (!logStoreExists(folder)) throw new LogRefused(`There is no log at ${folder}`)
   const tables = openTables(folder, false)
   try {
     const restored = restore(tables, folder)
+    options.refuseForeign?.(restored.meta)
     const meta: LogMeta = {
       ...restored.meta,
       generation: restored.meta.generation + 1,
@@ -82,7 +89,7 @@ export async function openLogStore(folder: string, flushMsMax = FLUSH_MS_MAX): P
     }
     // A killed process may have left records in the page cache only; this flush makes them durable before any answer.
     await putMeta(tables, meta)
-    return new LmdbLogStore(tables, { ...restored, meta }, flushMsMax)
+    return new LmdbLogStore(tables, { ...restored, meta }, options.flushMsMax ?? FLUSH_MS_MAX)
   } catch (cause) {
     await tables.root.close()
     throw cause
@@ -171,8 +178,8 @@ export class LmdbLogStore implements LogStore {
           }
         }
         for (const entry of write.entries) settled.push(entries.put(keyOf(entry.position), entry.record as Buffer))
-        const key = META_KEYS[write.meta.generation % 2]!
-        settled.push(meta.put(key, encodeMeta(write.meta) as Buffer))
+        const record = encodeMeta(write.meta) as Buffer
+        for (const key of META_KEYS) settled.push(meta.put(key, record))
         this.#end = write.meta.end
         let left = 2
         const done = (): void => {
@@ -249,7 +256,8 @@ function keyOf(position: number): Buffer {
 
 function putMeta(tables: Tables, meta: LogMeta): Promise<void> {
   return new Promise((resolve, reject) => {
-    const put = tables.meta.put(META_KEYS[meta.generation % 2]!, encodeMeta(meta) as Buffer)
+    const record = encodeMeta(meta) as Buffer
+    const put = Promise.all(META_KEYS.map(key => tables.meta.put(key, record)))
     tables.root.flushed.then(() => put.then(() => resolve(), reject), reject)
   })
 }

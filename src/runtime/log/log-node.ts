@@ -7,7 +7,7 @@
 import type { ActorReport, ActorSystem, Ref } from '../../actors/actor.ts'
 import { coordinatorSpec } from '../../actors/coordinator.ts'
 import { leaderElectionSpec } from '../../actors/leader-election.ts'
-import { type LogTransport, noPeers, StoreFull } from '../../actors/log-ports.ts'
+import { type LogStore, type LogTransport, noPeers, StoreFull } from '../../actors/log-ports.ts'
 import type {
   AppendResult,
   LeaderView,
@@ -31,7 +31,7 @@ import { type SeenMember, stepEmpty, stepStarting } from '../../core/log/start-u
 import { checkTiming, LOG_TIMING, type LogTiming } from '../../core/log/timing.ts'
 import { EXIT } from '../exit.ts'
 import { DiskSpace, mebibytes, type SpaceReading } from './disk-space.ts'
-import { type LmdbLogStore, openLogStore } from './lmdb-log-store.ts'
+import { type OpenLogOptions, openLogStore } from './lmdb-log-store.ts'
 import { type LmdbStateStore, openStateStore } from './lmdb-state-store.ts'
 import {
   drawClusterId,
@@ -63,16 +63,19 @@ export interface LogNodePorts {
   /** Makes the actor system of one opening; a new one after the disk was full. */
   readonly makeSystem: (onEndProcess: (error: unknown, path: string) => void) => ActorSystem
   readonly transport?: LogTransport
+  /** Default: the LMDB store, and the file system's word. Tests hand in disks that fail and fill up. */
+  readonly openStore?: (folder: string, options: OpenLogOptions) => Promise<LogStore>
+  readonly freeBytesOf?: (folder: string) => number
 }
 
 /** How often an EMPTY node looks whether somebody has initialized its log. */
-const EMPTY_CHECK_MS = 2_000
+const EMPTY_CHECK_MS = 1_000
 /** A stuck node says what it waits for, once in this time. */
 const WAITING_LINE_MS = 60_000
 const SOFTWARE = '0.1.0'
 
 interface Opened {
-  readonly store: LmdbLogStore
+  readonly store: LogStore
   readonly state: LmdbStateStore
   readonly system: ActorSystem
   readonly core: () => ReplicaCore
@@ -103,8 +106,17 @@ export class LogNode {
     checkTiming(this.#timing)
   }
 
-  /** Opens the store, or begins to wait for one. Throws LogRefused. */
+  /** Opens the store, or begins to wait for one. Throws LogRefused, and then holds nothing any more. */
   async open(): Promise<LogStatusReport> {
+    try {
+      return await this.#open()
+    } catch (cause) {
+      await this.stop()
+      throw cause
+    }
+  }
+
+  async #open(): Promise<LogStatusReport> {
     refuseMemberFaults(this.#options)
     const { path } = this.#options
     const doubt = needsVerify(path)
@@ -205,10 +217,11 @@ export class LogNode {
     const { path, flushMsMax } = this.#options
     this.#lock ??= await lockFolder(path)
     this.#space ??= this.#watchSpace()
-    const store = await openLogStore(storeFolder(path), flushMsMax)
+    const { openStore = openLogStore } = this.#ports
+    const refuseForeign = (meta: LogMeta): void => this.#refuseForeign(meta)
+    const store = await openStore(storeFolder(path), { flushMsMax, refuseForeign })
     const { meta } = store.restored
     try {
-      this.#refuseForeign(meta)
       const state = openStateStore(stateFolder(path), meta, meta)
       this.#opened = this.#spawn(store, state)
     } catch (cause) {
@@ -254,7 +267,7 @@ export class LogNode {
     return { clusterId, genesisHash, members, autoBootstrap, hasData: false, initializeCommand }
   }
 
-  #spawn(store: LmdbLogStore, state: LmdbStateStore): Opened {
+  #spawn(store: LogStore, state: LmdbStateStore): Opened {
     const { memberId } = this.#options
     const { metrics, emit, transport = noPeers } = this.#ports
     const system = this.#ports.makeSystem((error, path) =>
@@ -349,10 +362,11 @@ export class LogNode {
   }
 
   #watchSpace(): DiskSpace {
-    const space = new DiskSpace(this.#options.path, this.#limits, reading => {
+    const onChange = (reading: SpaceReading): void => {
       this.#tellSpace(reading)
       this.#ports.emit({ type: 'writable', reason: this.#notWritable() })
-    })
+    }
+    const space = new DiskSpace(this.#options.path, this.#limits, onChange, this.#ports.freeBytesOf)
     space.watch()
     return space
   }

@@ -114,6 +114,8 @@ describe('taking over', () => {
     }
     expect(cluster.lead(3).serving).toBeNull()
     expect(refusals).toEqual(['BEHIND'])
+    // Member 3 has promised itself ballot 2.3 meanwhile: the first attempt of member 2 learns of that.
+    cluster.lead(2)
     const next = cluster.lead(2)
     expect(next.serving).not.toBeNull()
     for (const id of [2, 3]) expect(cluster.member(id).log()).toContain('2:1.1:kept')

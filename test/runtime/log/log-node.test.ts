@@ -1,0 +1,351 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { StoreFailed, StoreFull } from '../../../src/actors/log-ports.ts'
+import {
+  type LeaderView,
+  type Logger,
+  type LogListener,
+  type LogPort,
+  type LogStatusReport,
+  silentLogger,
+  silentMetrics,
+} from '../../../src/actors/ports.ts'
+import { createActorSystem } from '../../../src/actors/shell.ts'
+import { prng } from '../../../src/core/base/prng.ts'
+import { payloadRows } from '../../../src/core/ledger/payload.ts'
+import { realClock } from '../../../src/runtime/clock.ts'
+import { openLogStore } from '../../../src/runtime/log/lmdb-log-store.ts'
+import { drawClusterId, formatLog, markNeedsVerify } from '../../../src/runtime/log/log-folder.ts'
+import { LogFront, type LogThreadDeath } from '../../../src/runtime/log/log-front.ts'
+import { LogNode, type LogNodePorts } from '../../../src/runtime/log/log-node.ts'
+import type { LogNodeOptions } from '../../../src/runtime/log/log-options.ts'
+import { deleteRow, logOptions, putRow, THREE, temporaryFolder } from './log-folders.ts'
+
+/** A log node in this thread, with everything it said. */
+class Opened implements LogListener {
+  readonly port: LogPort
+  readonly views: LeaderView[] = []
+  readonly reasons: (string | null)[] = []
+  readonly lines: { level: string; event: string; fields?: Readonly<Record<string, unknown>> | undefined }[] = []
+  readonly deaths: LogThreadDeath[] = []
+  report: LogStatusReport | null = null
+  #waiting: { until: () => boolean; resolve: () => void }[] = []
+
+  constructor(options: LogNodeOptions, ports: Partial<LogNodePorts> = {}) {
+    const at = (level: string) => (event: string, fields?: Readonly<Record<string, unknown>>) => {
+      this.lines.push({ level, event, fields })
+      this.#look()
+    }
+    const log: Logger = { ...silentLogger, info: at('info'), warn: at('warn'), error: at('error'), child: () => log }
+    const front: LogFront = new LogFront(
+      new LogNode(options, {
+        log,
+        metrics: silentMetrics,
+        ...ports,
+        emit: event => front.told([event]),
+        makeSystem: onEndProcess =>
+          createActorSystem({ name: 'log', clock: realClock, random: prng(1), log: silentLogger, onEndProcess }),
+      }),
+      { log, metrics: silentMetrics, onDeath: death => void this.deaths.push(death) },
+    )
+    this.port = front
+  }
+
+  async start(): Promise<LogStatusReport> {
+    onTestFinished(() => this.port.stop())
+    return this.port.start(this)
+  }
+
+  async lead(): Promise<this> {
+    await this.start()
+    await this.when(() => this.views.at(-1)?.role === 'LEADER')
+    return this
+  }
+
+  when(until: () => boolean): Promise<void> {
+    return new Promise(resolve => {
+      this.#waiting.push({ until, resolve })
+      this.#look()
+    })
+  }
+
+  viewChanged(view: LeaderView, report: LogStatusReport): void {
+    this.views.push(view)
+    this.report = report
+    this.#look()
+  }
+  committed(): void {}
+  writable(reason: string | null): void {
+    this.reasons.push(reason)
+    this.#look()
+  }
+
+  #look(): void {
+    this.#waiting = this.#waiting.filter(({ until, resolve }) => {
+      if (!until()) return true
+      resolve()
+      return false
+    })
+  }
+}
+
+const rowsOf = async (port: LogPort): Promise<string[]> => {
+  const page = await port.readRows(null, 1_000)
+  return page.rows.map(row => `${row.key}=${new TextDecoder().decode(row.bytes)}`)
+}
+
+describe('a node that is its own quorum', () => {
+  test('empty folder with auto-bootstrap: leads, position 1 is LEADER, the first append is 2', async () => {
+    const log = await new Opened(logOptions(join(temporaryFolder(), 'log'))).lead()
+    expect(log.report).toMatchObject({ status: 'VOTING', quorum: 1, promised: [1, 1], waitingFor: null, applied: 1 })
+    expect(log.views.map(view => view.version)).toEqual(log.views.map((_, at) => at + 1))
+    expect(await log.port.append(putRow('a', '1'))).toEqual({ type: 'ok', position: 2 })
+    const entries = await log.port.read(1, 2)
+    expect(entries.map(entry => entry.type)).toEqual(['LEADER', 'DATA'])
+    expect(payloadRows(entries[1]!.payload)[0]).toMatchObject({ table: 1, key: 'a' })
+  })
+
+  test('stopped and opened again: a higher ballot, one more start, and every row is there', async () => {
+    const path = join(temporaryFolder(), 'log')
+    const first = await new Opened(logOptions(path)).lead()
+    for (const key of ['a', 'b', 'c']) await first.port.append(putRow(key, key))
+    await first.port.append(deleteRow('b'))
+    await first.port.stop()
+    const second = await new Opened(logOptions(path)).lead()
+    expect(second.report).toMatchObject({ bootCounter: 2, promised: [2, 1], end: 6, commit: 6, applied: 6 })
+    expect(await rowsOf(second.port)).toEqual(['a=a', 'c=c'])
+  })
+
+  test('row tables lost: made again from the log', async () => {
+    const { rmSync } = await import('node:fs')
+    const path = join(temporaryFolder(), 'log')
+    const first = await new Opened(logOptions(path)).lead()
+    await Promise.all(['a', 'b'].map(key => first.port.append(putRow(key, key))))
+    await first.port.stop()
+    rmSync(join(path, 'state'), { recursive: true })
+    const second = await new Opened(logOptions(path)).lead()
+    expect(await rowsOf(second.port)).toEqual(['a=a', 'b=b'])
+  })
+
+  test('a large transaction in parts takes effect whole, or not at all when a new leader cut it off', async () => {
+    const { batchPayload, encodeTransaction, splitPayload } = await import('../../../src/core/ledger/payload.ts')
+    const big = (key: string) =>
+      batchPayload([
+        encodeTransaction({ who: 'w', why: 'y', wallMs: 1 }, [{ table: 1, key, bytes: new Uint8Array(1_500_000) }]),
+      ])
+    const path = join(temporaryFolder(), 'log')
+    const first = await new Opened(logOptions(path)).lead()
+    await Promise.all(splitPayload(big('whole'), 1).map(part => first.port.append(part)))
+    await Promise.all(
+      splitPayload(big('torn'), 2)
+        .slice(0, 2)
+        .map(part => first.port.append(part)),
+    )
+    await first.port.stop()
+    const second = await new Opened(logOptions(path)).lead()
+    await second.port.append(putRow('later', '1'))
+    await second.port.stop()
+    const third = await new Opened(logOptions(path)).lead()
+    const page = await third.port.readRows(null, 10)
+    expect(page.rows.map(row => `${row.key} ${row.bytes.length}`)).toEqual(['later 1', 'whole 1500000'])
+  })
+
+  test('read: a backward, unborn or uncommitted range is refused by name', async () => {
+    const log = await new Opened(logOptions(join(temporaryFolder(), 'log'))).lead()
+    await expect(log.port.read(2, 1)).rejects.toThrow('BAD_RANGE')
+    await expect(log.port.read(0, 1)).rejects.toThrow('BAD_RANGE')
+    await expect(log.port.read(1, 2)).rejects.toThrow('PAST_COMMIT')
+  })
+})
+
+describe('a node without a log', () => {
+  test('no auto-bootstrap: EMPTY, refuses appends, says the known line and what to run, makes nothing', async () => {
+    const path = join(temporaryFolder(), 'log')
+    const log = new Opened(logOptions(path, { autoBootstrap: false }))
+    expect(await log.start()).toMatchObject({
+      status: 'EMPTY',
+      view: { role: 'NONE' },
+      waitingFor: 'an initialized log: run `daybreak log initialize node.yaml`',
+    })
+    expect(await log.port.append(putRow('a', '1'))).toEqual({ type: 'notLeader' })
+    expect(log.lines[0]).toMatchObject({
+      event: 'Replica in EMPTY status received a broadcasted recover request',
+      fields: { run: 'daybreak log initialize node.yaml' },
+    })
+    expect(existsSync(path)).toBe(false)
+  })
+
+  test('initialized while it runs: it takes up its work without a restart', async () => {
+    const options = logOptions(join(temporaryFolder(), 'log'), { autoBootstrap: false })
+    const log = new Opened(options)
+    await log.start()
+    await formatLog(options, drawClusterId())
+    await log.when(() => log.views.at(-1)?.role === 'LEADER')
+    expect((await log.port.append(putRow('a', '1'))).type).toBe('ok')
+  })
+
+  test('one of three, initialized, peers not reached: STARTING, names whom it waits for, does not vote', async () => {
+    const options = logOptions(join(temporaryFolder(), 'log'), { members: THREE, clusterId: 'ab'.repeat(16) })
+    await formatLog(options, 'ab'.repeat(16))
+    const log = new Opened(options)
+    const report = await log.start()
+    expect(report).toMatchObject({ status: 'STARTING', quorum: 2, view: { role: 'NONE' } })
+    expect(report.waitingFor).toContain('member 2 (node-2, 127.0.0.1:8023) has not been reached')
+    expect(report.waitingFor).toContain('member 3')
+    expect(await log.port.append(putRow('a', '1'))).toEqual({ type: 'notLeader' })
+  })
+
+  test('three members, auto-bootstrap, none reached: stays EMPTY and formats nothing', async () => {
+    const path = join(temporaryFolder(), 'log')
+    const log = new Opened(logOptions(path, { members: THREE }))
+    const report = await log.start()
+    expect(report.status).toBe('EMPTY')
+    expect(report.waitingFor).toContain('member 2 (node-2, 127.0.0.1:8023)')
+    expect(existsSync(join(path, 'store'))).toBe(false)
+  })
+})
+
+describe('a log that must not be opened', () => {
+  const initialized = async (change: Partial<LogNodeOptions> = {}): Promise<LogNodeOptions> => {
+    const options = logOptions(join(temporaryFolder(), 'log'), change)
+    const log = await new Opened(options).lead()
+    await log.port.append(putRow('a', '1'))
+    await log.port.stop()
+    return options
+  }
+
+  test.each([
+    [
+      'another cluster',
+      { clusterId: 'ef'.repeat(16) },
+      /the store belongs to cluster [0-9a-f]{32}, the config to cluster (ef){16}/,
+    ],
+    [
+      'another member id',
+      { memberId: 2, members: [{ memberId: 2, name: 'b', address: 'b' }] },
+      /that of member 1, the config is that of 2/,
+    ],
+    [
+      'another member list',
+      { members: THREE },
+      /configured members \[1 node-1 .*\] do not match stored descriptor \[1 node-1 alone\]/,
+    ],
+    ['an even member list', { members: THREE.slice(0, 2) }, /2 members listed: use 1, 3, 5 or 7/],
+  ])('%s in the config: refused with both, data intact', async (_what, change, text) => {
+    const options = await initialized()
+    await expect(new Opened({ ...options, ...change }).start()).rejects.toThrow(text)
+    const again = await new Opened(options).lead()
+    expect(again.report).toMatchObject({ bootCounter: 2 })
+    expect(await rowsOf(again.port)).toEqual(['a=1'])
+  })
+
+  test('open elsewhere: refused, naming the process; free again when that one has stopped', async () => {
+    const options = logOptions(join(temporaryFolder(), 'log'))
+    const holder = await new Opened(options).lead()
+    await expect(new Opened(options).start()).rejects.toThrow(`in use by process ${process.pid}`)
+    expect((await holder.port.append(putRow('a', '1'))).type).toBe('ok')
+    await holder.port.stop()
+    await new Opened(options).lead()
+  })
+
+  test('two starters at once: exactly one wins, ten times over', async () => {
+    for (let round = 0; round < 10; round++) {
+      const options = logOptions(join(temporaryFolder(), 'log'))
+      const starts = await Promise.allSettled([new Opened(options).start(), new Opened(options).start()])
+      expect(starts.map(start => start.status).sort()).toEqual(['fulfilled', 'rejected'])
+    }
+  })
+
+  test('lock file left behind by a killed process, or cut short: does not block', async () => {
+    const options = await initialized()
+    const ownStat = readFileSync('/proc/self/stat', 'utf8')
+    for (const left of [
+      JSON.stringify({ pid: 999_999_999, startTicks: '1', bootId: 'x' }),
+      // The pid lives, but as another process than the one that wrote the file.
+      JSON.stringify({
+        pid: process.ppid,
+        startTicks: '1',
+        bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
+      }),
+      ownStat.slice(0, 7),
+      '',
+    ]) {
+      writeFileSync(join(options.path, 'lock'), left)
+      const log = await new Opened(options).lead()
+      await log.port.stop()
+    }
+  })
+
+  test('a flush has failed before: refused until the operator accepts', async () => {
+    const options = await initialized()
+    markNeedsVerify(options.path, 'a write of the log failed: EIO')
+    await expect(new Opened(options).start()).rejects.toThrow(/EIO.*daybreak log verify node\.yaml --accept/)
+  })
+})
+
+describe('a disk that fills up', () => {
+  const space = { reserveBytes: 100, alarmBytes: 200, ballastBytes: 0, checkEveryMs: 50 }
+
+  test('below the reserve: appends are refused by name, rows can be read; above it again: they are taken', async () => {
+    const disk = { freeBytes: 1_000 }
+    const options = logOptions(join(temporaryFolder(), 'log'), { space })
+    const log = await new Opened(options, { freeBytesOf: () => disk.freeBytes }).lead()
+    await log.port.append(putRow('a', '1'))
+    disk.freeBytes = 99
+    await log.when(() => log.reasons.at(-1) !== undefined && log.reasons.at(-1) !== null)
+    expect(await log.port.append(putRow('b', '2'))).toEqual({ type: 'noSpace', freeBytes: 99 })
+    expect((await log.port.status()).notWritable).toMatch(/only 0 MiB are free at .*; appends are refused below/)
+    expect(await rowsOf(log.port)).toEqual(['a=1'])
+    disk.freeBytes = 1_000
+    await log.when(() => log.reasons.at(-1) === null)
+    expect((await log.port.append(putRow('b', '2'))).type).toBe('ok')
+  })
+
+  test('a write meets the full disk: its append ends unknown, nothing acked is lost, work resumes when space is back', async () => {
+    const disk = { freeBytes: 1_000, fails: false }
+    const openStore: NonNullable<LogNodePorts['openStore']> = async (folder, openOptions) => {
+      const store = await openLogStore(folder, openOptions)
+      return {
+        restored: store.restored,
+        write: write =>
+          disk.fails ? Promise.reject(new StoreFull('the disk of the log is full')) : store.write(write),
+        read: (from, to, countMax) => store.read(from, to, countMax),
+        close: () => store.close(),
+      }
+    }
+    const options = logOptions(join(temporaryFolder(), 'log'), { space })
+    const log = await new Opened(options, { openStore, freeBytesOf: () => disk.freeBytes }).lead()
+    expect((await log.port.append(putRow('a', '1'))).type).toBe('ok')
+    Object.assign(disk, { fails: true, freeBytes: 10 })
+    expect(await log.port.append(putRow('b', '2'))).toEqual({ type: 'unknown' })
+    await log.when(() => log.reasons.includes('the disk of the log is full'))
+    expect(log.views.at(-1)).toMatchObject({ role: 'NONE' })
+    Object.assign(disk, { fails: false, freeBytes: 1_000 })
+    await log.when(() => log.views.at(-1)?.role === 'LEADER')
+    expect(log.views.map(view => view.version)).toEqual(log.views.map((_, at) => at + 1))
+    expect(await rowsOf(log.port)).toEqual(['a=1'])
+    expect((await log.port.append(putRow('c', '3'))).type).toBe('ok')
+    expect(log.deaths).toEqual([])
+  })
+
+  test('a write fails otherwise: no reply is sent, the process must end with 75, and the next start is refused', async () => {
+    const disk = { fails: false }
+    const openStore: NonNullable<LogNodePorts['openStore']> = async (folder, openOptions) => {
+      const store = await openLogStore(folder, openOptions)
+      return {
+        restored: store.restored,
+        write: write => (disk.fails ? Promise.reject(new StoreFailed('EIO')) : store.write(write)),
+        read: (from, to, countMax) => store.read(from, to, countMax),
+        close: () => store.close(),
+      }
+    }
+    const options = logOptions(join(temporaryFolder(), 'log'))
+    const log = await new Opened(options, { openStore }).lead()
+    disk.fails = true
+    expect(await log.port.append(putRow('a', '1'))).toEqual({ type: 'unknown' })
+    expect(log.deaths).toMatchObject([{ status: 75, reason: 'EIO' }])
+    await log.port.stop()
+    await expect(new Opened(options).start()).rejects.toThrow(/disk failure \(EIO\)/)
+  })
+})

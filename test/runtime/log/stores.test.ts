@@ -1,0 +1,264 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { open } from 'lmdb'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { DamagedRecord, type LogStore, type StateStore } from '../../../src/actors/log-ports.ts'
+import { type Entry, makeEntry } from '../../../src/core/log/entry.ts'
+import type { LogMeta } from '../../../src/core/log/meta.ts'
+import {
+  formatLogStore,
+  inspectLogStore,
+  openLogStore,
+  verifyLogStore,
+} from '../../../src/runtime/log/lmdb-log-store.ts'
+import { openStateStore } from '../../../src/runtime/log/lmdb-state-store.ts'
+import { metaOf } from '../../core/log/log-cluster.ts'
+import { temporaryFolder } from './log-folders.ts'
+import { MemoryDisk, MemoryLogStore, MemoryStateStore } from './memory-stores.ts'
+
+const data = (position: number, value = `v${position}`): Entry =>
+  makeEntry(position, [1, 1], 'DATA', new TextEncoder().encode(value))
+const owner = { clusterId: 'c', incarnation: 'disk-1' }
+const genesis = {
+  clusterId: 'c',
+  genesisHash: 'g',
+  memberId: 1,
+  incarnation: 'disk-1',
+  genesisMembers: [{ memberId: 1, name: 'node-1', address: 'alone' }],
+}
+
+/** Writes entries on top of what the store has. */
+class Writer {
+  meta: LogMeta
+  #ticket = 0
+  readonly #store: LogStore
+  constructor(store: LogStore) {
+    this.#store = store
+    this.meta = store.restored.meta
+  }
+  write(entries: readonly Entry[], change: Partial<LogMeta> = {}, cutFrom: number | null = null): Promise<void> {
+    const end = entries.at(-1)?.position ?? this.meta.end
+    this.meta = { ...this.meta, end, promised: [1, 1], ...change, generation: this.meta.generation + 1 }
+    return this.#store.write({ ticket: ++this.#ticket, cutFrom, entries, meta: this.meta })
+  }
+}
+
+const LOG_STORES: [string, () => Promise<() => Promise<LogStore>>][] = [
+  [
+    'memory',
+    async () => {
+      const disk = new MemoryDisk(metaOf(1, 1, { bootCounter: 0 }))
+      return async () => new MemoryLogStore(disk)
+    },
+  ],
+  [
+    'LMDB',
+    async () => {
+      const folder = join(temporaryFolder(), 'store')
+      await formatLogStore(folder, genesis)
+      return () => openLogStore(folder)
+    },
+  ],
+]
+
+describe.each(LOG_STORES)('log store, %s', (_name, make) => {
+  const opened = async (reopen: () => Promise<LogStore>): Promise<LogStore> => {
+    const store = await reopen()
+    onTestFinished(() => store.close())
+    return store
+  }
+
+  test('reopened: entries, promise and end are what was written, the boot counter is one more', async () => {
+    const reopen = await make()
+    const first = await reopen()
+    await new Writer(first).write([data(1), data(2)])
+    await first.close()
+    const second = await opened(reopen)
+    expect(second.restored.meta).toMatchObject({ bootCounter: 2, promised: [1, 1], begin: 1, end: 2 })
+    expect(second.restored.runs.last).toEqual({ ballot: [1, 1], position: 2 })
+    expect(second.read(1, 9, 10).map(entry => new TextDecoder().decode(entry.payload))).toEqual(['v1', 'v2'])
+  })
+
+  test('cut and write in one: the old tail is gone, the new one is there', async () => {
+    const store = await opened(await make())
+    const writer = new Writer(store)
+    await writer.write([data(1), data(2), data(3)])
+    await writer.write([data(2, 'new')], {}, 2)
+    expect(store.read(1, 9, 10).map(entry => new TextDecoder().decode(entry.payload))).toEqual(['v1', 'new'])
+  })
+
+  test('many writes of one turn: settled in order, all readable', async () => {
+    const store = await opened(await make())
+    const writer = new Writer(store)
+    const settled: number[] = []
+    await Promise.all(
+      Array.from({ length: 50 }, (_, at) => writer.write([data(at + 1)]).then(() => settled.push(at + 1))),
+    )
+    expect(settled).toEqual(Array.from({ length: 50 }, (_, at) => at + 1))
+    expect(store.read(1, 50, 100)).toHaveLength(50)
+  })
+
+  test('read: at most as many as asked, and a missing record is damage', async () => {
+    const store = await opened(await make())
+    const writer = new Writer(store)
+    await writer.write([data(1), data(2), data(3)])
+    expect(store.read(2, 3, 1).map(entry => entry.position)).toEqual([2])
+    await writer.write([], { end: 5 })
+    expect(() => store.read(3, 5, 10)).toThrow(DamagedRecord)
+  })
+
+  test('positions beyond 2^31, 2^32 and 10^10: order and reads are right', async () => {
+    for (const begin of [2 ** 31 - 1, 2 ** 32 - 1, 10 ** 10 - 1]) {
+      const reopen = await make()
+      const store = await reopen()
+      const positions = [begin, begin + 1, begin + 2]
+      await new Writer(store).write(
+        positions.map(at => data(at)),
+        { begin },
+      )
+      expect(store.read(begin, begin + 2, 10).map(entry => entry.position)).toEqual(positions)
+      await store.close()
+      const again = await opened(reopen)
+      expect(again.restored.runs.last.position).toBe(begin + 2)
+    }
+  })
+})
+
+const STATE_STORES: [string, () => Promise<StateStore>][] = [
+  ['memory', async () => new MemoryStateStore()],
+  ['LMDB', async () => openStateStore(join(temporaryFolder(), 'state'), owner, { begin: 1, end: 1_000 })],
+]
+
+describe.each(STATE_STORES)('state store, %s', (_name, make) => {
+  test('rows come page by page in (table, key) order, all of one applied position', async () => {
+    const state = await make()
+    onTestFinished(() => state.close())
+    const bytes = new Uint8Array([1, 2, 3])
+    const keys = ['b', 'a', 'ab', 'a/b', 'ä']
+    const rows = [2, 1].flatMap(table => keys.map(key => ({ table, key, bytes })))
+    await state.write({ rows: [...rows, { table: 1, key: 'b', bytes: null }], applied: 7, resumeFrom: 8 })
+    const found: string[] = []
+    let cursor = null
+    for (;;) {
+      const page = state.readRows(cursor, 2)
+      expect(page.applied).toBe(7)
+      found.push(...page.rows.map(row => `${row.table}${row.key}`))
+      for (const row of page.rows) expect([...row.bytes]).toEqual([1, 2, 3])
+      const last = page.rows.at(-1)
+      if (page.done || last === undefined) break
+      cursor = { table: last.table, key: last.key }
+    }
+    expect(found).toEqual(['1a', '1a/b', '1ab', '1ä', '2a', '2a/b', '2ab', '2b', '2ä'])
+  })
+})
+
+describe('LMDB log store', () => {
+  const formatted = async (entries: readonly Entry[], change: Partial<LogMeta> = {}): Promise<string> => {
+    const folder = join(temporaryFolder(), 'store')
+    await formatLogStore(folder, genesis)
+    const store = await openLogStore(folder)
+    await new Writer(store).write(entries, change)
+    await store.close()
+    return folder
+  }
+  /** Changes raw bytes below the store, as a bad disk would. */
+  const tamper = async (
+    folder: string,
+    table: 'entries' | 'meta',
+    change: (bytes: Buffer, key: Buffer) => Buffer | null,
+  ) => {
+    const root = open<Buffer, Buffer>({
+      path: folder,
+      encoding: 'binary',
+      keyEncoding: 'binary',
+      overlappingSync: false,
+    })
+    const db = root.openDB<Buffer, Buffer>(table, { encoding: 'binary', keyEncoding: 'binary' })
+    for (const { key, value } of [...db.getRange({})]) {
+      const changed = change(Buffer.from(value), Buffer.from(key))
+      await (changed === null ? db.remove(key) : db.put(key, changed))
+    }
+    await root.close()
+  }
+  const positionOf = (key: Buffer): number => Number(key.readBigUInt64BE())
+
+  test('formatting where a log exists: refused, nothing changed', async () => {
+    const folder = await formatted([data(1)])
+    await expect(formatLogStore(folder, genesis)).rejects.toThrow('The log is not empty')
+    expect(await verifyLogStore(folder)).toBeNull()
+  })
+
+  test('opening or looking where no log is: an error, and none is made', async () => {
+    const folder = join(temporaryFolder(), 'store')
+    await expect(openLogStore(folder)).rejects.toThrow('There is no log')
+    expect(() => inspectLogStore(folder)).toThrow('There is no log')
+    await expect(verifyLogStore(folder)).rejects.toThrow('There is no log')
+    expect(existsSync(folder)).toBe(false)
+  })
+
+  test('one flipped bit in any record, committed or not: refused, naming the position', async () => {
+    for (const commit of [0, 2]) {
+      for (const at of [0, 3, 15, 27, 40]) {
+        const folder = await formatted([data(1, 'some payload'), data(2, 'some payload')])
+        await tamper(folder, 'entries', (value, key) => {
+          if (positionOf(key) === 2) value[at]! ^= 1
+          return value
+        })
+        await expect(openLogStore(folder), `byte ${at}, commit ${commit}`).rejects.toThrow(
+          /damaged: the record of position 2/,
+        )
+      }
+    }
+  })
+
+  test('record silently missing, first, middle or last: refused, naming it', async () => {
+    for (const gone of [1, 2, 3]) {
+      const folder = await formatted([data(1), data(2), data(3)])
+      await tamper(folder, 'entries', (value, key) => (positionOf(key) === gone ? null : value))
+      await expect(openLogStore(folder)).rejects.toThrow(`the record of position ${gone} is missing`)
+    }
+  })
+
+  test('record of another position in its place: refused', async () => {
+    const folder = await formatted([data(1), data(2)])
+    await tamper(folder, 'entries', (value, key) => (positionOf(key) === 2 ? Buffer.from(data(1).record) : value))
+    await expect(openLogStore(folder)).rejects.toThrow('is the record of position 1')
+  })
+
+  test('committed record replaced by another whole one: the digest of the committed prefix tells', async () => {
+    const { foldDigest } = await import('../../../src/core/log/crc.ts')
+    const folder = await formatted([data(1)], { commit: 1, digest: foldDigest(0, data(1).crc) })
+    expect(await verifyLogStore(folder)).toBeNull()
+    await tamper(folder, 'entries', () => Buffer.from(data(1, 'forged').record))
+    await expect(openLogStore(folder)).rejects.toThrow('the digest of positions 1 to 1')
+  })
+
+  test('one copy of meta damaged: the other has the same promise; both: refused', async () => {
+    const flip = (value: Buffer): Buffer => {
+      value[10]! ^= 1
+      return value
+    }
+    for (const bad of ['A', 'B']) {
+      const folder = await formatted([data(1)], { promised: [7, 3] })
+      await tamper(folder, 'meta', (value, key) => (key.toString() === bad ? flip(value) : value))
+      const store = await openLogStore(folder)
+      expect(store.restored.meta).toMatchObject({ promised: [7, 3], end: 1, bootCounter: 2 })
+      await store.close()
+    }
+    const folder = await formatted([data(1)])
+    await tamper(folder, 'meta', flip)
+    await expect(openLogStore(folder)).rejects.toThrow('no copy of the meta record is whole')
+  })
+
+  test('state tables of another log, or ahead of it: thrown away while the log has position 1, else refused', async () => {
+    const folder = join(temporaryFolder(), 'state')
+    const state = openStateStore(folder, owner, { begin: 1, end: 9 })
+    await state.write({ rows: [{ table: 1, key: 'k', bytes: new Uint8Array(1) }], applied: 9, resumeFrom: 10 })
+    await state.close()
+    expect(() => openStateStore(folder, { ...owner, incarnation: 'other' }, { begin: 5, end: 9 })).toThrow('position 1')
+    const again = openStateStore(folder, owner, { begin: 1, end: 8 })
+    expect(again.applied).toBe(0)
+    expect(again.readRows(null, 9).rows).toEqual([])
+    await again.close()
+  })
+})
