@@ -402,6 +402,7 @@ function agentGateway(
       to: update.state satisfies TaskStatus,
       ...(message === null ? {} : { message }),
       who: `agent ${session.agentId}`,
+      ...(session.agentId === null ? {} : { agentId: session.agentId }),
       agentSeq: update.seq,
       replyTo,
     })

@@ -13,6 +13,7 @@ import type { AgentListener, Ballot, LeaderView, Logger, Metrics } from '../acto
 import { createTaskDirectory } from '../actors/task-directory.ts'
 import { assert } from '../core/base/assert.ts'
 import { ADMISSION_SETTINGS } from '../core/job/admission.ts'
+import { DEADLINE_SETTINGS } from '../core/task/deadlines.ts'
 import { agentKey } from '../wire/agent-proof.ts'
 import type { AgentToLeader, LeaderToAgent } from '../wire/messages/agent.ts'
 import type { NodeConfig } from './config.ts'
@@ -132,6 +133,11 @@ function startReign(context: Context<never>, parts: LeaderParts, view: LeaderVie
     schedulerName: hostName,
     metrics,
     restartPauseMs: scheduler.restartPause,
+    deadlines: {
+      ...DEADLINE_SETTINGS,
+      transientTimeoutMs: scheduler.transientTimeout,
+      killRetryMs: scheduler.killRetry,
+    },
   })
   const { broker, view: placement } = createPlacement({
     parent: context,
