@@ -54,7 +54,9 @@ async function clusterStatus(io: Io, name: string, options: CommonOptions): Prom
   ]
   const rows = agents.map(agent => [
     agent.host,
-    agent.connected ? { text: agent.mode, paint: 'good' as const } : { text: 'not connected', paint: 'bad' as const },
+    agent.connected
+      ? { text: agent.mode === 'NONE' ? 'ready' : agent.mode, paint: 'good' as const }
+      : { text: 'not connected', paint: 'bad' as const },
     String(agent.tasks),
     of(agent.free?.cpusMilli, agent.total.cpusMilli, 1000),
     of(agent.free?.ramMb, agent.total.ramMb),

@@ -56,7 +56,13 @@ async function inspectActors(io: Io, path: string | undefined, options: InspectA
   const { actorText, treeText } = await import('./inspect-text.ts')
   const { styleOf } = await import('./screen.ts')
   const style = styleOf(io.stdout, io.env)
-  const actors = answer.actors as readonly ActorView[] | undefined
-  io.stdout.write(actors === undefined ? actorText(answer, style) : treeText(actors, style))
+  const { actors, ...around } = answer as { actors?: readonly ActorView[] }
+  if (actors === undefined) io.stdout.write(actorText(answer, style))
+  else if (path === undefined) io.stdout.write(treeText(actors, style))
+  else {
+    const [asked, ...others] = [...actors].sort((a, b) => a.path.length - b.path.length)
+    io.stdout.write(actorText({ ...around, ...asked }, style))
+    if (others.length > 0) io.stdout.write(`\n${treeText(others, style)}`)
+  }
   return CLIENT_EXIT.ok
 }

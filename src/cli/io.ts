@@ -3,13 +3,14 @@ import { readFile } from 'node:fs/promises'
 import { homedir, userInfo } from 'node:os'
 import type { Fault } from '../core/base/rejection.ts'
 import type { ClientExit } from './exit-status.ts'
+import { type HttpAnswer, type HttpQuestion, httpSend } from './http-request.ts'
 
 /** Everything a command touches outside itself, so that a test can hand in its own terminal, clock and network. */
 export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly stdout: Output
   readonly stderr: Output
-  readonly fetch: typeof fetch
+  http(question: HttpQuestion): Promise<HttpAnswer>
   /** ms since the epoch. */
   now(): number
   /** Ends early, with an `Interrupted`, when the user presses Ctrl-C. */
@@ -68,7 +69,7 @@ export function processIo(interrupted: AbortSignal): Io {
       isTTY: process.stderr.isTTY === true,
       columns: process.stderr.columns,
     },
-    fetch,
+    http: httpSend,
     now: Date.now,
     sleep: ms => sleepFor(ms, interrupted),
     readText: path => readFile(path, 'utf8'),

@@ -1,4 +1,4 @@
-import type { TaskStatus } from '../core/task/status.ts'
+import { isActive, type TaskStatus } from '../core/task/status.ts'
 import type { JobDetail, JobList, JobSummary, Task } from '../wire/rest.ts'
 import { clusterUrl, knownClusters } from './clusters.ts'
 import { type CommonOptions, parseDuration } from './command.ts'
@@ -208,7 +208,10 @@ function fullKey(cluster: string, job: { key: { role: string; environment: strin
 }
 
 function countsText(job: JobSummary): string {
-  const counts = Object.entries(job.byStatus).filter(([, count]) => count > 0)
+  const all = Object.entries(job.byStatus).filter(([, count]) => count > 0)
+  const active = all.filter(([status]) => isActive(status as TaskStatus))
+  // What has ended says something only when nothing goes on.
+  const counts = active.length > 0 ? active : all
   return counts.length === 0 ? 'no tasks' : counts.map(([status, count]) => `${count} ${status}`).join(', ')
 }
 

@@ -22,21 +22,23 @@ export interface RestClient {
   post<T>(path: string, body: unknown): Promise<T>
 }
 
+interface Sent {
+  readonly method: 'GET' | 'POST'
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
 /** `timeoutMs`: how long to go on trying in all; undefined takes the defaults above. */
 export function restClient(io: Io, url: string, options: { timeoutMs?: number | undefined } = {}): RestClient {
   const read = async <T>(path: string, retryUntilMs?: number): Promise<{ status: number; value: T }> => {
     const until = retryUntilMs ?? (options.timeoutMs === undefined ? 0 : io.now() + options.timeoutMs)
-    const { status, value } = await request(path, { method: 'GET' }, until)
+    const { status, value } = await request(path, { method: 'GET', headers: {} }, until)
     return { status, value: value as T }
   }
 
-  const request = async (
-    path: string,
-    init: RequestInit,
-    untilMs: number,
-  ): Promise<{ status: number; value: unknown }> => {
+  const request = async (path: string, sent: Sent, untilMs: number): Promise<{ status: number; value: unknown }> => {
     for (let attempt = 0, told = false; ; attempt++) {
-      const answer = await send(path, init)
+      const answer = await send(path, sent)
       if (answer.type === 'answered' && answer.status !== 503) return answer
       const hint = answer.type === 'answered' ? answer.retryAfterMs : null
       const delayMs = Math.min(hint ?? DELAY_MS_MIN * 2 ** attempt, DELAY_MS_MAX)
@@ -54,22 +56,22 @@ export function restClient(io: Io, url: string, options: { timeoutMs?: number | 
     | { type: 'answered'; status: number; value: unknown; retryAfterMs: number | null }
     | { type: 'lost'; failure: CliFailure }
 
-  const send = async (path: string, init: RequestInit): Promise<Answer> => {
-    const signal = AbortSignal.any([io.interrupted, AbortSignal.timeout(ATTEMPT_MS_MAX)])
+  const send = async (path: string, sent: Sent): Promise<Answer> => {
+    const timeout = AbortSignal.timeout(ATTEMPT_MS_MAX)
     try {
-      const response = await io.fetch(url + path, {
-        ...init,
-        signal,
-        headers: { accept: 'application/json', 'daybreak-user': io.user, ...(init.headers as Record<string, string>) },
+      const { status, retryAfter, text } = await io.http({
+        ...sent,
+        url: url + path,
+        headers: { accept: 'application/json', 'daybreak-user': io.user, ...sent.headers },
+        signal: AbortSignal.any([io.interrupted, timeout]),
       })
-      const text = await response.text()
-      const after = Number(response.headers.get('retry-after') ?? Number.NaN)
+      const after = Number(retryAfter ?? Number.NaN)
       const retryAfterMs = Number.isFinite(after) ? after * 1000 : null
-      return { type: 'answered', status: response.status, value: parseBody(text, response, url), retryAfterMs }
+      return { type: 'answered', status, value: parseBody(text, status, url), retryAfterMs }
     } catch (cause) {
       if (io.interrupted.aborted) throw new Interrupted()
       if (cause instanceof CliFailure) throw cause
-      return { type: 'lost', failure: unreachable(url, cause) }
+      return { type: 'lost', failure: unreachable(url, timeout.aborted ? new Error('no answer', { cause }) : cause) }
     }
   }
 
@@ -101,13 +103,13 @@ export function jobPath(key: { role: string; environment: string; name: string }
   return `/api/v1/jobs/${[key.role, key.environment, key.name].map(encodeURIComponent).join('/')}`
 }
 
-function parseBody(text: string, response: Response, url: string): unknown {
+function parseBody(text: string, status: number, url: string): unknown {
   if (text === '') return null
   try {
     return JSON.parse(text)
   } catch {
     // A refusal in plain text is shown as it is; an answer that is no JSON comes from something else than a scheduler.
-    if (!response.ok) return { detail: text.trim().slice(0, 500) }
+    if (status >= 400) return { detail: text.trim().slice(0, 500) }
     throw new CliFailure(CLIENT_EXIT.network, `${url} answers, but not as a Daybreak node does`, {
       remedy: 'check the URL and that the port is the HTTP port of a node (8081 unless configured)',
     })
@@ -115,14 +117,8 @@ function parseBody(text: string, response: Response, url: string): unknown {
 }
 
 function unreachable(url: string, cause: unknown): CliFailure {
-  const error = cause as Error & { cause?: { code?: string; message?: string } }
-  const code = error.cause?.code
-  const why =
-    code === 'ECONNREFUSED'
-      ? 'connection refused'
-      : error.name === 'TimeoutError'
-        ? 'no answer'
-        : (code ?? error.cause?.message ?? error.message)
+  const { code, message } = cause as NodeJS.ErrnoException
+  const why = code === 'ECONNREFUSED' ? 'connection refused' : message || code || 'no answer'
   const remedy =
     code === 'ECONNREFUSED'
       ? 'is a node running? `daybreak start config/local.yaml` starts one; --url or DAYBREAK_URL name another address'

@@ -79,21 +79,23 @@ function fitWidths(
       )
     }
     const total = (): number => kept.reduce((sum, at) => sum + (widths[at] as number) + GAP, -GAP)
-    // The wrapping columns give way first, then whichever is widest.
-    for (const wrapping of [true, false]) {
+    const give = (wrapping: boolean): void => {
       while (total() > width) {
-        const giving = kept.filter(
-          at => (columns[at]?.wraps === true) === wrapping && (widths[at] as number) > least(at),
-        )
-        if (giving.length === 0) break
-        const widest = giving.reduce((a, b) => ((widths[b] as number) > (widths[a] as number) ? b : a))
-        widths[widest] = Math.max(least(widest), (widths[widest] as number) - (total() - width))
+        const giving = kept.filter(at => (columns[at]?.wraps === true) === wrapping && widths[at]! > least(at))
+        if (giving.length === 0) return
+        const widest = giving.reduce((a, b) => (widths[b]! > widths[a]! ? b : a))
+        widths[widest] = Math.max(least(widest), widths[widest]! - (total() - width))
       }
     }
+    give(true)
     const spare = kept.filter(at => columns[at]?.worth !== undefined)
-    if (total() <= width || spare.length === 0) return { widths, kept }
-    const cheapest = spare.reduce((a, b) => ((columns[b]?.worth as number) < (columns[a]?.worth as number) ? b : a))
-    kept = kept.filter(at => at !== cheapest)
+    if (total() > width && spare.length > 0) {
+      const cheapest = spare.reduce((a, b) => (columns[b]!.worth! < columns[a]!.worth! ? b : a))
+      kept = kept.filter(at => at !== cheapest)
+      continue
+    }
+    give(false)
+    return { widths, kept }
   }
 }
 

@@ -106,6 +106,20 @@ describe('job create', () => {
     expect(ran.sleptMs).toBeGreaterThanOrEqual(1000)
   })
 
+  test('a node that does not lead sends on: method, body and key go along', async () => {
+    const leader = await fakeScheduler()
+    try {
+      const location = `${leader.url}/api/v1/jobs`
+      scheduler.trouble.push({ status: 307, problem: {}, headers: { location } })
+      const ran = await daybreak(`job create ${KEY} ${HELLO}`, scheduler)
+      expect(ran.exit).toBe(0)
+      expect(leader.tasks).toHaveLength(3)
+      expect(leader.seen[0]?.headers['idempotency-key']).toBe(mutations()[0]?.headers['idempotency-key'])
+    } finally {
+      await leader.close()
+    }
+  })
+
   test('503 for ever: gives up after --timeout', async () => {
     for (let n = 0; n < 50; n++)
       scheduler.trouble.push({ status: 503, problem: { code: 'NOT_LEADER', detail: 'no leader' } })

@@ -114,10 +114,12 @@ describe('inspect', () => {
   })
 
   test('one actor: its fields, its state, its last messages', async () => {
-    const page = { ...actor('/a'), stateSummary: { depth: 3 }, messages: [{ type: 'x', ms: 1 }] }
-    scheduler.pages.set('/inspect/a', page)
+    const asked = { ...actor('/a'), stateSummary: { depth: 3 }, messages: [{ type: 'x', ms: 1 }] }
+    scheduler.pages.set('/inspect/a', { node: 'n', takenAt: 0, actors: [actor('/a/b'), asked] })
     const ran = await daybreak('inspect /a', scheduler)
+    expect(ran.out).toContain('node: n\n')
     expect(ran.out).toContain('path: /a\n')
+    expect(ran.out).toContain('/a/b')
     expect(ran.out).toContain('stateSummary:\n  depth: 3\n')
     expect(ran.out).toContain('messages:\n  type=x  ms=1\n')
     expect((await daybreak('inspect /gone', scheduler)).exit).toBe(6)
@@ -152,7 +154,7 @@ test('cluster status: leader, log, agents', async () => {
   const ran = await daybreak('cluster status', scheduler, { columns: 80 })
   expect(ran.out).toContain('node 1 is leader, VOTING; node 1 leads')
   expect(ran.out).toContain('committed 12, applied 12')
-  expect(ran.out).toMatch(/worker-1 +NONE +3 +0\.5\/2 +4096\/4096/)
+  expect(ran.out).toMatch(/worker-1 +ready +3 +0\.5\/2 +4096\/4096/)
 })
 
 describe('completion', () => {

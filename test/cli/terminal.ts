@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { CLIENT_EXIT } from '../../src/cli/exit-status.ts'
+import { httpSend } from '../../src/cli/http-request.ts'
 import { Interrupted, type Io } from '../../src/cli/io.ts'
 import { run } from '../../src/cli/main.ts'
 import { type FakeScheduler, START_MS } from './fake-scheduler.ts'
@@ -42,7 +43,7 @@ export async function daybreak(
     env: { NO_COLOR: '1', ...(scheduler === null ? {} : { DAYBREAK_URL: scheduler.url }), ...options.env },
     stdout: { write: data => out.push(typeof data === 'string' ? Buffer.from(data) : data), ...terminal },
     stderr: { write: data => err.push(String(data)), isTTY: false, columns: undefined },
-    fetch,
+    http: httpSend,
     now: () => nowMs,
     sleep: async ms => {
       nowMs += ms
