@@ -50,8 +50,8 @@ export const bench: Bench = {
     ]
     const figures = []
     for (const { name, hosts, groups, tasks, order, target } of sizes) {
-      options.say(`${name}: ${hosts * scale} hosts, ${tasks * scale} tasks`)
-      const world = cluster(hosts * scale, groups * scale, tasks * scale, order)
+      options.say(`${name}: ${hosts} hosts, ${tasks * scale} tasks`)
+      const world = cluster(hosts, groups * scale, tasks * scale, order)
       const spec: FigureSpec = {
         name,
         unit: 'placements/s',
@@ -60,7 +60,7 @@ export const bench: Bench = {
       }
       figures.push(await measure(spec, options, () => world.fillOnce()))
     }
-    const idle = cluster(10_000 * scale, 0, 0, OFFER_ORDER_DEFAULT)
+    const idle = cluster(10_000, 0, 0, OFFER_ORDER_DEFAULT)
     const unplaceable = await measure(
       { name: 'fruitless-attempt-10000-hosts', unit: 'ms', better: 'lower', target: 5 },
       options,
@@ -136,11 +136,13 @@ function cluster(hosts: number, groups: number, tasks: number, offerOrder: reado
       const id = configId(`c${groups}`)
       const row = { ...task(tasks, groups, configs[groups]!), status: 'PENDING' as const }
       put([{ type: 'put', table: 'task', key: row.taskId, row }])
+      const attempts = 20
       const startedMs = performance.now()
-      const { unplaced } = matcher.match({ configId: id, taskIds: [row.taskId] })
-      const ms = performance.now() - startedMs
-      if (unplaced.length !== 1) throw new Error('the task was meant to fit nowhere')
-      return ms
+      for (let i = 0; i < attempts; i++) {
+        const { unplaced } = matcher.match({ configId: id, taskIds: [row.taskId] })
+        if (unplaced.length !== 1) throw new Error('the task was meant to fit nowhere')
+      }
+      return (performance.now() - startedMs) / attempts
     },
   }
 }

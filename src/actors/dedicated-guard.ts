@@ -62,6 +62,7 @@ function startDedicatedGuard(
   const audit = new DedicatedAudit(ledger.view)
   let toAudit: AgentId[] = [...ledger.view.agents()].map(agent => agent.agentId)
   let changes: LedgerChange[] = []
+  let reported = 0
   let refusedJobs = 0
   let refusedPlacements = 0
 
@@ -90,6 +91,14 @@ function startDedicatedGuard(
   })
   context.self.tell({ type: 'auditOn' })
 
+  const report = (): void => {
+    const count = audit.misplacedCount
+    if (count === reported) return
+    metrics.gauge('misplaced_tasks', count)
+    if (count > reported) context.log.warn('tasks_misplaced', { tasks: count })
+    reported = count
+  }
+
   const auditOn = (): void => {
     let left = auditsPerTurn
     while (left > 0) {
@@ -105,7 +114,6 @@ function startDedicatedGuard(
 
   return {
     receive(message) {
-      const knownMisplaced = audit.misplacedCount
       takeIn()
       switch (message.type) {
         case 'vetRound': {
@@ -120,9 +128,7 @@ function startDedicatedGuard(
         case 'ledgerChanged':
           break
       }
-      if (audit.misplacedCount === knownMisplaced) return
-      metrics.gauge('misplaced_tasks', audit.misplacedCount)
-      context.log.warn('tasks_misplaced', { tasks: audit.misplacedCount })
+      report()
     },
     stopping: () => unsubscribe(),
     summary: () => ({

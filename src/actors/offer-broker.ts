@@ -120,7 +120,7 @@ export interface OfferBrokerOptions {
   /** The rounds of before and their holds are forgotten. */
   readonly onRestart: () => void
   readonly publish: (view: OfferBookView) => void
-  /** Hosts looked at before a round is continued in the next turn; 20,000 are about 2 ms. */
+  /** Hosts looked at before a round is continued in the next turn; 10,000 are 2 to 4 ms. */
   readonly evaluationsPerTurn: number
 }
 

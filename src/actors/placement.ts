@@ -106,7 +106,7 @@ export function createPlacement({ parent, ledger, metrics, tasks, isConnected, o
       publish: view => {
         views.book = view
       },
-      evaluationsPerTurn: 20_000,
+      evaluationsPerTurn: 10_000,
     }),
   )
   refs.assigner = parent.spawn(
