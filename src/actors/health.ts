@@ -57,6 +57,10 @@ export type Command =
   | { readonly type: 'diskSeen'; readonly sample: DiskSample }
 
 const INTERVAL_MS = 1000
+/** Of the time between two looks at a thread, at most one part in this many is spent looking, … */
+const LOOK_SHARE = 200
+/** … but it is looked at this often even when it has very many actors. */
+const LOOK_PAUSE_MS_MAX = 5000
 
 export function healthBoard(nowMonoMs: number, intervalMs = INTERVAL_MS): HealthBoard {
   return { verdict: null, staleMsMax: Math.max(5 * intervalMs, 10_000), madeAtMonoMs: nowMonoMs }
@@ -83,6 +87,8 @@ function health(
   const disks = new Map<string, DiskSample>()
   /** Since when each port owes an answer, monotonic ms. */
   const owed = new Map<string, number>()
+  /** By thread, monotonic ms. Looking through the mailboxes of a hundred thousand actors takes its time. */
+  const nextLookMs = new Map<string, number>()
   let log: LogSample | null = null
   let lastReasons: readonly string[] = []
 
@@ -100,6 +106,7 @@ function health(
   }
   const look = (): void => {
     for (const thread of ports.threads) {
+      if (context.now().monoMs < (nextLookMs.get(thread.name) ?? 0)) continue
       ask(
         `thread ${thread.name}`,
         () => thread.look(),
@@ -165,7 +172,9 @@ function health(
           context.startTimer('look', intervalMs, { type: 'look' })
           return
         case 'threadSeen': {
+          const tookMs = silentMs(`thread ${message.name}`)
           owed.delete(`thread ${message.name}`)
+          nextLookMs.set(message.name, context.now().monoMs + Math.min(tookMs * LOOK_SHARE, LOOK_PAUSE_MS_MAX))
           threads.set(message.name, { name: message.name, ...message.sample })
           break
         }
@@ -190,6 +199,6 @@ function health(
 }
 
 function tellChange(log: Logger, before: readonly string[], now: readonly string[]): void {
-  if (before.length === 0 && now.length > 0) log.warn('node sick', { reasons: now })
-  else if (before.length > 0 && now.length === 0) log.info('node healthy again')
+  if (before.length === 0 && now.length > 0) log.warn('node-sick', { reasons: now })
+  else if (before.length > 0 && now.length === 0) log.info('node-healthy')
 }

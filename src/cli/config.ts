@@ -19,11 +19,11 @@ export function registerConfig(program: Command, { exit = status => process.exit
     config
       .command(verb)
       .description(description)
-      .argument('<file>', 'the config file')
+      .argument('<arguments...>', 'the config file, and flags over it')
+      .usage('[--json] FILE [--any.key value …]')
       .option('--json', 'print JSON')
       .allowUnknownOption()
-      .allowExcessArguments()
-      .action(async (_file: string, { json = false }: { json?: boolean }, command: Command) => {
+      .action(async (_arguments: string[], { json = false }: { json?: boolean }, command: Command) => {
         exit(await checked(command.args, json, show))
       })
   add('check', 'check a config file and tell all of its faults', (file, _loaded, json) =>
@@ -43,8 +43,9 @@ async function checked(
   const { readStartArguments } = await import('../runtime/config-flags.ts')
   const { faultLines, loadConfig } = await import('../runtime/config.ts')
   const read = readStartArguments(args)
-  if (!read.ok || 'help' in read) {
-    process.stderr.write(`error: ${read.ok ? 'see daybreak config --help' : read.text}\n`)
+  if (!read.ok) {
+    process.stderr.write(`error: ${read.text}
+`)
     return EXIT.usage
   }
   const loaded = loadConfig(read.file, { flags: read.flags })

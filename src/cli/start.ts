@@ -5,6 +5,7 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { NodeConfig } from '../runtime/config.ts'
+import { flagsHelp, readStartArguments } from '../runtime/config-flags.ts'
 
 export interface StartEnd {
   /** Ends the process. Default: `process.exit`. */
@@ -20,9 +21,10 @@ export function registerStart(program: Command, { exit = status => process.exit(
   program
     .command('start')
     .description('start a node from a config file; every key of the config is a flag too (see start --help)')
-    .argument('[arguments...]', 'FILE [--any.key value …]')
+    .argument('[arguments...]', 'the config file, and flags over it')
+    .usage('FILE [--any.key value …]')
     .allowUnknownOption()
-    .helpOption(false)
+    .addHelpText('after', () => helpText(flagsHelp()))
     .action(async (_arguments: string[], _options: unknown, command: Command) => {
       const status = await start(command.args)
       if (status !== null) exit(status)
@@ -32,17 +34,12 @@ export function registerStart(program: Command, { exit = status => process.exit(
 /** Null while the node runs: it ends by a signal. */
 async function start(args: readonly string[]): Promise<number | null> {
   const { EXIT, exitStatusOf } = await import('../runtime/exit.ts')
-  const { flagsHelp, readStartArguments } = await import('../runtime/config-flags.ts')
   const read = readStartArguments(args)
   if (!read.ok) {
     process.stderr.write(
       `error: ${read.text}\n  → daybreak start FILE [--any.key value …]; see daybreak start --help\n`,
     )
     return EXIT.usage
-  }
-  if ('help' in read) {
-    process.stdout.write(helpText(flagsHelp()))
-    return EXIT.ok
   }
   const { faultLines, loadConfig } = await import('../runtime/config.ts')
   const loaded = loadConfig(read.file, { flags: read.flags })
@@ -114,13 +111,11 @@ function stopOnSignals(node: RunningNode, exitStatusOf: (cause: unknown) => numb
 
 const countOf = (count: number, thing: string): string => `${count} ${thing}${count === 1 ? '' : 's'}`
 
-const helpText = (flags: string): string => `Usage: daybreak start FILE [--any.key value …]
-
+const helpText = (flags: string): string => `
 Starts a node from a config file and stays in the foreground. Every key of the config is a flag, which wins over the
 file. Durations and sizes carry their unit: 150ms, 5min, 64MiB. Relative paths begin at the folder one starts in.
 
 ${flags}
 
 Ends with 0 after SIGTERM or SIGINT, 2 for wrong arguments, 70 for a bug, 75 for the store, 77 for a port or folder that
-cannot be had, 78 for the config (docs/operating/exit-status.md).
-`
+cannot be had, 78 for the config (docs/operating/exit-status.md).`

@@ -10,7 +10,6 @@ export const TITLE_ROOM_FLAG = 'room-for-title'
 
 export type StartArguments =
   | { readonly ok: true; readonly file: string; readonly flags: Readonly<Record<string, string>> }
-  | { readonly ok: true; readonly help: true }
   | { readonly ok: false; readonly text: string }
 
 /** `FILE --http.port 8181 --log.autoBootstrap --agent.ports=31000-31100`. */
@@ -24,7 +23,6 @@ export function readStartArguments(args: readonly string[]): StartArguments {
   const files: string[] = []
   for (let index = 0; index < args.length; index += 1) {
     const arg = args[index]!
-    if (arg === '--help' || arg === '-h') return { ok: true, help: true }
     if (!arg.startsWith('--')) {
       files.push(arg)
       continue

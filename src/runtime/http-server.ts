@@ -135,8 +135,8 @@ export function createHttpApp(deps: HttpDeps, bodyMax = 4 * 1024 * 1024): Fastif
       sendProblem(reply, rejected('MALFORMED', clientFault(status, trouble.message, bodyMax)), status)
       return
     }
-    deps.logger.error('request failed', { method: request.method, path: request.url, cause: trouble })
-    sendProblem(reply, rejected('INTERNAL', undefined, { remedy: 'look for `request failed` in the log of the node' }))
+    deps.logger.error('request-failed', { method: request.method, path: request.url, cause: trouble })
+    sendProblem(reply, rejected('INTERNAL', undefined, { remedy: 'look for `request-failed` in the log of the node' }))
   })
   app.setNotFoundHandler((request, reply) => {
     const { rejection, status, allow } = missingRoute(request.method, request.url)

@@ -114,6 +114,29 @@ describe('health', () => {
     await system.stop()
   })
 
+  test('a look that takes long, as with very many actors: taken more rarely, the verdict stays fresh', async () => {
+    const { board, world, pass, system } = watched()
+    let looks = 0
+    let answer: (look: Look) => void = () => {}
+    Object.defineProperty(world.threads, 'scheduler', {
+      get: () => {
+        looks += 1
+        return new Promise<Look>(resolve => {
+          answer = resolve
+        })
+      },
+    })
+    await system.settle()
+    system.advance(100)
+    answer({ lagMs: 0, oldest: null })
+    await pass(4)
+    expect(looks).toBe(1)
+    expect(system.now().monoMs - (board.verdict?.atMonoMs ?? 0)).toBeLessThanOrEqual(1_000)
+    await pass(2)
+    expect(looks).toBe(2)
+    await system.stop()
+  })
+
   test('disk nearly full, or not to be asked: sick', async () => {
     const { world, pass, system } = watched()
     world.freeBytes = 999

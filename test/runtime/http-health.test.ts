@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { afterAll, describe, expect, test } from 'vitest'
 import { startHttpServer } from '../../src/runtime/http-server.ts'
 import { FOLLOWING, httpNode } from '../fixtures/http-node.ts'
+import { putTask, taskRow } from '../fixtures/rows.ts'
 
 const open: { close(): Promise<void> }[] = []
 afterAll(async () => {
@@ -88,7 +89,7 @@ describe('/vars and /metrics', () => {
   test('a counter, a gauge with labels, a timing and a fact: under the names of Aurora, sorted', async () => {
     const { app, deps } = httpNode()
     deps.metrics.count('tasks_pruned', 2)
-    deps.metrics.gauge('task_store', 3, { status: 'RUNNING' })
+    deps.metrics.gauge('things', 3, { status: 'RUNNING' })
     deps.metrics.observe('scheduler_log_append_seconds', 0.25)
     deps.metrics.addFacts(() => ({ 'config.http.port': 8081, 'config.cluster.name': 'local' }))
     const lines = (await app.inject('/vars')).body.split('\n')
@@ -96,7 +97,7 @@ describe('/vars and /metrics', () => {
     expect(lines).toEqual(
       expect.arrayContaining([
         'tasks_pruned 2',
-        'task_store_RUNNING 3',
+        'things_RUNNING 3',
         'scheduler_log_append_events 1',
         'scheduler_log_append_nanos_total 250000000',
         'config.http.port 8081',
@@ -105,18 +106,44 @@ describe('/vars and /metrics', () => {
     )
     expect(lines.some(line => line.startsWith('jvm_uptime_secs '))).toBe(true)
     expect((await app.inject('/vars.json')).json()).toMatchObject({
-      task_store_RUNNING: 3,
+      things_RUNNING: 3,
       'config.cluster.name': 'local',
     })
     expect((await app.inject('/vars.json?pretty=true')).body).toContain('\n  "')
   })
 
+  test('a leader with two tasks: the tasks by status with zeros, the log, and that it leads', async () => {
+    const { app, ledger } = httpNode()
+    ledger.put(putTask(taskRow('a')), putTask(taskRow('b', { instance: 1, status: 'RUNNING' })))
+    const vars = (await app.inject('/vars.json')).json()
+    expect(vars).toMatchObject({
+      framework_registered: 1,
+      task_store_PENDING: 1,
+      task_store_RUNNING: 1,
+      task_store_LOST: 0,
+      log_commit: 5,
+      log_recovered: 1,
+    })
+  })
+
+  test('a log that fails to answer: the other numbers are still told', async () => {
+    const { app, set } = httpNode()
+    Object.defineProperty(set, 'logStatus', {
+      get: () => {
+        throw new Error('gone')
+      },
+    })
+    const vars = (await app.inject('/vars.json')).json()
+    expect(vars).toHaveProperty('framework_registered', 1)
+    expect(vars).not.toHaveProperty('log_commit')
+  })
+
   test('/metrics: Prometheus text with the prefix, samples set when read', async () => {
     const { app, deps } = httpNode()
-    deps.metrics.onRead(() => deps.metrics.gauge('log_commit', 42))
+    deps.metrics.onRead(() => deps.metrics.gauge('sampled_when_read', 42))
     const { body, headers } = await app.inject('/metrics')
     expect(headers['content-type']).toContain('text/plain')
-    expect(body).toContain('# TYPE daybreak_log_commit gauge\ndaybreak_log_commit 42\n')
+    expect(body).toContain('# TYPE daybreak_sampled_when_read gauge\ndaybreak_sampled_when_read 42\n')
     expect(body).toMatch(/^daybreak_process_resident_memory_bytes \d+$/m)
   })
 

@@ -1,8 +1,10 @@
 /** The numbers of the node: `/vars` and `/vars.json` as Aurora has them, `/metrics` for Prometheus. */
 import type { FastifyInstance } from 'fastify'
 import type { HttpDeps } from '../http-server.ts'
+import { collectClusterNumbers } from './cluster-numbers.ts'
 
-export function addVarsRoutes(app: FastifyInstance, { metrics }: HttpDeps): void {
+export function addVarsRoutes(app: FastifyInstance, { metrics, scheduler }: HttpDeps): void {
+  if (scheduler !== null) collectClusterNumbers(metrics, scheduler)
   app.get('/vars', async (_request, reply) => {
     const lines = [...(await metrics.vars())].map(([name, value]) => `${name} ${value}`)
     return reply.header('content-type', 'text/plain; charset=utf-8').send(lines.sort().join('\n'))

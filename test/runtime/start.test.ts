@@ -1,0 +1,127 @@
+/** `daybreak start` and `config` as processes: titles, exit statuses, help. The node itself is tested end to end elsewhere. */
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
+import { EXIT } from '../../src/runtime/exit.ts'
+
+const root = join(import.meta.dirname, '../..')
+const folder = mkdtempSync(join(tmpdir(), 'daybreak-start-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+const launcher = join(folder, 'daybreak')
+symlinkSync(join(root, 'bin/daybreak'), launcher)
+
+/** Through a symbolic link, from another folder, as an installed package is run. */
+function daybreak(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(launcher, args, { cwd: folder, encoding: 'utf8' })
+  return { status, stdout, stderr }
+}
+
+function file(name: string, text: string): string {
+  writeFileSync(join(folder, name), text)
+  return name
+}
+
+describe('daybreak start', () => {
+  test('a config with faults: status 78, each fault with its line', () => {
+    const { status, stderr } = daybreak('start', file('bad.yaml', 'htpp:\n  port: 1\nquorum: 3\n'))
+    expect(status).toBe(EXIT.config)
+    expect(stderr).toBe(
+      [
+        'error: the config has 2 faults:',
+        '  bad.yaml:1: htpp: unknown key `htpp`, did you mean `http`?',
+        '  bad.yaml:3: quorum: quorum 3 is wrong for 1 members: it must be 1 (floor(1/2)+1); remove the key',
+        '',
+      ].join('\n'),
+    )
+  })
+
+  test('no file, or a file that is not there: status 2 and 78', () => {
+    expect(daybreak('start')).toMatchObject({
+      status: EXIT.usage,
+      stderr: expect.stringContaining('say which config file'),
+    })
+    expect(daybreak('start', 'none.yaml')).toMatchObject({
+      status: EXIT.config,
+      stderr: expect.stringContaining('ENOENT'),
+    })
+  })
+
+  test('help: every key as a flag', () => {
+    const { status, stdout } = daybreak('start', '--help')
+    expect(status).toBe(0)
+    expect(stdout).toContain('--http.port <port, 0 = any free one>')
+    expect(stdout).toContain('--agent.killCap <duration>')
+  })
+
+  test('a port that is taken: status 77, naming the port and the key', async () => {
+    const taken = createServer()
+    taken.listen(0, '127.0.0.1')
+    await once(taken, 'listening')
+    const address = taken.address()
+    const port = typeof address === 'object' && address !== null ? address.port : 0
+    const node = spawn(
+      launcher,
+      ['start', file('a.yaml', `roles: [scheduler]\nhttp: {port: ${port}}\npeer: {port: 0}\n`)],
+      { cwd: folder },
+    )
+    let stderr = ''
+    node.stderr.on('data', part => {
+      stderr += String(part)
+    })
+    const [status] = await once(node, 'close')
+    taken.close()
+    expect(status).toBe(EXIT.place)
+    expect(stderr).toContain(`port ${port}`)
+    expect(stderr).toContain('http.port')
+  })
+
+  test('a running node: ps shows role, node id, ports and config path; SIGTERM ends it with 0', async () => {
+    const config = file(
+      'node.yaml',
+      'roles: [scheduler]\nnode: {id: 7}\nhttp: {port: 0}\npeer: {port: 0}\nlog: {autoBootstrap: true}\ndata: {dir: data}\n',
+    )
+    const node = spawn(launcher, ['start', config], { cwd: folder })
+    const [line] = await once(node.stdout, 'data')
+    const url = /http:\/\/127\.0\.0\.1:(\d+)/.exec(String(line))
+    const titleNow = () => readFileSync(`/proc/${node.pid}/cmdline`, 'utf8').replace(/\0.*$/s, '')
+    let health = ''
+    // The port stands in the title as soon as the node is whole, a moment after it answers.
+    for (let asked = 0; asked < 500 && (health !== 'OK\n' || titleNow().includes('http=0')); asked += 1) {
+      health = await (await fetch(`${url?.[0]}/health`)).text()
+    }
+    const title = titleNow()
+    node.kill('SIGTERM')
+    const [status] = await once(node, 'close')
+    expect(title).toBe(`daybreak scheduler node=7 http=${url?.[1]} peer=0 config=${join(folder, config)}`)
+    expect(health).toBe('OK\n')
+    expect(status).toBe(0)
+  })
+})
+
+describe('daybreak config', () => {
+  test('check: says that there are no faults, or tells them with status 78', () => {
+    expect(daybreak('config', 'check', file('good.yaml', 'http: {port: 1}\n'))).toMatchObject({
+      status: 0,
+      stdout: 'good.yaml: no faults\n',
+    })
+    const bad = daybreak('config', 'check', file('worse.yaml', 'http: {port: x}\n'))
+    expect(bad).toMatchObject({
+      status: EXIT.config,
+      stderr: expect.stringContaining('worse.yaml:1: http.port: must be'),
+    })
+  })
+
+  test('show: effective values and where each comes from', () => {
+    const { stdout } = daybreak('config', 'show', file('show.yaml', 'http:\n  port: 9\n'), '--http.host', '127.0.0.2')
+    expect(stdout).toMatch(/^http\.port +9 +line 2$/m)
+    expect(stdout).toMatch(/^http\.host +127\.0\.0\.2 +flag$/m)
+    expect(stdout).toMatch(/^peer\.port +8083 +default$/m)
+    expect(stdout).toMatch(/^agent\.workDir +\(`agent` in data\.dir\) +default$/m)
+    const json = JSON.parse(daybreak('config', 'show', 'show.yaml', '--json').stdout)
+    expect(json['http.port']).toEqual({ value: 9, source: 'file', line: 2 })
+  })
+})
