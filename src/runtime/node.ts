@@ -112,7 +112,7 @@ export async function startNode(config: NodeConfig, { configPath }: { configPath
       undo.push(() => tree.stop())
       undo.push(() => listener.closeAll('the node stops'))
       side.log.open(log)
-      await log.start(side.ledger.listener)
+      side.ledger.began(await log.start(side.ledger.listener))
       await firstReign(side)
     }
     if (runsTasks) {
