@@ -1,0 +1,214 @@
+/** The three actors of the log on the simulated shell, with memory stores and an in-memory network: same seed, same run. */
+import { describe, expect, test } from 'vitest'
+import type { Ref } from '../../../src/actors/actor.ts'
+import { coordinatorSpec } from '../../../src/actors/coordinator.ts'
+import { leaderElectionSpec } from '../../../src/actors/leader-election.ts'
+import { type LogTransport, StoreFailed } from '../../../src/actors/log-ports.ts'
+import { silentMetrics } from '../../../src/actors/ports.ts'
+import { type ReplicaCommand, replicaSpec } from '../../../src/actors/replica.ts'
+import { createSimSystem, type SimSystem } from '../../../src/actors/sim-shell.ts'
+import type { AppendOutcome, CoordinatorMessage } from '../../../src/core/log/coordinator-core.ts'
+import type { ElectionMessage, ElectionView } from '../../../src/core/log/election-core.ts'
+import type { PeerMessage } from '../../../src/core/log/messages.ts'
+import { LOG_TIMING } from '../../../src/core/log/timing.ts'
+import { metaOf } from '../../core/log/log-cluster.ts'
+import { putRow } from '../../runtime/log/log-folders.ts'
+import { MemoryDisk, MemoryLogStore, MemoryStateStore } from '../../runtime/log/memory-stores.ts'
+
+interface Node {
+  readonly id: number
+  readonly disk: MemoryDisk
+  readonly store: MemoryLogStore
+  readonly state: MemoryStateStore
+  readonly replica: Ref<ReplicaCommand>
+  readonly coordinator: Ref<CoordinatorMessage>
+  readonly election: Ref<ElectionMessage>
+  readonly outcomes: Map<number, AppendOutcome>
+  readonly troubles: unknown[]
+  view: ElectionView | null
+}
+
+class Simulation {
+  readonly sim: SimSystem
+  readonly nodes = new Map<number, Node>()
+  passes: (from: number, to: number) => boolean = () => true
+
+  constructor(count: number, seed: number) {
+    this.sim = createSimSystem({ seed })
+    for (let id = 1; id <= count; id++) this.nodes.set(id, this.#spawn(id, new MemoryDisk(metaOf(id, count))))
+    for (const node of this.nodes.values()) node.election.tell({ type: 'ready', voterCount: count })
+  }
+
+  async advance(ms: number): Promise<void> {
+    for (let at = 0; at < ms; at += 10) {
+      this.sim.advance(10)
+      await this.sim.settle()
+    }
+  }
+
+  leader(): Node | undefined {
+    return [...this.nodes.values()].find(node => node.view?.role === 'LEADER')
+  }
+
+  #spawn(id: number, disk: MemoryDisk): Node {
+    const nest = this.sim.spawnSilent(`node-${id}`)
+    const store = new MemoryLogStore(disk)
+    const state = new MemoryStateStore()
+    const transport: LogTransport = {
+      send: (to, message) => {
+        if (this.passes(id, to)) this.#deliver(to, message)
+      },
+      onMessage: () => {},
+    }
+    const timing = LOG_TIMING
+    const troubles: unknown[] = []
+    const onStoreTrouble = (cause: unknown): void => void troubles.push(cause)
+    const outcomes = new Map<number, AppendOutcome>()
+    let node: Node
+    const replica = (): Ref<ReplicaCommand> => node.replica
+    const coordinator = (): Ref<CoordinatorMessage> => node.coordinator
+    const election = (): Ref<ElectionMessage> => node.election
+    const onView = (view: ElectionView): void => {
+      node.view = view
+    }
+    const common = { memberId: id, software: 'test', store, state, transport, timing, onStoreTrouble }
+    node = {
+      id,
+      disk,
+      store,
+      state,
+      outcomes,
+      troubles,
+      view: null,
+      election: nest.spawn(leaderElectionSpec({ ...common, replica, coordinator, onView })),
+      coordinator: nest.spawn(
+        coordinatorSpec({
+          ...common,
+          replica,
+          election,
+          onResults: results => {
+            for (const result of results) outcomes.set(result.id, result.outcome)
+          },
+        }),
+      ),
+      replica: nest.spawn(
+        replicaSpec({
+          ...common,
+          metrics: silentMetrics,
+          coordinator,
+          election,
+          onVoting: () => {},
+          onFailStop: reason => void troubles.push(reason),
+          onApplied: () => {},
+          onStarted: () => {},
+        }),
+      ),
+    }
+    return node
+  }
+
+  #deliver(to: number, message: PeerMessage): void {
+    const node = this.nodes.get(to)
+    if (node === undefined) return
+    if (message.type === 'prevote' || message.type === 'prepare' || message.type === 'accept')
+      node.replica.tell(message)
+    else if (message.type === 'prevoteReply') node.election.tell(message)
+    else node.coordinator.tell(message)
+  }
+}
+
+const append = (node: Node, id: number, key: string): boolean =>
+  node.coordinator.tell({ type: 'append', requests: [{ id, payload: putRow(key, String(id)) }] })
+
+describe('the actors of the log', () => {
+  test('three nodes: one leads, appends reach every disk, and all row tables end equal', async () => {
+    const simulation = new Simulation(3, 7)
+    await simulation.advance(3_000)
+    const leader = simulation.leader()!
+    for (let id = 1; id <= 20; id++) append(leader, id, `k${id % 7}`)
+    await simulation.advance(1_000)
+    expect([...leader.outcomes.values()].map(outcome => outcome.type)).toEqual(Array(20).fill('ok'))
+    const tables = [...simulation.nodes.values()].map(node =>
+      node.state.readRows(null, 99).rows.map(row => `${row.key}=${new TextDecoder().decode(row.bytes)}`),
+    )
+    expect(tables[0]).toHaveLength(7)
+    expect(tables[1]).toEqual(tables[0])
+    expect(tables[2]).toEqual(tables[0])
+    expect([...simulation.nodes.values()].map(node => node.disk.meta.end)).toEqual([21, 21, 21])
+    expect(simulation.sim.failures).toEqual([])
+  })
+
+  test('leader cut off: another leads, the old one acks nothing, and after healing all disks are equal', async () => {
+    const simulation = new Simulation(3, 11)
+    await simulation.advance(3_000)
+    const old = simulation.leader()!
+    simulation.passes = (from, to) => from !== old.id && to !== old.id
+    append(old, 1, 'lost')
+    await simulation.advance(5_000)
+    expect(old.outcomes.get(1)).toEqual({ type: 'unknown' })
+    const next = simulation.leader()!
+    expect(next.id).not.toBe(old.id)
+    append(next, 2, 'kept')
+    await simulation.advance(100)
+    expect(next.outcomes.get(2)?.type).toBe('ok')
+    simulation.passes = () => true
+    await simulation.advance(2_000)
+    for (const node of simulation.nodes.values()) {
+      expect([...node.state.rows.values()].map(row => row.key)).toEqual(['kept'])
+      expect(node.disk.meta.end).toBe(next.disk.meta.end)
+    }
+    expect(simulation.sim.failures).toEqual([])
+  })
+
+  test('one node whose flush hangs: it never leads and acks nothing; when it ends at last, all is released', async () => {
+    const simulation = new Simulation(1, 3)
+    const node = simulation.nodes.get(1)!
+    node.store.held = true
+    await simulation.advance(60_000)
+    expect(node.view).toMatchObject({ role: 'CANDIDATE' })
+    append(node, 1, 'early')
+    await simulation.advance(10)
+    expect(node.outcomes.get(1)).toEqual({ type: 'notLeader' })
+    node.store.held = false
+    node.store.flush()
+    await simulation.advance(100)
+    expect(node.view).toMatchObject({ role: 'LEADER' })
+    node.store.held = true
+    append(node, 2, 'late')
+    await simulation.advance(60_000)
+    expect(node.outcomes.has(2)).toBe(false)
+    node.store.flush()
+    await simulation.advance(10)
+    expect(node.outcomes.get(2)).toEqual({ type: 'ok', position: 2 })
+  })
+
+  test('flush that fails: no reply, and the trouble is told', async () => {
+    const simulation = new Simulation(1, 3)
+    await simulation.advance(100)
+    const node = simulation.nodes.get(1)!
+    node.store.failure = new StoreFailed('EIO')
+    append(node, 1, 'never')
+    await simulation.advance(1_000)
+    expect(node.outcomes.has(1)).toBe(false)
+    expect(node.troubles).toEqual([node.store.failure])
+  })
+
+  test('alone: no timer runs, so an idle node does nothing at all', async () => {
+    const simulation = new Simulation(1, 5)
+    await simulation.advance(1_000)
+    expect(simulation.leader()).toBeDefined()
+    expect(simulation.sim.pendingTimers).toBe(0)
+  })
+
+  test('same seed: the same run, byte for byte', async () => {
+    const run = async (): Promise<string> => {
+      const simulation = new Simulation(3, 99)
+      await simulation.advance(3_000)
+      const leader = simulation.leader()!
+      for (let id = 1; id <= 5; id++) append(leader, id, `k${id}`)
+      await simulation.advance(500)
+      return simulation.sim.traceHash
+    }
+    expect(await run()).toBe(await run())
+  })
+})
