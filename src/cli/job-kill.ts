@@ -54,14 +54,14 @@ async function kill(
   const untilMs = timeoutMs === undefined ? undefined : io.now() + timeoutMs
   const detail = await client.find<JobDetail>(jobPath(key))
   const victims = (detail?.active ?? []).filter(task => instances === null || instances.includes(task.instance))
-  if (detail === null || (victims.length === 0 && instances !== null)) {
+  if (victims.length === 0) {
     throw new CliFailure(CLIENT_EXIT.notFound, `No tasks to kill found for job ${fullKeyText(key)}`)
   }
   const ids = [...new Set(victims.map(task => task.instance))].sort((a, b) => a - b)
-  const size = options.batching && batchSize !== undefined ? batchSize : Math.max(1, ids.length)
+  const size = options.batching && batchSize !== undefined ? batchSize : ids.length
   const killed: number[] = []
   const failed: number[] = []
-  for (let at = 0; at < Math.max(1, ids.length); at += size) {
+  for (let at = 0; at < ids.length; at += size) {
     const batch = ids.slice(at, at + size)
     // The last batch of a killall takes the job itself along, and whatever came to it meanwhile.
     const all = instances === null && at + size >= ids.length

@@ -88,7 +88,6 @@ export async function commandTree(args: readonly string[], session: Session): Pr
   const noun = args.find(arg => !arg.startsWith('-'))
   const all = noun === undefined || noun === 'help' || noun === 'completion' || !isNoun(program, noun)
   for (const [name, load] of Object.entries(NODE_NOUNS)) if (all || name === noun) (await load())(program)
-  inherit(program)
   return program
 }
 
@@ -98,14 +97,6 @@ Examples:
   daybreak job create local/www-data/devel/hello examples/hello.yaml --wait
   daybreak job status local/www-data/devel/hello
 `
-
-/** Verbs made with `command()` get the settings of their parent; those that were added whole do not. */
-function inherit(command: Command): void {
-  for (const child of command.commands) {
-    child.copyInheritedSettings(command)
-    inherit(child)
-  }
-}
 
 function isNoun(program: Command, name: string): boolean {
   return Object.hasOwn(NODE_NOUNS, name) || program.commands.some(command => command.name() === name)

@@ -1,6 +1,7 @@
+import { readFile } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type FakeScheduler, fakeScheduler } from './fake-scheduler.ts'
-import { daybreak } from './terminal.ts'
+import { CLIENT_EXIT, daybreak } from './terminal.ts'
 
 const KEY = 'local/www-data/devel/hello'
 const JOB = { role: 'www-data', environment: 'devel', name: 'hello' }
@@ -322,6 +323,8 @@ describe('job kill and killall', () => {
     const ran = await daybreak(`job kill ${KEY}/7`, scheduler)
     expect(ran).toMatchObject({ exit: 6, err: `error: No tasks to kill found for job ${KEY}\n` })
     expect((await daybreak('job killall local/a/devel/none', scheduler)).exit).toBe(6)
+    for (const task of scheduler.tasks) Object.assign(task, { status: 'KILLED' })
+    expect((await daybreak(`job killall ${KEY}`, scheduler)).exit).toBe(6)
     expect(mutations()).toEqual([])
   })
 
@@ -417,6 +420,21 @@ describe('the command line', () => {
     scheduler.addTask(JOB, 0, 'RUNNING')
     expect((await daybreak('job list east', null, { files, env })).out).toBe('east/www-data/devel/hello\n')
     expect((await daybreak(`job list local --url ${scheduler.url}`, null, { env: {} })).out).toBe(`${KEY}\n`)
+  })
+
+  test('no words at all, --help and --version: success', async () => {
+    for (const line of ['', '--help', 'help', 'help job', 'job create --help']) {
+      const ran = await daybreak(line, null, { columns: 80 })
+      expect(ran.exit).toBe(0)
+      expect(ran.out).toContain('Usage: daybreak')
+    }
+    expect((await daybreak('--version', null)).out).toMatch(/^\d+\.\d+\.\d+\n$/)
+  })
+
+  test('the exit statuses are the documented ones', async () => {
+    const doc = await readFile('docs/operating/client.md', 'utf8')
+    const documented = [...doc.matchAll(/^\| (\d+) \|/gm)].map(found => Number(found[1]))
+    expect(documented).toEqual(Object.values(CLIENT_EXIT))
   })
 
   test('every verb shows an example', async () => {

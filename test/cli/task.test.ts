@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type FakeScheduler, fakeScheduler } from './fake-scheduler.ts'
 import { daybreak } from './terminal.ts'
@@ -165,6 +166,21 @@ describe('completion', () => {
       expect(ran.out).toMatch(new RegExp(`\\b${word}\\b`))
     }
     expect(ran.out).toContain('watch-secs')
+  })
+
+  test.each([
+    ['', 'job task'],
+    ['job k', 'kill killall'],
+    ['task logs --f', '--follow'],
+    ['log initialize --g', '--genesis'],
+  ])('bash, at `daybreak %s`: offers %s', async (typed, expected) => {
+    const { out } = await daybreak('completion bash', null)
+    const words = ['daybreak', ...typed.split(' ')]
+    const quoted = words.map(word => `'${word}'`).join(' ')
+    const ask = `COMP_WORDS=(${quoted}); COMP_CWORD=${words.length - 1}; _daybreak; echo "\${COMPREPLY[@]}"`
+    const shell = spawnSync('/bin/bash', ['-c', `${out}\n${ask}`], { encoding: 'utf8' })
+    expect(shell.stderr).toBe('')
+    expect(shell.stdout.trim()).toContain(expected)
   })
 
   test('another shell: status 2', async () => {

@@ -48,6 +48,12 @@ export function unbuiltFields(job: Job, given: ReadonlySet<string>): UnbuiltFiel
   if (given.has('partition_policy')) {
     warn('partition_policy', 'this version has no PARTITIONED state: a task whose agent is gone becomes LOST')
   }
+  if (job.production && job.tier === undefined) {
+    warn(
+      'production',
+      "the tier decides this, and without one the cluster's default tier is taken; set tier: preferred",
+    )
+  }
   if (job.enable_hooks) warn('enable_hooks', 'this version runs no client hooks')
   const rotates = job.task.processes.filter(process => process.logger?.mode === 'rotate').map(process => process.name)
   if (rotates.length > 0) {

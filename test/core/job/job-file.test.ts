@@ -447,6 +447,8 @@ test('fields without an engine: refused where the job would be another one, warn
   expect(verdicts({ container: { docker: { image: 'x' } } })).toEqual(['refused container'])
   expect(verdicts({ container: { image: { name: 'x', tag: 'y' } } })).toEqual(['refused container'])
   expect(verdicts({ container: {} })).toEqual([])
+  expect(verdicts({ production: true })).toEqual(['warned production'])
+  expect(verdicts({ production: true, tier: 'preferred' })).toEqual([])
   expect(verdicts({ health_check_config: {} })).toEqual(['warned health_check_config'])
   expect(verdicts(withProcess({ cmdline: '{{thermos.ports[health]}}' }))).toEqual(['warned health', 'warned lifecycle'])
   expect(verdicts({ announce: {}, sla_policy: { count: 1, duration_secs: 1 }, update_config: {} })).toEqual([

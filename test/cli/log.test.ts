@@ -1,0 +1,134 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Command } from 'commander'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { registerLog } from '../../src/cli/log.ts'
+import { openLogStore } from '../../src/runtime/log/lmdb-log-store.ts'
+import { markNeedsVerify, storeFolder } from '../../src/runtime/log/log-folder.ts'
+import { lockFolder } from '../../src/runtime/log/store-lock.ts'
+import { makeEntry } from '../../src/core/log/entry.ts'
+import { deleteRow, putRow } from '../runtime/log/log-folders.ts'
+
+/** A config file in a folder of its own. */
+function place(members = ''): { config: string; log: string } {
+  const folder = mkdtempSync(join(tmpdir(), 'daybreak-cli-log-'))
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+  const config = join(folder, 'node.yaml')
+  writeFileSync(config, `data: {dir: ${folder}/data}\n${members}`)
+  return { config, log: join(folder, 'data/log') }
+}
+const THREE = `members:
+  - {id: 1, host: 127.0.0.1, port: 8083}
+  - {id: 2, host: 127.0.0.1, port: 8183}
+  - {id: 3, host: 127.0.0.1, port: 8283}
+`
+
+async function run(args: readonly string[], fetcher?: typeof fetch): Promise<{ status: number; out: string; err: string }> {
+  const ended = { status: -1, out: '', err: '' }
+  const program = new Command('daybreak').exitOverride()
+  registerLog(program, {
+    exit: status => {
+      ended.status = status
+    },
+    write: text => {
+      ended.out += text
+    },
+    writeError: text => {
+      ended.err += text
+    },
+    ...(fetcher === undefined ? {} : { fetch: fetcher }),
+  })
+  await program.parseAsync(['log', ...args], { from: 'user' })
+  return ended
+}
+
+async function withEntries(): Promise<{ config: string; log: string }> {
+  const at = place()
+  expect((await run(['initialize', at.config])).status).toBe(0)
+  const store = await openLogStore(storeFolder(at.log))
+  const entries = [
+    makeEntry(1, [1, 1], 'LEADER', new TextEncoder().encode('{"v":1,"memberId":1,"wallMs":0,"software":"0.1.0"}')),
+    makeEntry(2, [1, 1], 'DATA', putRow('www-data-devel-hello-0', 'row')),
+    makeEntry(3, [1, 1], 'DATA', deleteRow('www-data-devel-hello-0')),
+  ]
+  const { meta } = store.restored
+  await store.write({ ticket: 1, cutFrom: null, entries, meta: { ...meta, status: 'VOTING', promised: [1, 1], end: 3 } })
+  await store.close()
+  return at
+}
+
+describe('daybreak log', () => {
+  test('initialize: formats the store as STARTING, once; again says that it is not empty', async () => {
+    const { config, log } = place()
+    const first = await run(['initialize', config])
+    expect(first).toMatchObject({ status: 0, out: expect.stringMatching(/member 1 at .*, cluster [0-9a-f]{32}/) })
+    expect(await run(['status', config])).toMatchObject({ status: 0, out: expect.stringContaining('STARTING') })
+    expect(await run(['initialize', config])).toEqual({ status: 1, out: '', err: 'error: The log is not empty\n' })
+    expect(existsSync(log)).toBe(true)
+  })
+
+  test('initialize one of three without a cluster id: writes the genesis file that the others need', async () => {
+    const one = place(THREE)
+    expect((await run(['initialize', one.config])).out).toContain('--genesis genesis.json')
+    const genesis = join(one.log, 'genesis.json')
+    const two = place(`node: {id: 2}\n${THREE}`)
+    expect((await run(['initialize', two.config, '--genesis', genesis])).status).toBe(0)
+    const { clusterId } = JSON.parse(readFileSync(genesis, 'utf8'))
+    const status = JSON.parse((await run(['status', two.config, '--json'])).out)
+    expect(status).toMatchObject({ clusterId, memberId: 2, quorum: 2, status: 'STARTING' })
+  })
+
+  test('status, read and verify where no log is: an error with what to run, and nothing is made', async () => {
+    const { config, log } = place()
+    for (const verb of ['status', 'read', 'verify']) {
+      expect(await run([verb, config])).toMatchObject({ status: 1, err: expect.stringContaining('There is no log at') })
+    }
+    expect(existsSync(log)).toBe(false)
+  })
+
+  test('read of a stopped node: type, ballot, bytes, committed, checksum, and who changed which rows', async () => {
+    const { config } = await withEntries()
+    const { out, status } = await run(['read', config])
+    expect(status).toBe(0)
+    expect(out).toMatch(/^1 {2}LEADER {2}ballot 1\.1 {2}\d+ bytes {2}committed yes {2}crc ok\n {4}member 1 took over/)
+    expect(out).toContain('tester: test')
+    expect(out).toContain('put task www-data-devel-hello-0 (3 bytes)')
+    expect(out).toContain('delete task www-data-devel-hello-0')
+    const one = (await run(['read', config, '--from', '2', '--to', '2', '--format', 'json'])).out
+    expect(JSON.parse(one)).toMatchObject({ position: 2, type: 'DATA', ballot: [1, 1], committed: 'yes', crc: 'ok' })
+  })
+
+  test('read of a bad range: the typed error', async () => {
+    const { config } = await withEntries()
+    expect((await run(['read', config, '--from', '3', '--to', '2'])).err).toContain('BAD_RANGE')
+    expect((await run(['read', config, '--to', '9'])).err).toContain('PAST_COMMIT')
+    expect((await run(['read', config, '--from', 'x'])).err).toContain("--from is a position, a whole number from 1, not 'x'")
+  })
+
+  test('a node runs: status and read ask it, page by page', async () => {
+    const { config, log } = await withEntries()
+    const lock = await lockFolder(log)
+    onTestFinished(() => lock.release())
+    const asked: string[] = []
+    const entry = (position: number) => ({ position, ballot: [1, 1], type: 'NOP', payload: '' })
+    const fetcher = (async (url: string) => {
+      asked.push(url.replace('http://127.0.0.1:8081/api/v1', ''))
+      const isFirst = asked.length === 1
+      return new Response(JSON.stringify({ entries: [entry(isFirst ? 1 : 2)], next: isFirst ? 2 : null }))
+    }) as typeof fetch
+    const { out } = await run(['read', config, '--to', '2'], fetcher)
+    expect(asked).toEqual(['/log/entries?to=2', '/log/entries?from=2&to=2'])
+    expect(out.match(/NOP/g)).toHaveLength(2)
+    expect((await run(['verify', config])).err).toContain(`in use by process ${process.pid}`)
+  })
+
+  test('verify: whole records; a failure on record stays one until it is accepted', async () => {
+    const { config, log } = await withEntries()
+    expect(await run(['verify', config])).toMatchObject({ status: 0, out: expect.stringContaining('is whole') })
+    markNeedsVerify(log, 'EIO')
+    expect(await run(['verify', config])).toMatchObject({ status: 1, err: expect.stringContaining('--accept') })
+    expect((await run(['verify', config, '--accept'])).status).toBe(0)
+    expect((await run(['verify', config])).status).toBe(0)
+  })
+})
