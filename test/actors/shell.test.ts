@@ -1,10 +1,11 @@
 import { MessageChannel } from 'node:worker_threads'
 import { expect, test } from 'vitest'
+import type { Ref } from '../../src/actors/actor.ts'
 import type { Clock, Logger } from '../../src/actors/ports.ts'
 import type { TimerSource } from '../../src/actors/shell/timer-queue.ts'
 import { createActorSystem, type NactActorSystem } from '../../src/actors/shell.ts'
 import { prng } from '../../src/core/base/prng.ts'
-import { actorShellContract, type Body } from '../contract/actor-shell.ts'
+import { actorShellContract, type Body, makeGate } from '../contract/actor-shell.ts'
 
 /** A clock and wake-ups moved by hand, for the body that otherwise has real ones. */
 class HandTime implements Clock, TimerSource {
@@ -179,28 +180,135 @@ test('10,000 busy actors below one parent: a stranger has its turn after one sli
   await body.system.stop()
 })
 
-test('messages to wait on: I/O of the process has its turn between slices', async () => {
+/** Settles when the event loop has served I/O once. A message port is I/O, outside of any actor. */
+function ioTurn(): Promise<void> {
+  const { port1, port2 } = new MessageChannel()
+  return new Promise<void>(resolve => {
+    port2.once('message', () => {
+      port1.close()
+      resolve()
+    })
+    port1.postMessage('ping')
+  })
+}
+
+test.each([1, 2])(
+  '%i top-level actors that never come to rest: I/O of the process still has its turn',
+  async players => {
+    const body = makeNactBody()
+    let handled = 0
+    let isEnough = false
+    const isUnderWay = makeGate()
+    const refs: Ref<'again'>[] = []
+    for (let player = 0; player < players; player++) {
+      refs.push(
+        body.system.spawn<'again'>({
+          name: `endless${player}`,
+          kind: 'E',
+          start: () => ({
+            receive() {
+              body.spend(1)
+              handled++
+              if (handled === 20) isUnderWay.resolve()
+              if (!isEnough && handled < 1_000_000) refs[(player + 1) % players]!.tell('again')
+            },
+          }),
+        }),
+      )
+    }
+    refs[0]!.tell('again')
+    await isUnderWay.promise
+    await ioTurn()
+    isEnough = true
+    expect(handled).toBeLessThan(1_000_000)
+    await body.settle()
+    await body.system.stop()
+  },
+)
+
+test('two messages in one batch: each has its own reading of the clock', async () => {
   const body = makeNactBody()
-  let isEnough = false
-  const endless = body.system.spawn<'again'>({
-    name: 'endless',
-    kind: 'E',
+  const readings: number[] = []
+  const ref = body.system.spawn<string>({
+    name: 'one',
+    kind: 'O',
     start: context => ({
       receive() {
+        readings.push(context.now().monoMs)
         body.spend(1)
-        if (!isEnough) context.self.tell('again')
       },
     }),
   })
-  endless.tell('again')
-  // A message port is I/O: it is served by the event loop, outside of any actor.
-  const { port1, port2 } = new MessageChannel()
-  await new Promise<void>(resolve => {
-    port2.once('message', () => resolve())
-    port1.postMessage('ping')
-  })
-  isEnough = true
-  port1.close()
+  for (const message of ['a', 'b', 'c']) ref.tell(message)
   await body.settle()
+  expect(readings).toEqual([0, 1, 2])
+  expect(body.system.inspection.actor('/one')?.busyMs).toBe(3)
+  await body.system.stop()
+})
+
+test('a periodic timer whose actor gets no turn: one tick waits, not ten', async () => {
+  const body = makeNactBody()
+  const ticks: number[] = []
+  body.system.spawn<'tick'>({
+    name: 'one',
+    kind: 'O',
+    start: context => {
+      context.startPeriodicTimer('t', 100, 'tick')
+      return { receive: () => void ticks.push(context.now().monoMs) }
+    },
+  })
+  await body.settle()
+  // No turn of the event loop in between, so no actor runs while the time passes.
+  await body.time.advance(1_000, async () => {})
+  expect(body.system.inspection.actor('/one')?.mailboxDepth).toBe(1)
+  await body.settle()
+  expect(ticks).toEqual([1_000])
+  await body.advance(100)
+  expect(ticks).toEqual([1_000, 1_100])
+  await body.system.stop()
+})
+
+test('a periodic timer, its actor busy for ten periods: the missed ticks are not made up for', async () => {
+  const body = makeNactBody()
+  const ticks: number[] = []
+  const ref = body.system.spawn<'tick' | 'long'>({
+    name: 'one',
+    kind: 'O',
+    start: context => {
+      context.startPeriodicTimer('t', 100, 'tick')
+      return {
+        receive(message) {
+          if (message === 'long') body.spend(1_050)
+          else ticks.push(context.now().monoMs)
+        },
+      }
+    },
+  })
+  ref.tell('long')
+  await body.settle()
+  for (let step = 0; step < 20; step++) await body.advance(10)
+  expect(ticks).toEqual([1_050, 1_150, 1_250])
+  await body.system.stop()
+})
+
+test('stuck in a long message: the age of the oldest message and the busy time show while it is stuck in a message', async () => {
+  const body = makeNactBody()
+  let seen: unknown
+  const ref = body.system.spawn<string>({
+    name: 'stuck',
+    kind: 'S',
+    start: () => ({
+      receive(message) {
+        if (message !== 'long') return
+        body.spend(30_000)
+        const { mailboxDepth, oldestMessageAgeMs, busyMs } = body.system.inspection.actor('/stuck')!
+        seen = { mailboxDepth, oldestMessageAgeMs, busyMs }
+      },
+    }),
+  })
+  await body.settle()
+  for (const message of ['long', 'behind it']) ref.tell(message)
+  await body.settle()
+  expect(seen).toEqual({ mailboxDepth: 1, oldestMessageAgeMs: 30_000, busyMs: 30_000 })
   await body.system.stop()
 })

@@ -82,6 +82,21 @@ test('the next actor is drawn from the seed: over many seeds both orders of two 
   expect([...orders].toSorted()).toEqual(['ab', 'ba'])
 })
 
+test('several messages for one actor: one per turn, so others may come in between', () => {
+  const orders = new Set<string>()
+  for (let seed = 0; seed < 50; seed++) {
+    const sim = createSimSystem({ seed })
+    const order: string[] = []
+    for (const name of ['a', 'b']) {
+      const ref = sim.spawn<string>({ name, kind: 'A', start: () => ({ receive: () => void order.push(name) }) })
+      for (const message of ['first', 'second']) ref.tell(message)
+    }
+    expect(sim.run()).toBe(6)
+    orders.add(order.join(''))
+  }
+  expect([...orders].toSorted()).toEqual(['aabb', 'abab', 'abba', 'baab', 'baba', 'bbaa'])
+})
+
 test('nothing moves by itself: actors run when told to, time moves when told to', async () => {
   const sim = createSimSystem({ seed: 1 })
   const heard: string[] = []

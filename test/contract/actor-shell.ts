@@ -1184,7 +1184,8 @@ export function actorShellContract(name: string, makeBody: () => Body): void {
   })
 }
 
-function makeGate(): { promise: Promise<void>; resolve: () => void } {
+/** A promise that the test settles. */
+export function makeGate(): { promise: Promise<void>; resolve: () => void } {
   let resolve = (): void => {}
   const promise = new Promise<void>(done => {
     resolve = done
