@@ -154,6 +154,7 @@ class Agent implements Behaviour<Message> {
   private redirects = 0
   private notBeforeMs = 0
   private beats = 0
+  private isStopping = false
   private readonly endWaiters: Ref<{ readonly type: 'allEnded' }>[] = []
 
   constructor(options: AgentActorOptions, context: Context<Message>) {
@@ -234,6 +235,7 @@ class Agent implements Behaviour<Message> {
   }
 
   stopping(): void {
+    this.isStopping = true
     if (this.link !== null) this.hangUp(this.link, CLOSE.goingAway, 'the agent stops')
   }
 
@@ -586,7 +588,9 @@ class Agent implements Behaviour<Message> {
     for (const timer of ['hello', 'heartbeat', 'resend']) this.context.cancelTimer(timer)
     this.outbox.recallAll()
     if (stable) this.failures = 0
-    this.context.log[wasReady ? 'warn' : 'info']('agent.disconnected', { url: link.url, code, reason })
+    const level = wasReady && !this.isStopping ? 'warn' : 'info'
+    this.context.log[level]('agent.disconnected', { url: link.url, code, reason })
+    if (this.isStopping) return
     if (code === CLOSE.notLeader && /^(https?|wss?):\/\//.test(reason) && this.redirects < REDIRECTS_MAX) {
       this.redirects += 1
       this.redirect = reason

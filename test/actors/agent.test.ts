@@ -1,0 +1,175 @@
+import { expect, test } from 'vitest'
+import { type AgentActorOptions, agent } from '../../src/actors/agent.ts'
+import type { AgentStore, StoreChange, TaskMachine } from '../../src/actors/agent-ports.ts'
+import { silentMetrics } from '../../src/actors/ports.ts'
+import { createSimSystem } from '../../src/actors/sim-shell.ts'
+import { NO_IDENTITY } from '../../src/core/executor/agent-book.ts'
+import { FakeLeader, type FakeLeaderOptions, taskInfo } from '../fixtures/fake-leader.ts'
+
+/** The agent on virtual time, with a machine where everything works and nothing takes time. */
+function simulated(leaderOptions: FakeLeaderOptions = {}, more: Partial<AgentActorOptions> = {}) {
+  const sim = createSimSystem({ seed: 7 })
+  const leader = new FakeLeader({ ...leaderOptions })
+  const changes: StoreChange[] = []
+  const fatal: unknown[] = []
+  const store: AgentStore = {
+    load: () => ({
+      identity: NO_IDENTITY,
+      records: [],
+      checkpoints: new Map(),
+      statuses: [],
+      tombstones: new Map(),
+      quarantined: [],
+    }),
+    write: async change => void changes.push(change),
+  }
+  const machine: TaskMachine = {
+    bootId: 'boot-1',
+    prepare: async () => ({ ok: true }),
+    startRun: async () => ({ ok: true }),
+    findRuns: async () => [],
+    sweepRun: () => {},
+    terminate: () => {},
+    awaitEmpty: (_taskId, _options, empty) => empty(),
+    release: () => {},
+    killOrphans: () => 0,
+    removeSandbox: async () => {},
+    sandboxes: async () => [],
+    readLog: async () => {
+      throw new Error('the disk is gone')
+    },
+    vitals: () => ({ load1: 0, freeRamMb: 0, freeDiskMb: 0, diskUsedFraction: 0 }),
+  }
+  sim.spawn(
+    agent({
+      host: 'h1',
+      schedulers: ['http://10.0.0.1:8081', 'http://10.0.0.2:8081'],
+      attributes: [],
+      offer: { resources: { cpusMilli: 1_000, ramMb: 100, diskMb: 100, gpus: 0 }, portRanges: [] },
+      draining: false,
+      logUrl: null,
+      agentVersion: '0',
+      instanceId: 'i',
+      killCapMs: 1_000,
+      sandboxKeepMs: 1_000,
+      redialMsMax: 30_000,
+      secret: null,
+      newNonce: () => 'nonce-0123456789',
+      hash: text => text,
+      dialer: leader.dialer,
+      store,
+      machine,
+      metrics: silentMetrics,
+      fatal: cause => fatal.push(cause),
+      ...more,
+    }),
+  )
+  return { sim, leader, changes, fatal, store }
+}
+
+test('nobody answers: the addresses are dialled in turn, with pauses that stay below 30 s', async () => {
+  const { sim, leader } = simulated({ reachable: false })
+  await sim.settle()
+  const pauses: number[] = []
+  for (let dials = 1; dials < 40; dials++) {
+    const pauseMs = sim.nextTimerInMs ?? 0
+    // Other timers (the keeper's sweep) fall in between.
+    let waitedMs = 0
+    while (leader.dialed.length === dials) {
+      const stepMs = Math.max(sim.nextTimerInMs ?? 0, 0)
+      waitedMs += stepMs
+      sim.advance(stepMs)
+      await sim.settle()
+    }
+    expect(pauseMs).toBeLessThanOrEqual(30_000)
+    pauses.push(waitedMs)
+  }
+  expect(Math.max(...pauses)).toBeLessThanOrEqual(30_000)
+  expect(Math.max(...pauses)).toBeGreaterThan(2_000)
+  expect(new Set(leader.dialed)).toEqual(new Set(['http://10.0.0.1:8081', 'http://10.0.0.2:8081']))
+  expect(leader.dialed[0]).not.toBe(leader.dialed[1])
+})
+
+test('a leader that falls silent for three heartbeats: the agent hangs up and dials again', async () => {
+  const { sim, leader } = simulated({ heartbeatMs: 5_000 })
+  await sim.settle()
+  expect(leader.connections).toBe(1)
+  sim.advance(5_000)
+  await sim.settle()
+  expect(leader.all('HEARTBEAT').length).toBeGreaterThan(1)
+  leader.send = () => {}
+  for (let n = 0; n < 4; n++) {
+    sim.advance(5_000)
+    await sim.settle()
+  }
+  expect(leader.closes[0]?.reason).toContain('nothing heard for 15 s')
+})
+
+test('no WELCOME within 10 s: the agent hangs up', async () => {
+  const { sim, leader } = simulated({ greets: false })
+  await sim.settle()
+  sim.advance(9_999)
+  await sim.settle()
+  expect(leader.closes).toEqual([])
+  sim.advance(1)
+  await sim.settle()
+  expect(leader.closes[0]?.reason).toBe('no answer to HELLO within 10 s')
+})
+
+test('a status that nobody acknowledges comes again after 5 s, and only the first of its task', async () => {
+  const { sim, leader } = simulated({ acknowledges: false })
+  await sim.settle()
+  leader.launch('t-1', taskInfo([{ cmdline: 'true' }]))
+  await sim.settle()
+  expect(leader.statuses('t-1')).toEqual(['STARTING#1'])
+  for (let second = 0; second < 6; second++) {
+    sim.advance(1_000)
+    await sim.settle()
+  }
+  expect(leader.statuses('t-1')).toEqual(['STARTING#1', 'STARTING#1'])
+})
+
+test('a launch is acknowledged after its record is durable, not before; a failed flush is fatal and nothing is acknowledged', async () => {
+  const { sim, leader, store, fatal, changes } = simulated()
+  await sim.settle()
+  let flushed = (): void => {}
+  let failed = (_cause: Error): void => {}
+  store.write = change => {
+    changes.push(change)
+    return new Promise((resolve, reject) => {
+      flushed = resolve
+      failed = reject
+    })
+  }
+  leader.launch('t-1', taskInfo([{ cmdline: 'true' }]))
+  await sim.settle()
+  expect(leader.all('LAUNCH_ACK')).toEqual([])
+  expect(changes.at(-1)?.records).toMatchObject([{ taskId: 't-1', state: 'ACCEPTED', bootId: 'boot-1' }])
+  flushed()
+  await sim.settle()
+  expect(leader.all('LAUNCH_ACK')).toHaveLength(1)
+  leader.launch('t-2', taskInfo([{ cmdline: 'true' }]))
+  await sim.settle()
+  failed(new Error('EIO'))
+  await sim.settle()
+  expect(String(fatal[0])).toContain('EIO')
+  expect(leader.all('LAUNCH_ACK')).toHaveLength(1)
+})
+
+test('a log that cannot be read: an answer with the reason, not silence', async () => {
+  const { sim, leader } = simulated()
+  await sim.settle()
+  leader.send({
+    type: 'LOG_READ',
+    epoch: leader.epoch,
+    request: 1,
+    taskId: 't-1',
+    process: null,
+    run: null,
+    stream: 'stdout',
+    offset: 0,
+    length: 10,
+  })
+  await sim.settle()
+  expect(leader.all('LOG_DATA')[0]).toMatchObject({ request: 1, error: 'the disk is gone' })
+})
