@@ -140,7 +140,7 @@ function checkPlan(task: Loose<Task>, refuse: Refuse): void {
   const processes = (task.processes ?? []).filter((process): process is Process => process?.name !== undefined)
   // A process that could not be read would make every order that names it look wrong.
   if (task.sequential === true || processes.length !== task.processes?.length) return
-  const names = new Set(processes.map(process => process.name))
+  const names = new Set(processes.map(({ name }) => name))
   if (names.size !== processes.length) return
   const orders = [
     ...(task.constraints ?? []).map((constraint, index) => ({
@@ -241,8 +241,8 @@ export function parseConstraint(name: string, rule: string): Constraint | null {
 /** The orders of a task with its shorthands written out. Final processes are a plan of their own, so an order too. */
 export function ordersOf(task: Task): { readonly order: readonly string[] }[] {
   if (task.sequential) {
-    const plans = [false, true].map(final => task.processes.filter(process => process.final === final))
-    return plans.filter(plan => plan.length > 1).map(plan => ({ order: plan.map(process => process.name) }))
+    const plans = [false, true].map(final => task.processes.filter(entry => entry.final === final))
+    return plans.filter(plan => plan.length > 1).map(plan => ({ order: plan.map(({ name }) => name) }))
   }
   return [...task.constraints, ...(task.order === undefined ? [] : [{ order: task.order }])]
 }

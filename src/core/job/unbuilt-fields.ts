@@ -55,14 +55,16 @@ export function unbuiltFields(job: Job, given: ReadonlySet<string>): UnbuiltFiel
     )
   }
   if (job.enable_hooks) warn('enable_hooks', 'this version runs no client hooks')
-  const rotates = job.task.processes.filter(process => process.logger?.mode === 'rotate').map(process => process.name)
+  const rotates = job.task.processes.filter(({ logger }) => logger?.mode === 'rotate').map(({ name }) => name)
   if (rotates.length > 0) {
     warn('logger', `this version does not rotate logs: the files of ${rotates.join(', ')} grow until the task ends`)
   }
-  const shown = job.task.processes.filter(process => /^(console|both)$/.test(process.logger?.destination ?? ''))
-  if (shown.length > 0) {
-    const names = shown.map(process => process.name).join(', ')
-    warn('logger', `this version writes logs to files only: nothing of ${names} appears on the agent's console`)
+  const elsewhere = job.task.processes.filter(
+    ({ logger }) => !['file', 'none', undefined].includes(logger?.destination),
+  )
+  if (elsewhere.length > 0) {
+    const names = elsewhere.map(({ name }) => name).join(', ')
+    warn('logger', `this version writes logs to files only: nothing of ${names} appears where the agent itself writes`)
   }
   return found
 }
