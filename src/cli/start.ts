@@ -51,7 +51,6 @@ async function start(args: readonly string[]): Promise<number | null> {
   const { config } = loaded
   const configPath = resolve(read.file)
   process.title = titleOf(config, configPath, null)
-  await limitHeap(config)
   try {
     const { startNode } = await import('../runtime/node.ts')
     const node: RunningNode = await startNode(config, { configPath })
@@ -78,13 +77,6 @@ export function titleOf(config: NodeConfig, configPath: string, httpPort: string
     `config=${configPath}`,
   ]
   return parts.join(' ')
-}
-
-/** Works as long as the heap is still small, which it is before the node is loaded. */
-async function limitHeap({ scheduler }: NodeConfig): Promise<void> {
-  if (scheduler.heapLimit === null) return
-  const { setFlagsFromString } = await import('node:v8')
-  setFlagsFromString(`--max-old-space-size=${Math.floor(scheduler.heapLimit / 1024 ** 2)}`)
 }
 
 function stopOnSignals(node: RunningNode, exitStatusOf: (cause: unknown) => number): void {

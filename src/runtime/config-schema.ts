@@ -267,11 +267,6 @@ export const configSchema = z.strictObject({
       default: '75s',
       aurora: '--agent_ping_timeout',
     }),
-    heapLimit: optionalKey(size('64MiB'), {
-      meaning: 'Largest heap of the scheduler thread',
-      unset: 'what Node chooses for the machine',
-      aurora: '-Xmx',
-    }),
     requestOutcomes: z.strictObject({
       keep: key(duration('10min'), {
         meaning: 'How long the outcome of a change is kept, so that its retry gets the same answer',

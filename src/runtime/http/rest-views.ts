@@ -171,12 +171,13 @@ export function agentDocument(
   live: AgentLiveView | null,
   placement: PlacementView | null,
 ): AgentView {
+  const silentMs = live?.silentMs(row.agentId)
   const offer = placement?.offers().find(one => one.agentId === row.agentId)
   return {
     agentId: row.agentId,
     host: row.host,
     connected: live?.connected(row.agentId) ?? false,
-    silentMs: live?.silentMs(row.agentId) ?? null,
+    silentMs: silentMs == null ? null : Math.round(silentMs),
     mode: row.mode,
     attributes: row.attributes.map(({ name, values }) => ({ name, values: [...values] })),
     total: row.total,
