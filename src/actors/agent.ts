@@ -331,7 +331,7 @@ class Agent implements Behaviour<Message> {
     this.records.set(taskId, next)
     if (isEnd(state)) this.finals.set(taskId, entry)
     this.options.metrics.count('agent_statuses', 1, { state })
-    this.context.log.info('task.status', { taskId, state, message })
+    this.context.log.debug('task.status', { taskId, state, message })
     this.store({ records: [next], statuses: [entry] }, () => {
       if (!this.records.has(taskId)) return
       this.outbox.put(entry)
@@ -386,7 +386,7 @@ class Agent implements Behaviour<Message> {
     // A runner that has not told STARTING yet is on its way; its record says that it must not start anything.
     const next: TaskRecord = { ...record, kill, state: record.state === 'ACCEPTED' ? 'ACCEPTED' : 'KILLING' }
     this.records.set(taskId, next)
-    this.context.log.info('task.kill', { taskId, graceMs })
+    this.context.log.debug('task.kill', { taskId, graceMs })
     this.store({ records: [next] }, () => {
       ack()
       this.runners.child(taskId)?.tell({ type: 'kill', graceMs })

@@ -29,7 +29,7 @@ export interface AgentDeps {
   readonly dialer: AgentDialer<LeaderToAgent, AgentToLeader>
   readonly log: Logger
   readonly metrics?: Metrics
-  /** A failed flush or a bug the agent must not go on after: the caller ends the process. Default: throws. */
+  /** A failed flush or a bug the agent must not go on after: the caller ends the process. Default: an uncaught error. */
   readonly onFatal?: (cause: unknown) => void
 }
 
@@ -56,9 +56,11 @@ export async function startAgent(options: AgentOptions, deps: AgentDeps): Promis
   const killCapMs = options.killCapMs ?? KILL_CAP_MS
   const onFatal =
     deps.onFatal ??
-    ((cause: unknown) => {
-      throw cause
-    })
+    // Outside every actor, where no supervision can go on as if nothing had happened.
+    ((cause: unknown) =>
+      void setImmediate(() => {
+        throw cause
+      }))
   if (options.userMode === 'shared' && process.getuid?.() === 0) {
     log.warn('agent.tasks-run-as-root', { remedy: 'start the agent as another user, or set agent.userMode to role' })
   }
