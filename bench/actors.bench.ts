@@ -45,7 +45,7 @@ async function run(options: BenchOptions): Promise<BenchResult> {
   return {
     figures,
     notes: [
-      'batched: a driver tells 1,000 messages per turn to a receiver beside it; fan-in: ten drivers, each a top-level actor.',
+      'batched: a driver tells 1,000 messages per turn to a receiver beside it; batched-own-lanes: ten drivers and the receiver, each a top-level actor.',
       'ping-pong: two top-level actors, one message in flight; each ratio is of two runs one right after the other. The shell takes a woken actor along in the same turn of nact while the slice lasts, so most messages need no turn of their own.',
       'from-outside: each message is told from outside of any turn and handled before the next, so each does cost a turn of nact; bare nact is driven the same way.',
       'memory: heap after a full collection, per actor under a nest; awake = after it has handled a message. The spec object and closures of the actor (about 200 bytes) are included.',
@@ -81,13 +81,14 @@ function driver(name: string, target: Ref<Job>, messages: number): ActorSpec<'go
   return {
     name,
     kind: 'Driver',
+    supervision: { type: 'endProcess' },
     start(context) {
       let left = messages
       return {
         receive() {
           for (let number = 0; number < BATCH && left > 0; number++) {
             left--
-            target.tell({ type: 'job', number: left })
+            if (!target.tell({ type: 'job', number: left })) throw new Error('the receiver has fallen behind')
           }
           if (left > 0) context.self.tell('go')
         },

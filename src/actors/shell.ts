@@ -3,11 +3,11 @@
  *
  * nact gives turns on the event loop; its own costs are kept away from actors (docs/design/0001-actor-shell.md has the
  * measurements). A top-level actor together with everything below it is one *lane*, and a lane is one nact actor. When
- * somebody of the lane has something to do, nact is sent one wake-up, whatever the number of messages. In its turn the
- * lane serves its actors first come first served, each draining its mailbox for at most its slice; while time is left it
- * takes along the lanes that it has woken, so a chain of messages need not go round the event loop at each link. When
- * the slice is over, whoever still has something to do asks nact for a turn of its own, behind the other lanes and the
- * I/O of the process. So a hundred thousand busy tasks under one parent cannot keep the health actor waiting, an idle
+ * somebody of the lane has something to do, the lane enters the round, and nact is sent one wake-up for the lane whose
+ * turn it is, whatever the number of messages. In a turn of nact, lane after lane gives one turn to each of its actors
+ * in line, and each of them drains its batch for at most its slice, until nobody waits or 4 ms are over; then the I/O of
+ * the process has its turn and nact wakes the lane that is next. So a chain of messages need not go round the event loop
+ * at each link, a hundred thousand busy tasks under one parent cannot keep the health actor or a socket waiting, an idle
  * actor costs no nact actor, and children cost nothing per message, because nact never sees them.
  */
 import { dispatch, spawn, start, stop } from 'nact'
@@ -103,7 +103,7 @@ class NactLane implements Lane {
   constructor(kernel: Kernel, root: NactRef, name: string, turnstile: Turnstile, onBug: (error: unknown) => void) {
     this.#kernel = kernel
     this.#turnstile = turnstile
-    this.#ref = spawn(root, () => this.#onWakeUp(), name, {
+    this.#ref = spawn(root, () => turnstile.turn(kernel), name, {
       // Failures of actors end in their supervision; what arrives here is a fault of the shell itself.
       onCrash: (_message, error, context) => {
         onBug(error)
@@ -117,8 +117,7 @@ class NactLane implements Lane {
     if (this.#isAwake) return
     this.#isAwake = true
     this.#turnstile.awake++
-    if (this.#turnstile.isTurning) this.#turnstile.waiting.push(this)
-    else this.wakeUp()
+    this.#turnstile.enter(this)
   }
 
   /** Asks nact for a turn. */
@@ -132,28 +131,17 @@ class NactLane implements Lane {
     if (this.#isAwake) this.#sleep()
   }
 
-  /** A turn of nact: for this lane, then for those that it wakes, while the slice lasts. */
-  #onWakeUp(): void {
-    const { waiting } = this.#turnstile
-    const untilMs = this.#kernel.beginTurns() + SLICE_MS_MAX
-    this.#turnstile.isTurning = true
-    try {
-      let nowMs = this.#serve(untilMs)
-      while (nowMs < untilMs && waiting.size > 0) nowMs = waiting.shift().#serve(untilMs)
-    } finally {
-      this.#turnstile.isTurning = false
-      while (waiting.size > 0) waiting.shift().wakeUp()
-    }
-  }
-
-  /** Turns for those in line, until the line is empty or the time is over. Answers the monotonic time at the end. */
-  #serve(untilMs: number): number {
+  /**
+   * One turn for each that is in line now, or as many as the time allows; then the next lane is served. Answers the
+   * monotonic time at the end.
+   */
+  serve(untilMs: number): number {
     let nowMs = Number.NEGATIVE_INFINITY
-    while (this.#ready.size > 0 && nowMs < untilMs) {
+    for (let left = this.#ready.size; left > 0 && nowMs < untilMs; left--) {
       nowMs = this.#kernel.turn(this.#ready.shift(), Number.POSITIVE_INFINITY)
     }
     if (this.#isAwake) {
-      if (this.#ready.size > 0) this.wakeUp()
+      if (this.#ready.size > 0) this.#turnstile.enter(this)
       else this.#sleep()
     }
     return nowMs
@@ -170,13 +158,34 @@ class NactLane implements Lane {
 /** A line that was longer than this once gives its memory back when it is empty. */
 const READY_SLOTS_KEPT = 4_096
 
-/** What the lanes of a system share: whether one has its turn, who became ready meanwhile, and who waits for quiet. */
+/** The round of awake lanes. At most one wake-up is under way in nact: to the lane whose turn it is. */
 class Turnstile {
-  isTurning = false
-  readonly waiting = new Ring<NactLane>()
   /** Lanes with somebody in line. */
   awake = 0
+  readonly #waiting = new Ring<NactLane>()
+  #isAsked = false
+  #isTurning = false
   #untilQuiet: (() => void)[] = []
+
+  /** The lane has somebody in line and stands at the end of the round. */
+  enter(lane: NactLane): void {
+    this.#waiting.push(lane)
+    if (!this.#isTurning && !this.#isAsked) this.#ask()
+  }
+
+  /** A turn of nact: lanes are served in the round until nobody waits or the slice is over. */
+  turn(kernel: Kernel): void {
+    const untilMs = kernel.beginTurns() + SLICE_MS_MAX
+    this.#isAsked = false
+    this.#isTurning = true
+    try {
+      let nowMs = Number.NEGATIVE_INFINITY
+      while (this.#waiting.size > 0 && nowMs < untilMs) nowMs = this.#waiting.shift().serve(untilMs)
+    } finally {
+      this.#isTurning = false
+      if (this.#waiting.size > 0) this.#ask()
+    }
+  }
 
   whenQuiet(): Promise<void> {
     if (this.awake === 0) return Promise.resolve()
@@ -187,5 +196,11 @@ class Turnstile {
     const waiting = this.#untilQuiet
     this.#untilQuiet = []
     for (const resolve of waiting) resolve()
+  }
+
+  /** A lane at the head stays there until it is served, so its nact actor lives until the wake-up arrives. */
+  #ask(): void {
+    this.#isAsked = true
+    this.#waiting.peek()?.wakeUp()
   }
 }

@@ -226,6 +226,37 @@ test.each([1, 2])(
   },
 )
 
+test.each(['top-level actors', 'siblings'])(
+  'a teller that goes on and on, and its receiver, %s: they alternate',
+  async how => {
+    const body = makeNactBody()
+    const home = how === 'siblings' ? body.system.spawnSilent('nest') : body.system
+    const taken: boolean[] = []
+    const receiver = home.spawn<number>({
+      name: 'receiver',
+      kind: 'R',
+      mailbox: { capacity: 200 },
+      start: () => ({ receive: () => {} }),
+    })
+    const teller = home.spawn<number>({
+      name: 'teller',
+      kind: 'T',
+      start: context => ({
+        receive(left) {
+          for (let number = 0; number < 100; number++) taken.push(receiver.tell(number))
+          if (left > 0) context.self.tell(left - 1)
+        },
+      }),
+    })
+    await body.settle()
+    teller.tell(1_000)
+    await body.settle()
+    expect(taken).toHaveLength(100_100)
+    expect(taken).not.toContain(false)
+    await body.system.stop()
+  },
+)
+
 test('two messages in one batch: each has its own reading of the clock', async () => {
   const body = makeNactBody()
   const readings: number[] = []
