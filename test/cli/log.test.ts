@@ -4,10 +4,10 @@ import { join } from 'node:path'
 import { Command } from 'commander'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { registerLog } from '../../src/cli/log.ts'
+import { makeEntry } from '../../src/core/log/entry.ts'
 import { openLogStore } from '../../src/runtime/log/lmdb-log-store.ts'
 import { markNeedsVerify, storeFolder } from '../../src/runtime/log/log-folder.ts'
 import { lockFolder } from '../../src/runtime/log/store-lock.ts'
-import { makeEntry } from '../../src/core/log/entry.ts'
 import { deleteRow, putRow } from '../runtime/log/log-folders.ts'
 
 /** A config file in a folder of its own. */
@@ -24,7 +24,10 @@ const THREE = `members:
   - {id: 3, host: 127.0.0.1, port: 8283}
 `
 
-async function run(args: readonly string[], fetcher?: typeof fetch): Promise<{ status: number; out: string; err: string }> {
+async function run(
+  args: readonly string[],
+  fetcher?: typeof fetch,
+): Promise<{ status: number; out: string; err: string }> {
   const ended = { status: -1, out: '', err: '' }
   const program = new Command('daybreak').exitOverride()
   registerLog(program, {
@@ -53,7 +56,12 @@ async function withEntries(): Promise<{ config: string; log: string }> {
     makeEntry(3, [1, 1], 'DATA', deleteRow('www-data-devel-hello-0')),
   ]
   const { meta } = store.restored
-  await store.write({ ticket: 1, cutFrom: null, entries, meta: { ...meta, status: 'VOTING', promised: [1, 1], end: 3 } })
+  await store.write({
+    ticket: 1,
+    cutFrom: null,
+    entries,
+    meta: { ...meta, status: 'VOTING', promised: [1, 1], end: 3 },
+  })
   await store.close()
   return at
 }
@@ -72,8 +80,8 @@ describe('daybreak log', () => {
     const one = place(THREE)
     expect((await run(['initialize', one.config])).out).toContain('--genesis genesis.json')
     const genesis = join(one.log, 'genesis.json')
-    const two = place(`node: {id: 2}\n${THREE}`)
-    expect((await run(['initialize', two.config, '--genesis', genesis])).status).toBe(0)
+    const two = place(`node: {id: 2}\npeer: {port: 8183}\n${THREE}`)
+    expect(await run(['initialize', two.config, '--genesis', genesis])).toMatchObject({ status: 0, err: '' })
     const { clusterId } = JSON.parse(readFileSync(genesis, 'utf8'))
     const status = JSON.parse((await run(['status', two.config, '--json'])).out)
     expect(status).toMatchObject({ clusterId, memberId: 2, quorum: 2, status: 'STARTING' })
@@ -103,7 +111,9 @@ describe('daybreak log', () => {
     const { config } = await withEntries()
     expect((await run(['read', config, '--from', '3', '--to', '2'])).err).toContain('BAD_RANGE')
     expect((await run(['read', config, '--to', '9'])).err).toContain('PAST_COMMIT')
-    expect((await run(['read', config, '--from', 'x'])).err).toContain("--from is a position, a whole number from 1, not 'x'")
+    expect((await run(['read', config, '--from', 'x'])).err).toContain(
+      "--from is a position, a whole number from 1, not 'x'",
+    )
   })
 
   test('a node runs: status and read ask it, page by page', async () => {
