@@ -1,10 +1,11 @@
 /** How the log looks to people: a status, and entries with who changed what and why. */
-import type { LogStatusReport } from '../runtime/log/log-options.ts'
+
 import { payloadPart, payloadTransactions } from '../core/ledger/payload.ts'
 import { TABLE_NUMBERS } from '../core/ledger/rows.ts'
 import type { Ballot } from '../core/log/ballot.ts'
 import { decodeNote, type EntryType } from '../core/log/entry.ts'
-import { printable } from './table.ts'
+import type { LogStatusReport } from '../runtime/log/log-options.ts'
+import { printable } from './screen.ts'
 
 /** An entry, or what is left of one: then `damage` says why there is no more. */
 export interface ReadEntry {

@@ -3,8 +3,7 @@
  * read-only when it is down; neither ever makes a store. Status 0 done, 1 refused or failed, 2 wrong usage.
  */
 import type { Command } from 'commander'
-import type { LogStatusReport } from '../runtime/log/log-options.ts'
-import type { LogNodeOptions } from '../runtime/log/log-options.ts'
+import type { LogNodeOptions, LogStatusReport } from '../runtime/log/log-options.ts'
 import type { ReadEntry } from './log-text.ts'
 
 export interface LogEnd {
