@@ -6,6 +6,8 @@ import type { ActorSpec, ActorSystem, AnyRef, AskOptions, Context, Nest, Ref } f
 import type { LogFields, Logger } from '../ports.ts'
 import { ask } from './ask.ts'
 import { ActorRef, type Cell, type Message, SignalEnvelope } from './cell.ts'
+import { cancelTimer, startTimer } from './keyed-timers.ts'
+import { unwatch, watch } from './watches.ts'
 
 export class ActorContext implements Context<Message> {
   readonly #cell: Cell
@@ -56,17 +58,17 @@ export class ActorContext implements Context<Message> {
 
   watch(ref: AnyRef, message: Message): void {
     const target = ActorRef.cellOf(ref)
-    if (target !== null) this.#cell.kernel.watch(this.#cell, target, message)
+    if (target !== null) watch(this.#cell.kernel, this.#cell, target, message)
   }
 
   unwatch(ref: AnyRef): void {
     const target = ActorRef.cellOf(ref)
-    if (target !== null) this.#cell.kernel.unwatch(this.#cell, target)
+    if (target !== null) unwatch(this.#cell, target)
   }
 
   startTimer(key: string, afterMs: number, message: Message): void {
     assert(afterMs >= 0 && afterMs < Number.POSITIVE_INFINITY, 'a timer waits a finite time', { key, afterMs })
-    this.#cell.kernel.startTimer(this.#cell, key, message, afterMs, null)
+    startTimer(this.#cell.kernel, this.#cell, key, message, { afterMs, everyMs: null })
   }
 
   startPeriodicTimer(key: string, everyMs: number, message: Message): void {
@@ -74,11 +76,11 @@ export class ActorContext implements Context<Message> {
       key,
       everyMs,
     })
-    this.#cell.kernel.startTimer(this.#cell, key, message, everyMs, everyMs)
+    startTimer(this.#cell.kernel, this.#cell, key, message, { afterMs: everyMs, everyMs })
   }
 
   cancelTimer(key: string): void {
-    this.#cell.kernel.cancelTimer(this.#cell, key)
+    cancelTimer(this.#cell.kernel, this.#cell, key)
   }
 
   ask<Q, A>(

@@ -16,22 +16,13 @@ import type { Prng } from '../../core/base/prng.ts'
 import type { Now } from '../../core/base/time.ts'
 import type { ActorSpec, ActorSystem, AnyRef, Behaviour, Nest, Ref, Supervision } from '../actor.ts'
 import type { Clock, Logger, Metrics } from '../ports.ts'
-import {
-  Cell,
-  Envelope,
-  KeyedTimer,
-  type Lane,
-  type Message,
-  QuestionEnvelope,
-  rareOf,
-  SignalEnvelope,
-  TimerEnvelope,
-  typeOfMessage,
-} from './cell.ts'
+import { Cell, Envelope, type Lane, type Message, QuestionEnvelope, rareOf, typeOfMessage } from './cell.ts'
 import { ActorContext } from './context.ts'
 import { Inspector } from './inspection.ts'
+import { dropTimers } from './keyed-timers.ts'
 import { RingPool } from './mailbox.ts'
 import { CallTimer, TimerQueue, type TimerSource } from './timer-queue.ts'
+import { tellWatchers, unwatchAll } from './watches.ts'
 
 export interface KernelParts {
   readonly name: string
@@ -357,8 +348,8 @@ export class Kernel {
     this.metrics.count('actor_restarts', 1, { kind: cell.spec?.kind ?? 'Nest' })
     cell.incarnation++
     cell.status = 'restarting'
-    this.#dropTimers(cell)
-    this.#unwatchAll(cell)
+    dropTimers(this, cell)
+    unwatchAll(cell)
     cell.step = cell.children === null || cell.children.size === 0 ? 'cleanup' : 'children'
     for (const child of [...(cell.children?.values() ?? [])].reverse()) this.requestStop(child)
     this.#wake(cell)
@@ -388,7 +379,7 @@ export class Kernel {
       if (cell.status === 'stopping' || cell.status === 'gone') continue
       const wasCleaning = cell.step === 'cleaning'
       cell.status = 'stopping'
-      this.#dropTimers(cell)
+      dropTimers(this, cell)
       if (cell.rare?.wait && !wasCleaning) this.timers.remove(cell.rare.wait)
       const hasChildren = cell.children !== null && cell.children.size > 0
       if (!wasCleaning) cell.step = hasChildren ? 'children' : 'cleanup'
@@ -473,17 +464,13 @@ export class Kernel {
     cell.status = 'gone'
     cell.step = 'none'
     this.#buryQueue(cell)
-    this.#unwatchAll(cell)
+    unwatchAll(cell)
     cell.context = null
     const parent = cell.parent!
     parent.children?.delete(cell.name)
     const rare = cell.rare
     if (rare !== null) {
-      for (const [watcher, message] of rare.watchers ?? []) {
-        watcher.rare?.watching?.delete(cell)
-        this.signal(watcher, new SignalEnvelope(watcher.incarnation, () => message))
-      }
-      rare.watchers = null
+      tellWatchers(this, cell)
       for (const gone of rare.whenGone ?? []) gone()
       rare.whenGone = null
     }
@@ -503,72 +490,6 @@ export class Kernel {
       if (isForeign(item)) this.deadLetter(cell.path, item)
     }
     this.#rings.give(ring)
-  }
-
-  // ---- Watches and timers -------------------------------------------------------------------------------------------
-
-  watch(watcher: Cell, target: Cell, message: Message): void {
-    if (target.status === 'gone') {
-      this.signal(watcher, new SignalEnvelope(watcher.incarnation, () => message))
-      return
-    }
-    const seen = rareOf(target)
-    seen.watchers ??= new Map()
-    seen.watchers.set(watcher, message)
-    const mine = rareOf(watcher)
-    mine.watching ??= new Set()
-    mine.watching.add(target)
-  }
-
-  unwatch(watcher: Cell, target: Cell): void {
-    target.rare?.watchers?.delete(watcher)
-    watcher.rare?.watching?.delete(target)
-  }
-
-  #unwatchAll(watcher: Cell): void {
-    for (const target of watcher.rare?.watching ?? []) target.rare?.watchers?.delete(watcher)
-    watcher.rare?.watching?.clear()
-  }
-
-  startTimer(cell: Cell, key: string, message: Message, afterMs: number, everyMs: number | null): void {
-    this.cancelTimer(cell, key)
-    if (cell.status !== 'running' && cell.status !== 'new') return
-    const timer = new KeyedTimer(key, message, everyMs)
-    const entry = new CallTimer(() => this.#timerDue(cell, timer))
-    timer.entry = entry
-    cell.timers ??= new Map()
-    cell.timers.set(key, timer)
-    this.timers.add(entry, this.monoMs() + afterMs)
-  }
-
-  cancelTimer(cell: Cell, key: string): void {
-    const timer = cell.timers?.get(key)
-    if (timer === undefined) return
-    cell.timers!.delete(key)
-    this.#cancel(timer)
-  }
-
-  #timerDue(cell: Cell, timer: KeyedTimer): void {
-    if (!timer.isQueued) {
-      timer.isQueued = true
-      this.signal(cell, new TimerEnvelope(timer))
-    }
-    if (timer.everyMs === null) return
-    const nowMs = this.monoMs()
-    const nextMs = timer.entry!.dueMs + timer.everyMs
-    // After a long pause the missed ticks are not made up for.
-    this.timers.add(timer.entry!, nextMs > nowMs ? nextMs : nowMs + timer.everyMs)
-  }
-
-  #dropTimers(cell: Cell): void {
-    if (cell.timers === null) return
-    for (const timer of cell.timers.values()) this.#cancel(timer)
-    cell.timers = null
-  }
-
-  #cancel(timer: KeyedTimer): void {
-    timer.isCancelled = true
-    if (timer.entry !== null) this.timers.remove(timer.entry)
   }
 }
 
