@@ -11,7 +11,9 @@ import { fileURLToPath } from 'node:url'
 import { type JobDetail, REQUEST_ID_HEADER } from '../src/wire/rest.ts'
 import { type Bench, figure } from './bench.ts'
 
-const IDLE_MS = 10_000
+/** V8 tidies its heaps about 8 s after the last work, for a second or so; a node that has been idle is past that. */
+const CALM_MS = 15_000
+const IDLE_MS = 20_000
 const TICKS_PER_SECOND = 100
 const PAGE_BYTES = 4096
 
@@ -35,8 +37,9 @@ export const bench: Bench = {
         for (let n = 0; n < jobs; n++) samples.push(await createToRunning(node.url, `job-${n}`))
         for (let n = 0; n < jobs; n++) await kill(node.url, `job-${n}`)
         const pid = node.child.pid ?? 0
+        await pause(CALM_MS)
         const before = cpuTicks(pid)
-        await new Promise(done => setTimeout(done, IDLE_MS))
+        await pause(IDLE_MS)
         const idle = ((cpuTicks(pid) - before) / TICKS_PER_SECOND / (IDLE_MS / 1000)) * 100
         const rss = residentBytes(pid) / (1024 * 1024)
         say(
@@ -65,7 +68,7 @@ export const bench: Bench = {
       notes: [
         'start-to-healthy: from the spawn of the process to the first 200 of /health, empty data folder',
         'create-to-running-p50: from sending the create request to RUNNING as a client sees it, asked every 2 ms; the median of the jobs of a run',
-        `cpu-when-idle: over ${IDLE_MS / 1000} s after all jobs have ended, all threads`,
+        `cpu-when-idle, resident-when-idle: over ${IDLE_MS / 1000} s, beginning ${CALM_MS / 1000} s after all jobs have ended (V8 compacts its heaps in between), all threads`,
       ],
     }
   },
@@ -98,7 +101,7 @@ async function untilAgentIsThere(url: string): Promise<void> {
   for (;;) {
     const { agents } = (await (await fetch(`${url}/api/v1/agents`)).json()) as { agents?: { connected: boolean }[] }
     if (agents?.[0]?.connected === true) return
-    await new Promise(done => setTimeout(done, 5))
+    await pause(5)
   }
 }
 
@@ -123,7 +126,7 @@ async function createToRunning(url: string, name: string): Promise<number> {
   for (;;) {
     const detail = (await (await fetch(`${url}/api/v1/jobs/bench/test/${name}`)).json()) as JobDetail
     if (detail.active[0]?.status === 'RUNNING') return performance.now() - began
-    await new Promise(done => setTimeout(done, 2))
+    await pause(2)
   }
 }
 
@@ -134,8 +137,12 @@ async function kill(url: string, name: string): Promise<void> {
   for (;;) {
     const response = await fetch(path)
     if (response.status === 404 || ((await response.json()) as JobDetail).active.length === 0) return
-    await new Promise(done => setTimeout(done, 20))
+    await pause(20)
   }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise(done => setTimeout(done, ms))
 }
 
 function median(samples: readonly number[]): number {

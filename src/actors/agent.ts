@@ -164,7 +164,7 @@ class Agent implements Behaviour<Message> {
     this.runners = context.spawnSilent('tasks')
     const stored = options.store.load()
     this.identity = stored.identity
-    for (const key of stored.quarantined) context.log.warn('agent.record-quarantined', { key })
+    for (const key of stored.quarantined) context.log.warn('agent-record-quarantined', { key })
     for (const taskId of stored.tombstones.keys()) this.tombstones.add(taskId)
     for (const record of stored.records) this.records.set(record.taskId, record)
     this.keeper = context.spawn(
@@ -268,7 +268,7 @@ class Agent implements Behaviour<Message> {
   /** A task that was taken before this agent started. */
   private adopt(record: TaskRecord, checkpoint: Parameters<typeof taskRunner>[0]['checkpoint'] | undefined): void {
     if (record.bootId !== this.options.machine.bootId) {
-      this.context.log.warn('task.lost-by-reboot', { taskId: record.taskId })
+      this.context.log.warn('task-lost-by-reboot', { taskId: record.taskId })
       this.options.metrics.count('agent_tasks_lost_on_restart')
       this.enter(record.taskId, 'LOST', 'agent', 'AGENT_RESTARTED', 'host rebooted')
       return
@@ -283,12 +283,12 @@ class Agent implements Behaviour<Message> {
     const { instance, ports } = info
     const read = readTaskData(info.executor.data, { instance, ports, taskId, hostname: this.options.host })
     if (!read.ok) {
-      this.context.log.warn('task.invalid', { taskId, text: read.text })
+      this.context.log.warn('task-invalid', { taskId, text: read.text })
       this.enter(taskId, 'STARTING', 'executor', null, 'Initializing sandbox.')
       this.enter(taskId, 'FAILED', 'executor', null, read.text)
       return
     }
-    for (const port of read.droppedPorts) this.context.log.warn('task.port-without-number', { taskId, port })
+    for (const port of read.droppedPorts) this.context.log.warn('task-port-without-number', { taskId, port })
     this.runners.spawn(
       taskRunner({
         record,
@@ -331,7 +331,7 @@ class Agent implements Behaviour<Message> {
     this.records.set(taskId, next)
     if (isEnd(state)) this.finals.set(taskId, entry)
     this.options.metrics.count('agent_statuses', 1, { state })
-    this.context.log.debug('task.status', { taskId, state, message })
+    this.context.log.debug('task-status', { taskId, state, message })
     this.store({ records: [next], statuses: [entry] }, () => {
       if (!this.records.has(taskId)) return
       this.outbox.put(entry)
@@ -386,7 +386,7 @@ class Agent implements Behaviour<Message> {
     // A runner that has not told STARTING yet is on its way; its record says that it must not start anything.
     const next: TaskRecord = { ...record, kill, state: record.state === 'ACCEPTED' ? 'ACCEPTED' : 'KILLING' }
     this.records.set(taskId, next)
-    this.context.log.debug('task.kill', { taskId, graceMs })
+    this.context.log.debug('task-kill', { taskId, graceMs })
     this.store({ records: [next] }, () => {
       ack()
       this.runners.child(taskId)?.tell({ type: 'kill', graceMs })
@@ -573,7 +573,7 @@ class Agent implements Behaviour<Message> {
     this.options.metrics.count('agent_redials')
     // At start on one machine the first dials fail by design; after a while somebody should know.
     if (this.failures === 1 || this.failures % 20 === 0) {
-      this.context.log.info('agent.leader-unreachable', { url, because, failures: this.failures })
+      this.context.log.info('agent-leader-unreachable', { url, because, failures: this.failures })
     }
     this.context.startTimer('dial', afterMs, { type: 'dial' })
   }
@@ -589,7 +589,7 @@ class Agent implements Behaviour<Message> {
     this.outbox.recallAll()
     if (stable) this.failures = 0
     const level = wasReady && !this.isStopping ? 'warn' : 'info'
-    this.context.log[level]('agent.disconnected', { url: link.url, code, reason })
+    this.context.log[level]('leader-lost', { url: link.url, code, reason })
     if (this.isStopping) return
     if (code === CLOSE.notLeader && /^(https?|wss?):\/\//.test(reason) && this.redirects < REDIRECTS_MAX) {
       this.redirects += 1
@@ -631,7 +631,7 @@ class Agent implements Behaviour<Message> {
     link.lastFrameMonoMs = atMonoMs
     if (message.type === 'REJECT') {
       this.notBeforeMs = this.context.now().monoMs + message.retryAfterMs
-      this.context.log.error('agent.rejected', { url: link.url, code: message.code, message: message.message })
+      this.context.log.error('agent-rejected', { url: link.url, code: message.code, message: message.message })
       return this.hangUp(link, CLOSE.rejected, message.message)
     }
     const stale = fence(this.identity, {
@@ -641,7 +641,7 @@ class Agent implements Behaviour<Message> {
     })
     if (stale !== null) {
       this.options.metrics.count('agent_epoch_rejections')
-      this.context.log.error('agent.leader-refused', { url: link.url, because: stale })
+      this.context.log.error('agent-leader-refused', { url: link.url, because: stale })
       return this.hangUp(link, CLOSE.staleLeader, stale)
     }
     if (link.phase === 'greeting') {
@@ -695,7 +695,7 @@ class Agent implements Behaviour<Message> {
   private welcome(link: Link, message: Welcome): void {
     const { secret } = this.options
     if (secret !== null && !secret.verify(message.proof, link.listenerNonce, link.nonce)) {
-      this.context.log.error('agent.leader-refused', { url: link.url, because: 'it does not know the cluster secret' })
+      this.context.log.error('agent-leader-refused', { url: link.url, because: 'it does not know the cluster secret' })
       return this.hangUp(link, CLOSE.rejected, 'wrong proof')
     }
     const { agentId, clusterId, epoch, position } = message
@@ -717,7 +717,7 @@ class Agent implements Behaviour<Message> {
     link.readyMonoMs = this.context.now().monoMs
     this.context.cancelTimer('hello')
     this.context.startPeriodicTimer('heartbeat', link.heartbeatMs, { type: 'heartbeat' })
-    this.context.log.info('agent.connected', {
+    this.context.log.info('agent-connected', {
       url: link.url,
       agentId: this.identity.agentId,
       epoch: this.identity.maxEpoch?.join('.'),

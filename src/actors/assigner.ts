@@ -80,7 +80,7 @@ function startAssigner(context: Context<AssignerCommand>, options: AssignerOptio
     const result = rounds.get(roundId)
     if (result === undefined || result === null) return
     if (rejected.length > 0) {
-      context.log.warn('dedicated_guard_refused_placements', { roundId, tasks: rejected.length })
+      context.log.warn('dedicated-guard-refused-placements', { roundId, tasks: rejected.length })
       release(rejected)
     }
     finish(result, rejected)
@@ -129,7 +129,7 @@ function startAssigner(context: Context<AssignerCommand>, options: AssignerOptio
     }
     for (const taskId of lost) unanswered.delete(taskId)
     if (lost.length > 0) {
-      context.log.warn('assignments_unanswered', { tasks: lost.length, afterMs: options.answerMsMax })
+      context.log.warn('assignments-unanswered', { tasks: lost.length, afterMs: options.answerMsMax })
       giveBack(lost)
     }
     if (nextMs !== null) context.startTimer('sweep', nextMs, { type: 'sweep' })

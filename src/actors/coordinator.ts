@@ -84,11 +84,11 @@ function run(effect: CoordinatorEffect, options: CoordinatorOptions, context: Co
       return
     }
     case 'serving':
-      context.log.info('log leader', { ballot: effect.ballot, position: effect.position })
+      context.log.info('log-leader', { ballot: effect.ballot, position: effect.position })
       options.election().tell(effect)
       return
     case 'lost':
-      context.log.warn('log leadership lost', { reason: effect.reason })
+      context.log.warn('log-leadership-lost', { reason: effect.reason })
       options.election().tell(effect)
       return
     case 'ticking':

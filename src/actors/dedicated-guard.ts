@@ -95,7 +95,7 @@ function startDedicatedGuard(
     const count = audit.misplacedCount
     if (count === reported) return
     metrics.gauge('misplaced_tasks', count)
-    if (count > reported) context.log.warn('tasks_misplaced', { tasks: count })
+    if (count > reported) context.log.warn('tasks-misplaced', { tasks: count })
     reported = count
   }
 

@@ -222,7 +222,7 @@ function startOfferBroker(
       wake()
       switch (message.type) {
         case 'agentUp':
-          if (!matcher.agentUp(message.agentId)) context.log.warn('agent_without_row', { agentId: message.agentId })
+          if (!matcher.agentUp(message.agentId)) context.log.warn('agent-without-row', { agentId: message.agentId })
           metrics.gauge('outstanding_offers', book.connectedCount)
           break
         case 'agentDown':

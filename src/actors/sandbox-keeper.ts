@@ -72,7 +72,7 @@ class SandboxKeeper implements Behaviour<Message> {
         this.orphans += ended
         if (ended > 0) {
           this.options.metrics.count('agent_orphans_killed', ended)
-          this.context.log.warn('agent.orphans-killed', { tasks: ended })
+          this.context.log.warn('agent-orphans-killed', { tasks: ended })
         }
         this.context.pipe(this.options.machine.sandboxes(), settled =>
           settled.ok
@@ -88,7 +88,7 @@ class SandboxKeeper implements Behaviour<Message> {
         this.options.metrics.count('agent_sandboxes_removed')
         return
       case 'failed':
-        this.context.log.warn('agent.sandbox-trouble', { what: message.what, cause: String(message.cause) })
+        this.context.log.warn('agent-sandbox-trouble', { what: message.what, cause: String(message.cause) })
         return
       default:
         message satisfies never

@@ -185,7 +185,7 @@ function startTaskGroups(
           for (const configId of message.configIds) groups.wake(configId, nowMs())
           break
         case 'roundExpired':
-          context.log.warn('placement_round_expired', { roundId: trying, afterMs: options.roundMsMax })
+          context.log.warn('placement-round-expired', { roundId: trying, afterMs: options.roundMsMax })
           giveUp()
           break
         case 'roundsLost':

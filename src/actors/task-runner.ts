@@ -130,7 +130,7 @@ class TaskRunner implements Behaviour<Message> {
         this.options.tell({ ...effect, taskId })
         return
       case 'warnStuck':
-        this.context.log.warn('task.stuck', { taskId, hint: 'SIGKILL did not end it; its resources stay booked' })
+        this.context.log.warn('task-stuck', { taskId, hint: 'SIGKILL did not end it; its resources stay booked' })
         return
       case 'checkpoint':
         this.options.store.write({ checkpoint: { taskId, state: this.state } }).catch(this.options.storeFailed)

@@ -241,7 +241,7 @@ export function actorShellContract(name: string, makeBody: () => Body): void {
         const ref = system.spawn(noting('one', { mailbox: { capacity: 1, onRefused } }))
         ref.tell(note('a'))
         expect(ref.tell(note('b'))).toBe(false)
-        expect(body.logged).toContain('onRefusedFailed')
+        expect(body.logged).toContain('on-refused-failed')
       })
 
       test('full, dropOldest: the newest stay', async () => {
@@ -641,7 +641,7 @@ export function actorShellContract(name: string, makeBody: () => Body): void {
         const ref = system.spawn(noting('one', { supervision: { type: 'stop' } }))
         ref.tell(act(context => context.startTimer('t', Number.NaN, note('never'))))
         await body.settle()
-        expect(body.logged).toContain('actorFailed')
+        expect(body.logged).toContain('actor-failed')
       })
     })
 
@@ -885,7 +885,7 @@ export function actorShellContract(name: string, makeBody: () => Body): void {
         expect(report(ref)?.status).toBe('stopping')
         await body.advance(1)
         expect(report(ref)).toBeUndefined()
-        expect(body.logged).toContain('actorStoppingTimedOut')
+        expect(body.logged).toContain('actor-stopping-timed-out')
       })
 
       test('a stopping that throws or rejects: the actor still goes', async () => {
@@ -902,7 +902,7 @@ export function actorShellContract(name: string, makeBody: () => Body): void {
         const gone = Promise.all([throws, rejects].map(ref => system.stopActor(ref)))
         await body.settle()
         await gone
-        expect(body.logged.filter(event => event === 'actorStoppingFailed')).toHaveLength(2)
+        expect(body.logged.filter(event => event === 'actor-stopping-failed')).toHaveLength(2)
       })
 
       test('stops itself: the current message is finished, the queued ones become dead letters', async () => {
@@ -1120,7 +1120,7 @@ export function actorShellContract(name: string, makeBody: () => Body): void {
         await body.settle()
         expect(notes).toEqual(['false'])
         expect(report(ref)?.failed).toBe(0)
-        expect(body.logged).toContain('functionRefFailed')
+        expect(body.logged).toContain('function-ref-failed')
       })
     })
 

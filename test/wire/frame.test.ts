@@ -99,7 +99,11 @@ describe('frame', () => {
 
   test('a tiny frame that claims four thousand million items is refused without the memory for them', () => {
     const before = process.memoryUsage().rss
-    for (const claim of [[0xdd, 0xff, 0xff, 0xff, 0xff], [0xdf, 0xff, 0xff, 0xff, 0xff], [0xc6, 0xff, 0xff, 0xff, 0xff]]) {
+    for (const claim of [
+      [0xdd, 0xff, 0xff, 0xff, 0xff],
+      [0xdf, 0xff, 0xff, 0xff, 0xff],
+      [0xc6, 0xff, 0xff, 0xff, 0xff],
+    ]) {
       expect(leaderSide().decode(new Uint8Array(claim)).ok).toBe(false)
     }
     expect(process.memoryUsage().rss - before).toBeLessThan(64 * 1024 * 1024)

@@ -77,7 +77,7 @@ export function createLedger(options: LedgerOptions): LedgerActor {
     start: context => ledger.start(context),
     supervision: { type: 'endProcess' },
     // Appends in flight are bounded by the pipeline; a feed that finds no room leaves a gap, which is read again.
-    mailbox: { capacity: 1_000_000, onRefused: message => options.logger.error('ledgerMailboxFull', message) },
+    mailbox: { capacity: 1_000_000, onRefused: message => options.logger.error('ledger-mailbox-full', message) },
   })
   return ledger
 }
@@ -225,7 +225,7 @@ class LedgerBody implements LedgerActor {
       case 'retryLoad':
         this.#loader.receive(message)
         if (message.type === 'loadFailed') {
-          context.log.warn('ledgerLoadFailed', { cause: message.cause })
+          context.log.warn('ledger-load-failed', { cause: message.cause })
           context.startTimer('retryLoad', LOAD_RETRY_MS, { type: 'retryLoad' })
         }
         return this.#load(context)
@@ -270,7 +270,7 @@ class LedgerBody implements LedgerActor {
 
   /** Rows that were shown will not be stored: they are dropped whole and read again. */
   #onRefused(result: Exclude<AppendResult, { type: 'ok' }>, context: Context<LedgerMessage>): void {
-    context.log.warn('ledgerAppendRefused', { ...result })
+    context.log.warn('ledger-append-refused', { ...result })
     if (result.type === 'notLeader') this.#close(this.#whyClosed('NOT_LEADER'), 'no')
     else if (result.type === 'noSpace') this.#close(notReady(`${result.freeBytes} bytes free`), 'perhaps')
     else this.#close(this.#whyClosed('NOT_LEADER'), 'perhaps')
@@ -290,7 +290,7 @@ class LedgerBody implements LedgerActor {
         this.#appendsOutstanding++
         context.pipe(this.#options.log.append(payload), settled => {
           if (settled.ok) return { type: 'appended', term, batch: id, result: settled.value }
-          context.log.error('ledgerAppendFailed', { cause: settled.cause })
+          context.log.error('ledger-append-failed', { cause: settled.cause })
           return { type: 'appended', term, batch: id, result: { type: 'unknown' } }
         })
       }
@@ -317,7 +317,7 @@ class LedgerBody implements LedgerActor {
     this.#context?.cancelTimer('linger')
     const lost = this.#pipeline.drop(reason, isFirstWritten)
     this.#pipeline = new Pipeline()
-    this.#options.logger.info('ledgerClosed', { why: reason.detail, applied: this.applied, lost: lost.length })
+    this.#options.logger.info('ledger-closed', { why: reason.detail, applied: this.applied, lost: lost.length })
     this.#options.metrics.count('ledger_lost', lost.length)
     for (const listener of [...this.#closeListeners]) this.#guarded('ledgerListenerFailed', () => listener(reason))
     for (const { entry, reason: why } of lost) {
@@ -344,7 +344,7 @@ class LedgerBody implements LedgerActor {
   #open(view: LeaderView): void {
     this.open = true
     this.#term++
-    this.#options.logger.info('ledgerOpened', { applied: this.applied, ...this.#tables.counts })
+    this.#options.logger.info('ledger-opened', { applied: this.applied, ...this.#tables.counts })
     for (const listener of [...this.#openListeners]) this.#guarded('ledgerListenerFailed', () => listener(view))
   }
 

@@ -210,7 +210,7 @@ export class Kernel {
         mailbox.onRefused(item instanceof Envelope ? item.content : item)
       } catch (error) {
         // It runs in the turn of the sender, who did nothing wrong.
-        this.log.error('onRefusedFailed', { actor: cell.path, error })
+        this.log.error('on-refused-failed', { actor: cell.path, error })
       }
     }
     return false
@@ -322,7 +322,7 @@ export class Kernel {
     rare.lastError = { atMs: this.wallMs(), message, stack: stack ?? '', messageType }
     const kind = cell.spec?.kind ?? 'Nest'
     this.metrics.count('actor_failures', 1, { kind })
-    this.log.error('actorFailed', { actor: cell.path, kind, messageType, error })
+    this.log.error('actor-failed', { actor: cell.path, kind, messageType, error })
     this.#parts.onFailure?.(error, cell.path)
     if (cell.status === 'stopping' || cell.status === 'gone') return
     const supervision = cell.spec?.supervision ?? SUPERVISION
@@ -365,7 +365,7 @@ export class Kernel {
   }
 
   #endProcess(cell: Cell, error: unknown): void {
-    this.log.error('actorEndsProcess', { actor: cell.path, error })
+    this.log.error('actor-ends-process', { actor: cell.path, error })
     this.requestStop(cell)
     this.#parts.onEndProcess(error, cell.path)
   }
@@ -429,7 +429,7 @@ export class Kernel {
       this.#cleanedUp(cell)
     }
     const timer = new CallTimer(() => {
-      this.log.warn('actorStoppingTimedOut', { actor: cell.path, afterMs: STOPPING_MS_MAX })
+      this.log.warn('actor-stopping-timed-out', { actor: cell.path, afterMs: STOPPING_MS_MAX })
       end()
     })
     rareOf(cell).wait = timer
@@ -442,7 +442,7 @@ export class Kernel {
 
   #cleanUpFailed(cell: Cell, error: unknown): void {
     this.#parts.onFailure?.(error, cell.path)
-    this.log.error('actorStoppingFailed', { actor: cell.path, error })
+    this.log.error('actor-stopping-failed', { actor: cell.path, error })
   }
 
   #cleanedUp(cell: Cell): void {

@@ -54,7 +54,7 @@ export class KernelSystem implements ActorSystem {
   function<M>(name: string, receive: (message: M) => void): Ref<M> {
     const path = `/function/${name}`
     return new FunctionRef<M>(path, receive, error => {
-      this.kernel.log.error('functionRefFailed', { actor: path, error })
+      this.kernel.log.error('function-ref-failed', { actor: path, error })
     })
   }
 

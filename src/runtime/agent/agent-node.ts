@@ -62,7 +62,7 @@ export async function startAgent(options: AgentOptions, deps: AgentDeps): Promis
         throw cause
       }))
   if (options.userMode === 'shared' && process.getuid?.() === 0) {
-    log.warn('agent.tasks-run-as-root', { remedy: 'start the agent as another user, or set agent.userMode to role' })
+    log.warn('agent-tasks-run-as-root', { remedy: 'start the agent as another user, or set agent.userMode to role' })
   }
   const machine = new ProcessMachine({
     folders,

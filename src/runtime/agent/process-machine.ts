@@ -202,7 +202,7 @@ export class ProcessMachine implements TaskMachine {
       started = readStarted(folder)
     } catch (cause) {
       // One damaged record must not cost the others; without it the run counts as lost, and its group is searched for.
-      this.options.log.warn('agent.record-quarantined', { folder, cause: String(cause) })
+      this.options.log.warn('agent-record-quarantined', { folder, cause: String(cause) })
     }
     const startedAtMs = started?.atMs ?? madeMs
     if (end !== null) return { process, run, startedAtMs, end: { code: end.code, atMs: end.atMs } }
@@ -244,7 +244,7 @@ export class ProcessMachine implements TaskMachine {
       if (existsSync(join(live.folder, 'ended'))) this.runOver(live)
     })
     live.watcher.on('error', cause => {
-      this.options.log.warn('agent.watch-failed', { folder: live.folder, cause: cause.message })
+      this.options.log.warn('agent-watch-failed', { folder: live.folder, cause: cause.message })
     })
     if (this.adoptedCheck === null) {
       this.adoptedCheck = setInterval(() => this.checkAdopted(), ADOPTED_CHECK_MS)
@@ -277,7 +277,7 @@ export class ProcessMachine implements TaskMachine {
     try {
       code = readEnded(live.folder)?.code ?? null
     } catch (cause) {
-      this.options.log.warn('agent.record-quarantined', { folder: live.folder, cause: String(cause) })
+      this.options.log.warn('agent-record-quarantined', { folder: live.folder, cause: String(cause) })
     }
     live.ended(live.process, live.run, code)
     this.lookSoon(live.taskId)

@@ -232,7 +232,7 @@ export class LogNode {
     this.#waitingFor = null
     if (meta.status === 'VOTING') this.#ready()
     else this.#start(meta)
-    void this.#space.makeBallast().catch(cause => this.#ports.log.warn('log ballast', { cause: messageOf(cause) }))
+    void this.#space.makeBallast().catch(cause => this.#ports.log.warn('log-ballast', { cause: messageOf(cause) }))
   }
 
   #refuseForeign(meta: LogMeta): void {
@@ -372,7 +372,7 @@ export class LogNode {
   }
 
   #tellSpace({ full, low, freeBytes }: SpaceReading): void {
-    if (full || low) this.#ports.log.warn('log disk space', { freeBytes, path: this.#options.path, refusing: full })
+    if (full || low) this.#ports.log.warn('log-disk-space', { freeBytes, path: this.#options.path, refusing: full })
     this.#ports.metrics.gauge('log_disk_free_bytes', freeBytes)
     this.#opened?.coordinator.tell({ type: 'space', full, freeBytes })
     this.#opened?.replica.tell({ type: 'space', full })
@@ -399,7 +399,7 @@ export class LogNode {
   async #reopenWhenRoom(reason: string): Promise<void> {
     if (this.#trouble !== null) return
     this.#trouble = reason
-    this.#ports.log.error('log disk full', { path: this.#options.path })
+    this.#ports.log.error('log-disk-full', { path: this.#options.path })
     await this.#close()
     this.#show({ version: this.#view.version + 1, role: 'NONE', ballot: null, leader: null })
     this.#ports.emit({ type: 'writable', reason })
@@ -427,7 +427,7 @@ export class LogNode {
   #die(status: number, reason: string): void {
     if (this.#stopped) return
     this.#stopped = true
-    this.#ports.log.error('log died', { reason })
+    this.#ports.log.error('log-died', { reason })
     this.#ports.emit({ type: 'death', status, reason })
   }
 
@@ -440,7 +440,7 @@ export class LogNode {
         run: `daybreak log initialize ${configFile}`,
         seen: [`member ${this.#options.memberId} (this node)`],
       })
-    } else this.#ports.log.warn('log waits', { waitingFor: this.#waitingFor })
+    } else this.#ports.log.warn('log-waits', { waitingFor: this.#waitingFor })
   }
 
   #every(ms: number, run: () => void): NodeJS.Timeout {
