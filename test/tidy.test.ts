@@ -11,6 +11,11 @@ interface Source {
   text: string
 }
 
+interface Locked {
+  optionalDependencies?: Record<string, string>
+  engines?: { node?: string }
+}
+
 const root = join(import.meta.dirname, '..')
 
 function sources(folder: string, ends: readonly string[] = ['.ts']): Source[] {
@@ -141,6 +146,24 @@ describe('tidy', () => {
         }
       })
       .map(([page, path]) => `${page} names ${path}, which is not there`)
+    expect(found).toEqual([])
+  })
+
+  test('the lock file names what every platform would install, and all of it runs on Node 20: else npm ci refuses', () => {
+    const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+      packages: Record<string, Locked>
+    }
+    const isThere = (from: string, name: string): boolean => {
+      const inside = `${from === '' ? '' : `${from}/`}node_modules/${name}`
+      if (lock.packages[inside] !== undefined) return true
+      return from !== '' && isThere(from.slice(0, Math.max(0, from.lastIndexOf('/node_modules/'))), name)
+    }
+    const found = Object.entries(lock.packages).flatMap(([path, { optionalDependencies = {}, engines }]) => [
+      ...Object.keys(optionalDependencies)
+        .filter(name => !isThere(path, name))
+        .map(name => `${path}: its optional ${name} has no entry; npm leaves it out when the registry does not answer`),
+      ...(/^>=? ?2[1-9]/.test(engines?.node ?? '') ? [`${path} wants Node ${engines?.node}`] : []),
+    ])
     expect(found).toEqual([])
   })
 })
