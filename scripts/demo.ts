@@ -11,46 +11,44 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import Table from 'cli-table3'
+import { styleOf } from '../src/cli/screen.ts'
+import { tableText } from '../src/cli/table.ts'
 import type { JobDetail, PendingList, Problem } from '../src/wire/rest.ts'
 
 const LIMIT_MS = 60_000
 const STOP_MS_MAX = 15_000
 const POLL_MS = 150
+const INDENT = '  '
 const KEY = { cluster: 'local', role: 'www-data', environment: 'devel', name: 'hello' }
 const root = packageRoot()
 const main = join(root, 'dist', 'src', 'cli', 'main.js')
 
-const { values: flags } = parseArgs({
-  options: {
-    once: { type: 'boolean', default: false },
-    data: { type: 'string' },
-    port: { type: 'string', default: '8081' },
-    help: { type: 'boolean', default: false },
-  },
-})
-if (flags.help) {
-  process.stdout.write(`npm run demo -- [--once] [--data DIR] [--port N]
+const HELP = `npm run demo -- [--once] [--data DIR] [--port N]
 
   --once      end when everything has been shown: status 0, or 1 with the reason, at the latest after 60 s
   --data DIR  keep the node's data there (default: a fresh temporary folder, removed at the end)
   --port N    HTTP port of the node (default 8081; if it is taken, any free one)
-`)
-  process.exit(0)
-}
+`
+const flags = readFlags()
 
 interface Node {
-  child: ChildProcess
-  url: string
-  output: () => string
+  readonly child: ChildProcess
+  /** Null until it is up. */
+  url: string | null
+  /** What it said so far. */
+  output: string
 }
 
 const say = (line = ''): void => void process.stdout.write(`${line}\n`)
 const stopping = new AbortController()
-process.on('SIGINT', () => stopping.abort('Ctrl-C'))
-process.on('SIGTERM', () => stopping.abort('SIGTERM'))
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => stopping.abort(signal === 'SIGINT' ? 'Ctrl-C' : signal))
+}
+// Nobody reads any more (`npm run demo | head`), but tasks and node have to be ended all the same.
+for (const output of [process.stdout, process.stderr])
+  output.on('error', () => stopping.abort('nobody reads the output'))
 
-const dataIsOurs = flags.data === undefined
+let dataStays = flags.data !== undefined
 const data = flags.data === undefined ? mkdtempSync(join(tmpdir(), 'daybreak-demo-')) : resolve(flags.data)
 let node: Node | null = null
 let failure: string | null = null
@@ -58,18 +56,15 @@ const limit = flags.once ? setTimeout(() => stopping.abort(`not done after ${LIM
 const startedAt = performance.now()
 
 try {
-  node = await startNode()
-  await createJob(node)
-  const detail = await showUntilRunning(node)
+  const url = await startNode()
+  await createJob(url)
+  const detail = await showUntilRunning(url)
   await askOne(detail)
-  sayWhatNext(node)
+  sayWhatNext(url)
   if (!flags.once) await interrupted()
 } catch (cause) {
-  failure = stopping.signal.aborted
-    ? String(stopping.signal.reason)
-    : cause instanceof Error
-      ? cause.message
-      : String(cause)
+  const [reason, what] = [String(stopping.signal.reason), textOf(cause)]
+  failure = stopping.signal.aborted && reason !== what ? `${reason}: ${what}` : what
 }
 if (limit !== null) clearTimeout(limit)
 const leftOver = await putBack()
@@ -80,37 +75,45 @@ process.exit(failure === null && leftOver === null ? 0 : 1)
 
 // ---- the steps ----
 
-async function startNode(): Promise<Node> {
+async function startNode(): Promise<string> {
   const wanted = Number(flags.port)
   const port = (await isFree(wanted)) ? wanted : 0
   say('Daybreak demo: one node that is its own quorum, with an agent in it.\n')
   if (port !== wanted) say(`  port ${wanted} is taken, so the node takes any free one`)
+  const url = await launch(port, stopping.signal)
+  say(`  node     ${url}, up after ${seconds()} s`)
+  say(`  data     ${data}`)
+  return url
+}
+
+/** A node of its own session, so that Ctrl-C is for the demo, which ends the tasks before the node. Gives its URL. */
+async function launch(port: number, given?: AbortSignal): Promise<string> {
   const args = [main, 'start', join(root, 'config', 'local.yaml'), '--data.dir', data, '--http.port', String(port)]
-  // In a session of its own: Ctrl-C is for the demo, which then ends the tasks before the node.
+  given?.throwIfAborted()
   const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
-  let said = ''
-  const url = await new Promise<string>((done, failed) => {
+  // Known from here on, so that whatever happens next, it is ended.
+  const started: Node = { child, url: null, output: '' }
+  node = started
+  return await new Promise<string>((done, failed) => {
     const hear = (chunk: Buffer): void => {
-      said += chunk.toString('utf8')
-      const up = /up at (http:\/\/\S+)/.exec(said)
-      if (up?.[1] !== undefined) done(up[1])
+      started.output += chunk.toString('utf8')
+      started.url ??= /up at (http:\/\/\S+)/.exec(started.output)?.[1] ?? null
+      if (started.url !== null) done(started.url)
     }
     child.stdout.on('data', hear)
     child.stderr.on('data', hear)
     child.once('error', failed)
-    child.once('exit', code => failed(new Error(`the node ended with status ${code}:\n${said}`)))
-    stopping.signal.addEventListener('abort', () => failed(new Error(String(stopping.signal.reason))))
+    child.once('exit', (code, signal) => failed(new Error(`the node ended with ${code ?? signal}:\n${started.output}`)))
+    given?.addEventListener('abort', () => failed(new Error(String(given.reason))))
   })
-  say(`  node     up at ${url} after ${seconds()} s, data in ${data}`)
-  return { child, url, output: () => said }
 }
 
-async function createJob(at: Node): Promise<void> {
+async function createJob(url: string): Promise<void> {
   const key = `${KEY.cluster}/${KEY.role}/${KEY.environment}/${KEY.name}`
   const args = [main, 'job', 'create', key, join(root, 'examples', 'hello.yaml')]
   const client = spawn(process.execPath, args, {
     cwd: root,
-    env: { ...process.env, DAYBREAK_URL: at.url, NO_COLOR: '1' },
+    env: { ...process.env, DAYBREAK_URL: url, NO_COLOR: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let said = ''
@@ -122,10 +125,10 @@ async function createJob(at: Node): Promise<void> {
 }
 
 /** Draws the table again whenever it changes: in place on a terminal, once more below otherwise. */
-async function showUntilRunning(at: Node): Promise<JobDetail> {
+async function showUntilRunning(url: string): Promise<JobDetail> {
   let shown = ''
   for (;;) {
-    const detail = await getJson<JobDetail>(at, jobPath())
+    const detail = await getJson<JobDetail>(url, jobPath())
     const table = statusTable(detail)
     if (table !== shown) {
       if (process.stdout.isTTY && shown !== '') process.stdout.write(`\u001b[${shown.split('\n').length}A\u001b[J`)
@@ -138,7 +141,7 @@ async function showUntilRunning(at: Node): Promise<JobDetail> {
       return detail
     }
     if (stopping.signal.aborted) {
-      const pending = await getJson<PendingList>(at, '/api/v1/pending')
+      const pending = await getJson<PendingList>(url, '/api/v1/pending')
       const reasons = pending.pending.flatMap(one => (one.details.length > 0 ? one.details : one.reasons))
       const why = reasons.length === 0 ? 'no reason is known' : reasons.join('; ')
       throw new Error(`${running} of ${detail.job.instanceCount} instances are RUNNING; waiting: ${why}`)
@@ -156,7 +159,7 @@ async function askOne(detail: JobDetail): Promise<void> {
     // RUNNING says that its process was started; the server in it may need a moment more.
     const answer = await fetch(url, { signal: AbortSignal.timeout(2_000) }).then(
       response => response.text(),
-      cause => (cause instanceof Error ? cause : new Error(String(cause))),
+      cause => new Error(textOf(cause), { cause }),
     )
     if (typeof answer === 'string') {
       say(`\n  GET ${url}\n  ${answer.trim()}`)
@@ -168,50 +171,47 @@ async function askOne(detail: JobDetail): Promise<void> {
   }
 }
 
-function sayWhatNext(at: Node): void {
-  const env = at.url === 'http://127.0.0.1:8081' ? '' : `DAYBREAK_URL=${at.url} `
+function sayWhatNext(url: string): void {
+  const env = url === 'http://127.0.0.1:8081' ? '' : `DAYBREAK_URL=${url} `
   say(`
 Look next at
-  ${at.url}/inspect                the actors of the node, in a browser
-  ${at.url}/api/v1/openapi.json    the REST API
-  ${at.url}/metrics                numbers for Prometheus
+  ${url}/inspect                the actors, in a browser
+  ${url}/api/v1/openapi.json    the REST API
+  ${url}/metrics                numbers for Prometheus
   ${env}npx daybreak job status local/www-data/devel/hello
   ${env}npx daybreak task logs local/www-data/devel/hello/0 -f
   ${env}npx daybreak inspect`)
   if (!flags.once) say('\nCtrl-C ends the tasks and the node, and leaves nothing behind.')
 }
 
+/** Ends the tasks, then the node, and takes the data away. Gives what could not be done, or null. */
 async function putBack(): Promise<string | null> {
-  if (node === null) {
-    removeData()
-    return null
-  }
-  const { child, url } = node
   const faults: string[] = []
-  if (child.exitCode === null && child.signalCode === null) {
-    say('\n  ending the tasks …')
+  if (node?.url != null) {
     try {
-      await endTasks(url)
+      if (hasEnded(node.child)) {
+        // Its tasks go on without it; a node on the same data adopts them, and then they can be ended.
+        faults.push(`the node ended by itself with ${node.child.exitCode ?? node.child.signalCode}:\n${node.output}`)
+        await launch(0)
+      }
+      say('\n  ending the tasks …')
+      await endTasks(String(node.url))
     } catch (cause) {
-      faults.push(cause instanceof Error ? cause.message : String(cause))
+      faults.push(`${textOf(cause)}; data and tasks are in ${data}`)
+      dataStays = true
     }
-    child.kill('SIGTERM')
-    const ended = once(child, 'exit')
-    const late = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX)
-    const [code] = (await ended) as [number | null]
+  }
+  if (node !== null && !hasEnded(node.child)) {
+    const ended = once(node.child, 'exit')
+    node.child.kill('SIGTERM')
+    const late = setTimeout(() => node?.child.kill('SIGKILL'), STOP_MS_MAX)
+    const [code, signal] = (await ended) as [number | null, NodeJS.Signals | null]
     clearTimeout(late)
-    if (code !== 0) faults.push(`the node ended with status ${code ?? child.signalCode}`)
-  } else if (failure === null) {
-    faults.push(`the node ended by itself with status ${child.exitCode ?? child.signalCode}:\n${node.output()}`)
+    // Before it is up, a signal ends it as it ends any program.
+    if (code !== 0 && (node.url !== null || signal !== 'SIGTERM')) faults.push(`the node ended with ${code ?? signal}`)
   }
-  if (faults.length === 0) {
-    removeData()
-    say(
-      dataIsOurs
-        ? '  tasks and node have ended, their data is removed'
-        : `  tasks and node have ended; data is in ${data}`,
-    )
-  }
+  if (!dataStays) rmSync(data, { recursive: true, force: true, maxRetries: 5 })
+  say(dataStays ? `  data stays in ${data}` : '  tasks and node have ended, their data is removed')
   return faults.length === 0 ? null : faults.join('; ')
 }
 
@@ -236,45 +236,61 @@ async function endTasks(url: string): Promise<void> {
 
 // ---- small parts ----
 
-function removeData(): void {
-  if (dataIsOurs) rmSync(data, { recursive: true, force: true, maxRetries: 5 })
+/** As wide as the terminal, so that drawing it again in place finds every line. */
+function statusTable(detail: JobDetail): string {
+  const columns = [
+    { head: 'INSTANCE', right: true },
+    { head: 'STATUS' },
+    { head: 'HOST', min: 12 },
+    { head: 'PORT', right: true },
+    { head: 'MESSAGE', min: 20 },
+  ]
+  const rows = detail.active.map(task => {
+    const message = task.pendingReason ?? task.events.at(-1)?.message ?? ''
+    return [String(task.instance), task.status, task.host ?? '', String(task.ports.http ?? ''), message]
+  })
+  const style = styleOf(process.stdout, process.env)
+  const text = tableText(columns, rows, { ...style, width: style.width - INDENT.length })
+  return text.trimEnd().replaceAll(/^/gm, INDENT)
 }
 
-function statusTable(detail: JobDetail): string {
-  const table = new Table({
-    head: ['instance', 'status', 'host', 'port', 'message'],
-    style: { head: [], border: [], compact: true },
-    chars: {
-      left: '  ',
-      'left-mid': '',
-      mid: '',
-      'mid-mid': '',
-      right: '',
-      'right-mid': '',
-      middle: '  ',
-      top: '',
-      'top-mid': '',
-      'top-left': '',
-      'top-right': '',
-      bottom: '',
-      'bottom-mid': '',
-      'bottom-left': '',
-      'bottom-right': '',
-    },
-  })
-  for (const task of detail.active) {
-    const message = task.pendingReason ?? task.events.at(-1)?.message ?? ''
-    table.push([task.instance, task.status.padEnd(9), task.host ?? '', task.ports.http ?? '', message.slice(0, 50)])
+function readFlags(): { once: boolean; data?: string; port: string } {
+  try {
+    const { values } = parseArgs({
+      options: {
+        once: { type: 'boolean', default: false },
+        data: { type: 'string' },
+        port: { type: 'string', default: '8081' },
+        help: { type: 'boolean', default: false },
+      },
+    })
+    if (values.help) {
+      process.stdout.write(HELP)
+      process.exit(0)
+    }
+    if (!/^\d{1,5}$/.test(values.port) || Number(values.port) > 65_535)
+      throw new Error(`--port is no port: ${values.port}`)
+    return values
+  } catch (cause) {
+    process.stderr.write(`error: ${textOf(cause)}\n\n${HELP}`)
+    process.exit(2)
   }
-  return table.toString()
+}
+
+function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null
+}
+
+function textOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
 }
 
 function jobPath(): string {
   return `/api/v1/jobs/${KEY.role}/${KEY.environment}/${KEY.name}`
 }
 
-async function getJson<T>(at: Node, path: string): Promise<T> {
-  const response = await fetch(at.url + path)
+async function getJson<T>(url: string, path: string): Promise<T> {
+  const response = await fetch(url + path)
   if (!response.ok) throw new Error(`GET ${path}: ${response.status} ${await response.text()}`)
   return (await response.json()) as T
 }
