@@ -1,5 +1,6 @@
 /** What actors ask of the world. `src/runtime` has the real bodies, tests and the simulation have others. */
 import type { Instant, Now } from '../core/base/time.ts'
+import type { AppendBasis } from '../core/log/coordinator-core.ts'
 
 export interface Clock {
   read(): Now
@@ -94,10 +95,14 @@ export interface LogPort {
   /** Opens the store and takes part. `listener` is told of everything from here on. */
   start(listener: LogListener): Promise<LogStatusReport>
   status(): Promise<LogStatusReport>
-  /** One position. Settles after the commit (or the refusal); results come strictly in position order. */
-  append(payload: Uint8Array): Promise<AppendResult>
   /**
-   * The tables as of `applied`, page by page: rows after `cursor` in (table, key) order. `done` on the last page.
+   * One position. Settles after the commit (or the refusal); results come strictly in position order. `basis` is what
+   * the payload was computed on: see there when it is refused.
+   */
+  append(payload: Uint8Array, basis?: AppendBasis): Promise<AppendResult>
+  /**
+   * The tables, page by page: rows after `cursor` in (table, key) order. `done` on the last page. `applied`: every
+   * entry up to there has taken effect in them; a transaction of which only some parts are in the log has not.
    * All pages with the same `applied` are of one state; if `applied` has moved, begin again.
    */
   readRows(cursor: RowCursor | null, rowsMax: number): Promise<RowPage>

@@ -78,7 +78,7 @@ export async function startNode(config: NodeConfig, { configPath }: { configPath
     undo.push(() => lag.stop())
     const board = healthBoard(realClock.read().monoMs, config.health.interval)
 
-    const side: SchedulerSide | null = schedules ? schedulerSide(system, logger, metrics) : null
+    const side: SchedulerSide | null = schedules ? schedulerSide(system, config, logger, metrics) : null
     const agentSlot: { agent: EmbeddedAgent | null } = { agent: null }
     const inspect = startInspector(system, config, side, agentSlot)
     const http = await startHttp(config, { system, logger, metrics, board, side, inspect })
@@ -141,9 +141,17 @@ export async function startNode(config: NodeConfig, { configPath }: { configPath
 
 // ---- the parts ----
 
-function schedulerSide(system: ActorSystem, logger: Logger, metrics: NodeMetrics): SchedulerSide {
+function schedulerSide(system: ActorSystem, config: NodeConfig, logger: Logger, metrics: NodeMetrics): SchedulerSide {
   const log = lateLog()
-  const ledger = createLedger({ system, log: log.port, clock: realClock, metrics, logger: logger.child('ledger') })
+  const { keep, max } = config.scheduler.requestOutcomes
+  const ledger = createLedger({
+    system,
+    log: log.port,
+    clock: realClock,
+    metrics,
+    logger: logger.child('ledger'),
+    requestLimits: { keptMsMax: keep, requestsMax: max },
+  })
   return { ledger, log, tree: null }
 }
 
@@ -324,7 +332,7 @@ function lateLog(): LateLog {
     port: {
       start: listener => call(thread => thread.start(listener)),
       status: () => call(thread => thread.status()),
-      append: payload => call(thread => thread.append(payload)),
+      append: (payload, basis) => call(thread => thread.append(payload, basis)),
       readRows: (cursor, rowsMax) => call(thread => thread.readRows(cursor, rowsMax)),
       read: (from, to) => call(thread => thread.read(from, to)),
       stop: () => call(thread => thread.stop()),

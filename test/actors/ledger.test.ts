@@ -335,8 +335,8 @@ describe('ledger, leadership', () => {
   test.each([
     [{ type: 'notLeader' }, 'NOT_LEADER'],
     [{ type: 'unknown' }, 'OUTCOME_UNKNOWN'],
-    [{ type: 'busy' }, 'OUTCOME_UNKNOWN'],
-    [{ type: 'noSpace', freeBytes: 5 }, 'OUTCOME_UNKNOWN'],
+    [{ type: 'busy' }, 'NOT_LEADER'],
+    [{ type: 'noSpace', freeBytes: 5 }, 'STORAGE_NOT_READY'],
   ] as [AppendResult, string][])(
     'an append that ends %j: memory equals the log again, and it is open for more',
     async (result, code) => {
@@ -358,6 +358,41 @@ describe('ledger, leadership', () => {
       expect(told).toEqual([code, 'done'])
     },
   )
+
+  test('the second of two batches in flight is refused: what waits on the first is not told that it was not written', async () => {
+    const { system, log, ledger } = await openLedger()
+    const told: string[] = []
+    log.hold()
+    ledger.stage(transaction(putTask(taskRow('first'))), undefined, reason => told.push(reason.code))
+    await system.settle()
+    log.refuseNext({ type: 'notLeader' })
+    ledger.stage(transaction(putTask(taskRow('second', { instance: 1 }))))
+    system.advance(1)
+    await system.settle()
+    expect(told).toEqual(['OUTCOME_UNKNOWN'])
+    log.letGo()
+    await system.settle()
+    expect([...ledger.view.tasks()].map(task => task.taskId)).toEqual(['first'])
+  })
+
+  test('every append names the ballot and the reading of the rows it builds on', async () => {
+    const { system, log, ledger } = await openLedger({ changes: [putTask(taskRow('t'))] })
+    log.refuseNext({ type: 'noSpace', freeBytes: 5 })
+    ledger.stage(transaction(deleteTask('t')))
+    await system.settle()
+    ledger.stage(transaction(deleteTask('t')))
+    await system.settle()
+    log.elect()
+    await system.settle()
+    ledger.stage(transaction(putTask(taskRow('t'))))
+    await system.settle()
+    expect(log.bases.map(basis => [basis?.ballot, basis?.opening])).toEqual([
+      [[1, 1], 1],
+      [[1, 1], 1],
+      [[1, 1], 2],
+      [[2, 1], 3],
+    ])
+  })
 
   test('the first of two batches in flight is refused: the rows are read only when the fate of the second is known', async () => {
     const { system, log, ledger } = await openLedger()
@@ -656,6 +691,18 @@ describe('ledger, requests', () => {
     expect(ledger.view.request('old')).toBeUndefined()
     expect(ledger.view.request('new')?.outcome).toBe(2)
     expect(log.storedRows.map(row => row.key)).toEqual(['new'])
+  })
+
+  test('limits set: kept so long and so many as they say, and all that is due goes at one look', async () => {
+    const requestLimits = { keptMsMax: 3_600_000, requestsMax: 5, changesMax: 3 }
+    const { system, log, ledger } = await openLedger({ pruneEveryMs: 60_000, requestLimits })
+    const { wallMs } = system.now()
+    const ages = [61, 60, 45, 44, 43, 42, 41, 40, 39, 38, 37]
+    ledger.stage(transaction(...ages.map(minutes => requestChange(`${minutes}`, 'f', 1, wallMs - minutes * 60_000))))
+    await system.settle()
+    system.advance(60_000)
+    await system.settle()
+    expect(log.storedRows.map(row => row.key).sort()).toEqual(['37', '38', '39', '40', '41'])
   })
 })
 

@@ -13,7 +13,7 @@ import { type Rejection, rejected } from '../../core/base/rejection.ts'
 import { netChanges } from '../../core/ledger/net-changes.ts'
 import { encodeTransaction } from '../../core/ledger/payload.ts'
 import { type Entry, Pipeline } from '../../core/ledger/pipeline.ts'
-import { expiredRequests } from '../../core/ledger/request-outcomes.ts'
+import { EXPIRED_REQUESTS_MAX, expiredRequests, type RequestLimits } from '../../core/ledger/request-outcomes.ts'
 import { Tables } from '../../core/ledger/tables.ts'
 import type { Transaction } from '../../core/ledger/transaction.ts'
 import { changeBytes } from '../../wire/ledger-rows.ts'
@@ -43,6 +43,8 @@ export interface LedgerOptions {
   readonly pageRowsMax?: number
   /** How often outcomes of old requests are looked for. Default 60,000. */
   readonly pruneEveryMs?: number
+  /** Which outcomes of requests are kept. Default: 24 h, 100,000. */
+  readonly requestLimits?: RequestLimits
 }
 
 export interface LedgerActor extends Ledger {
@@ -254,7 +256,7 @@ class LedgerBody implements LedgerActor {
     this.#appendsOutstanding--
     if (result.type === 'ok') this.#loader.committed(result.position)
     if (term !== this.#term || !this.open) return this.#load(context)
-    if (result.type !== 'ok') return this.#onRefused(result, context)
+    if (result.type !== 'ok') return this.#onRefused(result, batch, context)
     const committed = this.#pipeline.committed(batch, result.position)
     if (committed !== null) {
       this.#loader.appended(result.position)
@@ -269,11 +271,11 @@ class LedgerBody implements LedgerActor {
   }
 
   /** Rows that were shown will not be stored: they are dropped whole and read again. */
-  #onRefused(result: Exclude<AppendResult, { type: 'ok' }>, context: Context<LedgerMessage>): void {
+  #onRefused(result: Exclude<AppendResult, { type: 'ok' }>, batch: number, context: Context<LedgerMessage>): void {
     context.log.warn('ledger-append-refused', { ...result })
-    if (result.type === 'notLeader') this.#close(this.#whyClosed('NOT_LEADER'), 'no')
-    else if (result.type === 'noSpace') this.#close(notReady(`${result.freeBytes} bytes free`), 'perhaps')
-    else this.#close(this.#whyClosed('NOT_LEADER'), 'perhaps')
+    const isCertain = result.type !== 'unknown' && this.#pipeline.isFirst(batch)
+    const why = result.type === 'noSpace' ? notReady(`${result.freeBytes} bytes free`) : this.#whyClosed('NOT_LEADER')
+    this.#close(why, isCertain ? 'no' : 'perhaps')
     this.#load(context)
   }
 
@@ -283,12 +285,13 @@ class LedgerBody implements LedgerActor {
     for (let batch = this.#pipeline.next(nowMs); batch !== null; batch = this.#pipeline.next(nowMs)) {
       const { id, payloads, transactions } = batch
       const term = this.#term
+      const basis = this.#reign === null ? undefined : { ballot: this.#reign, opening: term }
       this.#sentAtMs.set(id, nowMs)
       this.#options.metrics.count('ledger_batches')
       this.#options.metrics.count('ledger_transactions', transactions)
       for (const payload of payloads) {
         this.#appendsOutstanding++
-        context.pipe(this.#options.log.append(payload), settled => {
+        context.pipe(this.#options.log.append(payload, basis), settled => {
           if (settled.ok) return { type: 'appended', term, batch: id, result: settled.value }
           context.log.error('ledger-append-failed', { cause: settled.cause })
           return { type: 'appended', term, batch: id, result: { type: 'unknown' } }
@@ -351,8 +354,13 @@ class LedgerBody implements LedgerActor {
   #pruneRequests(context: Context<LedgerMessage>): void {
     if (this.refusal() !== null) return
     const { wallMs } = context.now()
-    const changes = expiredRequests(this.#tables.requests(), wallMs)
-    if (changes.length > 0) this.stage({ cause: { who: 'ledger', why: 'request outcomes expired', wallMs }, changes })
+    const changesMax = this.#options.requestLimits?.changesMax ?? EXPIRED_REQUESTS_MAX
+    const changes = expiredRequests(this.#tables.requests(), wallMs, { ...this.#options.requestLimits, changesMax })
+    if (changes.length === 0) return
+    // More may be due: they go before the next look, or a busy cluster would keep ever more of them.
+    const more = (): void => this.#tell({ type: 'pruneRequests' })
+    const cause = { who: 'ledger', why: 'request outcomes expired', wallMs }
+    this.stage({ cause, changes }, changes.length < changesMax ? undefined : more)
   }
 
   // ---- Details ----

@@ -78,6 +78,11 @@ export class Pipeline {
     return bytes >= PENDING_BYTES_MAX ? `${bytes} bytes wait to be written` : null
   }
 
+  /** Nothing before this batch is in flight any more, so what is known of it holds for all that is pending. */
+  isFirst(batchId: number): boolean {
+    return this.#inFlight[0]?.id === batchId
+  }
+
   /** Takes an entry behind all others; false when it has nothing to wait for and may run at once. */
   add(entry: Entry, monoMs: number): boolean {
     if (entry.bytes === null && this.#queue.length === 0) {

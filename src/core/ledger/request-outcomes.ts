@@ -1,6 +1,6 @@
 /**
  * Outcomes of client mutations, kept so that a retry gets the first answer and is not done twice. Kept for 24 hours,
- * at most 100,000 of them, and none is dropped before 10 minutes whatever the number.
+ * at most 100,000 of them (both are settings), and none is dropped before 10 minutes whatever the number.
  */
 
 import { type Rejection, rejected } from '../base/rejection.ts'
@@ -11,6 +11,16 @@ import type { RowChange } from './transaction.ts'
 export const REQUEST_KEPT_MS_MAX = 24 * 3_600_000
 export const REQUEST_KEPT_MS_MIN = 10 * 60_000
 export const REQUESTS_MAX = 100_000
+
+/** Keys are short: the deletes of one transaction stay well below the size of a batch. */
+export const EXPIRED_REQUESTS_MAX = 5_000
+
+export interface RequestLimits {
+  readonly keptMsMax?: number
+  readonly requestsMax?: number
+  /** Deletes in one transaction. */
+  readonly changesMax?: number
+}
 
 export type RequestOutcome =
   /** Not seen before: do it, and stage its outcome with `requestChange` in the same transaction. */
@@ -49,16 +59,16 @@ export function requestChange(requestId: string, fingerprint: string, outcome: u
 export function expiredRequests(
   requests: Iterable<RequestRow>,
   wallMs: Instant,
-  limits: { readonly requestsMax?: number; readonly changesMax?: number } = {},
+  limits: RequestLimits = {},
 ): RowChange[] {
-  const { requestsMax = REQUESTS_MAX, changesMax = 500 } = limits
+  const { keptMsMax = REQUEST_KEPT_MS_MAX, requestsMax = REQUESTS_MAX, changesMax = EXPIRED_REQUESTS_MAX } = limits
   const rows = [...requests]
   const surplus = rows.length - requestsMax
   const droppable = rows.filter(row => wallMs - row.atMs >= REQUEST_KEPT_MS_MIN)
-  if (surplus <= 0 && !droppable.some(row => wallMs - row.atMs >= REQUEST_KEPT_MS_MAX)) return []
+  if (surplus <= 0 && !droppable.some(row => wallMs - row.atMs >= keptMsMax)) return []
   droppable.sort((a, b) => a.atMs - b.atMs || (a.requestId < b.requestId ? -1 : 1))
   return droppable
-    .filter((row, index) => index < surplus || wallMs - row.atMs >= REQUEST_KEPT_MS_MAX)
+    .filter((row, index) => index < surplus || wallMs - row.atMs >= keptMsMax)
     .slice(0, changesMax)
     .map(row => ({ type: 'delete', table: 'request', key: row.requestId }))
 }

@@ -33,9 +33,21 @@ export type AppendOutcome =
   | { readonly type: 'noSpace'; readonly freeBytes: number }
   | { readonly type: 'unknown' }
 
+/**
+ * What an append was computed on. Another ballot than the leader's own: somebody else may have written since. `opening`
+ * counts the times the caller has read its state anew: once an append of one is refused, all later ones of the same
+ * opening are, because they build on what was not written.
+ */
+export interface AppendBasis {
+  readonly ballot: Ballot
+  readonly opening: number
+}
+
 export interface AppendRequest {
   readonly id: number
   readonly payload: Uint8Array
+  /** Without one it is taken by whoever leads: for callers whose appends do not build on each other. */
+  readonly basis?: AppendBasis | undefined
 }
 
 export type CoordinatorMessage =
@@ -117,6 +129,7 @@ export class CoordinatorCore {
   #seq = 0
   #full = false
   #freeBytes = 0
+  #openingRefused = 0
 
   constructor(options: { readonly self: number; readonly timing: LogTiming; readonly software: string }) {
     this.#self = options.self
@@ -297,8 +310,10 @@ export class CoordinatorCore {
     const refused: { id: number; outcome: AppendOutcome }[] = []
     for (const request of requests) {
       const outcome = this.#refusal(request)
-      if (outcome !== null) refused.push({ id: request.id, outcome })
-      else {
+      if (outcome !== null) {
+        refused.push({ id: request.id, outcome })
+        this.#openingRefused = Math.max(this.#openingRefused, request.basis?.opening ?? 0)
+      } else {
         this.#queue.push(request)
         this.#queueBytes += request.payload.length
       }
@@ -309,11 +324,16 @@ export class CoordinatorCore {
   }
 
   #refusal(request: AppendRequest): AppendOutcome | null {
-    if (!this.#serving) return { type: 'notLeader' }
+    const { basis } = request
+    if (!this.#serving || (basis !== undefined && !this.#isCurrent(basis))) return { type: 'notLeader' }
     const bytes = request.payload.length
     if (bytes > PAYLOAD_BYTES_MAX) return { type: 'tooLarge', bytes, bytesMax: PAYLOAD_BYTES_MAX }
     if (this.#full) return { type: 'noSpace', freeBytes: this.#freeBytes }
     return this.queued >= QUEUE_MAX ? { type: 'busy' } : null
+  }
+
+  #isCurrent({ ballot, opening }: AppendBasis): boolean {
+    return sameBallot(ballot, this.#ballot) && opening > this.#openingRefused
   }
 
   /** Cuts batches off the queue: any size while the own replica is idle, else only full ones. */

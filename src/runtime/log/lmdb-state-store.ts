@@ -106,7 +106,8 @@ export class LmdbStateStore implements StateStore {
     const { root, rows, marks } = this.#tables
     // Mark and rows from one read transaction: a write that is settling must show in both or in neither.
     root.resetReadTxn()
-    const applied = marks.get(MARK)?.applied ?? 0
+    // Parts of a transaction that is not whole have no row yet: whoever reads on must be given them again.
+    const applied = (marks.get(MARK)?.resumeFrom ?? 1) - 1
     const start =
       cursor === null ? Buffer.from([0]) : Buffer.concat([rowKey(cursor.table, cursor.key), Buffer.from([0])])
     const page: StoredRow[] = []

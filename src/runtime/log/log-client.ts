@@ -47,7 +47,7 @@ export async function openLogThread(options: LogThreadOptions): Promise<LogThrea
   return {
     start: listener => front.start(listener),
     status: () => front.status(),
-    append: payload => front.append(payload),
+    append: (payload, basis) => front.append(payload, basis),
     readRows: (cursor, rowsMax) => front.readRows(cursor, rowsMax),
     read: (from, to) => front.read(from, to),
     stop: () => front.stop(),

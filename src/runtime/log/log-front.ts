@@ -13,7 +13,7 @@ import type {
   RowCursor,
   RowPage,
 } from '../../actors/ports.ts'
-import type { AppendRequest } from '../../core/log/coordinator-core.ts'
+import type { AppendBasis, AppendRequest } from '../../core/log/coordinator-core.ts'
 import { EXIT } from '../exit.ts'
 import type { LogEvent } from './log-node.ts'
 
@@ -76,12 +76,12 @@ export class LogFront implements LogPort {
     return this.#remote.report()
   }
 
-  append(payload: Uint8Array): Promise<AppendResult> {
+  append(payload: Uint8Array, basis?: AppendBasis): Promise<AppendResult> {
     if (this.#died || this.#stopping) return Promise.resolve({ type: 'notLeader' })
     return new Promise(resolve => {
       const id = this.#nextId++
       this.#waiting.set(id, resolve)
-      if (this.#outbox.push({ id, payload }) === 1) queueMicrotask(() => this.#post())
+      if (this.#outbox.push({ id, payload, basis }) === 1) queueMicrotask(() => this.#post())
     })
   }
 

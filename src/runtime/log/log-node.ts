@@ -95,6 +95,7 @@ export class LogNode {
   #view: LeaderView = { version: 0, role: 'NONE', ballot: null, leader: null }
   #waitingFor: string | null = null
   #trouble: string | null = null
+  #openingRefused = 0
   #timers: NodeJS.Timeout[] = []
   #stopped = false
 
@@ -133,10 +134,16 @@ export class LogNode {
   }
 
   append(requests: readonly AppendRequest[]): void {
-    const told = this.#opened?.coordinator.tell({ type: 'append', requests }) ?? false
-    if (told) return
-    const outcome = { type: this.#opened === null ? 'notLeader' : 'busy' } as const
-    this.#ports.emit({ type: 'results', results: requests.map(({ id }) => ({ id, outcome })) })
+    const refuse = (refused: readonly AppendRequest[], outcome: AppendResult): void => {
+      if (refused.length > 0) this.#ports.emit({ type: 'results', results: refused.map(({ id }) => ({ id, outcome })) })
+    }
+    // What builds on an append that never reached the coordinator must not reach it either.
+    const isLate = ({ basis }: AppendRequest): boolean => basis !== undefined && basis.opening <= this.#openingRefused
+    refuse(requests.filter(isLate), { type: 'notLeader' })
+    const fresh = requests.filter(request => !isLate(request))
+    if (this.#opened?.coordinator.tell({ type: 'append', requests: fresh })) return
+    for (const { basis } of fresh) this.#openingRefused = Math.max(this.#openingRefused, basis?.opening ?? 0)
+    refuse(fresh, { type: this.#opened === null ? 'notLeader' : 'busy' })
   }
 
   readRows(cursor: RowCursor | null, rowsMax: number): RowPage {

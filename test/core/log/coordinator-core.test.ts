@@ -307,6 +307,35 @@ describe('appending', () => {
     expect(acked(leader)).toHaveLength(requests.length - busy.length)
   })
 
+  test('one append refused: later ones that build on it are refused too, until the caller has begun anew', () => {
+    const cluster = new LogCluster(1)
+    const leader = cluster.lead(1)
+    const append = (id: number, opening: number, ballot: readonly [number, number] = [1, 1]): string => {
+      const request = { id, payload: new Uint8Array([id]), basis: { ballot, opening } }
+      leader.toCoordinator({ type: 'append', requests: [request] })
+      cluster.settle()
+      return leader.results.get(id)?.type ?? 'none'
+    }
+    expect(append(1, 1)).toBe('ok')
+    leader.toCoordinator({ type: 'space', full: true, freeBytes: 5 })
+    expect(append(2, 1)).toBe('noSpace')
+    leader.toCoordinator({ type: 'space', full: false, freeBytes: 9 })
+    expect(append(3, 1)).toBe('notLeader')
+    expect(append(4, 2)).toBe('ok')
+  })
+
+  test('leadership lost and won again: an append that was computed under the old ballot is refused', () => {
+    const cluster = new LogCluster(1)
+    const leader = cluster.lead(1)
+    cluster.lead(1)
+    expect(leader.serving).toEqual([2, 1])
+    const late = { id: 1, payload: new Uint8Array([1]), basis: { ballot: [1, 1], opening: 1 } } as const
+    const fresh = { id: 2, payload: new Uint8Array([2]), basis: { ballot: [2, 1], opening: 2 } } as const
+    leader.toCoordinator({ type: 'append', requests: [late, fresh] })
+    cluster.settle()
+    expect([leader.results.get(1)?.type, leader.results.get(2)?.type]).toEqual(['notLeader', 'ok'])
+  })
+
   test('follower far behind: fed from the store of the leader until it is equal', () => {
     const cluster = new LogCluster(3)
     const leader = cluster.lead(1)

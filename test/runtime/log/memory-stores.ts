@@ -91,7 +91,7 @@ export class MemoryStateStore implements StateStore {
     const after = cursor === null ? '' : `${String(cursor.table).padStart(3, '0')}/${cursor.key}`
     const left = [...this.rows].filter(([id]) => id > after).sort(([a], [b]) => (a < b ? -1 : 1))
     return {
-      applied: this.applied,
+      applied: this.resumeFrom - 1,
       rows: left.slice(0, rowsMax).map(([, row]) => row),
       done: left.length <= rowsMax,
     }

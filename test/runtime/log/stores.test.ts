@@ -150,6 +150,14 @@ describe.each(STATE_STORES)('state store, %s', (_name, make) => {
     }
     expect(found).toEqual(['1a', '1a/b', '1ab', '1ä', '2a', '2a/b', '2ab', '2b', '2ä'])
   })
+
+  test('some parts of a transaction in the log: the rows are of the position before the first part', async () => {
+    const state = await make()
+    onTestFinished(() => state.close())
+    await state.write({ rows: [], applied: 9, resumeFrom: 8 })
+    expect(state.applied).toBe(9)
+    expect(state.readRows(null, 10)).toEqual({ applied: 7, rows: [], done: true })
+  })
 })
 
 describe('LMDB log store', () => {
