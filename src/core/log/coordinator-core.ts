@@ -62,6 +62,8 @@ export type CoordinatorMessage =
   | { readonly type: 'space'; readonly freeBytes: number; readonly full: boolean }
   | { readonly type: 'tick' }
   | { readonly type: 'stepDown'; readonly reason: string }
+  /** This node is about to stop: leadership goes to the follower that holds most. */
+  | { readonly type: 'handOver' }
 
 export type CoordinatorEffect =
   | { readonly type: 'send'; readonly to: number; readonly message: PeerMessage }
@@ -86,6 +88,7 @@ interface Follower {
   /** Own send time of the newest ACCEPT it answered. */
   echoMs: number
   sentMs: number
+  probedMs: number
   answeredMs: number
 }
 
@@ -187,6 +190,8 @@ export class CoordinatorCore {
         return this.#onTick(now)
       case 'stepDown':
         return this.#role === 'idle' ? [] : this.#lose(message.reason)
+      case 'handOver':
+        return this.#onHandOver(now)
       default:
         return assertNever(message)
     }
@@ -243,6 +248,7 @@ export class CoordinatorCore {
           loading: false,
           echoMs: now.monoMs,
           sentMs: now.monoMs,
+          probedMs: now.monoMs,
           answeredMs: now.monoMs,
         },
       ]),
@@ -440,6 +446,7 @@ export class CoordinatorCore {
   #probe(follower: Follower, now: Now): readonly CoordinatorEffect[] {
     const effect = this.#accept(follower, follower.next - 1, [], now)
     follower.probeSeq = this.#seq
+    follower.probedMs = now.monoMs
     return [effect]
   }
 
@@ -518,18 +525,30 @@ export class CoordinatorCore {
     const effects: CoordinatorEffect[] = []
     for (const follower of this.#followers.values()) {
       if (follower.sender.memberId === this.#self) continue
-      const isStuck = follower.matched + 1 < follower.next || follower.probeSeq !== null
-      const silentMs = now.monoMs - Math.max(follower.answeredMs, follower.sentMs)
-      if (isStuck && silentMs >= retransmitMs) {
-        follower.probeSeq = null
-        follower.loading = false
-        follower.next = follower.matched + 1
+      // A lost batch shows by the answer to the next heartbeat. While a probe is out other answers are passed over, so a
+      // probe that was lost itself has to be sent again.
+      if (follower.probeSeq !== null && now.monoMs - follower.probedMs >= retransmitMs) {
         effects.push(...this.#probe(follower, now))
       } else if (now.monoMs - follower.sentMs >= heartbeatMs) {
         effects.push(this.#accept(follower, follower.next - 1, [], now))
       }
     }
     return effects
+  }
+
+  /** The leader ends first, so nothing is acknowledged under a ballot that has been released. */
+  #onHandOver(now: Now): readonly CoordinatorEffect[] {
+    if (this.#role === 'idle') return []
+    const successor = [...this.#followers.values()]
+      .filter(({ sender, answeredMs }) => {
+        return sender.memberId !== this.#self && now.monoMs - answeredMs < this.#timing.leaseMs
+      })
+      .sort((a, b) => b.matched - a.matched)[0]
+    const message = { type: 'release', from: this.#prepare!.from, ballot: this.#ballot, commit: this.#commit } as const
+    const wasServing = this.#serving
+    const effects = this.#lose('this node stops')
+    if (successor === undefined || !wasServing) return effects
+    return [...effects, { type: 'send', to: successor.sender.memberId, message }]
   }
 
   /** When a quorum was last known to be there, by own send times: network delay can only make it earlier. */

@@ -9,7 +9,7 @@ import { assertNever } from '../base/assert.ts'
 import type { Prng } from '../base/prng.ts'
 import { type Ballot, compareBallots, NO_BALLOT, sameBallot } from './ballot.ts'
 import { quorumOf } from './descriptor.ts'
-import type { Prevote, PrevoteReply } from './messages.ts'
+import type { Prevote, PrevoteReply, Release } from './messages.ts'
 import type { LogTiming } from './timing.ts'
 
 export type ElectionMessage =
@@ -18,6 +18,7 @@ export type ElectionMessage =
   | { readonly type: 'heardLeader'; readonly ballot: Ballot; readonly memberId: number }
   | { readonly type: 'canvass'; readonly prevote: Prevote }
   | PrevoteReply
+  | Release
   | { readonly type: 'serving'; readonly ballot: Ballot }
   | { readonly type: 'lost'; readonly reason: string; readonly roundSeen: number }
   | { readonly type: 'space'; readonly full: boolean }
@@ -28,7 +29,7 @@ export type ElectionEffect =
   | { readonly type: 'cancelTimer' }
   /** To the own replica, which knows where the log ends. */
   | { readonly type: 'canvass'; readonly roundSeen: number }
-  | { readonly type: 'stand'; readonly roundSeen: number }
+  | { readonly type: 'stand'; readonly roundSeen: number; readonly releasedBallot?: Ballot }
   | { readonly type: 'send'; readonly to: number; readonly message: Prevote }
   | { readonly type: 'giveUp'; readonly reason: string }
   | { readonly type: 'view'; readonly view: ElectionView }
@@ -81,6 +82,8 @@ export class ElectionCore {
         return this.#onCanvass(message.prevote)
       case 'prevoteReply':
         return this.#onPrevoteReply(message)
+      case 'release':
+        return this.#onRelease(message.ballot)
       case 'serving':
         this.#phase = 'leading'
         this.#failures = 0
@@ -151,10 +154,16 @@ export class ElectionCore {
     return canvass.yes.size >= quorumOf(this.#voterCount) ? this.#stand() : []
   }
 
-  #stand(): readonly ElectionEffect[] {
+  /** The leader that this member follows has ended in its favour: no pre-vote, for nobody is disturbed. */
+  #onRelease(ballot: Ballot): readonly ElectionEffect[] {
+    const isFollowing = this.#phase === 'waiting' && sameBallot(ballot, this.#heard)
+    return isFollowing && !this.#full ? this.#stand(ballot) : []
+  }
+
+  #stand(releasedBallot?: Ballot): readonly ElectionEffect[] {
     this.#phase = 'standing'
     const effects: ElectionEffect[] = [
-      { type: 'stand', roundSeen: this.#roundSeen },
+      { type: 'stand', roundSeen: this.#roundSeen, ...(releasedBallot === undefined ? {} : { releasedBallot }) },
       ...this.#show('CANDIDATE', null, null),
     ]
     // Alone, only the own disk is waited for, and the store has its own watchdog.

@@ -84,7 +84,14 @@ export interface Nack {
   readonly seq?: number
   readonly sentAtMs?: number
 }
+/** A leader that stops has given up its ballot for good; the receiver may stand at once and names it as released. */
+export interface Release {
+  readonly type: 'release'
+  readonly from: Sender
+  readonly ballot: Ballot
+  readonly commit: number
+}
 /** Requests go to the replica of the receiving member, replies to its coordinator (a pre-vote's to its election). */
 export type ReplicaRequest = Prevote | Prepare | Accept
 export type ReplicaReply = PrevoteReply | Promised | Accepted | Nack
-export type PeerMessage = ReplicaRequest | ReplicaReply
+export type PeerMessage = ReplicaRequest | ReplicaReply | Release

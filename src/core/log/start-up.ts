@@ -13,6 +13,8 @@ export interface SeenMember {
   /** Null while there is no store. */
   readonly incarnation: string | null
   readonly end: number
+  /** What a VOTING member has as the list of members, with their disks. */
+  readonly descriptor?: ClusterDescriptor | null
 }
 
 export type StartUpStep =
@@ -31,15 +33,29 @@ export interface StartUpFacts {
   readonly hasData: boolean
   /** What to run, for people. */
   readonly initializeCommand: string
+  /** Of the own disk, once there is one. */
+  readonly incarnation?: string
+  /** Why a member is not among the seen, as far as that is known. */
+  readonly trouble?: ReadonlyMap<number, string>
 }
 
-/** STARTING → VOTING when all listed members report STARTING, or VOTING at position 0, with the same genesis. */
+/**
+ * STARTING → VOTING when all listed members report STARTING, or VOTING at position 0, with the same genesis; or when the
+ * others have begun without waiting longer: then a VOTING member's descriptor names this very disk.
+ */
 export function stepStarting(facts: StartUpFacts): StartUpStep {
+  const begun = facts.seen.find(
+    ({ status, genesisHash, descriptor }) =>
+      status === 'VOTING' &&
+      genesisHash === facts.genesisHash &&
+      descriptor?.members.some(member => member.incarnation === facts.incarnation),
+  )
+  if (begun?.descriptor != null) return { type: 'admit', descriptor: begun.descriptor }
   const seen = new Map(facts.seen.map(member => [member.memberId, member]))
   const missing: string[] = []
   for (const member of facts.members) {
     const told = seen.get(member.memberId)
-    if (told === undefined) missing.push(`${named(member)} has not been reached`)
+    if (told === undefined) missing.push(`${named(member)} has not been reached${because(facts, member)}`)
     else if (told.genesisHash !== facts.genesisHash) missing.push(`${named(member)} has another genesis`)
     else if (told.status === 'EMPTY')
       missing.push(`${named(member)} is EMPTY: run \`${facts.initializeCommand}\` there`)
@@ -87,8 +103,15 @@ export function stepEmpty(facts: StartUpFacts): StartUpStep {
     ),
   )
   if (ready.length === facts.members.length) return { type: 'format' }
-  const missing = facts.members.filter(member => !ready.includes(member)).map(named)
+  const missing = facts.members
+    .filter(member => !ready.includes(member))
+    .map(member => `${named(member)}${because(facts, member)}`)
   return { type: 'wait', waitingFor: `${missing.join(', ')} to be EMPTY with the same genesis, or ${advice}` }
+}
+
+function because({ trouble }: StartUpFacts, { memberId }: ListedMember): string {
+  const why = trouble?.get(memberId)
+  return why === undefined ? '' : ` (${why})`
 }
 
 function named(member: ListedMember): string {

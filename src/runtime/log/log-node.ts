@@ -229,7 +229,9 @@ export class LogNode {
     const store = await openStore(storeFolder(path), { flushMsMax, refuseForeign })
     const { meta } = store.restored
     try {
-      const state = openStateStore(stateFolder(path), meta, meta)
+      const state = await openStateStore(stateFolder(path), meta, meta, because =>
+        this.#ports.log.warn('log-rows-remade', { path: stateFolder(path), because }),
+      )
       this.#opened = this.#spawn(store, state)
     } catch (cause) {
       await store.close()
@@ -260,7 +262,7 @@ export class LogNode {
   #start(meta: LogMeta): void {
     const { memberId, genesisHash, incarnation, end } = meta
     const self: SeenMember = { memberId, status: 'STARTING', genesisHash, incarnation, end }
-    const step = stepStarting({ ...this.#facts(genesisHash, meta.clusterId), seen: [self] })
+    const step = stepStarting({ ...this.#facts(genesisHash, meta.clusterId), seen: [self], incarnation })
     if (step.type === 'admit') this.#opened?.replica.tell({ type: 'admitted', descriptor: step.descriptor })
     else if (step.type === 'wait') {
       this.#waitingFor = step.waitingFor
@@ -323,7 +325,7 @@ export class LogNode {
     )
     transport.onMessage = message => {
       if (message.type === 'prevote' || message.type === 'prepare' || message.type === 'accept') replica().tell(message)
-      else if (message.type === 'prevoteReply') election().tell(message)
+      else if (message.type === 'prevoteReply' || message.type === 'release') election().tell(message)
       else coordinator().tell(message)
     }
     return {

@@ -112,7 +112,7 @@ class Simulation {
     if (node === undefined) return
     if (message.type === 'prevote' || message.type === 'prepare' || message.type === 'accept')
       node.replica.tell(message)
-    else if (message.type === 'prevoteReply') node.election.tell(message)
+    else if (message.type === 'prevoteReply' || message.type === 'release') node.election.tell(message)
     else node.coordinator.tell(message)
   }
 }

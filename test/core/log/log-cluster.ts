@@ -150,7 +150,7 @@ export class Member {
 
   receive(message: PeerMessage): void {
     if (message.type === 'prevote' || message.type === 'prepare' || message.type === 'accept') this.toReplica(message)
-    else if (message.type === 'prevoteReply') this.toElection(message)
+    else if (message.type === 'prevoteReply' || message.type === 'release') this.toElection(message)
     else this.toCoordinator(message)
   }
 

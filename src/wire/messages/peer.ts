@@ -1,0 +1,361 @@
+/**
+ * What travels between scheduler nodes: path `/log/v1`, subprotocol `daybreak.log.v1`. One WebSocket binary message is a
+ * frame, a msgpack array. A control frame `[1, 0, object]` opens a connection (HELLO, PROOF, then WELCOME or REFUSE) and
+ * later tells of changes (PRESENCE). A batch `[1, 1, memberId, incarnation, configVersion, messages]` carries messages of
+ * the log, whose sender is named once for all of them.
+ *
+ * Messages of the log are arrays by position, `[number, field, …]`: no keys travel, a connection keeps no state to learn
+ * or lose, and checking them by hand costs next to nothing, which matters for ACCEPT. Entries travel as the very records
+ * that rest on disk, and their checksums are looked at here. Message numbers: the replicated log, C3.
+ *
+ * Bytes become values once, here, or they do not enter; a batch that breaks a rule of the sender (entries that do not
+ * follow each other, a ballot of somebody else) is refused, because the replica takes those rules for granted. Message
+ * types that are not known are counted and skipped.
+ */
+import { Packr, Unpackr } from 'msgpackr'
+import { z } from 'zod'
+import { type Ballot, compareBallots, type LogEnd } from '../../core/log/ballot.ts'
+import { type Entry, readRecord } from '../../core/log/entry.ts'
+import type { PeerFacts, RefusalCode } from '../../core/log/handshake.ts'
+import type { NackReason, PeerMessage, Sender } from '../../core/log/messages.ts'
+
+export const PEER_PATH = '/log/v1'
+export const PEER_SUBPROTOCOL = 'daybreak.log.v1'
+/** A batch of entries is cut at 1 MiB and may be exceeded by one entry of that size. */
+export const PEER_FRAME_BYTES_MAX = 4 * 1024 * 1024
+/** Before the proof nobody may send more than this. */
+export const HANDSHAKE_BYTES_MAX = 64 * 1024
+/** A frame is closed when its entries reach this. */
+export const PEER_FRAME_BYTES_AIM = 1024 * 1024
+const FRAME_VERSION = 1
+const CONTROL = 0
+const BATCH = 1
+const MESSAGES_MAX = 10_000
+const ENTRIES_MAX = 4_096
+const VOTERS_MAX = 16
+
+export const PEER_CLOSE = { goingAway: 1001, badFrame: 1007, refused: 4403, replaced: 4408 } as const
+
+// ---- control ----------------------------------------------------------------------------------------------------------
+
+const id = z.string().min(1).max(255)
+const count = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER)
+const hex = z.string().regex(/^[0-9a-f]{1,64}$/)
+const ballot = z.tuple([count, count])
+const status = z.enum(['EMPTY', 'STARTING', 'RECOVERING', 'VOTING'])
+const listed = z.object({ memberId: count, name: id, address: id })
+const descriptor = z.object({
+  formatVersion: z.literal(1),
+  clusterId: hex,
+  genesisHash: hex,
+  configVersion: count,
+  members: z
+    .array(listed.extend({ incarnation: hex, role: z.enum(['VOTER', 'LEARNER']) }))
+    .min(1)
+    .max(VOTERS_MAX),
+  quorum: count,
+  autoReplace: z.boolean(),
+})
+const facts = z.object({
+  protocolMin: count,
+  protocolMax: count,
+  formatVersion: count,
+  memberId: count,
+  name: id,
+  httpUrl: z.string().max(1024),
+  clusterId: hex.nullable(),
+  genesisHash: hex.nullable(),
+  genesisMembers: z.array(listed).max(VOTERS_MAX),
+  configVersion: count,
+  configHash: hex.nullable(),
+  descriptor: descriptor.nullable(),
+  incarnation: hex.nullable(),
+  bootCounter: count,
+  status,
+  begin: count,
+  commit: count,
+  end: count,
+  promised: ballot,
+}) satisfies z.ZodType<PeerFacts>
+const codes = [
+  'AUTH',
+  'VERSION',
+  'CLUSTER_ID',
+  'GENESIS',
+  'CONFIG_CONFLICT',
+  'NOT_MEMBER',
+  'UNKNOWN_MEMBER',
+  'INCARNATION',
+  'ROLLED_BACK',
+] as const satisfies readonly RefusalCode[]
+
+const control = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('hello'), nonce: z.string().min(16).max(128), facts }),
+  z.object({ type: z.literal('proof'), proof: z.string().max(128) }),
+  z.object({ type: z.literal('welcome') }),
+  z.object({ type: z.literal('refuse'), code: z.enum(codes), text: z.string().max(8192) }),
+  z.object({ type: z.literal('presence'), facts }),
+])
+export type PeerControl = z.infer<typeof control>
+
+// ---- frames -----------------------------------------------------------------------------------------------------------
+
+export type PeerFrame =
+  | { readonly type: 'control'; readonly control: PeerControl }
+  | {
+      readonly type: 'batch'
+      readonly from: Sender
+      readonly configVersion: number
+      readonly messages: readonly PeerMessage[]
+      /** Messages of types this side does not know. */
+      readonly unknown: number
+    }
+export type DecodedPeerFrame =
+  | { readonly ok: true; readonly frame: PeerFrame }
+  | { readonly ok: false; readonly reason: string }
+
+const packr = new Packr({ useRecords: false, variableMapSize: true })
+const unpackr = new Unpackr({ useRecords: false, int64AsType: 'number' })
+
+export function encodeControl(message: PeerControl): Uint8Array {
+  return pack([FRAME_VERSION, CONTROL, message])
+}
+
+/** All messages are of `from`: a node speaks for itself only. */
+export function encodeBatch(from: Sender, configVersion: number, messages: readonly PeerMessage[]): Uint8Array {
+  return pack([FRAME_VERSION, BATCH, from.memberId, from.incarnation, configVersion, messages.map(fieldsOf)])
+}
+
+export function decodePeerFrame(bytes: Uint8Array): DecodedPeerFrame {
+  if (bytes.length > PEER_FRAME_BYTES_MAX) {
+    return { ok: false, reason: `a frame of ${bytes.length} bytes is over the limit of ${PEER_FRAME_BYTES_MAX}` }
+  }
+  try {
+    return { ok: true, frame: frameOf(unpackr.unpack(bytes)) }
+  } catch (cause) {
+    // Whatever the bytes made the unpacker or a check say: they are refused, and the connection with them.
+    return { ok: false, reason: cause instanceof Error ? cause.message : String(cause) }
+  }
+}
+
+/** How much a message adds to a frame, roughly. */
+export function messageBytes(message: PeerMessage): number {
+  if (message.type !== 'accept') return 64
+  let bytes = 64
+  for (const entry of message.entries) bytes += entry.record.length + 5
+  return bytes
+}
+
+function pack(value: unknown): Uint8Array {
+  // The packer's buffer is its own and may be written again before the socket has sent it.
+  return Uint8Array.prototype.slice.call(packr.pack(value))
+}
+
+function frameOf(value: unknown): PeerFrame {
+  const [version, kind, ...rest] = listOf(value, 'a frame')
+  if (version !== FRAME_VERSION) throw new Error(`frame version ${String(version)} is not known to this software`)
+  if (kind === CONTROL) {
+    const read = control.safeParse(rest[0])
+    if (read.success) return { type: 'control', control: read.data }
+    const issue = read.error.issues[0]
+    throw new Error(`${issue?.path.join('.') ?? ''}: ${issue?.message ?? 'not a control message'}`)
+  }
+  if (kind !== BATCH) throw new Error('neither a control frame nor a batch')
+  const [memberId, incarnation, configVersion, list] = rest
+  const from: Sender = { memberId: countOf(memberId), incarnation: textOf(incarnation) }
+  const messages: PeerMessage[] = []
+  let unknown = 0
+  const all = listOf(list, 'the messages of a batch')
+  if (all.length > MESSAGES_MAX) throw new Error(`${all.length} messages in one frame`)
+  for (const one of all) {
+    const message = messageOf(listOf(one, 'a message'), from)
+    if (message === null) unknown++
+    else messages.push(message)
+  }
+  return { type: 'batch', from, configVersion: countOf(configVersion), messages, unknown }
+}
+
+// ---- messages of the log ----------------------------------------------------------------------------------------------
+
+const NUMBERS = {
+  prevote: 3,
+  prevoteReply: 4,
+  prepare: 5,
+  promise: 6,
+  accept: 7,
+  accepted: 8,
+  nack: 9,
+  release: 15,
+} as const satisfies Record<PeerMessage['type'], number>
+const REASONS = ['BALLOT', 'LEASE', 'BEHIND', 'MISMATCH', 'NOT_VOTING', 'NO_SPACE', 'CORRUPT'] as const
+
+function fieldsOf(message: PeerMessage): readonly unknown[] {
+  const number = NUMBERS[message.type]
+  switch (message.type) {
+    case 'prevote':
+      return [number, message.ballot, endFields(message.last), voterFields(message.voters)]
+    case 'prevoteReply':
+      return [number, message.ballot, message.granted, message.promised]
+    case 'prepare':
+      return [
+        number,
+        message.ballot,
+        endFields(message.last),
+        voterFields(message.voters),
+        message.releasedBallot ?? null,
+      ]
+    case 'promise':
+      return [number, message.ballot, endFields(message.last), message.commit, message.begin]
+    case 'accept':
+      return [
+        number,
+        message.ballot,
+        message.seq,
+        endFields(message.prev),
+        message.commit,
+        message.sentAtMs,
+        message.entries.map(entry => entry.record),
+      ]
+    case 'accepted':
+      return [number, message.ballot, message.seq, message.matched, message.sentAtMs, message.applied]
+    case 'nack': {
+      const { ballot: refused, promised, reason, seq = null, sentAtMs = null } = message
+      const detail = reason.type === 'BEHIND' ? endFields(reason.last) : reason.type === 'MISMATCH' ? reason.next : null
+      return [number, refused, promised, REASONS.indexOf(reason.type), detail, seq, sentAtMs]
+    }
+    case 'release':
+      return [number, message.ballot, message.commit]
+  }
+}
+
+function messageOf(fields: readonly unknown[], from: Sender): PeerMessage | null {
+  const [number, a, b, c, d, e, f] = fields
+  switch (number) {
+    case NUMBERS.prevote:
+      return { type: 'prevote', from, ballot: ballotBy(a, from), last: endOf(b), voters: votersOf(c) }
+    case NUMBERS.prevoteReply:
+      return { type: 'prevoteReply', from, ballot: ballotOf(a), granted: b === true, promised: ballotOf(c) }
+    case NUMBERS.prepare: {
+      const prepare = { type: 'prepare', from, ballot: ballotBy(a, from), last: endOf(b), voters: votersOf(c) } as const
+      return d === null || d === undefined ? prepare : { ...prepare, releasedBallot: ballotOf(d) }
+    }
+    case NUMBERS.promise:
+      return { type: 'promise', from, ballot: ballotOf(a), last: endOf(b), commit: countOf(c), begin: countOf(d) }
+    case NUMBERS.accept: {
+      const leads = ballotBy(a, from)
+      const prev = endOf(c)
+      const entries = entriesOf(f, prev, leads)
+      return {
+        type: 'accept',
+        from,
+        ballot: leads,
+        seq: countOf(b),
+        prev,
+        entries,
+        commit: countOf(d),
+        sentAtMs: msOf(e),
+      }
+    }
+    case NUMBERS.accepted:
+      return {
+        type: 'accepted',
+        from,
+        ballot: ballotOf(a),
+        seq: countOf(b),
+        matched: countOf(c),
+        sentAtMs: msOf(d),
+        applied: countOf(e),
+      }
+    case NUMBERS.nack:
+      return {
+        type: 'nack',
+        from,
+        ballot: ballotOf(a),
+        promised: ballotOf(b),
+        reason: reasonOf(c, d),
+        ...(e === null ? {} : { seq: countOf(e) }),
+        ...(f === null ? {} : { sentAtMs: msOf(f) }),
+      }
+    case NUMBERS.release:
+      return { type: 'release', from, ballot: ballotBy(a, from), commit: countOf(b) }
+    default:
+      countOf(number)
+      return null
+  }
+}
+
+function entriesOf(value: unknown, prev: LogEnd, leads: Ballot): readonly Entry[] {
+  const records = listOf(value, 'the entries of an ACCEPT')
+  if (records.length > ENTRIES_MAX) throw new Error(`${records.length} entries in one ACCEPT`)
+  const entries: Entry[] = []
+  let before = prev.ballot
+  for (const [at, bytes] of records.entries()) {
+    if (!(bytes instanceof Uint8Array)) throw new Error('an entry is not bytes')
+    const read = readRecord(bytes, prev.position + 1 + at)
+    if (!read.ok) throw new Error(`entry ${prev.position + 1 + at}: ${read.reason}`)
+    const { entry } = read
+    if (compareBallots(entry.ballot, before) < 0 || compareBallots(entry.ballot, leads) > 0) {
+      throw new Error(`entry ${entry.position}: its ballot is out of order`)
+    }
+    before = entry.ballot
+    entries.push(entry)
+  }
+  return entries
+}
+
+function reasonOf(value: unknown, detail: unknown): NackReason {
+  const type = REASONS[countOf(value)]
+  if (type === undefined) throw new Error(`reason ${String(value)} of a NACK is not known`)
+  if (type === 'BEHIND') return { type, last: endOf(detail) }
+  if (type === 'MISMATCH') return { type, next: countOf(detail) }
+  return { type }
+}
+
+const endFields = ({ ballot: [round, memberId], position }: LogEnd) => [round, memberId, position]
+const voterFields = (voters: readonly Sender[]) => voters.map(({ memberId, incarnation }) => [memberId, incarnation])
+
+function votersOf(value: unknown): readonly Sender[] {
+  const list = listOf(value, 'the voters')
+  if (list.length > VOTERS_MAX) throw new Error(`${list.length} voters`)
+  return list.map(one => {
+    const [memberId, incarnation] = listOf(one, 'a voter')
+    return { memberId: countOf(memberId), incarnation: textOf(incarnation) }
+  })
+}
+
+function endOf(value: unknown): LogEnd {
+  const [round, memberId, position] = listOf(value, 'the end of a log')
+  return { ballot: [countOf(round), countOf(memberId)], position: countOf(position) }
+}
+
+function ballotOf(value: unknown): Ballot {
+  const [round, memberId] = listOf(value, 'a ballot')
+  return [countOf(round), countOf(memberId)]
+}
+
+/** A ballot that the sender itself claims. */
+function ballotBy(value: unknown, from: Sender): Ballot {
+  const claimed = ballotOf(value)
+  if (claimed[1] !== from.memberId) throw new Error(`member ${from.memberId} uses a ballot of member ${claimed[1]}`)
+  return claimed
+}
+
+function listOf(value: unknown, what: string): readonly unknown[] {
+  if (!Array.isArray(value)) throw new Error(`${what} is not a list`)
+  return value
+}
+
+function countOf(value: unknown): number {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value
+  throw new Error(`${typeof value} where a whole number belongs`)
+}
+
+function msOf(value: unknown): number {
+  if (typeof value === 'number' && Number.isFinite(value)) return value
+  throw new Error(`${typeof value} where a time belongs`)
+}
+
+function textOf(value: unknown): string {
+  if (typeof value === 'string' && value.length > 0 && value.length <= 64) return value
+  throw new Error(`${typeof value} where a name belongs`)
+}
