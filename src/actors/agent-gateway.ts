@@ -10,7 +10,7 @@
 import { type AgentId, agentId, type TaskId, taskId } from '../core/base/ids.ts'
 import { type Rejection, rejected } from '../core/base/rejection.ts'
 import type { AgentRow } from '../core/ledger/rows.ts'
-import { compareAgentList, type ListedTask, LOST_MESSAGE } from '../core/task/agent-list.ts'
+import { compareAgentList, isPartitionable, type ListedTask, LOST_MESSAGE } from '../core/task/agent-list.ts'
 import { isTerminal, type TaskStatus } from '../core/task/status.ts'
 import { agentProof, type Hmac, leaderProof } from '../wire/agent-proof.ts'
 import {
@@ -63,7 +63,6 @@ type Message =
   | { readonly type: 'received'; readonly session: Session; readonly message: AgentToLeader }
   | { readonly type: 'closed'; readonly session: Session; readonly reason: string }
   | { readonly type: 'applied'; readonly update: StatusUpdate; readonly session: Session; readonly done: Transitioned }
-  | { readonly type: 'admitted'; readonly session: Session }
   | { readonly type: 'listSettled'; readonly session: Session; readonly kill: TaskId[]; readonly forget: TaskId[] }
   | { readonly type: 'silenceChecked' }
   | { readonly type: 'readExpired'; readonly request: number }
@@ -81,8 +80,11 @@ type AgentConnection = Connection<AgentToLeader, LeaderToAgent>
 interface Session {
   readonly connection: AgentConnection
   readonly listenerNonce: string
-  /** `greeting`: no HELLO yet; `listing`: WELCOME sent, its task list is coming; `ready`: takes launches. */
-  phase: 'greeting' | 'listing' | 'ready' | 'closed'
+  /**
+   * `greeting`: no HELLO yet; `admitting`: its row is on its way into the log, and nothing may be said before WELCOME;
+   * `listing`: WELCOME sent, its task list is coming; `ready`: takes launches.
+   */
+  phase: 'greeting' | 'admitting' | 'listing' | 'ready' | 'closed'
   agentId: AgentId | null
   host: string
   listed: TaskReport[]
@@ -107,8 +109,10 @@ export interface AgentGatewayOptions {
   readonly agentKey: string
   /** How often agents say that they live. Default 5,000. */
   readonly heartbeatMs?: number
-  /** Without any frame for so long, the connection is given up. Default 15,000. */
+  /** Without any frame for so long, the connection is given up and nothing is placed there. Default 15,000. */
   readonly silenceMsMax?: number
+  /** Away for so long, counted from the last frame, its tasks become PARTITIONED. Default 75,000. */
+  readonly unreachableMsMax?: number
   /** A launch is refused by the agent when it is taken up later than this. Default 60,000. */
   readonly launchDeadlineMs?: number
   /** A log read without an answer for so long is given up. Default 5,000. */
@@ -116,6 +120,12 @@ export interface AgentGatewayOptions {
 }
 
 const HELLO_MS_MAX = 10_000
+/** Connections that have not said HELLO; an honest agent does at once, so the oldest makes way for one more. */
+const GREETING_MAX = 1000
+/** With more of the agents than this share away at once it is our network and not their machines: nothing is given up. */
+const UNREACHABLE_SHARE_MAX = 0.25
+/** Agents whose tasks are given up at one look. */
+const UNREACHABLE_PER_CHECK_MAX = 5
 const REJECT_RETRY_MS = 10_000
 
 export function agentGatewaySpec(options: AgentGatewayOptions): {
@@ -153,10 +163,15 @@ function agentGateway(
   const silenceMsMax = options.silenceMsMax ?? 15_000
   const launchDeadlineMs = options.launchDeadlineMs ?? 60_000
   const readMsMax = options.readMsMax ?? 5_000
+  const unreachableMsMax = options.unreachableMsMax ?? 75_000
   const greeting = new Set<Session>()
   const reads = new Map<number, { replyTo: Ref<LogData | Rejection>; agentId: AgentId }>()
   let nextRead = 1
   let statusesApplied = 0
+  /** Agents that are not ready, and since when (monotonic ms). A new leader waits for all of them anew. */
+  const away = new Map<AgentId, number>()
+  for (const agent of ledger.view.agents()) away.set(agent.agentId, context.now().monoMs)
+  let isHolding = false
 
   listener.onConnection = (connection, nonce) => {
     if (!context.self.tell({ type: 'connected', connection, nonce })) {
@@ -175,6 +190,9 @@ function agentGateway(
       listed: [],
       lastFrameMonoMs: context.now().monoMs,
     }
+    const [oldest] = greeting
+    if (oldest !== undefined && greeting.size >= GREETING_MAX)
+      drop(oldest, CLOSE.goingAway, 'too many connections wait here without a HELLO')
     greeting.add(session)
     connection.onClose = (_, reason) => void context.self.tell({ type: 'closed', session, reason })
     connection.onMessage = message => {
@@ -237,9 +255,12 @@ function agentGateway(
     greeting.delete(session)
     session.agentId = id
     session.host = hello.host
-    session.phase = 'listing'
+    session.phase = 'admitting'
     ready.set(id, session)
     stageAgent(id, hello, () => {
+      if (session.phase !== 'admitting') return
+      session.phase = 'listing'
+      metrics.count('agents_admitted_total')
       // The agent learns its id only once the cluster is sure to remember it.
       session.connection.send({
         type: 'WELCOME',
@@ -251,7 +272,6 @@ function agentGateway(
         heartbeatMs,
         serverTimeMs: context.now().wallMs,
       })
-      context.self.tell({ type: 'admitted', session })
     })
   }
 
@@ -303,6 +323,12 @@ function agentGateway(
         report.state === 'FINISHED' || report.state === 'FAILED' || report.state === 'KILLED' || report.state === 'LOST'
       return { taskId: report.taskId, live: !ended, settled: ended && report.ackedSeq >= report.lastSeq }
     })
+    const healed = session.listed.flatMap(({ taskId: text, state }) => {
+      const to = HEALED_STATES[state]
+      return to !== undefined && ledger.view.task(taskId(text))?.status === 'PARTITIONED'
+        ? [{ taskId: taskId(text), state: to }]
+        : []
+    })
     session.listed = []
     const verdict = compareAgentList(listed, ledger.view.tasksOnAgent(id), one => ledger.view.task(one))
     for (const lost of verdict.lost) {
@@ -316,8 +342,17 @@ function agentGateway(
         because: 'the ledger does not know them; too many to kill on a guess. Was an old backup restored?',
       })
     }
+    // It was away and is back in time: its tasks are what it says they are.
+    for (const { taskId: id, state } of healed) {
+      tasks.tell({
+        type: 'propose',
+        taskId: id,
+        to: state,
+        expectStatus: 'PARTITIONED',
+        who: `agent ${session.agentId}`,
+      })
+    }
     const order: Message = { type: 'listSettled', session, kill: [...verdict.kill], forget: [...verdict.forget] }
-    for (const one of verdict.launch) launch(one)
     ledger.whenCommitted(() => void context.self.tell(order))
   }
 
@@ -325,9 +360,16 @@ function agentGateway(
     const id = session.agentId
     if (session.phase !== 'listing' || id === null) return
     session.phase = 'ready'
-    session.connection.send({ type: 'TASKS_DONE', epoch, kill, forget })
-    // Launches that were asked for while the list was on its way.
-    for (const row of ledger.view.tasksOnAgent(id)) if (row.status === 'ASSIGNED') launch(row.taskId)
+    away.delete(id)
+    const { connection } = session
+    connection.send({ type: 'TASKS_DONE', epoch, kill: kill.slice(0, IDS_MAX), forget: forget.slice(0, IDS_MAX) })
+    for (const one of kill.slice(IDS_MAX))
+      connection.send({ type: 'KILL', epoch, taskId: one, graceSecs: null, reason: 'The task is not to run.' })
+    for (let at = IDS_MAX; at < forget.length; at += IDS_MAX)
+      connection.send({ type: 'FORGET', epoch, taskIds: forget.slice(at, at + IDS_MAX) })
+    // Launches that never arrived, or were asked for while the list was on its way. The rows may be staged only.
+    for (const { taskId: one, status } of ledger.view.tasksOnAgent(id))
+      if (status === 'ASSIGNED') ledger.whenCommitted(() => void context.self.tell({ type: 'launch', taskId: one }))
     context.log.info('agent-ready', { agent: id, host: session.host, remote: session.connection.remote })
     broker.tell({ type: 'agentUp', agentId: id })
   }
@@ -378,7 +420,8 @@ function agentGateway(
 
   function kill(command: Kill): void {
     const session = command.agentId === null ? undefined : ready.get(command.agentId)
-    if (session === undefined) return
+    // Not welcomed yet: the comparison with its list will order the kill.
+    if (session?.phase !== 'listing' && session?.phase !== 'ready') return
     metrics.count('agent_kills_total')
     session.connection.send({ type: 'KILL', epoch, taskId: command.taskId, graceSecs: null, reason: command.reason })
   }
@@ -388,7 +431,11 @@ function agentGateway(
     const row = ledger.view.task(id)
     if (row !== undefined && row.agentId !== undefined && row.agentId !== session.agentId) {
       context.log.warn('status-from-wrong-agent', { task: id, agent: session.agentId, expected: row.agentId })
-      return
+      if (!isTerminal(update.state))
+        session.connection.send({ type: 'KILL', epoch, taskId: id, graceSecs: null, reason: 'It belongs elsewhere.' })
+      // Acknowledged, or it would be repeated for ever and stand before others.
+      const done: Transitioned = { taskId: id, result: 'ILLEGAL' }
+      return ledger.whenCommitted(() => void context.self.tell({ type: 'applied', update, session, done }))
     }
     const message = messageOf(update)
     // A plain ref, as statuses are many: the answer is one more message of our own.
@@ -483,6 +530,7 @@ function agentGateway(
     const id = session.agentId
     if (id === null || ready.get(id) !== session) return
     ready.delete(id)
+    away.set(id, session.lastFrameMonoMs)
     for (const [request, read] of reads) if (read.agentId === id) readExpired(request)
     if (wasReady) broker.tell({ type: 'agentDown', agentId: id })
     context.log.warn('agent-disconnected', {
@@ -497,6 +545,36 @@ function agentGateway(
     for (const session of [...ready.values(), ...greeting]) {
       const limit = session.phase === 'greeting' ? HELLO_MS_MAX : silenceMsMax
       if (now - session.lastFrameMonoMs > limit) drop(session, CLOSE.goingAway, `silent for over ${limit / 1000} s`)
+    }
+    giveUpUnreachable(now)
+  }
+
+  /** Tasks of agents that are away for too long; what follows is the business of each task and its partition policy. */
+  function giveUpUnreachable(nowMonoMs: number): void {
+    if (ledger.refusal() !== null) return
+    const due: AgentId[] = []
+    for (const [id, sinceMs] of away) {
+      if (nowMonoMs - sinceMs >= unreachableMsMax && ledger.view.tasksOnAgent(id).some(isPartitionable)) due.push(id)
+    }
+    const share = due.length / (ready.size + due.length)
+    const isTooMany = due.length > 1 && share > UNREACHABLE_SHARE_MAX
+    if (isTooMany && !isHolding) {
+      context.log.error('agents-unreachable-held', {
+        agents: due.length,
+        of: ready.size + due.length,
+        because: 'so many at once are more likely cut off than dead: their tasks are kept; look at the network',
+      })
+    }
+    isHolding = isTooMany
+    if (isTooMany) return
+    for (const id of due.slice(0, UNREACHABLE_PER_CHECK_MAX)) {
+      const host = ledger.view.agent(id)?.host ?? id
+      const bound = ledger.view.tasksOnAgent(id).filter(isPartitionable)
+      context.log.warn('agent-unreachable', { agent: id, host, tasks: bound.length })
+      metrics.count('agents_unreachable_total')
+      const message = `Nothing was heard of ${host} for over ${unreachableMsMax / 1000} s`
+      for (const { taskId: one } of bound)
+        tasks.tell({ type: 'propose', taskId: one, to: 'PARTITIONED', message, who: 'agent gateway' })
     }
   }
 
@@ -517,8 +595,6 @@ function agentGateway(
           return closed(message.session, message.reason)
         case 'applied':
           return applied(message.session, message.update, message.done.result)
-        case 'admitted':
-          return metrics.count('agents_admitted_total')
         case 'listSettled':
           return listSettled(message.session, message.kill, message.forget)
         case 'silenceChecked':
@@ -536,10 +612,22 @@ function agentGateway(
       agents: ready.size,
       agentsReady: [...ready.values()].filter(session => session.phase === 'ready').length,
       greeting: greeting.size,
+      away: away.size,
+      unreachableHeld: isHolding,
       logReads: reads.size,
       statusesApplied,
     }),
   }
+}
+
+/** Ids that one message may carry. */
+const IDS_MAX = 1000
+
+/** What a live task of an agent that is back goes back to. */
+const HEALED_STATES: Readonly<Partial<Record<TaskReport['state'], TaskStatus>>> = {
+  ACCEPTED: 'ASSIGNED',
+  STARTING: 'STARTING',
+  RUNNING: 'RUNNING',
 }
 
 /** The agent's words as they are; a limit that was broken without any gets its fixed text. */

@@ -35,6 +35,8 @@ export interface AssignerOptions {
   readonly broker: () => Ref<MatchRound | ReleaseHolds>
   readonly guard: () => Ref<VetRound>
   readonly groups: () => Ref<RoundDone | TasksReturned | RoundsLost>
+  /** Asked when the task decides: an assignment that was overtaken by a restart or by its own release is refused. */
+  readonly isHeld: (match: Match) => boolean
   /** With so many assignments unanswered, the next round waits. */
   readonly unansweredMax: number
   /** An assignment without an answer is taken for lost after so long, ms. */
@@ -100,10 +102,12 @@ function startAssigner(context: Context<AssignerCommand>, options: AssignerOptio
     flushDone()
   }
 
-  const assign = ({ taskId, agentId, host, ports }: Match): void => {
+  const assign = (match: Match): void => {
+    const { taskId, agentId, host, ports } = match
     if (unanswered.size === 0) context.startTimer('sweep', options.answerMsMax, { type: 'sweep' })
     unanswered.set(taskId, context.now().monoMs)
-    options.tasks.tell({ type: 'assign', taskId, agentId, host, ports, replyTo: context.self })
+    const isHeld = (): boolean => options.isHeld(match)
+    options.tasks.tell({ type: 'assign', taskId, agentId, host, ports, isHeld, replyTo: context.self })
   }
 
   const answered = ({ taskId, result }: Transitioned): void => {

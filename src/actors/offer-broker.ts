@@ -105,6 +105,8 @@ export interface OfferBookView {
   offers(): readonly OfferView[]
   largestHost(): { readonly host: string; readonly total: Resources; readonly ports: number } | null
   reasonsOf(configId: ConfigId): Reasons | null
+  /** Whether the room of a match is held for it still. */
+  isHeld(match: Pick<Match, 'taskId' | 'agentId' | 'ports'>): boolean
 }
 
 export interface OfferBrokerOptions {
@@ -172,6 +174,10 @@ function startOfferBroker(
     reasonsOf: configId => {
       takeIn()
       return matcher.reasonsOf(configId)
+    },
+    isHeld: ({ taskId, agentId, ports }) => {
+      takeIn()
+      return book.isHeldFor(taskId, agentId, Object.values(ports))
     },
   })
 

@@ -116,6 +116,7 @@ export function createPlacement({ parent, ledger, metrics, tasks, isConnected, o
       broker: () => refs.broker,
       guard: () => refs.guard,
       groups: () => refs.groups,
+      isHeld: match => views.book.isHeld(match),
       unansweredMax: 1024,
       answerMsMax: 10_000,
     }),

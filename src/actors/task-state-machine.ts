@@ -48,6 +48,11 @@ export interface Assign {
   readonly agentId: AgentId
   readonly host: string
   readonly ports: Readonly<Record<string, number>>
+  /**
+   * Asked at the decision: false when the room was given back meanwhile (an actor of placement was restarted, or the
+   * answer took too long), so that nobody else's room is taken. Absent: the room is sure.
+   */
+  readonly isHeld?: () => boolean
   readonly replyTo?: Ref<Transitioned>
 }
 
@@ -153,6 +158,7 @@ function taskStateMachine(
   function commanded(command: Command): void {
     const refusal = held.length > 0 ? null : ledger.refusal()
     if (held.length === 0 && refusal === null) {
+      if (command.type === 'assign' && command.isHeld?.() === false) return refuseAssignment(world, command)
       transition(world, command, context.now())
       return arm()
     }

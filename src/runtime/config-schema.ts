@@ -263,7 +263,8 @@ export const configSchema = z.strictObject({
     }),
     agentHeartbeat: key(duration('100ms'), { meaning: 'How often agents report', default: '5s' }),
     agentUnreachable: key(duration('1s'), {
-      meaning: 'An agent that is silent for longer counts as gone; at least 3 heartbeats',
+      meaning:
+        'Nothing is placed on an agent that is silent for 3 heartbeats; after this long its tasks are PARTITIONED, and replaced as their partition policy says; at least 3 heartbeats',
       default: '75s',
       aurora: '--agent_ping_timeout',
     }),

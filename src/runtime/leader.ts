@@ -24,10 +24,12 @@ export interface LeaderParts {
   readonly system: ActorSystem
   readonly ledger: LedgerActor
   readonly listener: AgentListener<AgentToLeader, LeaderToAgent>
-  readonly config: NodeConfig
+  readonly config: Pick<NodeConfig, 'scheduler' | 'executor'>
   /** Empty: none. */
   readonly secret: string
   readonly hostName: string
+  /** A random UUID v4; the default draws one. A simulation gives its own, so that one seed gives one run. */
+  readonly uuid?: () => string
   readonly metrics: Metrics
   readonly logger: Logger
 }
@@ -102,7 +104,7 @@ export function followLeadership(parts: LeaderParts): LeaderTree {
 }
 
 function startReign(context: Context<never>, parts: LeaderParts, view: LeaderView): Leading {
-  const { ledger, listener, config, secret, hostName, metrics } = parts
+  const { ledger, listener, config, secret, hostName, metrics, uuid = randomUUID } = parts
   const { scheduler, executor } = config
   const epoch: Ballot | null = view.ballot
   const clusterId = ledger.leadership?.report.clusterId ?? null
@@ -129,7 +131,7 @@ function startReign(context: Context<never>, parts: LeaderParts, view: LeaderVie
     context,
     ledger,
     gateway,
-    uuid: randomUUID,
+    uuid,
     schedulerName: hostName,
     metrics,
     restartPauseMs: scheduler.restartPause,
@@ -155,10 +157,11 @@ function startReign(context: Context<never>, parts: LeaderParts, view: LeaderVie
     epoch,
     clusterId,
     metrics,
-    crypto: { hmac, sha256, uuid: randomUUID },
+    crypto: { hmac, sha256, uuid },
     agentKey: agentKey(hmac, secret),
     heartbeatMs: scheduler.agentHeartbeat,
-    silenceMsMax: Math.min(3 * scheduler.agentHeartbeat, scheduler.agentUnreachable),
+    silenceMsMax: 3 * scheduler.agentHeartbeat,
+    unreachableMsMax: scheduler.agentUnreachable,
   })
   connected = agents.connected
   gatewayRef = context.spawn(spec)
@@ -167,7 +170,7 @@ function startReign(context: Context<never>, parts: LeaderParts, view: LeaderVie
       ledger,
       tasks,
       placement,
-      uuid: randomUUID,
+      uuid,
       sha256,
       schedulerName: hostName,
       metrics,

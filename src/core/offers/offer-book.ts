@@ -176,6 +176,13 @@ export class OfferBook {
     return this.#taken.get(taskId)?.isHold ?? false
   }
 
+  /** True while exactly this room is held for the task. */
+  isHeldFor(taskId: TaskId, agentId: AgentId, ports: readonly number[]): boolean {
+    const taken = this.#taken.get(taskId)
+    if (taken === undefined || !taken.isHold || taken.host.row.agentId !== agentId) return false
+    return taken.ports.length === ports.length && ports.every(port => taken.ports.includes(port))
+  }
+
   /** Where the task takes room, bound or held. */
   agentOf(taskId: TaskId): AgentId | undefined {
     return this.#taken.get(taskId)?.host.row.agentId

@@ -44,8 +44,9 @@ export interface Match {
 
 export interface MatchResult {
   readonly placed: readonly Match[]
+  /** No host takes them now, or room is held for them by another round, which may yet come to nothing. */
   readonly unplaced: readonly TaskId[]
-  /** Not PENDING any more, or on their way already. */
+  /** Not PENDING any more. */
   readonly gone: readonly TaskId[]
 }
 
@@ -129,13 +130,14 @@ export class Matcher {
   match(want: Want): MatchResult {
     const wanted: TaskId[] = []
     const gone: TaskId[] = []
+    const held: TaskId[] = []
     for (const id of want.taskIds) {
       const row = this.#view.task(id)
-      const isWaiting = row?.status === 'PENDING' && row.configId === want.configId && !this.book.isTaken(id)
-      if (isWaiting) wanted.push(id)
-      else gone.push(id)
+      if (row?.status !== 'PENDING' || row.configId !== want.configId) gone.push(id)
+      else if (this.book.isTaken(id)) held.push(id)
+      else wanted.push(id)
     }
-    if (wanted.length === 0) return { placed: [], unplaced: [], gone }
+    if (wanted.length === 0) return { placed: [], unplaced: held, gone }
 
     const ask = this.#askOf(want.configId)
     const hosts = this.#choose(ask, wanted.length)
@@ -151,10 +153,10 @@ export class Matcher {
         ports: Object.fromEntries(ask.portNames.map((name, n) => [name, ports[n]!])),
       }
     })
-    const unplaced = wanted.slice(placed.length)
-    if (unplaced.length === 0) this.#parked.delete(want.configId)
+    const leftOver = wanted.slice(placed.length)
+    if (leftOver.length === 0) this.#parked.delete(want.configId)
     else this.#parked.set(want.configId, { ask, reasons: this.#explain(ask), isWoken: false })
-    return { placed, unplaced, gone }
+    return { placed, unplaced: [...leftOver, ...held], gone }
   }
 
   /** Gives holds back; those that the store has confirmed meanwhile stay. */

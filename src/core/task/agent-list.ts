@@ -7,7 +7,7 @@
  */
 import { compareIds, type TaskId } from '../base/ids.ts'
 import type { TaskRow } from '../ledger/rows.ts'
-import { isTerminal } from './status.ts'
+import { HOST_ASSIGNED, isTerminal } from './status.ts'
 
 export interface ListedTask {
   readonly taskId: string
@@ -18,7 +18,7 @@ export interface ListedTask {
 }
 
 export interface ListVerdict {
-  /** Alive there, but ended, replaced or asked to end here. */
+  /** Alive there, but ended, replaced, asked to end or bound to another machine here. */
   readonly kill: readonly TaskId[]
   /** Alive there and unknown here, held back by the brake: an operator decides. */
   readonly held: readonly TaskId[]
@@ -44,6 +44,7 @@ export function compareAgentList(
   const unknownLive: TaskId[] = []
   const forget: TaskId[] = []
   const seen = new Set<string>()
+  const here = new Set<TaskId>(bound.map(row => row.taskId))
   let live = 0
   for (const one of listed) {
     const id = one.taskId as TaskId
@@ -56,7 +57,7 @@ export function compareAgentList(
     } else if (isTerminal(row.status)) {
       if (one.live) kill.push(id)
       else if (one.settled) forget.push(id)
-    } else if (one.live && isKillOwed(row)) {
+    } else if (one.live && (isKillOwed(row) || !here.has(id))) {
       kill.push(id)
     }
   }
@@ -71,6 +72,11 @@ export function compareAgentList(
     launch: byId(missing.filter(row => row.status === 'ASSIGNED').map(row => row.taskId)),
     lost: byId(missing.filter(row => row.status !== 'ASSIGNED').map(row => row.taskId)),
   }
+}
+
+/** Bound to a machine that may be away for good, and not known to be cut off yet. */
+export function isPartitionable({ status }: TaskRow): boolean {
+  return HOST_ASSIGNED.has(status) && status !== 'PARTITIONED'
 }
 
 /** The states whose task was asked to end. */
