@@ -187,7 +187,7 @@ async function status(console: Console, file: string | undefined, url: string | 
   const { inspectLogStore } = await import('../runtime/log/lmdb-log-store.ts')
   const { needsVerify, storeFolder } = await import('../runtime/log/log-folder.ts')
   const { path } = source.options
-  const log = inspectLogStore(storeFolder(path))
+  const log = await inspectLogStore(storeFolder(path))
   const { meta } = log
   await log.close()
   const members = meta.descriptor?.members ?? meta.genesisMembers
@@ -248,7 +248,7 @@ async function* readNode(console: Console, url: string, from: number | null, to:
 async function* readStore(options: LogNodeOptions, from: number | null, to: number | null) {
   const { inspectLogStore } = await import('../runtime/log/lmdb-log-store.ts')
   const { storeFolder } = await import('../runtime/log/log-folder.ts')
-  const log = inspectLogStore(storeFolder(options.path))
+  const log = await inspectLogStore(storeFolder(options.path))
   try {
     const { begin, end, commit, genesisMembers, descriptor } = log.meta
     // Alone, what is on disk is what a quorum holds.

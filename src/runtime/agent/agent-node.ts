@@ -51,7 +51,7 @@ export async function startAgent(options: AgentOptions, deps: AgentDeps): Promis
   const folders = new Folders(options.workDir)
   folders.make()
   const lock = await lockFolder(folders.work)
-  const store = openAgentStore(folders.db)
+  const store = await openAgentStore(folders.db)
   const log = deps.log.child('agent')
   const killCapMs = options.killCapMs ?? KILL_CAP_MS
   const onFatal =

@@ -9,6 +9,7 @@ import type { AgentStore, StoreChange, StoredAgent } from '../../actors/agent-po
 import { type AgentIdentity, NO_IDENTITY, type TaskRecord } from '../../core/executor/agent-book.ts'
 import type { OutboxEntry } from '../../core/executor/outbox.ts'
 import type { RunState } from '../../core/executor/task-run.ts'
+import { beginOpening } from '../lmdb-opening.ts'
 import { PlaceError } from './folders.ts'
 
 const MAP_BYTES_MAX = 1024 * 1024 * 1024
@@ -19,8 +20,13 @@ export interface LmdbAgentStore extends AgentStore {
   close(): Promise<void>
 }
 
-export function openAgentStore(folder: string): LmdbAgentStore {
+/** Rejects with PlaceError when it is damaged, or cannot be had for another reason. */
+export async function openAgentStore(folder: string): Promise<LmdbAgentStore> {
+  const opening = await beginOpening(folder, [])
+  if (opening.damage !== null) throw unusable(folder, opening.damage)
   let db: RootDatabase<string, string>
+  /** What was found at the opening; only the first actor begins with it, one that was restarted reads again. */
+  let found: StoredAgent | null
   try {
     db = open<string, string>({
       path: folder,
@@ -28,20 +34,29 @@ export function openAgentStore(folder: string): LmdbAgentStore {
       overlappingSync: false,
       mapSize: MAP_BYTES_MAX,
     })
+    found = load(db)
   } catch (cause) {
-    const remedy = 'if it is damaged, move the agent.workDir away: the agent then registers as a new one'
-    throw new PlaceError(`the agent's store ${folder} cannot be opened: ${(cause as Error).message}; ${remedy}`, {
-      cause,
-    })
+    throw unusable(folder, (cause as Error).message, cause)
+  } finally {
+    opening.passed()
   }
   return {
-    load: () => load(db),
+    load: () => {
+      const stored = found ?? load(db)
+      found = null
+      return stored
+    },
     async write(change) {
       await db.batch(() => apply(db, change))
       await db.committed
     },
     close: () => db.close(),
   }
+}
+
+function unusable(folder: string, reason: string, cause?: unknown): PlaceError {
+  const remedy = 'if it is damaged, move the agent.workDir away: the agent then registers as a new one'
+  return new PlaceError(`the agent's store ${folder} cannot be opened: ${reason}; ${remedy}`, { cause })
 }
 
 function load(db: RootDatabase<string, string>): StoredAgent {

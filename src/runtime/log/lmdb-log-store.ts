@@ -19,6 +19,7 @@ import { foldDigest } from '../../core/log/crc.ts'
 import { type Entry, getUint53, readRecord, setUint53 } from '../../core/log/entry.ts'
 import { encodeMeta, type LogMeta, readMeta } from '../../core/log/meta.ts'
 import type { LogWrite, RestoredLog } from '../../core/log/replica-core.ts'
+import { beginOpening, isDamage, readInAnotherProcess, suspectedDamage } from '../lmdb-opening.ts'
 import { syncFolder } from './durable-file.ts'
 import { LogRefused } from './log-refused.ts'
 
@@ -78,6 +79,16 @@ export interface OpenLogOptions {
 /** Opens, checks everything, raises the boot counter and flushes it. Throws LogRefused with the reason. */
 export async function openLogStore(folder: string, options: OpenLogOptions = {}): Promise<LmdbLogStore> {
   if (!logStoreExists(folder)) throw new LogRefused(`There is no log at ${folder}`)
+  const opening = await beginOpening(folder, TABLE_NAMES)
+  if (opening.damage !== null) throw damaged(folder, opening.damage)
+  try {
+    return await openSound(folder, options)
+  } finally {
+    opening.passed()
+  }
+}
+
+async function openSound(folder: string, options: OpenLogOptions): Promise<LmdbLogStore> {
   const tables = openTables(folder, false)
   try {
     const restored = restore(tables, folder)
@@ -107,8 +118,10 @@ export type InspectedRecord =
   | { readonly position: number; readonly entry: null; readonly damage: string }
 
 /** Read-only and lenient: for people who look at a store, also while a node runs on it. Changes nothing, makes nothing. */
-export function inspectLogStore(folder: string): InspectedLog {
+export async function inspectLogStore(folder: string): Promise<InspectedLog> {
   if (!logStoreExists(folder)) throw new LogRefused(`There is no log at ${folder}`)
+  const damage = await suspectedDamage(folder, TABLE_NAMES)
+  if (damage !== null) throw damaged(folder, damage)
   const tables = openTables(folder, true)
   const read = readMeta([tables.meta.get(META_KEYS[0]!), tables.meta.get(META_KEYS[1]!)])
   if (!read.ok) {
@@ -132,15 +145,19 @@ export function inspectLogStore(folder: string): InspectedLog {
 /** Checks every record as an opening does, without opening for use. Null when all is well, else what is wrong. */
 export async function verifyLogStore(folder: string): Promise<string | null> {
   if (!logStoreExists(folder)) throw new LogRefused(`There is no log at ${folder}`)
-  const tables = openTables(folder, true)
   try {
-    restore(tables, folder)
+    const damage = await readInAnotherProcess(folder, TABLE_NAMES)
+    if (damage !== null) throw damaged(folder, damage)
+    const tables = openTables(folder, true)
+    try {
+      restore(tables, folder)
+    } finally {
+      await tables.root.close()
+    }
     return null
   } catch (cause) {
     if (cause instanceof LogRefused) return cause.message
     throw cause
-  } finally {
-    await tables.root.close()
   }
 }
 
@@ -233,8 +250,13 @@ export class LmdbLogStore implements LogStore {
 }
 
 const META_KEYS = [Buffer.from('A'), Buffer.from('B')]
+const TABLE_NAMES = ['entries', 'meta'] as const
 
 function openTables(folder: string, readOnly: boolean): Tables {
+  return refusingDamage(folder, () => openAll(folder, readOnly))
+}
+
+function openAll(folder: string, readOnly: boolean): Tables {
   const root = open<Buffer, Buffer>({
     path: folder,
     noSubdir: false,
@@ -245,7 +267,8 @@ function openTables(folder: string, readOnly: boolean): Tables {
     readOnly,
   })
   const options = { encoding: 'binary', keyEncoding: 'binary' } as const
-  return { root, entries: root.openDB('entries', options), meta: root.openDB('meta', options) }
+  const [entries, meta] = TABLE_NAMES
+  return { root, entries: root.openDB(entries, options), meta: root.openDB(meta, options) }
 }
 
 function keyOf(position: number): Buffer {
@@ -268,6 +291,10 @@ function readOne(tables: Tables, position: number): ReturnType<typeof readRecord
 }
 
 function restore(tables: Tables, folder: string): RestoredLog {
+  return refusingDamage(folder, () => restoreAll(tables, folder))
+}
+
+function restoreAll(tables: Tables, folder: string): RestoredLog {
   const read = readMeta([tables.meta.get(META_KEYS[0]!), tables.meta.get(META_KEYS[1]!)])
   if (!read.ok) throw damaged(folder, read.reason)
   const { meta } = read
@@ -276,6 +303,7 @@ function restore(tables: Tables, folder: string): RestoredLog {
   let digest = 0
   let expected = meta.begin
   for (const { key, value } of tables.entries.getRange({})) {
+    if (key.length !== 8) throw damaged(folder, `a key of ${key.length} bytes is no position`)
     const position = getUint53(new DataView(key.buffer, key.byteOffset, key.length), 0)
     if (position !== expected) throw damaged(folder, `the record of position ${expected} is missing`)
     const record = readRecord(value, position)
@@ -292,6 +320,15 @@ function restore(tables: Tables, folder: string): RestoredLog {
     throw damaged(folder, `the digest of positions 1 to ${meta.commit} is not the one that was written`)
   }
   return { meta, runs, crcs }
+}
+
+/** What LMDB itself finds wrong with its pages is damage too. */
+function refusingDamage<T>(folder: string, run: () => T): T {
+  try {
+    return run()
+  } catch (cause) {
+    throw isDamage(cause) ? damaged(folder, (cause as Error).message) : cause
+  }
 }
 
 function damaged(folder: string, reason: string): LogRefused {

@@ -8,6 +8,7 @@ import { mkdirSync, rmSync } from 'node:fs'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import { type StateStore, type StateWrite, StoreFailed, StoreFull } from '../../actors/log-ports.ts'
 import type { RowCursor, RowPage, StoredRow } from '../../actors/ports.ts'
+import { beginOpening, isDamage, type Opening } from '../lmdb-opening.ts'
 import { LogRefused } from './log-refused.ts'
 
 /** Whose rows these are: a state folder beside another log must never be believed. */
@@ -28,21 +29,43 @@ const MARK = 'mark'
  * Opens the tables. Those of another owner, unreadable ones, or ones ahead of the log are thrown away and made again,
  * which is possible while the log still has its first position; else they are refused.
  */
-export function openStateStore(folder: string, owner: StateOwner, log: { begin: number; end: number }): LmdbStateStore {
+export async function openStateStore(
+  folder: string,
+  owner: StateOwner,
+  log: { readonly begin: number; readonly end: number },
+  onRemade: (because: string) => void = () => {},
+): Promise<LmdbStateStore> {
   mkdirSync(folder, { recursive: true })
-  const found = tryOpen(folder, owner, log.end)
+  const opening = await beginOpening(folder, TABLE_NAMES)
+  const found = opening.damage === null ? tryOpen(folder, owner, log.end, opening) : null
   if (found !== null) return found
   if (log.begin > 1) {
     throw new LogRefused(`The row tables at ${folder} do not belong to this log, which no longer has position 1`)
   }
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
-  const fresh = tryOpen(folder, owner, log.end)
+  onRemade(opening.damage ?? 'they are damaged, of another log, or ahead of this one')
+  const fresh = tryOpen(folder, owner, log.end, opening)
   if (fresh === null) throw new LogRefused(`The row tables at ${folder} cannot be made`)
   return fresh
 }
 
-function tryOpen(folder: string, owner: StateOwner, logEnd: number): LmdbStateStore | null {
+const TABLE_NAMES = ['rows', 'mark'] as const
+
+function tryOpen(folder: string, owner: StateOwner, logEnd: number, opening: Opening): LmdbStateStore | null {
+  try {
+    const { tables, mark } = openTables(folder, owner)
+    const isOurs = mark.clusterId === owner.clusterId && mark.incarnation === owner.incarnation
+    if (isOurs && mark.applied <= logEnd) return new LmdbStateStore(tables, mark, opening)
+    void tables.root.close()
+    return null
+  } catch (cause) {
+    if (isDamage(cause)) return null
+    throw cause
+  }
+}
+
+function openTables(folder: string, owner: StateOwner): { tables: Tables; mark: StateMark } {
   const root = open<Buffer, Buffer>({
     path: folder,
     noSubdir: false,
@@ -50,13 +73,10 @@ function tryOpen(folder: string, owner: StateOwner, logEnd: number): LmdbStateSt
     encoding: 'binary',
     keyEncoding: 'binary',
   })
-  const rows = root.openDB<Buffer, Buffer>('rows', { encoding: 'binary', keyEncoding: 'binary' })
-  const marks = root.openDB<StateMark, string>('mark', { encoding: 'json' })
+  const rows = root.openDB<Buffer, Buffer>(TABLE_NAMES[0], { encoding: 'binary', keyEncoding: 'binary' })
+  const marks = root.openDB<StateMark, string>(TABLE_NAMES[1], { encoding: 'json' })
   const mark = marks.get(MARK) ?? { v: 1, ...owner, applied: 0, resumeFrom: 1 }
-  const isOurs = mark.clusterId === owner.clusterId && mark.incarnation === owner.incarnation
-  if (isOurs && mark.applied <= logEnd) return new LmdbStateStore({ root, rows, marks }, mark)
-  void root.close()
-  return null
+  return { tables: { root, rows, marks }, mark }
 }
 
 interface Tables {
@@ -67,11 +87,13 @@ interface Tables {
 
 export class LmdbStateStore implements StateStore {
   readonly #tables: Tables
+  readonly #opening: Opening
   #mark: StateMark
 
-  constructor(tables: Tables, mark: StateMark) {
+  constructor(tables: Tables, mark: StateMark, opening: Opening) {
     this.#tables = tables
     this.#mark = mark
+    this.#opening = opening
   }
 
   get applied(): number {
@@ -119,11 +141,14 @@ export class LmdbStateStore implements StateStore {
       }
       page.push({ table: key[0]!, key: key.toString('utf8', 1), bytes: Uint8Array.prototype.slice.call(value) })
     }
+    // The last page is reached by reading all of them: only now is it known that nothing in there ends the process.
+    if (done) this.#opening.passed()
     return { applied, rows: page, done }
   }
 
-  close(): Promise<void> {
-    return this.#tables.root.close()
+  async close(): Promise<void> {
+    await this.#tables.root.close()
+    this.#opening.passed()
   }
 }
 

@@ -4,10 +4,14 @@
  * the device and inode of the folder: the kernel gives it to one holder and takes it back the moment that one dies, in
  * whatever way. A file beside it names the holder for people, and still refuses where the namespace is not shared (two
  * containers with their own network and one volume): pid, start ticks and boot id say whether the holder lives.
+ *
+ * A process that was killed holds on until the kernel has taken it apart, which may be after the next one has started:
+ * so another process is given a moment to go before it counts as a second node.
  */
 import { mkdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { writeDurableFile } from './durable-file.ts'
 import { LogRefused } from './log-refused.ts'
 
@@ -22,22 +26,29 @@ interface Holder {
   readonly bootId: string
 }
 
-export async function lockFolder(folder: string): Promise<StoreLock> {
+/** How long a holder may take to die. */
+const DYING_MS_MAX = 2_000
+const LOOK_AGAIN_MS = 20
+
+export async function lockFolder(folder: string, dyingMsMax = DYING_MS_MAX): Promise<StoreLock> {
   mkdirSync(folder, { recursive: true })
   const file = join(folder, 'lock')
   const { dev, ino } = statSync(folder)
-  const server = await listen(`\0daybreak-log-${dev}-${ino}`)
-  const holder = readHolder(file)
-  if (server === null) throw refused(folder, holder)
-  if (holder !== null && holder.pid !== process.pid && isAlive(holder)) {
-    await close(server)
-    throw refused(folder, holder)
+  const until = performance.now() + dyingMsMax
+  let server = await take(`\0daybreak-log-${dev}-${ino}`, file)
+  while (server === null) {
+    const holder = readHolder(file)
+    const isOther = holder !== null && holder.pid !== process.pid
+    if (!isOther || performance.now() >= until) throw refused(folder, holder)
+    await pause(LOOK_AGAIN_MS)
+    server = await take(`\0daybreak-log-${dev}-${ino}`, file)
   }
+  const taken = server
   writeDurableFile(file, `${JSON.stringify(ownHolder())}\n`)
   return {
     release: async () => {
       rmSync(file, { force: true })
-      await close(server)
+      await close(taken)
     },
   }
 }
@@ -53,6 +64,15 @@ function refused(folder: string, holder: Holder | null): LogRefused {
   return new LogRefused(
     `The log at ${folder} is in use by ${who}. Two nodes never share a data folder: stop that one, or give this node its own`,
   )
+}
+
+/** Null while another process has the folder. */
+async function take(name: string, file: string): Promise<Server | null> {
+  const server = await listen(name)
+  const holder = readHolder(file)
+  if (server === null || holder === null || holder.pid === process.pid || !isAlive(holder)) return server
+  await close(server)
+  return null
 }
 
 /** Null when the name is taken. */
@@ -96,11 +116,13 @@ function bootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
 }
 
+/** Null when there is no such process, or only what its parent has not yet taken note of. */
 function startTicks(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
     // The name, in parentheses, may hold anything; what follows the last one is regular.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return fields[0] === 'Z' || fields[0] === 'X' ? null : (fields[19] ?? null)
   } catch {
     return null
   }

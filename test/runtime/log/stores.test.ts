@@ -199,7 +199,7 @@ describe('LMDB log store', () => {
   test('opening or looking where no log is: an error, and none is made', async () => {
     const folder = join(temporaryFolder(), 'store')
     await expect(openLogStore(folder)).rejects.toThrow('There is no log')
-    expect(() => inspectLogStore(folder)).toThrow('There is no log')
+    await expect(inspectLogStore(folder)).rejects.toThrow('There is no log')
     await expect(verifyLogStore(folder)).rejects.toThrow('There is no log')
     expect(existsSync(folder)).toBe(false)
   })
@@ -260,11 +260,12 @@ describe('LMDB log store', () => {
 
   test('state tables of another log, or ahead of it: thrown away while the log has position 1, else refused', async () => {
     const folder = join(temporaryFolder(), 'state')
-    const state = openStateStore(folder, owner, { begin: 1, end: 9 })
+    const state = await openStateStore(folder, owner, { begin: 1, end: 9 })
     await state.write({ rows: [{ table: 1, key: 'k', bytes: new Uint8Array(1) }], applied: 9, resumeFrom: 10 })
     await state.close()
-    expect(() => openStateStore(folder, { ...owner, incarnation: 'other' }, { begin: 5, end: 9 })).toThrow('position 1')
-    const again = openStateStore(folder, owner, { begin: 1, end: 8 })
+    const other = { ...owner, incarnation: 'other' }
+    await expect(openStateStore(folder, other, { begin: 5, end: 9 })).rejects.toThrow('position 1')
+    const again = await openStateStore(folder, owner, { begin: 1, end: 8 })
     expect(again.applied).toBe(0)
     expect(again.readRows(null, 9).rows).toEqual([])
     await again.close()

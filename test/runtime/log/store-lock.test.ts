@@ -1,0 +1,52 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { expect, onTestFinished, test } from 'vitest'
+import { lockFolder } from '../../../src/runtime/log/store-lock.ts'
+import { temporaryFolder } from './log-folders.ts'
+
+/** Of another process: says a line, then waits to be ended. */
+async function running(command: string, ...args: string[]): Promise<{ child: ChildProcess; line: string }> {
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] })
+  onTestFinished(() => void child.kill('SIGKILL'))
+  const [line] = (await once(createInterface(child.stdout), 'line')) as [string]
+  return { child, line }
+}
+
+async function holderOf(folder: string): Promise<ChildProcess> {
+  const module = new URL('../../../dist/src/runtime/log/store-lock.js', import.meta.url).href
+  const script = `const { lockFolder } = await import(${JSON.stringify(module)})
+    await lockFolder(${JSON.stringify(folder)})
+    process.stdout.write('held\\n')
+    process.stdin.resume()`
+  return (await running(process.execPath, '--input-type=module', '-e', script)).child
+}
+
+test('the holder dies while the next one starts: it waits for that and takes over', async () => {
+  const folder = temporaryFolder()
+  const holder = await holderOf(folder)
+  const lock = lockFolder(folder)
+  holder.kill('SIGKILL')
+  await (await lock).release()
+})
+
+test('the holder lives on: refused by its pid', async () => {
+  const folder = temporaryFolder()
+  const holder = await holderOf(folder)
+  await expect(lockFolder(folder, 50)).rejects.toThrow(`in use by process ${holder.pid}`)
+})
+
+test('the holder is dead and its parent has not taken note of it: not in use', async () => {
+  const folder = temporaryFolder()
+  const stat = (pid: string): string[] => readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ')
+  // The shell becomes a program that never waits for the child that it inherits.
+  const { line: pid } = await running('/bin/sh', '-c', 'sleep 60 & echo $!; exec sleep 60')
+  const startTicks = stat(pid)[21]
+  process.kill(Number(pid), 'SIGKILL')
+  await expect.poll(() => stat(pid)[2]).toBe('Z')
+  const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+  writeFileSync(join(folder, 'lock'), JSON.stringify({ pid: Number(pid), startTicks, bootId }))
+  await (await lockFolder(folder, 0)).release()
+})
