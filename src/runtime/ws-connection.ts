@@ -1,14 +1,15 @@
 /**
- * A WebSocket as a message-level connection: messages of one turn leave as one frame, frames are checked on the way in,
- * and a peer that does not read is cut off instead of filling memory. The owner sees messages and one close.
+ * A WebSocket as a message-level connection: messages of one turn leave together, in as few frames as the limits of a
+ * frame allow, and no faster than the peer reads; frames are checked on the way in, and a peer that does not read at all
+ * is cut off instead of filling memory. The owner sees messages and one close.
  */
 import type { WebSocket } from 'ws'
 import type { Connection } from '../actors/ports.ts'
-import type { FrameCodec } from '../wire/frame.ts'
-import { BUFFERED_BYTES_MAX, CLOSE } from '../wire/messages/agent.ts'
+import { FRAME_HEADER_BYTES, FRAME_MESSAGES_MAX, type FrameCodec, frameOf } from '../wire/frame.ts'
+import { BUFFERED_BYTES_MAX, CLOSE, FRAME_BYTES_MAX } from '../wire/messages/agent.ts'
 
-/** A reader this far behind is taken for gone: 16 times what a well-behaved sender lets pile up. */
-const BUFFERED_BYTES_HOPELESS = 16 * BUFFERED_BYTES_MAX
+/** A reader this many messages behind is taken for gone. */
+const QUEUED_MESSAGES_MAX = 100_000
 const CLOSE_REASON_BYTES_MAX = 120
 
 export interface ConnectionCounters {
@@ -16,12 +17,19 @@ export interface ConnectionCounters {
   unsupported: number
 }
 
-export function wsConnection<In, Out>(
+/** A message that waits, packed only when its turn has come; afterwards the bytes, if its frame was full. */
+interface Queued {
+  readonly type: string
+  readonly pack: () => Uint8Array
+  packed?: Uint8Array
+}
+
+export function wsConnection<In, Out extends { readonly type: string }>(
   socket: WebSocket,
   codec: FrameCodec<In, Out>,
   options: { remote: string; counters: ConnectionCounters },
 ): Connection<In, Out> {
-  let queued: Out[] = []
+  let queued: Queued[] = []
   let flushing = false
   let closed: { code: number; reason: string } | null = null
   // What comes before the owner has set its handlers waits here.
@@ -48,16 +56,50 @@ export function wsConnection<In, Out>(
     queued = []
     closeHandler?.(code, reason)
   }
+  const enqueue = (item: Queued): void => {
+    if (closed !== null) return
+    if (queued.push(item) > QUEUED_MESSAGES_MAX) {
+      socket.terminate()
+      return ended(CLOSE.goingAway, 'the peer does not read what it is sent')
+    }
+    if (flushing) return
+    flushing = true
+    queueMicrotask(flush)
+  }
+  /** Sends until enough is buffered; goes on when that has left. */
   const flush = (): void => {
     flushing = false
-    if (queued.length === 0 || closed !== null) return
-    const batch = queued
-    queued = []
-    socket.send(codec.encode(batch))
-    if (socket.bufferedAmount > BUFFERED_BYTES_HOPELESS) {
-      socket.terminate()
-      ended(CLOSE.goingAway, 'the peer does not read what it is sent')
+    let sent = 0
+    while (sent < queued.length && closed === null && socket.bufferedAmount < BUFFERED_BYTES_MAX) {
+      const parts = nextParts(sent)
+      if (parts === null) return
+      sent += parts.length
+      socket.send(frameOf(parts), drained)
     }
+    queued.splice(0, sent)
+  }
+  const drained = (): void => {
+    if (queued.length > 0 && !flushing) flush()
+  }
+  /** What the next frame takes: small messages together, a large one alone. Null: one fits no frame at all. */
+  const nextParts = (from: number): Uint8Array[] | null => {
+    const parts: Uint8Array[] = []
+    let bytes = FRAME_HEADER_BYTES
+    for (let at = from; at < queued.length && parts.length < FRAME_MESSAGES_MAX; at++) {
+      const item = queued[at] as Queued
+      item.packed ??= item.pack()
+      const { length } = item.packed
+      if (FRAME_HEADER_BYTES + length > FRAME_BYTES_MAX) {
+        const reason = `${item.type} has ${length} bytes, over the limit of a frame`
+        socket.close(CLOSE.tooLarge, reason)
+        ended(CLOSE.tooLarge, reason)
+        return null
+      }
+      if (parts.length > 0 && bytes + length > BUFFERED_BYTES_MAX) break
+      parts.push(item.packed)
+      bytes += length
+    }
+    return parts
   }
 
   socket.binaryType = 'nodebuffer'
@@ -71,7 +113,7 @@ export function wsConnection<In, Out>(
     }
     if (decoded.unsupported.length > 0) {
       options.counters.unsupported += decoded.unsupported.length
-      socket.send(codec.encodeUnsupported(decoded.unsupported))
+      for (const one of decoded.unsupported) enqueue({ type: 'UNSUPPORTED', pack: () => codec.packUnsupported(one) })
     }
     deliver(decoded.messages)
   })
@@ -85,11 +127,7 @@ export function wsConnection<In, Out>(
   return {
     remote: options.remote,
     send(message) {
-      if (closed !== null) return
-      queued.push(message)
-      if (flushing) return
-      flushing = true
-      queueMicrotask(flush)
+      enqueue({ type: message.type, pack: () => codec.pack(message) })
     },
     get bufferedBytes() {
       return socket.bufferedAmount

@@ -20,12 +20,31 @@ export type Decoded<In> =
     }
   | { readonly ok: false; readonly reason: string }
 
-/** Both directions of one connection. Keeps the shared record structures, so it must see every frame, in order. */
+/**
+ * Both directions of one connection. Keeps the shared record structures: what is packed must be sent, in the order of
+ * packing, and every frame received must be decoded.
+ */
 export interface FrameCodec<In, Out> {
-  encode(messages: readonly Out[]): Uint8Array
-  /** The answer to messages of a type this side does not know. */
-  encodeUnsupported(answers: readonly { type: string; id: number }[]): Uint8Array
+  /** One message as a part of a frame: the sender knows its size before it decides which frame it travels in. */
+  pack(message: Out): Uint8Array
+  /** The answer to a message of a type this side does not know. */
+  packUnsupported(answer: { readonly id: number }): Uint8Array
   decode(bytes: Uint8Array): Decoded<In>
+}
+
+/** Bytes that a frame has beside its parts. */
+export const FRAME_HEADER_BYTES = 3
+
+/** A frame of at most FRAME_MESSAGES_MAX parts: the header of a msgpack array, then its elements. */
+export function frameOf(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, FRAME_HEADER_BYTES))
+  bytes.set([0xdc, parts.length >> 8, parts.length & 0xff])
+  let at = FRAME_HEADER_BYTES
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.length
+  }
+  return bytes
 }
 
 const UNSUPPORTED = 'UNSUPPORTED'
@@ -58,15 +77,15 @@ export function frameCodec<In extends Message, Out extends Message>(
       ? { v: ENVELOPE_VERSION, t: type, id, b: body }
       : { v: ENVELOPE_VERSION, t: type, id, re, b: body }
   }
-  const pack = (envelopes: unknown[]): Uint8Array => {
-    const packed = packr.pack(envelopes)
-    // The packer's buffer is its own and may be written again before the socket has sent it.
+  const pack = (message: Message, re?: number): Uint8Array => {
+    const packed = packr.pack(envelopeOf(message, re))
+    // The packer's buffer is its own and may be written again before this part is in its frame.
     return Uint8Array.prototype.slice.call(packed)
   }
 
   return {
-    encode: messages => pack(messages.map(message => envelopeOf(message))),
-    encodeUnsupported: answers => pack(answers.map(answer => envelopeOf({ type: UNSUPPORTED }, answer.id))),
+    pack: message => pack(message),
+    packUnsupported: answer => pack({ type: UNSUPPORTED }, answer.id),
     decode(bytes) {
       if (bytes.length > bytesMax) {
         return { ok: false, reason: `a frame of ${bytes.length} bytes is over the limit of ${bytesMax}` }

@@ -58,6 +58,26 @@ const closed = (connection: { onClose: (code: number, reason: string) => void })
     connection.onClose = (code, reason) => resolve({ code, reason })
   })
 
+const launchOf = (taskId: string, data: string): LeaderToAgent => ({
+  type: 'LAUNCH',
+  epoch: [1, 1],
+  tasks: [
+    {
+      taskId,
+      digest: 'd',
+      info: {
+        job: { role: 'r', environment: 'devel', name: 'j' },
+        instance: 0,
+        tier: 'preemptible',
+        resources: { cpusMilli: 1, ramMb: 1, diskMb: 1, gpus: 0 },
+        ports: {},
+        executor: { name: 'AuroraExecutor', data },
+      },
+      deadlineMs: 60_000,
+    },
+  ],
+})
+
 describe('agents over WebSocket', () => {
   test('both sides get the nonce of the listener, and messages travel both ways', async () => {
     const { agent, connection, agentNonce, nonce } = await dialed()
@@ -81,6 +101,47 @@ describe('agents over WebSocket', () => {
     for (let n = 0; n < 500; n++) agent.send({ type: 'KILL_ACK', taskId: `t${n}` })
     await done
     expect(got).toEqual(Array.from({ length: 500 }, (_, n) => `t${n}`))
+  })
+
+  test('launches of one turn that are more than a frame, and more than a socket holds: all arrive, in order', async () => {
+    const { agent, connection } = await dialed()
+    const launches = 40
+    const got: string[] = []
+    const done = new Promise<void>((resolve, reject) => {
+      agent.onMessage = message => {
+        if (message.type === 'LAUNCH') got.push(...message.tasks.map(task => task.taskId))
+        if (got.length === launches) resolve()
+      }
+      agent.onClose = (code, reason) => reject(new Error(`closed ${code} ${reason}`))
+    })
+    const data = 'x'.repeat(1024 * 1024)
+    for (let n = 0; n < launches; n++) connection.send(launchOf(`t${n}`, data))
+    await done
+    expect(got).toEqual(Array.from({ length: launches }, (_, n) => `t${n}`))
+  })
+
+  test('a message that fits no frame: the connection ends, and the reason names it', async () => {
+    const { connection } = await dialed()
+    const told = closed(connection)
+    connection.send(launchOf('huge', 'x'.repeat(FRAME_BYTES_MAX)))
+    expect(await told).toEqual({
+      code: 1009,
+      reason: expect.stringMatching(/^LAUNCH has \d+ bytes, over the limit of a frame$/),
+    })
+  })
+
+  test('more messages in one turn than a frame may have: all arrive', async () => {
+    const { agent, connection } = await dialed()
+    const messages = 25_000
+    let got = 0
+    const done = new Promise<void>((resolve, reject) => {
+      connection.onMessage = () => {
+        if (++got === messages) resolve()
+      }
+      connection.onClose = (code, reason) => reject(new Error(`closed ${code} ${reason}`))
+    })
+    for (let n = 0; n < messages; n++) agent.send({ type: 'KILL_ACK', taskId: `t${n}` })
+    await done
   })
 
   test('a node that does not lead: the agent is told where the leader is', async () => {

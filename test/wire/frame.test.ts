@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { frameCodec } from '../../src/wire/frame.ts'
+import { type FrameCodec, frameCodec, frameOf } from '../../src/wire/frame.ts'
 import {
   type AgentToLeader,
   agentToLeader,
@@ -11,6 +11,9 @@ import {
 
 const agentSide = () => frameCodec<LeaderToAgent, AgentToLeader>(leaderToAgent, FRAME_BYTES_MAX)
 const leaderSide = () => frameCodec<AgentToLeader, LeaderToAgent>(agentToLeader, FRAME_BYTES_MAX)
+
+const frameWith = <Out>(codec: Pick<FrameCodec<unknown, Out>, 'pack'>, messages: readonly Out[]) =>
+  frameOf(messages.map(message => codec.pack(message)))
 
 const status = (seq: number): AgentToLeader => ({
   type: 'STATUS',
@@ -28,14 +31,14 @@ describe('frame', () => {
     const agent = agentSide()
     const leader = leaderSide()
     const sent = [status(1), status(2), { type: 'KILL_ACK', taskId: 't' } satisfies AgentToLeader]
-    expect(leader.decode(agent.encode(sent))).toEqual({ ok: true, messages: sent, unsupported: [] })
+    expect(leader.decode(frameWith(agent, sent))).toEqual({ ok: true, messages: sent, unsupported: [] })
   })
 
   test('the second frame of a connection does not carry the keys again', () => {
     const agent = agentSide()
     const leader = leaderSide()
-    const first = agent.encode([status(1)])
-    const second = agent.encode([status(2)])
+    const first = frameWith(agent, [status(1)])
+    const second = frameWith(agent, [status(2)])
     expect(second.length).toBeLessThan(first.length / 2 + 40)
     expect(leader.decode(first).ok).toBe(true)
     expect(leader.decode(second)).toEqual({ ok: true, messages: [status(2)], unsupported: [] })
@@ -64,34 +67,34 @@ describe('frame', () => {
           },
         ],
       }
-      expect(agent.decode(leader.encode([sent]))).toEqual({ ok: true, messages: [sent], unsupported: [] })
+      expect(agent.decode(frameWith(leader, [sent]))).toEqual({ ok: true, messages: [sent], unsupported: [] })
     }
   })
 
   test('an unknown type is skipped and reported, its neighbours arrive', () => {
     const sender = frameCodec<LeaderToAgent, AgentToLeader | { type: 'TELEPORT'; to: string }>(leaderToAgent, 1 << 20)
-    const frame = sender.encode([{ type: 'TELEPORT', to: 'moon' }, status(1)])
+    const frame = frameWith(sender, [{ type: 'TELEPORT', to: 'moon' }, status(1)])
     const decoded = leaderSide().decode(frame)
     expect(decoded).toEqual({ ok: true, messages: [status(1)], unsupported: [{ type: 'TELEPORT', id: 1 }] })
   })
 
   test('the answer UNSUPPORTED is understood and is no message', () => {
-    const bytes = leaderSide().encodeUnsupported([{ type: 'TELEPORT', id: 7 }])
+    const bytes = frameOf([leaderSide().packUnsupported({ id: 7 })])
     expect(agentSide().decode(bytes)).toEqual({ ok: true, messages: [], unsupported: [] })
   })
 
   test('unknown keys are ignored, a missing required key is named', () => {
     const sender = () => frameCodec<LeaderToAgent, { type: string; [key: string]: unknown }>(leaderToAgent, 1 << 20)
-    const more = leaderSide().decode(sender().encode([{ ...status(1), colour: 'red' }]))
+    const more = leaderSide().decode(frameWith(sender(), [{ ...status(1), colour: 'red' }]))
     expect(more).toEqual({ ok: true, messages: [status(1)], unsupported: [] })
     const { seq: _, ...less } = status(1) as { seq: number; type: string }
-    const refused = leaderSide().decode(sender().encode([less]))
+    const refused = leaderSide().decode(frameWith(sender(), [less]))
     expect(refused.ok).toBe(false)
     expect(refused.ok === false && refused.reason).toMatch(/^STATUS: seq:/)
   })
 
   test('every truncation of a valid frame is refused, none crashes', () => {
-    const bytes = agentSide().encode([status(1), status(2)])
+    const bytes = frameWith(agentSide(), [status(1), status(2)])
     for (let size = 0; size < bytes.length; size++) {
       expect(leaderSide().decode(bytes.subarray(0, size)).ok).toBe(false)
     }
