@@ -134,7 +134,7 @@ export function agent(options: AgentActorOptions): ActorSpec<Command> {
 class Agent implements Behaviour<Message> {
   private readonly options: AgentActorOptions
   private readonly context: Context<Message>
-  private readonly capacity: Capacity
+  private capacity: Capacity
   private readonly runners: Nest
   private readonly keeper: Ref<SandboxKeeperCommand>
 
@@ -292,6 +292,7 @@ class Agent implements Behaviour<Message> {
     this.runners.spawn(
       taskRunner({
         record,
+        killed: () => this.records.get(taskId)?.kill ?? null,
         role: info.job.role,
         task: read.task,
         checkpoint,
@@ -437,6 +438,8 @@ class Agent implements Behaviour<Message> {
 
   private killAllTasks(replyTo: Ref<{ readonly type: 'allEnded' }>): void {
     this.endWaiters.push(replyTo)
+    // Whoever is told that all have ended must not find new ones: a leader replaces what we end.
+    this.capacity = { ...this.capacity, draining: true }
     for (const record of this.records.values()) if (isLive(record)) this.kill(record.taskId, null, false)
     this.tellIfAllEnded()
   }

@@ -10,6 +10,7 @@ import {
   type Message as RunMessage,
   type RunState,
   stepRun,
+  toldAfter,
 } from '../core/executor/task-run.ts'
 import type { ActorSpec, Behaviour, Context } from './actor.ts'
 import type { AgentStore, TaskMachine } from './agent-ports.ts'
@@ -22,6 +23,8 @@ export type TaskTold = Extract<Effect, { type: 'status' }> & { readonly taskId: 
 
 export interface TaskRunnerOptions {
   readonly record: TaskRecord
+  /** The kill that the agent has promised by now, if any. */
+  readonly killed: () => TaskRecord['kill']
   readonly role: string
   readonly task: TaskSpec
   /** As stored; null for a task that has not begun. */
@@ -35,26 +38,30 @@ export interface TaskRunnerOptions {
 }
 
 export function taskRunner(options: TaskRunnerOptions): ActorSpec<Command> {
+  const { record, checkpoint, task } = options
+  // Outlives the runner: one that is made anew after a failure goes on from here.
+  const course = { state: { ...(checkpoint ?? initialRun(task)), told: toldAfter(record.lastSeq) } }
   return {
-    name: options.record.taskId,
+    name: record.taskId,
     kind: 'TaskRunner',
-    start: context => new TaskRunner(options, context as unknown as Context<Message>) as Behaviour<Command>,
+    start: context => new TaskRunner(options, course, context as unknown as Context<Message>) as Behaviour<Command>,
   }
 }
 
 class TaskRunner implements Behaviour<Message> {
   private readonly options: TaskRunnerOptions
   private readonly context: Context<Message>
-  private state: RunState
+  private readonly course: { state: RunState }
   /** Until the runs of an earlier agent were looked up, kills wait. */
   private begun = false
   private readonly early: RunMessage[] = []
 
-  constructor(options: TaskRunnerOptions, context: Context<Message>) {
+  constructor(options: TaskRunnerOptions, course: { state: RunState }, context: Context<Message>) {
     this.options = options
+    this.course = course
     this.context = context
-    this.state = options.checkpoint ?? initialRun(options.task)
-    const { taskId, kill } = options.record
+    const { taskId } = options.record
+    const kill = options.killed()
     if (kill !== null) this.early.push({ type: 'kill', graceMs: kill.graceMs })
     context.pipe(options.machine.findRuns(taskId, this.ended), settled => {
       return settled.ok ? { type: 'begin', found: settled.value } : { type: 'findFailed', cause: settled.cause }
@@ -78,15 +85,15 @@ class TaskRunner implements Behaviour<Message> {
   }
 
   summary(): Record<string, string | number | boolean> {
-    const { stage, told, killed, processes } = this.state
+    const { stage, told, killed, processes } = this.course.state
     const phases = Object.entries(processes).map(([name, process]) => `${name} ${process.phase.type}#${process.runs}`)
     return { stage, told, killed, processes: phases.join(', ').slice(0, 1000) }
   }
 
   private step(message: RunMessage): void {
-    const { options, context } = this
-    const next = stepRun(options.task, { killCapMs: options.killCapMs }, this.state, message, context.now())
-    this.state = next.state
+    const { options, context, course } = this
+    const next = stepRun(options.task, { killCapMs: options.killCapMs }, course.state, message, context.now())
+    course.state = next.state
     for (const effect of next.effects) this.run(effect)
   }
 
@@ -133,7 +140,7 @@ class TaskRunner implements Behaviour<Message> {
         this.context.log.warn('task-stuck', { taskId, hint: 'SIGKILL did not end it; its resources stay booked' })
         return
       case 'checkpoint':
-        this.options.store.write({ checkpoint: { taskId, state: this.state } }).catch(this.options.storeFailed)
+        this.options.store.write({ checkpoint: { taskId, state: this.course.state } }).catch(this.options.storeFailed)
         return
       default:
         effect satisfies never

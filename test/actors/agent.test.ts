@@ -7,7 +7,11 @@ import { NO_IDENTITY } from '../../src/core/executor/agent-book.ts'
 import { FakeLeader, type FakeLeaderOptions, taskInfo } from '../fixtures/fake-leader.ts'
 
 /** The agent on virtual time, with a machine where everything works and nothing takes time. */
-function simulated(leaderOptions: FakeLeaderOptions = {}, more: Partial<AgentActorOptions> = {}) {
+function simulated(
+  leaderOptions: FakeLeaderOptions = {},
+  more: Partial<AgentActorOptions> = {},
+  machineMore: Partial<TaskMachine> = {},
+) {
   const sim = createSimSystem({ seed: 7 })
   const leader = new FakeLeader({ ...leaderOptions })
   const changes: StoreChange[] = []
@@ -39,6 +43,7 @@ function simulated(leaderOptions: FakeLeaderOptions = {}, more: Partial<AgentAct
       throw new Error('the disk is gone')
     },
     vitals: () => ({ load1: 0, freeRamMb: 0, freeDiskMb: 0, diskUsedFraction: 0 }),
+    ...machineMore,
   }
   sim.spawn(
     agent({
@@ -172,4 +177,49 @@ test('a log that cannot be read: an answer with the reason, not silence', async 
   })
   await sim.settle()
   expect(leader.all('LOG_DATA')[0]).toMatchObject({ request: 1, error: 'the disk is gone' })
+})
+
+test('1,100 tasks: listed in pages of 500, each once, the last page says so; a reconcile likewise', async () => {
+  const { sim, leader } = simulated(
+    {},
+    { offer: { resources: { cpusMilli: 1e9, ramMb: 1e9, diskMb: 1e9, gpus: 0 }, portRanges: [] } },
+  )
+  await sim.settle()
+  const ids = Array.from({ length: 1_100 }, (_, n) => `t-${n}`)
+  for (const id of ids) leader.launch(id, taskInfo([{ cmdline: 'true' }]))
+  await sim.settle()
+  leader.drop()
+  await sim.settle()
+  leader.received.length = 0
+  sim.advance(30_000)
+  await sim.settle()
+  const pages = leader.all('TASKS')
+  expect(pages.map(({ tasks, last }) => [tasks.length, last])).toEqual([
+    [500, false],
+    [500, false],
+    [100, true],
+  ])
+  expect(new Set(pages.flatMap(({ tasks }) => tasks.map(({ taskId }) => taskId)))).toEqual(new Set(ids))
+  leader.send({ type: 'RECONCILE', epoch: leader.epoch, taskIds: null })
+  await sim.settle()
+  const results = leader.all('RECONCILE_RESULT')
+  expect(results.map(({ tasks, last }) => [tasks.length, last])).toEqual(pages.map(p => [p.tasks.length, p.last]))
+})
+
+test('a runner that fails and is made anew: the kill it had heard is not forgotten', async () => {
+  let fail: ((cause: Error) => void) | undefined
+  const findRuns = (): Promise<[]> =>
+    fail === undefined ? new Promise((_, reject) => (fail = reject)) : Promise.resolve([])
+  const { sim, leader } = simulated({}, {}, { findRuns })
+  await sim.settle()
+  leader.launch('t-1', taskInfo([{ cmdline: 'true' }]))
+  await sim.settle()
+  leader.kill('t-1')
+  await sim.settle()
+  expect(leader.all('KILL_ACK')).toHaveLength(1)
+  fail?.(new Error('EIO'))
+  await sim.settle()
+  sim.advance(1_000)
+  await sim.settle()
+  expect(leader.statuses('t-1').at(-1)).toContain('KILLED')
 })

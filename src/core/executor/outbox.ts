@@ -49,6 +49,7 @@ export class Outbox {
       queue = { entries: [], sentMonoMs: null, sends: 0 }
       this.queues.set(entry.taskId, queue)
     }
+    if ((queue.entries.at(-1)?.seq ?? 0) >= entry.seq) return // told again while it still waits
     queue.entries.push(entry)
     this.waiting += 1
     if (queue.sentMonoMs === null) this.ready.add(entry.taskId)

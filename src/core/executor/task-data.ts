@@ -59,6 +59,8 @@ export type TaskData =
 const PROCESS_NAME = /^[^./][^/]*$/
 /** The longest file name of Linux file systems: a process's logs lie in a folder of its name. */
 const PROCESS_NAME_BYTES_MAX = 255
+/** The longest single argument that Linux hands to a program, without its closing NUL. */
+const CMDLINE_BYTES_MAX = 131_071
 
 export function readTaskData(data: string, launch: LaunchValues): TaskData {
   const refuse = (text: string): TaskData => ({ ok: false, text })
@@ -84,15 +86,23 @@ export function readTaskData(data: string, launch: LaunchValues): TaskData {
   const processes = list(task.processes).flatMap((value): ProcessSpec[] => {
     const process = struct(value)
     const name = process === null ? '' : filled(process.name, '')
-    if (process === null || !PROCESS_NAME.test(name) || byteLength(name) > PROCESS_NAME_BYTES_MAX) {
+    const nameable = PROCESS_NAME.test(name) && !name.includes('\0') && byteLength(name) <= PROCESS_NAME_BYTES_MAX
+    if (process === null || !nameable) {
       faults.push(`Task has invalid process: Invalid process name: ${name}`)
       return []
     }
     if (typeof process.cmdline !== 'string') faults.push(`Process ${name} has no cmdline`)
+    const cmdline = filled(process.cmdline, '')
+    if (cmdline.includes('\0')) faults.push(`Process ${name}: its cmdline holds a NUL character`)
+    const bytes = byteLength(cmdline)
+    if (bytes > CMDLINE_BYTES_MAX) {
+      const remedy = 'put the script into a file and run that'
+      faults.push(`Process ${name}: its cmdline has ${bytes} bytes, at most ${CMDLINE_BYTES_MAX} can be run; ${remedy}`)
+    }
     return [
       {
         name,
-        cmdline: filled(process.cmdline, ''),
+        cmdline,
         maxFailures: integer(process.max_failures, 1),
         daemon: flag(process.daemon),
         ephemeral: flag(process.ephemeral),

@@ -131,6 +131,14 @@ export function initialRun(task: TaskSpec): RunState {
   }
 }
 
+/**
+ * What has been told, by the number of statuses that are stored. Checkpoints are written apart from statuses, so after
+ * a crash one may know of a report that was never stored, or not of one that was: the stored ones are the truth.
+ */
+export function toldAfter(statuses: number): RunState['told'] {
+  return statuses === 0 ? 'nothing' : statuses === 1 ? 'STARTING' : 'RUNNING'
+}
+
 /** Never throws but on a bug; messages about runs that are over are ignored. */
 export function stepRun(
   task: TaskSpec,

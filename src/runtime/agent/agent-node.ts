@@ -110,17 +110,24 @@ export async function startAgent(options: AgentOptions, deps: AgentDeps): Promis
     inspect: () =>
       system.ask<Command, AgentReport>(ref, replyTo => ({ type: 'inspect', replyTo }), { timeoutMs: 5_000 }),
     async stop({ killTasks }) {
-      if (killTasks) {
-        const timeoutMs = killCapMs + STUCK_MARGIN_MS
-        await system.ask<Command, { type: 'allEnded' }>(ref, replyTo => ({ type: 'killAllTasks', replyTo }), {
-          timeoutMs,
-        })
+      try {
+        if (killTasks) await endTasks(system, ref, killCapMs + STUCK_MARGIN_MS)
+      } finally {
+        await system.stop()
+        machine.close()
+        await store.close()
+        await new Promise<void>(resolve => lock.close(() => resolve()))
       }
-      await system.stop()
-      machine.close()
-      await store.close()
-      await new Promise<void>(resolve => lock.close(() => resolve()))
     },
+  }
+}
+
+async function endTasks(system: ActorSystem, ref: Ref<Command>, timeoutMs: number): Promise<void> {
+  try {
+    await system.ask<Command, { type: 'allEnded' }>(ref, replyTo => ({ type: 'killAllTasks', replyTo }), { timeoutMs })
+  } catch (cause) {
+    const text = `tasks live on although they were killed ${timeoutMs} ms ago; the next agent on this work folder goes on`
+    throw new Error(text, { cause })
   }
 }
 

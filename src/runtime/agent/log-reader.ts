@@ -3,7 +3,7 @@
  * trusted: paths are resolved with their links and must stay inside by whole elements, and only plain files are read.
  */
 import { constants } from 'node:fs'
-import { open, readdir, realpath, stat } from 'node:fs/promises'
+import { open, readdir, readlink, realpath, stat } from 'node:fs/promises'
 import { join, sep } from 'node:path'
 import type { LogChunk, LogQuery } from '../../actors/agent-ports.ts'
 import type { Folders } from './folders.ts'
@@ -45,6 +45,9 @@ export async function readLog(folders: Folders, query: LogQuery): Promise<LogChu
   try {
     const info = await file.stat()
     if (!info.isFile()) return refuse(`${query.stream} is no plain file`, process, run)
+    // A folder on the way may have become a link since it was resolved: what counts is what was opened.
+    const opened = await readlink(`/proc/self/fd/${file.fd}`)
+    if (!opened.startsWith(root + sep)) return refuse(`${query.stream} leads out of the sandbox`, process, run)
     const size = info.size
     if (query.offset < 0) return { ...nothing, offset: 0, size, error: null, process, run }
     if (query.offset >= size) {

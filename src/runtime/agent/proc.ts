@@ -71,11 +71,11 @@ export function allProcesses(): ProcessStat[] {
 
 /** `NAME=value` entries it was started with; null when it is gone or belongs to somebody else. */
 export function environmentOf(pid: number): readonly string[] | null {
-  return read(`/proc/${pid}/environ`)?.split('\0') ?? null
+  return read(`/proc/${pid}/environ`, 'utf8')?.split('\0') ?? null
 }
 
 export function commandLineOf(pid: number): readonly string[] | null {
-  return read(`/proc/${pid}/cmdline`)?.split('\0') ?? null
+  return read(`/proc/${pid}/cmdline`, 'utf8')?.split('\0') ?? null
 }
 
 /** Signals a process only while it is the one that was recorded. */
@@ -104,9 +104,10 @@ export function signalGroup(leader: number, startTicks: number, signal: NodeJS.S
   }
 }
 
-function read(path: string): string | null {
+/** Names of processes may be any bytes; what we look for in environments and arguments is UTF-8, as paths are. */
+function read(path: string, encoding: 'latin1' | 'utf8' = 'latin1'): string | null {
   try {
-    return readFileSync(path, 'latin1')
+    return readFileSync(path, encoding)
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code
     if (code === 'ENOENT' || code === 'ESRCH' || code === 'EACCES' || code === 'EPERM') return null

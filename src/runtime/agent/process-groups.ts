@@ -10,14 +10,17 @@ import { allProcesses, environmentOf, type ProcessStat } from './proc.ts'
 export const TASK_VARIABLE = 'DAYBREAK_TASK_ID'
 export const AGENT_VARIABLE = 'DAYBREAK_AGENT'
 
-/** A look may be this old, ms. */
-const LOOK_AGE_MS_MAX = 2
+/**
+ * A look may be this old, ms, or twice as old as it took to make: hundreds of tasks that end at once then share looks
+ * instead of spending all their time on them.
+ */
+const LOOK_AGE_MS_MIN = 2
 
 export class ProcessGroups {
   private readonly agentEntry: string
   /** Session id of a living run → its task. */
   private readonly sessions = new Map<number, string>()
-  private look: { atMs: number; byTask: Map<string, ProcessStat[]> } | null = null
+  private look: { goodUntilMs: number; byTask: Map<string, ProcessStat[]> } | null = null
 
   /** `agent`: what names this agent on its machine, its work folder. */
   constructor(agent: string) {
@@ -33,10 +36,18 @@ export class ProcessGroups {
     this.look = null
   }
 
-  /** Living processes of one session that was added. */
-  ofSession(sid: number): readonly ProcessStat[] {
-    const taskId = this.sessions.get(sid)
-    return taskId === undefined ? [] : this.ofTask(taskId).filter(stat => stat.session === sid)
+  /**
+   * Living processes in the session that a shim of the task led. Once all of them have ended, the number may name
+   * another session: its leader then has other start ticks, or nobody in it belongs to the task.
+   */
+  ofSession(taskId: string, sid: number, startTicks: number): readonly ProcessStat[] {
+    const inside = (): ProcessStat[] => this.ofTask(taskId).filter(stat => stat.session === sid)
+    const found = inside()
+    if (found.some(stat => stat.pid === sid && stat.startTicks !== startTicks)) return []
+    if (found.length === 0 || this.sessions.has(sid)) return found
+    // One of ours lives in it, so it is the session of old and all of it is ours.
+    this.addSession(sid, taskId)
+    return inside()
   }
 
   /** Living processes of the task now; empty when none is left. */
@@ -46,15 +57,16 @@ export class ProcessGroups {
 
   /** Every task of this agent that has a living process. */
   tasks(): ReadonlyMap<string, readonly ProcessStat[]> {
-    const now = performance.now()
-    if (this.look === null || now - this.look.atMs > LOOK_AGE_MS_MAX) {
+    const beginMs = performance.now()
+    if (this.look === null || beginMs > this.look.goodUntilMs) {
       const byTask = this.lookNow()
-      this.look = { atMs: performance.now(), byTask }
+      const endMs = performance.now()
+      this.look = { goodUntilMs: endMs + Math.max(LOOK_AGE_MS_MIN, 2 * (endMs - beginMs)), byTask }
     }
     return this.look.byTask
   }
 
-  /** The next question looks anew: something was just started or signalled. */
+  /** The next question looks anew: what matters may have begun this very moment. */
   refresh(): void {
     this.look = null
   }

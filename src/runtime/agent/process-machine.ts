@@ -28,7 +28,7 @@ import {
   signalProcess,
 } from './proc.ts'
 import { AGENT_VARIABLE, ProcessGroups, TASK_VARIABLE } from './process-groups.ts'
-import { readEnded, readStarted, SHIM_SCRIPT } from './shim.ts'
+import { readEnded, readStarted, shimCommand } from './shim.ts'
 
 export interface ProcessMachineOptions {
   readonly folders: Folders
@@ -47,6 +47,8 @@ interface LiveRun {
   readonly startTicks: number
   readonly folder: string
   readonly ended: RunEnded
+  /** Its shim is no child of ours: nobody tells us when it ends. */
+  readonly adopted: boolean
   watcher: FSWatcher | null
 }
 
@@ -74,6 +76,8 @@ export class ProcessMachine implements TaskMachine {
   private readonly folders: Folders
   private readonly groups: ProcessGroups
   private readonly live = new Map<string, LiveRun>()
+  /** Runs that are over and not yet swept → who led their session. */
+  private readonly over = new Map<string, { pid: number; startTicks: number }>()
   private readonly waits = new Map<string, EmptyWait>()
   /** Task → who got its SIGTERM. */
   private readonly terminated = new Map<string, Set<string>>()
@@ -147,7 +151,8 @@ export class ProcessMachine implements TaskMachine {
     }
     try {
       if (this.closed) return { ok: false, text: 'the agent stops' }
-      const child = spawn('/bin/sh', ['-c', SHIM_SCRIPT, 'daybreak-shim', folder, randomUUID(), ...command], {
+      const [program = '', ...args] = shimCommand(this.shell, folder, randomUUID(), command)
+      const child = spawn(program, args, {
         cwd: sandbox,
         env,
         detached: true,
@@ -164,13 +169,14 @@ export class ProcessMachine implements TaskMachine {
         startTicks: stat?.startTicks ?? 0,
         folder,
         ended,
+        adopted: false,
         watcher: null,
       }
       this.live.set(keyOf(live), live)
       this.groups.addSession(pid, taskId)
-      child.once('exit', () => this.runOver(live))
+      child.once('exit', code => this.runOver(live, code))
       child.unref()
-      if (child.exitCode !== null || child.signalCode !== null) this.runOver(live)
+      if (child.exitCode !== null || child.signalCode !== null) this.runOver(live, child.exitCode)
       return { ok: true }
     } finally {
       for (const handle of handles) await handle.close()
@@ -222,6 +228,7 @@ export class ProcessMachine implements TaskMachine {
       startTicks: shim.startTicks,
       folder,
       ended,
+      adopted: true,
       watcher: null,
     }
     this.live.set(keyOf(live), live)
@@ -240,42 +247,52 @@ export class ProcessMachine implements TaskMachine {
   }
 
   private watchAdopted(live: LiveRun): void {
-    live.watcher = watch(live.folder, { persistent: false }, () => {
-      if (existsSync(join(live.folder, 'ended'))) this.runOver(live)
-    })
-    live.watcher.on('error', cause => {
-      this.options.log.warn('agent-watch-failed', { folder: live.folder, cause: cause.message })
-    })
+    const failed = (cause: unknown): void => {
+      // The slow look finds its end as well, up to a second later.
+      this.options.log.warn('agent-watch-failed', { folder: live.folder, cause: String(cause) })
+    }
+    try {
+      live.watcher = watch(live.folder, { persistent: false }, () => {
+        if (existsSync(join(live.folder, 'ended'))) this.runOver(live, null)
+      })
+      live.watcher.on('error', failed)
+    } catch (cause) {
+      failed(cause)
+    }
     if (this.adoptedCheck === null) {
       this.adoptedCheck = setInterval(() => this.checkAdopted(), ADOPTED_CHECK_MS)
       this.adoptedCheck.unref()
     }
     // It may have ended between the look and the watch.
-    if (existsSync(join(live.folder, 'ended'))) queueMicrotask(() => this.runOver(live))
+    if (existsSync(join(live.folder, 'ended'))) queueMicrotask(() => this.runOver(live, null))
   }
 
   private checkAdopted(): void {
     let adopted = 0
     for (const live of this.live.values()) {
-      if (live.watcher === null) continue
+      if (!live.adopted) continue
       if (isSameProcess(live.pid, live.startTicks)) adopted += 1
-      else this.runOver(live)
+      else this.runOver(live, null)
     }
     if (adopted > 0 || this.adoptedCheck === null) return
     clearInterval(this.adoptedCheck)
     this.adoptedCheck = null
   }
 
-  /** Called once per run: its shim has ended, or has written down the end. */
-  private runOver(over: LiveRun): void {
+  /**
+   * Called once per run: its shim has ended, or has written down the end. What it wrote counts; the shim's own status,
+   * which is that of the command, stands in when it could not write (a full disk).
+   */
+  private runOver(over: LiveRun, shimStatus: number | null): void {
     const live = this.live.get(keyOf(over))
     if (live === undefined || live.pid !== over.pid || this.closed) return
     over.watcher?.close()
     live.watcher?.close()
     this.live.delete(keyOf(live))
-    let code: number | null = null
+    this.over.set(keyOf(live), { pid: live.pid, startTicks: live.startTicks })
+    let code = shimStatus
     try {
-      code = readEnded(live.folder)?.code ?? null
+      code = readEnded(live.folder)?.code ?? shimStatus
     } catch (cause) {
       this.options.log.warn('agent-record-quarantined', { folder: live.folder, cause: String(cause) })
     }
@@ -284,17 +301,19 @@ export class ProcessMachine implements TaskMachine {
   }
 
   sweepRun(taskId: string, process: string, run: number): void {
-    let sid: number | undefined
+    const key = keyOf({ taskId, process, run })
+    let shim: { pid: number; startTicks: number } | null = this.over.get(key) ?? null
+    this.over.delete(key)
     try {
-      sid = readStarted(this.folders.runRecords(taskId, process, run))?.pid
+      shim ??= readStarted(this.folders.runRecords(taskId, process, run))
     } catch {
       return // already reported where it was read first
     }
-    if (sid === undefined) return
-    const left = sid
+    if (shim === null) return
+    const { pid, startTicks } = shim
     const sweep = (): void => {
       this.groups.refresh()
-      const found = this.groups.ofSession(left)
+      const found = this.groups.ofSession(taskId, pid, startTicks)
       for (const stat of found) signalProcess(stat.pid, stat.startTicks, 'SIGKILL')
       if (found.length > 0 && !this.closed) setTimeout(sweep, LOOK_AGAIN_MS).unref()
     }
@@ -305,9 +324,11 @@ export class ProcessMachine implements TaskMachine {
     const groups = new Set<number>()
     for (const { taskId: owner, pid, startTicks } of this.live.values()) {
       // The shim is of the group too, and lets the signal pass by.
-      if (owner === taskId && signalGroup(pid, startTicks, 'SIGTERM')) groups.add(pid)
+      if (owner !== taskId || !signalGroup(pid, startTicks, 'SIGTERM')) continue
+      groups.add(pid)
+      // One that was stopped would get its SIGTERM only after its SIGKILL.
+      signalGroup(pid, startTicks, 'SIGCONT')
     }
-    this.groups.refresh()
     const signalled = new Set<string>()
     this.terminated.set(taskId, signalled)
     for (const stat of this.groups.ofTask(taskId)) {
@@ -335,7 +356,6 @@ export class ProcessMachine implements TaskMachine {
 
   awaitEmpty(taskId: string, options: { readonly kill: boolean }, empty: () => void): void {
     stopTimer(this.waits.get(taskId)?.timer ?? null)
-    this.groups.refresh()
     this.waits.set(taskId, { kill: options.kill, empty, looks: 0, cleanLooks: 0, timer: null })
     this.look(taskId)
   }
@@ -345,6 +365,7 @@ export class ProcessMachine implements TaskMachine {
     if (wait !== undefined) stopTimer(wait.timer)
     this.waits.delete(taskId)
     this.terminated.delete(taskId)
+    for (const key of this.over.keys()) if (key.startsWith(`${taskId}/`)) this.over.delete(key)
   }
 
   private look(taskId: string): void {
@@ -375,7 +396,6 @@ export class ProcessMachine implements TaskMachine {
           if (owner === taskId) signalGroup(pid, startTicks, 'SIGKILL')
         }
       }
-      this.groups.refresh()
     }
     const againMs = wait.kill ? LOOK_AGAIN_MS : Math.min(LOOK_AGAIN_MS * 1.3 ** wait.looks, LOOK_AGAIN_MS_MAX)
     wait.looks += 1
@@ -412,9 +432,9 @@ export class ProcessMachine implements TaskMachine {
   }
 
   async removeSandbox(taskId: string): Promise<void> {
-    // `rm` removes links, it never follows them.
-    await rm(this.folders.task(taskId), { recursive: true, force: true, maxRetries: 3 })
-    await rm(this.folders.records(taskId), { recursive: true, force: true, maxRetries: 3 })
+    // The sandbox last: it is what the next look at the folders finds when this one is interrupted.
+    await removeTree(this.folders.records(taskId))
+    await removeTree(this.folders.task(taskId))
   }
 
   async sandboxes(): Promise<readonly string[]> {
@@ -436,6 +456,26 @@ export class ProcessMachine implements TaskMachine {
     this.waits.clear()
     for (const live of this.live.values()) live.watcher?.close()
     if (this.adoptedCheck !== null) clearInterval(this.adoptedCheck)
+  }
+}
+
+/** `rm` removes links, it never follows them. */
+async function removeTree(folder: string): Promise<void> {
+  const remove = (): Promise<void> => rm(folder, { recursive: true, force: true, maxRetries: 3 })
+  try {
+    await remove()
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'EACCES') throw cause
+    // Tasks leave folders behind that forbid their owner to write (caches of modules do); only root is above that.
+    await makeWritable(folder)
+    await remove()
+  }
+}
+
+async function makeWritable(folder: string): Promise<void> {
+  await chmod(folder, 0o700)
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    if (entry.isDirectory()) await makeWritable(join(folder, entry.name))
   }
 }
 

@@ -8,19 +8,37 @@
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** `sh -c SCRIPT daybreak-shim RECORDS TOKEN COMMAND ARGUMENT…` */
-export const SHIM_SCRIPT = `
+/**
+ * LMDB leaves the files of its stores open across an exec, for writing: no task may inherit them. Only bash closes
+ * descriptors above 9. It is told to be privileged (-p), or it would source the task's profile, BASH_ENV, as ourselves.
+ */
+const CLOSE_SCRIPT = `
+for fd in /proc/self/fd/*; do
+  fd=\${fd##*/}
+  [ "$fd" -le 2 ] || eval "exec $fd>&-"
+done
+exec "$@"
+`
+
+/** Program and arguments of a shim around a command. `shell`: the one that runs the commands of tasks. */
+export function shimCommand(shell: string, records: string, token: string, command: readonly string[]): string[] {
+  const shim = ['/bin/sh', '-c', SHIM_SCRIPT, 'daybreak-shim', records, token, ...command]
+  return shell.endsWith('/bash') ? [shell, '-p', '-c', CLOSE_SCRIPT, 'daybreak-shim', ...shim] : shim
+}
+
+/** `sh -c SCRIPT daybreak-shim RECORDS TOKEN COMMAND ARGUMENT…`. Ends with the status of the command. */
+const SHIM_SCRIPT = `
 trap : HUP INT QUIT TERM USR1 USR2 ALRM
 records=$1 token=$2
 shift 2
 put() {
-  printf '%s\\n' "$2" >"$records/$1.new"
-  sync "$records/$1.new" 2>/dev/null || :
   tries=0
-  until mv -f "$records/$1.new" "$records/$1"; do
+  until printf '%s\\n' "$2" >"$records/$1.new" &&
+    { sync "$records/$1.new" || :; } &&
+    mv -f "$records/$1.new" "$records/$1"; do
     tries=$((tries + 1))
     [ "$tries" -lt 20 ] || break
-  done
+  done 2>/dev/null
 }
 field22() { shift 19; ticks=$1; }
 read -r stat </proc/$$/stat
@@ -29,7 +47,9 @@ field22 \${stat##*) }
 set +f
 put started "$$ $ticks $token"
 "$@"
-put ended "$?"
+code=$?
+put ended "$code"
+exit "$code"
 `
 
 export interface StartedRecord {

@@ -76,3 +76,9 @@ test('a forgotten task leaves nothing behind, in flight or not', () => {
   expect(outbox.size).toBe(0)
   expect(outbox.anyInFlight).toBe(false)
 })
+
+test('the same status put in again while it waits: kept once', () => {
+  const outbox = new Outbox()
+  for (let times = 0; times < 3; times++) outbox.put(entry('t', 3))
+  expect(outbox.size).toBe(1)
+})

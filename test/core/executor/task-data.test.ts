@@ -168,6 +168,21 @@ const refused: { desc: string; job: unknown; text: string }[] = [
     ),
     text: 'Got invalid task: Task has invalid plan: Non-ephemeral process b may not depend upon ephemeral process e',
   },
+  {
+    desc: 'a NUL in a name',
+    job: job([{ name: 'a\0b', cmdline: 'true' }]),
+    text: 'Got invalid task: Task has invalid process: Invalid process name: a\0b',
+  },
+  {
+    desc: 'a NUL in a cmdline',
+    job: job([{ name: 'a', cmdline: 'echo \0' }]),
+    text: 'Got invalid task: Process a: its cmdline holds a NUL character',
+  },
+  {
+    desc: 'a cmdline longer than Linux passes on',
+    job: job([{ name: 'a', cmdline: `ü${'x'.repeat(131_070)}` }]),
+    text: 'Got invalid task: Process a: its cmdline has 131072 bytes, at most 131071 can be run; put the script into a file and run that',
+  },
 ]
 test.each(refused)('$desc: refused with its text', ({ job, text }) => {
   expect(read(job)).toEqual({ ok: false, text })

@@ -1,8 +1,9 @@
 import { once } from 'node:events'
-import { appendFileSync, readFileSync, watch, writeFileSync } from 'node:fs'
+import { appendFileSync, readdirSync, readFileSync, watch, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { open } from 'lmdb'
 import { afterEach, describe, expect, test } from 'vitest'
+import { openAgentStore } from '../../../src/runtime/agent/agent-store.ts'
 import { isSameProcess, processStat } from '../../../src/runtime/agent/proc.ts'
 import { type AgentProcess, agentProcess, leaderSocket } from '../../fixtures/agent-process.ts'
 import { agentUnderTest, processesOf, workFolder } from '../../fixtures/agent-under-test.ts'
@@ -137,6 +138,64 @@ describe('an agent that was killed', () => {
 })
 
 describe('an agent that comes back', () => {
+  /** A task whose first process leaves a child that says nothing, and ends when told to; the second one follows. */
+  const leaving = taskInfo(
+    [
+      { name: 'a', cmdline: `sleep 600 & echo $! >child; touch ready; ${UNTIL_GO}` },
+      { name: 'b', cmdline: `while grep -q '^State:.[RSD]' /proc/$(cat child)/status; do sleep 0.02; done` },
+    ],
+    { task: { constraints: [{ order: ['a', 'b'] }] } },
+  )
+
+  test('job-14: a run ended meanwhile and left a child: the child is killed before the task goes on', async () => {
+    const first = await agentUnderTest()
+    await first.leader.ready()
+    first.leader.launch('t-1', leaving)
+    await first.leader.status('t-1', 'RUNNING')
+    await appears(join(first.workDir, 'tasks/t-1/sandbox'), 'ready')
+    await first.leave()
+    writeFileSync(join(first.workDir, 'tasks/t-1/sandbox/go'), '')
+    await appears(join(first.workDir, 'meta/tasks/t-1/a/0'), 'ended')
+    const second = await agentUnderTest({ workDir: first.workDir, leader: new FakeLeader() })
+    await second.leader.status('t-1', 'FINISHED')
+  })
+
+  test('the record of a start is damaged: its run is found by its arguments, adopted, and swept when it ends', async () => {
+    const first = await agentUnderTest()
+    await first.leader.ready()
+    first.leader.launch('t-1', leaving)
+    await first.leader.status('t-1', 'RUNNING')
+    await appears(join(first.workDir, 'tasks/t-1/sandbox'), 'ready')
+    await first.leave()
+    writeFileSync(join(first.workDir, 'meta/tasks/t-1/a/0/started'), 'nonsense')
+    const second = await agentUnderTest({ workDir: first.workDir, leader: new FakeLeader() })
+    await second.leader.ready()
+    expect(second.logged.some(line => line.includes('record-quarantined') && line.includes('t-1/a/0'))).toBe(true)
+    writeFileSync(join(first.workDir, 'tasks/t-1/sandbox/go'), '')
+    await second.leader.status('t-1', 'FINISHED')
+    expect(readdirSync(join(first.workDir, 'meta/tasks/t-1/a'))).toEqual(['0'])
+  })
+
+  test('killed after the checkpoint said RUNNING and before that status was stored: RUNNING is told', async () => {
+    const first = await agentUnderTest()
+    await first.leader.ready()
+    first.leader.launch('t-1', taskInfo([{ name: 'p', cmdline: SLEEPER }]))
+    await first.leader.status('t-1', 'RUNNING')
+    await first.leave()
+    const store = await openAgentStore(join(first.workDir, 'meta/db'))
+    const record = store.load().records[0]
+    if (record === undefined) throw new Error('the record is there')
+    await store.write({
+      records: [{ ...record, state: 'STARTING', lastSeq: 1, ackedSeq: 1 }],
+      dropStatuses: [{ taskId: 't-1', seq: 2 }],
+    })
+    await store.close()
+    const leader = new FakeLeader()
+    await agentUnderTest({ workDir: first.workDir, leader })
+    await leader.status('t-1', 'RUNNING')
+    expect(leader.statuses('t-1')).toEqual(['RUNNING#2'])
+  })
+
   test('agent-27: after a reboot: every task LOST exactly once, nothing adopted', async () => {
     const first = await agentUnderTest()
     await first.leader.ready()

@@ -1,9 +1,25 @@
+import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { agentUnderTest, processesOf } from '../../fixtures/agent-under-test.ts'
+import { silentLogger } from '../../../src/actors/ports.ts'
+import { Folders } from '../../../src/runtime/agent/folders.ts'
+import { allProcesses } from '../../../src/runtime/agent/proc.ts'
+import { ProcessMachine } from '../../../src/runtime/agent/process-machine.ts'
+import { agentUnderTest, processesOf, workFolder } from '../../fixtures/agent-under-test.ts'
 import { taskInfo } from '../../fixtures/fake-leader.ts'
 
 /** Lives until it is signalled, and passes the signal's default on. */
@@ -135,6 +151,28 @@ describe('a launch', () => {
     expect(log('t-1', 'b')).toBe('blue\n')
   })
 
+  test('no file of the agent is open in a process: nothing beyond stdin, stdout and stderr', async () => {
+    const { leader, log } = await agentUnderTest()
+    await leader.ready()
+    leader.launch('t-1', taskInfo([{ name: 'p', cmdline: 'for fd in /proc/$$/fd/*; do readlink $fd; done; true' }]))
+    await leader.status('t-1', 'FINISHED')
+    const open = log('t-1', 'p').trim().split('\n')
+    expect(open.map(path => path.replace(/.*\/sandbox\//, ''))).toEqual([
+      '/dev/null',
+      '.logs/p/0/stdout',
+      '.logs/p/0/stderr',
+    ])
+  })
+
+  test('the end of a run cannot be written down: its exit status counts all the same, and it is not run again', async () => {
+    const { leader, workDir } = await agentUnderTest()
+    await leader.ready()
+    const cmdline = `rm -r ${workDir}/meta/tasks/t-1/p/0; exit 3`
+    leader.launch('t-1', taskInfo([{ name: 'p', cmdline, min_duration: 0 }]))
+    expect((await leader.status('t-1', 'FAILED')).message).toBe('Task failed. p: exited with status 3.')
+    expect(readdirSync(join(workDir, 'meta/tasks/t-1/p'))).toEqual([])
+  })
+
   test('data that cannot be run: STARTING, then FAILED with the reason', async () => {
     const { leader } = await agentUnderTest()
     await leader.ready()
@@ -250,6 +288,35 @@ describe('a kill', () => {
     expect(processesOf(workDir)).toEqual([])
   })
 
+  test('agent-38: a work folder whose path is not ASCII: the daemon does not survive either', async () => {
+    const workDir = join(workFolder(), 'jürgen')
+    mkdirSync(workDir)
+    const { leader } = await agentUnderTest({ workDir })
+    await leader.ready()
+    const door = await bell()
+    const daemon = `trap "" TERM HUP; echo $$ >pid; ${ring(door.port)}; while :; do sleep 60; done`
+    const cmdline = `cat >daemon <<'END'\n${daemon}\nEND\n(setsid bash daemon &)\n${SLEEPER}`
+    leader.launch('t-1', taskInfo([{ name: 'p', cmdline }]))
+    await door.rings(1)
+    const pid = Number(readFileSync(join(workDir, 'tasks/t-1/sandbox/pid'), 'utf8'))
+    expect(allProcesses().some(stat => stat.pid === pid)).toBe(true)
+    leader.kill('t-1', 0.2)
+    await leader.status('t-1', 'KILLED')
+    expect(allProcesses().some(stat => stat.pid === pid)).toBe(false)
+  })
+
+  test('a process that was stopped: goes on with its SIGTERM, and ends as it wishes', async () => {
+    const { leader, workDir } = await agentUnderTest()
+    await leader.ready()
+    const door = await bell()
+    const cmdline = `trap 'echo bye >bye; exit' TERM; ${ring(door.port)}; kill -STOP $$; while :; do sleep 0.05; done`
+    leader.launch('t-1', taskInfo([{ name: 'p', cmdline }]))
+    await door.rings(1)
+    leader.kill('t-1', 10)
+    await leader.status('t-1', 'KILLED')
+    expect(readFileSync(join(workDir, 'tasks/t-1/sandbox/bye'), 'utf8')).toBe('bye\n')
+  })
+
   test('agent-45: as long as one process lives there is no terminal status and its resources stay booked', async () => {
     const { leader, workDir } = await agentUnderTest()
     await leader.ready()
@@ -290,6 +357,80 @@ describe('a kill', () => {
     await agent.stop({ killTasks: true })
     expect(processesOf(workDir)).toEqual([])
   })
+
+  test('the agent is being stopped with its tasks: a replacement that the leader sends is refused', async () => {
+    const { leader, workDir, agent } = await agentUnderTest()
+    await leader.ready()
+    const door = await bell()
+    const cmdline = `trap '' TERM; ${ring(door.port)}; until [ -e go ]; do sleep 0.02; done`
+    leader.launch('t-1', taskInfo([{ name: 'p', cmdline }]))
+    await door.rings(1)
+    const stopped = agent.stop({ killTasks: true })
+    leader.launch('t-2', taskInfo([{ name: 'p', cmdline: SLEEPER }]))
+    await leader.until(() => leader.all('LAUNCH_ACK').length === 2, 'the answer')
+    expect(leader.all('LAUNCH_ACK')[1]?.results[0]?.code).toBe('draining')
+    writeFileSync(join(workDir, 'tasks/t-1/sandbox/go'), '')
+    await stopped
+    expect(processesOf(workDir)).toEqual([])
+  })
+})
+
+describe('what belongs to no task', () => {
+  test('processes of a task without a record: left alone for the grace, then killed; the others live on', async () => {
+    const { leader, workDir } = await agentUnderTest()
+    await leader.ready()
+    for (const id of ['t-1', 't-2']) leader.launch(id, taskInfo([{ name: 'p', cmdline: SLEEPER }]))
+    for (const id of ['t-1', 't-2']) await leader.status(id, 'RUNNING')
+    // Another pair of eyes on the same folder, which knows of one task only: as after a record was put aside.
+    const folders = new Folders(workDir)
+    const machine = new ProcessMachine({
+      folders,
+      accounts: { userMode: 'shared', allowRoot: false },
+      log: silentLogger,
+    })
+    expect(machine.killOrphans(new Set(['t-1']), 60_000)).toBe(0)
+    expect(processesOf(workDir, 't-2').length).toBeGreaterThan(0)
+    expect(machine.killOrphans(new Set(['t-1']), 0)).toBe(1)
+    await new Promise<void>(resolve => machine.awaitEmpty('t-2', { kill: false }, resolve))
+    expect(processesOf(workDir, 't-2')).toEqual([])
+    expect(processesOf(workDir, 't-1').length).toBeGreaterThan(0)
+    machine.close()
+  })
+
+  test('a sandbox with folders that nobody may write to: removed all the same, with the records of its runs', () => {
+    const workDir = workFolder()
+    // Root is above such bits, so somebody else does it.
+    const user = process.getuid?.() === 0 ? 65_534 : process.getuid?.()
+    const locked = join(workDir, 'tasks/t-1/sandbox/cache/module')
+    mkdirSync(locked, { recursive: true })
+    mkdirSync(join(workDir, 'meta/tasks/t-1/p/0'), { recursive: true })
+    writeFileSync(join(locked, 'file'), '')
+    for (const path of [
+      '',
+      'meta',
+      'meta/tasks',
+      'meta/tasks/t-1',
+      'meta/tasks/t-1/p',
+      'meta/tasks/t-1/p/0',
+      'tasks',
+    ]) {
+      if (user !== undefined) chownSync(join(workDir, path), user, user)
+    }
+    for (const path of ['', 'sandbox', 'sandbox/cache', 'sandbox/cache/module', 'sandbox/cache/module/file']) {
+      if (user !== undefined) chownSync(join(workDir, 'tasks/t-1', path), user, user)
+    }
+    chmodSync(locked, 0o555)
+    const dist = join(import.meta.dirname, '../../../dist/src/runtime/agent')
+    const script = `
+      const { ProcessMachine } = await import('${dist}/process-machine.js')
+      const { Folders } = await import('${dist}/folders.js')
+      const accounts = { userMode: 'shared', allowRoot: false }
+      const machine = new ProcessMachine({ folders: new Folders('${workDir}'), accounts, log: console })
+      await machine.removeSandbox('t-1')`
+    execFileSync(process.execPath, ['--input-type=module', '-e', script], { uid: user, cwd: '/' })
+    expect(readdirSync(join(workDir, 'tasks'))).toEqual([])
+    expect(readdirSync(join(workDir, 'meta/tasks'))).toEqual([])
+  })
 })
 
 describe('agent-43: reading logs', () => {
@@ -325,6 +466,18 @@ describe('agent-43: reading logs', () => {
     await import('node:fs').then(fs => fs.rmSync(out))
     symlinkSync(join(workDir, 'secret'), out)
     expect((await leader.readLog('t-1')).error).toBe('stdout leads out of the sandbox')
+  })
+
+  test('a file of 3 GB: its end is read from beyond 2 ** 31', async () => {
+    const { leader, workDir } = await agentUnderTest()
+    await leader.ready()
+    leader.launch('t-1', taskInfo([{ name: 'p', cmdline: 'true' }]))
+    await leader.status('t-1', 'FINISHED')
+    const out = join(workDir, 'tasks/t-1/sandbox/.logs/p/0/stdout')
+    truncateSync(out, 3e9)
+    appendFileSync(out, 'the end')
+    const end = await leader.readLog('t-1', { offset: 3e9 })
+    expect([end.size, end.offset, Buffer.from(end.data).toString()]).toEqual([3e9 + 7, 3e9, 'the end'])
   })
 
   test('of a process that runs several times: the newest run, unless one is named', async () => {

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { accountFor, findAccount, ownAccount } from '../../../src/runtime/agent/accounts.ts'
 import { type MachineFacts, machineFacts, machineVitals, offeredResources } from '../../../src/runtime/agent/machine.ts'
 import { bootId, parseStat, processStat, signalProcess } from '../../../src/runtime/agent/proc.ts'
-import { readEnded, readStarted, SHIM_SCRIPT } from '../../../src/runtime/agent/shim.ts'
+import { readEnded, readStarted, shimCommand } from '../../../src/runtime/agent/shim.ts'
 
 const GB = 1024 ** 3
 const facts: MachineFacts = { cpus: 4, cpuLimit: null, ramBytes: 64 * GB, ramLimitBytes: null, diskBytes: 100 * GB }
@@ -82,11 +82,10 @@ describe('the shim', () => {
     folder = mkdtempSync(join(tmpdir(), 'daybreak-shim-'))
   })
   afterEach(() => rmSync(folder, { recursive: true, force: true }))
-  const run = (...command: string[]) =>
-    spawn('/bin/sh', ['-c', SHIM_SCRIPT, 'daybreak-shim', folder, 'token', ...command], {
-      detached: true,
-      stdio: 'ignore',
-    })
+  const run = (...command: string[]) => {
+    const [program = '', ...args] = shimCommand('/bin/bash', folder, 'token', command)
+    return spawn(program, args, { detached: true, stdio: 'ignore' })
+  }
 
   test('writes down who it is and how the command ended', async () => {
     const child = run('/bin/bash', '-c', 'cat started >/dev/null 2>&1; exit 9')
@@ -106,6 +105,13 @@ describe('the shim', () => {
     await once(run('true'), 'exit')
     expect(readEnded(folder)?.code).toBe(0)
     folder = join(folder, '..')
+  })
+
+  test('its records cannot be written: it ends with the status of the command, and leaves no empty record', async () => {
+    mkdirSync(join(folder, 'ended.new'))
+    const [status] = await once(run('/bin/bash', '-c', 'exit 9'), 'exit')
+    expect(status).toBe(9)
+    expect(readEnded(folder)).toBe(null)
   })
 
   test('SIGTERM to its whole group: it stays until the command has ended, and knows how', async () => {
