@@ -94,6 +94,7 @@ function elect(ledger: LedgerActor): void {
     diskFreeBytes: 1e12,
     waitingFor: null,
     notWritable: null,
+    peers: [],
   })
 }
 

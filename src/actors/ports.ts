@@ -1,5 +1,5 @@
 /** What actors ask of the world. `src/runtime` has the real bodies, tests and the simulation have others. */
-import type { Instant, Now } from '../core/base/time.ts'
+import type { Now } from '../core/base/time.ts'
 import type { AppendBasis } from '../core/log/coordinator-core.ts'
 
 export interface Clock {
@@ -70,6 +70,25 @@ export interface LogStatusReport {
   readonly waitingFor: string | null
   /** Why nothing can be appended right now, such as a full disk; null when all is well. */
   readonly notWritable: string | null
+  /** The other members, as this node sees them. */
+  readonly peers: readonly PeerReport[]
+}
+
+/** Positions are what the peer has acknowledged to this node while it leads; null otherwise. */
+export interface PeerReport {
+  readonly memberId: number
+  /** In both directions. */
+  readonly connected: boolean
+  /** As it said last; null when it was never reached. */
+  readonly status: ReplicaStatus | null
+  /** Where clients reach it, by its own word. */
+  readonly httpUrl: string | null
+  readonly matched: number | null
+  readonly applied: number | null
+  readonly acknowledgedMsAgo: number | null
+  readonly rttMs: number | null
+  /** Why it is not connected. */
+  readonly trouble: string | null
 }
 
 export type AppendResult =
@@ -163,15 +182,4 @@ export interface AgentDialer<In, Out> {
   dial(
     url: string,
   ): Promise<{ readonly connection: Connection<In, Out>; readonly nonce: string } | { readonly redirect: string }>
-}
-
-// ---- The machine, as an agent sees it ------------------------------------------------------------------------------
-
-/** Starts and watches process groups. Real body: the shim and /proc. See `src/runtime/agent/`. */
-export interface RunRecord {
-  readonly pid: number
-  /** Field 22 of `/proc/<pid>/stat`: with the boot id it names a process for good. */
-  readonly startTicks: number
-  readonly bootId: string
-  readonly startedAtMs: Instant
 }

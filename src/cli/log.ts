@@ -209,6 +209,7 @@ async function status(console: Console, file: string | undefined, url: string | 
     diskFreeBytes: disk.bavail * disk.bsize,
     waitingFor: 'the node to be started: it is down, this is what its store says',
     notWritable: needsVerify(path),
+    peers: [],
   }
 }
 

@@ -87,12 +87,15 @@ export function stepStarting(facts: StartUpFacts): StartUpStep {
 /** EMPTY → STARTING by itself: only where the config allows it and every listed member shows that nothing exists yet. */
 export function stepEmpty(facts: StartUpFacts): StartUpStep {
   const advice = `run \`${facts.initializeCommand}\``
-  if (!facts.autoBootstrap) return { type: 'wait', waitingFor: `an initialized log: ${advice}` }
   if (facts.hasData) {
     return {
       type: 'wait',
       waitingFor: `an operator: cluster ${facts.clusterId} already has data; use log join or log force-new-cluster`,
     }
+  }
+  if (!facts.autoBootstrap) return { type: 'wait', waitingFor: `an initialized log: ${advice}` }
+  if (facts.clusterId === '' && facts.members.length > 1) {
+    return { type: 'wait', waitingFor: `the same cluster.id in the config of every member, or ${advice}` }
   }
   const ready = facts.members.filter(member =>
     facts.seen.some(

@@ -46,6 +46,19 @@ const logStatus = z.object({
   diskFreeBytes: z.number(),
   waitingFor: z.string().nullable(),
   notWritable: z.string().nullable(),
+  peers: z.array(
+    z.object({
+      memberId: z.number(),
+      connected: z.boolean(),
+      status: z.enum(['EMPTY', 'STARTING', 'RECOVERING', 'VOTING']).nullable(),
+      httpUrl: z.string().nullable(),
+      matched: z.number().nullable(),
+      applied: z.number().nullable(),
+      acknowledgedMsAgo: z.number().nullable(),
+      rttMs: z.number().nullable(),
+      trouble: z.string().nullable(),
+    }),
+  ),
 })
 
 const SCHEMAS = {

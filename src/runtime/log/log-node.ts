@@ -46,6 +46,7 @@ import {
 } from './log-folder.ts'
 import { type LogNodeOptions, SPACE_LIMITS, type SpaceLimits } from './log-options.ts'
 import { LogRefused } from './log-refused.ts'
+import { Peers } from './peers.ts'
 import { lockFolder, type StoreLock } from './store-lock.ts'
 
 export type LogEvent =
@@ -62,6 +63,7 @@ export interface LogNodePorts {
   readonly emit: (event: LogEvent) => void
   /** Makes the actor system of one opening; a new one after the disk was full. */
   readonly makeSystem: (onEndProcess: (error: unknown, path: string) => void) => ActorSystem
+  /** Default: WebSockets to the other members, if there are any and the options say where to listen. */
   readonly transport?: LogTransport
   /** Default: the LMDB store, and the file system's word. Tests hand in disks that fail and fill up. */
   readonly openStore?: (folder: string, options: OpenLogOptions) => Promise<LogStore>
@@ -70,8 +72,11 @@ export interface LogNodePorts {
 
 /** How often an EMPTY node looks whether somebody has initialized its log. */
 const EMPTY_CHECK_MS = 1_000
-/** A stuck node says what it waits for, once in this time. */
+/** A stuck node says what it waits for, once in this time, and when it changes, though not more often than this. */
 const WAITING_LINE_MS = 60_000
+const WAITING_CHANGE_MS = 5_000
+/** How long a stopping leader waits until it has let go. */
+const HAND_OVER_MS_MAX = 300
 const SOFTWARE = '0.1.0'
 
 interface Opened {
@@ -89,6 +94,7 @@ export class LogNode {
   readonly #ports: LogNodePorts
   readonly #timing: LogTiming
   readonly #limits: SpaceLimits
+  readonly #peers: Peers | null
   #space: DiskSpace | null = null
   #lock: StoreLock | null = null
   #opened: Opened | null = null
@@ -96,6 +102,9 @@ export class LogNode {
   #waitingFor: string | null = null
   #trouble: string | null = null
   #openingRefused = 0
+  #opening: Promise<void> | null = null
+  #said: { readonly text: string; readonly atMs: number } | null = null
+  #onLetGo: (() => void) | null = null
   #timers: NodeJS.Timeout[] = []
   #stopped = false
 
@@ -105,6 +114,17 @@ export class LogNode {
     this.#timing = { ...LOG_TIMING, ...options.timing }
     this.#limits = { ...SPACE_LIMITS, ...options.space }
     checkTiming(this.#timing)
+    const { peer, members } = options
+    const { log, metrics, transport } = ports
+    this.#peers =
+      peer === undefined || transport !== undefined || members.length === 1
+        ? null
+        : new Peers(options, peer, {
+            log,
+            metrics,
+            meta: () => this.#opened?.core().meta ?? null,
+            onChange: () => this.#lookAround(),
+          })
   }
 
   /** Opens the store, or begins to wait for one. Throws LogRefused, and then holds nothing any more. */
@@ -128,8 +148,10 @@ export class LogNode {
       )
     }
     this.#every(WAITING_LINE_MS, () => this.#sayWaiting())
-    if (!isFormatted(path)) await this.#openEmpty()
-    else await this.#openStore()
+    // Nobody is spoken to before this member knows who it is.
+    if (isFormatted(path)) await this.#openStore()
+    await this.#peers?.start()
+    if (this.#opened === null) await this.#openEmpty()
     return this.report()
   }
 
@@ -186,38 +208,86 @@ export class LogNode {
       bootCounter: meta?.bootCounter ?? 0,
       path: options.path,
       diskFreeBytes: this.#space?.read().freeBytes ?? 0,
-      waitingFor: this.#waitingFor,
+      waitingFor: this.#waiting(),
       notWritable: this.#notWritable(),
+      peers: this.#peers?.report(this.#view.role === 'LEADER') ?? [],
     }
   }
 
+  /** A leader first hands over to the member that holds most, so that the others need not wait for its lease to end. */
   async stop(): Promise<void> {
+    if (!this.#stopped && this.#peers !== null && this.#view.role === 'LEADER') await this.#handOver()
     this.#stopped = true
     for (const timer of this.#timers) clearInterval(timer)
     this.#space?.stop()
+    await this.#peers?.stop()
     await this.#close()
     await this.#lock?.release()
     this.#lock = null
   }
 
+  #handOver(): Promise<void> {
+    return new Promise(resolve => {
+      const late = setTimeout(resolve, HAND_OVER_MS_MAX)
+      this.#onLetGo = () => {
+        clearTimeout(late)
+        resolve()
+      }
+      this.#opened?.coordinator.tell({ type: 'handOver' })
+    })
+  }
+
   async #openEmpty(): Promise<void> {
+    const { path } = this.#options
+    const poll = this.#every(EMPTY_CHECK_MS, () => {
+      if (this.#opened !== null) clearInterval(poll)
+      else if (isFormatted(path)) this.#openSoon(() => this.#openStore())
+    })
+    await this.#considerFormat()
+  }
+
+  /** EMPTY: formats when the config allows it and all members have shown that nothing exists yet. */
+  async #considerFormat(): Promise<void> {
     const { path, clusterId, members, memberId } = this.#options
     const genesisHash = genesisHashOf(clusterId ?? '', members)
     const self: SeenMember = { memberId, status: 'EMPTY', genesisHash, incarnation: null, end: 0 }
-    const step = stepEmpty({ ...this.#facts(genesisHash, clusterId ?? ''), seen: [self] })
-    if (step.type === 'format') {
-      this.#lock ??= await lockFolder(path)
-      // Somebody may have been quicker before the lock was ours.
-      if (!isFormatted(path)) await formatLog(this.#options, clusterId ?? drawClusterId())
-      return this.#openStore()
+    const step = stepEmpty({ ...this.#facts(genesisHash, clusterId ?? ''), seen: [self, ...this.#seen()] })
+    if (step.type === 'wait') return this.#wait(step.waitingFor)
+    if (step.type !== 'format') return
+    this.#lock ??= await lockFolder(path)
+    // Somebody may have been quicker before the lock was ours.
+    if (!isFormatted(path)) await formatLog(this.#options, clusterId ?? drawClusterId())
+    return this.#openStore()
+  }
+
+  /** One at a time: what made a first attempt needless is seen by the next look. */
+  #openSoon(run: () => Promise<void>): void {
+    if (this.#opening !== null || this.#stopped) return
+    this.#opening = run()
+      .catch(cause => this.#die(EXIT.store, messageOf(cause)))
+      .finally(() => {
+        this.#opening = null
+      })
+  }
+
+  /** A peer has come, gone or changed. */
+  #lookAround(): void {
+    if (this.#stopped) return
+    const meta = this.#opened?.core().meta
+    if (meta?.status === 'STARTING') this.#start(meta)
+    else if (meta === undefined && this.#trouble === null && !isFormatted(this.#options.path)) {
+      this.#openSoon(() => this.#considerFormat())
     }
-    this.#waitingFor = step.type === 'wait' ? step.waitingFor : null
-    this.#sayWaiting()
-    const poll = this.#every(EMPTY_CHECK_MS, () => {
-      if (!isFormatted(path)) return
-      clearInterval(poll)
-      this.#openStore().catch(cause => this.#die(EXIT.store, messageOf(cause)))
-    })
+    const { leader } = this.#view
+    if (leader === null) return
+    const httpUrl = this.#httpUrlOf(leader.memberId)
+    if (httpUrl !== leader.httpUrl && httpUrl !== '') {
+      this.#show({ ...this.#view, version: this.#view.version + 1, leader: { ...leader, httpUrl } })
+    }
+  }
+
+  #seen(): readonly SeenMember[] {
+    return this.#peers?.seen() ?? []
   }
 
   async #openStore(): Promise<void> {
@@ -239,6 +309,8 @@ export class LogNode {
     }
     this.#tellSpace(this.#space.check())
     this.#waitingFor = null
+    this.#peers?.remember(path)
+    this.#peers?.tellPresence()
     if (meta.status === 'VOTING') this.#ready()
     else this.#start(meta)
     void this.#space.makeBallast().catch(cause => this.#ports.log.warn('log-ballast', { cause: messageOf(cause) }))
@@ -258,27 +330,30 @@ export class LogNode {
     if (conflict !== null) throw new LogRefused(`The log at ${path} is not the one of this config: ${conflict}`)
   }
 
-  /** STARTING: all listed members must have shown the same genesis, here seen so far: this one. */
+  /** STARTING: all listed members must have shown the same genesis, or one that votes must know this disk. */
   #start(meta: LogMeta): void {
     const { memberId, genesisHash, incarnation, end } = meta
     const self: SeenMember = { memberId, status: 'STARTING', genesisHash, incarnation, end }
-    const step = stepStarting({ ...this.#facts(genesisHash, meta.clusterId), seen: [self], incarnation })
+    const step = stepStarting({
+      ...this.#facts(genesisHash, meta.clusterId),
+      seen: [self, ...this.#seen()],
+      incarnation,
+    })
     if (step.type === 'admit') this.#opened?.replica.tell({ type: 'admitted', descriptor: step.descriptor })
-    else if (step.type === 'wait') {
-      this.#waitingFor = step.waitingFor
-      this.#sayWaiting()
-    }
+    else if (step.type === 'wait') this.#wait(step.waitingFor)
   }
 
   #facts(genesisHash: string, clusterId: string) {
     const { members, autoBootstrap, configFile } = this.#options
     const initializeCommand = `daybreak log initialize ${configFile}`
-    return { clusterId, genesisHash, members, autoBootstrap, hasData: false, initializeCommand }
+    const hasData = this.#peers?.hasData ?? false
+    const trouble = this.#peers?.trouble() ?? new Map()
+    return { clusterId, genesisHash, members, autoBootstrap, hasData, initializeCommand, trouble }
   }
 
   #spawn(store: LogStore, state: LmdbStateStore): Opened {
     const { memberId } = this.#options
-    const { metrics, emit, transport = noPeers } = this.#ports
+    const { metrics, emit, transport = this.#peers?.transport ?? noPeers } = this.#ports
     const system = this.#ports.makeSystem((error, path) =>
       this.#die(EXIT.bug, `${path}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
     )
@@ -342,6 +417,7 @@ export class LogNode {
 
   #ready(): void {
     this.#waitingFor = null
+    this.#peers?.tellPresence()
     const meta = this.#opened?.core().meta
     const voterCount = meta?.descriptor?.members.filter(member => member.role === 'VOTER').length ?? 1
     this.#opened?.election.tell({ type: 'ready', voterCount })
@@ -354,12 +430,13 @@ export class LogNode {
 
   #show(view: LeaderView): void {
     this.#view = view
+    if (view.role !== 'LEADER') this.#onLetGo?.()
     this.#ports.emit({ type: 'view', view, report: this.report() })
   }
 
   /** Of peers it is known from their handshake. */
   #httpUrlOf(memberId: number): string {
-    return memberId === this.#options.memberId ? this.#options.httpUrl : ''
+    return memberId === this.#options.memberId ? this.#options.httpUrl : (this.#peers?.httpUrlOf(memberId) ?? '')
   }
 
   /** A follower's feed: entries of other leaders. The own appends are told by their results. */
@@ -440,16 +517,34 @@ export class LogNode {
     this.#ports.emit({ type: 'death', status, reason })
   }
 
+  #wait(text: string): void {
+    this.#waitingFor = text
+    this.#sayWaiting()
+  }
+
+  /** What this node waits for and from whom: to begin, or for a quorum. */
+  #waiting(): string | null {
+    if (this.#waitingFor !== null || this.#opened === null || this.#view.leader !== null) return this.#waitingFor
+    return this.#peers?.quorumFault() ?? null
+  }
+
   #sayWaiting(): void {
-    if (this.#waitingFor === null) return
-    const { configFile } = this.#options
-    if (this.#opened === null) {
-      this.#ports.log.warn('Replica in EMPTY status received a broadcasted recover request', {
-        waitingFor: this.#waitingFor,
-        run: `daybreak log initialize ${configFile}`,
-        seen: [`member ${this.#options.memberId} (this node)`],
-      })
-    } else this.#ports.log.warn('log-waits', { waitingFor: this.#waitingFor })
+    const text = this.#waiting()
+    if (text === null) return
+    const atMs = performance.now()
+    const sinceMs = atMs - (this.#said?.atMs ?? Number.NEGATIVE_INFINITY)
+    if (sinceMs < (this.#said?.text === text ? WAITING_LINE_MS / 2 : WAITING_CHANGE_MS)) return
+    this.#said = { text, atMs }
+    if (this.#opened !== null) return this.#ports.log.warn('log-waits', { waitingFor: text })
+    const { configFile, memberId } = this.#options
+    this.#ports.log.warn('Replica in EMPTY status received a broadcasted recover request', {
+      waitingFor: text,
+      run: `daybreak log initialize ${configFile}`,
+      seen: [
+        `member ${memberId} (this node)`,
+        ...this.#seen().map(member => `member ${member.memberId} ${member.status}`),
+      ],
+    })
   }
 
   #every(ms: number, run: () => void): NodeJS.Timeout {

@@ -20,14 +20,23 @@ export interface LogNodeOptions {
   readonly configFile: string
   /** Format an empty store without being told, once every listed member is empty with the same genesis. */
   readonly autoBootstrap: boolean
+  /** Where this member listens for the others. Without it a member of several reaches nobody. */
+  readonly peer?: PeerOptions
   readonly space?: Partial<SpaceLimits>
   readonly timing?: Partial<LogTiming>
   /** A flush that takes longer ends the process. Default 30 s. */
   readonly flushMsMax?: number
 }
 
+export interface PeerOptions {
+  readonly host: string
+  readonly port: number
+  /** Of the cluster; empty: none, and then only loopback is used. */
+  readonly secret: string
+}
+
 /** From the config of a node; `httpUrl` is where clients reach it, once that is known. */
-export function logOptionsOf(config: NodeConfig, configFile: string, httpUrl: string): LogNodeOptions {
+export function logOptionsOf(config: NodeConfig, configFile: string, httpUrl: string, secret = ''): LogNodeOptions {
   const { id } = config.node
   // A node alone may change its name and ports as it likes: nobody else has them written down.
   const alone: ListedMember = { memberId: id, name: `node-${id}`, address: 'alone' }
@@ -44,6 +53,7 @@ export function logOptionsOf(config: NodeConfig, configFile: string, httpUrl: st
     httpUrl,
     configFile,
     autoBootstrap: config.log.autoBootstrap,
+    peer: { host: config.peer.host, port: config.peer.port, secret },
     space: {
       alarmBytes: config.log.space.alarm,
       reserveBytes: config.log.space.reserve,

@@ -89,14 +89,20 @@ const codes = [
   'ROLLED_BACK',
 ] as const satisfies readonly RefusalCode[]
 
+export type PeerControl =
+  | { readonly type: 'hello'; readonly nonce: string; readonly facts: PeerFacts }
+  | { readonly type: 'proof'; readonly proof: string }
+  | { readonly type: 'welcome' }
+  | { readonly type: 'refuse'; readonly code: RefusalCode; readonly text: string }
+  | { readonly type: 'presence'; readonly facts: PeerFacts }
+
 const control = z.discriminatedUnion('type', [
   z.object({ type: z.literal('hello'), nonce: z.string().min(16).max(128), facts }),
   z.object({ type: z.literal('proof'), proof: z.string().max(128) }),
   z.object({ type: z.literal('welcome') }),
   z.object({ type: z.literal('refuse'), code: z.enum(codes), text: z.string().max(8192) }),
   z.object({ type: z.literal('presence'), facts }),
-])
-export type PeerControl = z.infer<typeof control>
+]) satisfies z.ZodType<PeerControl>
 
 // ---- frames -----------------------------------------------------------------------------------------------------------
 

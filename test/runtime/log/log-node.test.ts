@@ -198,7 +198,7 @@ describe('a node without a log', () => {
 
   test('three members, auto-bootstrap, none reached: stays EMPTY and formats nothing', async () => {
     const path = join(temporaryFolder(), 'log')
-    const log = new Opened(logOptions(path, { members: THREE }))
+    const log = new Opened(logOptions(path, { members: THREE, clusterId: 'ab'.repeat(16) }))
     const report = await log.start()
     expect(report.status).toBe('EMPTY')
     expect(report.waitingFor).toContain('member 2 (node-2, 127.0.0.1:8023)')

@@ -1,0 +1,370 @@
+/**
+ * The peers of a member over WebSockets: every member dials every other, and speaks on the connections it has dialled.
+ * (One connection per pair was rejected: two that dial at once must agree on which one lives, and only one of the two
+ * could try again. This way a sender owns its connection, its queue and its pauses, and needs to agree with nobody.)
+ *
+ * Messages may be lost at any time; the log sends again what matters. A connection that breaks is dialled again at once,
+ * then with growing pauses; a refused one with long pauses, and each refusal is logged once and counted. When a peer has
+ * dialled us it is there, so it is dialled at once too. Without a secret this end binds to loopback only.
+ */
+import { createServer, type IncomingMessage, type Server } from 'node:http'
+import type { Duplex } from 'node:stream'
+import { WebSocket, WebSocketServer } from 'ws'
+import type { LogTransport } from '../../actors/log-ports.ts'
+import type { Logger, Metrics } from '../../actors/ports.ts'
+import type { ListedMember } from '../../core/log/descriptor.ts'
+import { factsText, type PeerFacts, type PeerRecord, type Refusal } from '../../core/log/handshake.ts'
+import type { PeerMessage } from '../../core/log/messages.ts'
+import { HANDSHAKE_BYTES_MAX, PEER_FRAME_BYTES_MAX, PEER_PATH, PEER_SUBPROTOCOL } from '../../wire/messages/peer.ts'
+import { isLoopback } from '../config-rules.ts'
+import { LogRefused } from './log-refused.ts'
+import { PeerSession, type SessionEnd, type SessionOptions } from './peer-session.ts'
+
+/** After a break: 50 ms, doubling up to 2 s, less up to a half by chance. A try costs one packet. */
+const REDIAL_MS_MIN = 50
+const REDIAL_MS_MAX = 2_000
+/** After a refusal somebody has to change something first. */
+const REFUSED_MS_MIN = 1_000
+const REFUSED_MS_MAX = 30_000
+const DIAL_MS_MAX = 3_000
+/** Connections that have not proved themselves yet. */
+const STRANGERS_MAX = 32
+const STOP_MS_MAX = 500
+
+export interface PeerTransportOptions {
+  readonly memberId: number
+  readonly members: readonly ListedMember[]
+  readonly host: string
+  readonly port: number
+  /** Empty: none. */
+  readonly secret: string
+  readonly log: Logger
+  readonly metrics: Metrics
+  readonly random: () => number
+  readonly own: () => PeerFacts
+  /** What disks have shown so far, by incarnation; a copy that stays as it is. */
+  readonly records: () => ReadonlyMap<string, PeerRecord>
+  /** A peer has come, gone or changed. */
+  readonly onPeers: () => void
+  /** What a peer's disk has shown. */
+  readonly onShown: (facts: PeerFacts) => void
+}
+
+/** One peer as this node sees it. */
+export interface PeerState {
+  readonly memberId: number
+  /** Both ways, and both have agreed. */
+  readonly connected: boolean
+  readonly facts: PeerFacts | null
+  readonly rttMs: number | null
+  /** Why it is not connected, in words. */
+  readonly trouble: string | null
+}
+
+export class PeerTransport implements LogTransport {
+  onMessage: (message: PeerMessage) => void = () => {}
+  readonly #options: PeerTransportOptions
+  readonly #links = new Map<number, PeerLink>()
+  readonly #accepted = new Map<number, PeerSession>()
+  readonly #strangers = new Set<PeerSession>()
+  readonly #server: Server
+  readonly #sockets: WebSocketServer
+  readonly #refusals = new Map<string, string>()
+  #stopped = false
+
+  constructor(options: PeerTransportOptions) {
+    this.#options = options
+    this.#server = createServer((_request, response) => {
+      response
+        .writeHead(426, { 'content-type': 'text/plain' })
+        .end('scheduler nodes of Daybreak speak WebSocket here\n')
+    })
+    this.#sockets = new WebSocketServer({
+      noServer: true,
+      clientTracking: true,
+      perMessageDeflate: false,
+      maxPayload: PEER_FRAME_BYTES_MAX,
+      handleProtocols: protocols => (protocols.has(PEER_SUBPROTOCOL) ? PEER_SUBPROTOCOL : false),
+    })
+    this.#server.on('upgrade', (request, socket, head) => this.#onUpgrade(request, socket, head))
+    for (const member of options.members) {
+      if (member.memberId !== options.memberId) this.#links.set(member.memberId, new PeerLink(this, options, member))
+    }
+  }
+
+  /** Binds, then dials. Rejects with LogRefused when the place cannot be had or must not be used. */
+  async start(): Promise<void> {
+    const { host, port, secret, log } = this.#options
+    if (!isLoopback(host)) {
+      if (secret === '') {
+        throw new LogRefused(
+          `peer.host ${host} is not a loopback address and there is no secret: set cluster.secretFile, or use 127.0.0.1`,
+        )
+      }
+      log.warn('log-peers-in-clear', { host, because: 'the secret is proved, but what follows is not encrypted' })
+    }
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', cause => reject(placeRefused(cause, host, port)))
+      this.#server.listen(port, host.replace(/^\[|\]$/g, ''), resolve)
+    })
+    for (const link of this.#links.values()) link.dial()
+  }
+
+  send(to: number, message: PeerMessage): void {
+    this.#links.get(to)?.session?.send(message)
+  }
+
+  /** Something about this node has changed that its peers must know. */
+  tellPresence(): void {
+    for (const link of this.#links.values()) link.session?.tellPresence()
+  }
+
+  peers(): readonly PeerState[] {
+    return [...this.#links.values()].map(link => {
+      const { memberId } = link.member
+      const incoming = this.#accepted.get(memberId)
+      const facts = incoming?.peer ?? link.session?.peer ?? null
+      const connected = link.session?.isOpen === true && incoming?.isOpen === true
+      const trouble = connected ? null : (link.trouble ?? 'it has not connected to this node yet')
+      return { memberId, connected, facts, rttMs: link.session?.rttMs ?? null, trouble }
+    })
+  }
+
+  /** What was sent is handed to the system first. */
+  async stop(): Promise<void> {
+    this.#stopped = true
+    for (const link of this.#links.values()) link.stop()
+    for (const session of [...this.#accepted.values(), ...this.#strangers]) session.close('this node stops')
+    const closed = new Promise<void>(resolve => this.#server.close(() => resolve()))
+    const late = setTimeout(() => {
+      for (const socket of this.#sockets.clients) socket.terminate()
+      for (const link of this.#links.values()) link.terminate()
+      this.#server.closeAllConnections()
+    }, STOP_MS_MAX)
+    await Promise.all([closed, ...[...this.#links.values()].map(link => link.closed)])
+    clearTimeout(late)
+  }
+
+  // ---- What links ask of it ----
+
+  sessionOptions(
+    side: SessionOptions['side'],
+    remote: string,
+  ): Omit<SessionOptions, 'onOpen' | 'onEnd' | 'onMessages'> {
+    const { secret, own, records, metrics } = this.#options
+    return {
+      side,
+      secret,
+      own,
+      records: records(),
+      onPresence: facts => this.shown(facts),
+      onTrouble: (what, count) => {
+        metrics.count('log_peer_trouble', count, { what })
+        if (what === 'badFrame') this.#options.log.warn('log-peer-bad-frame', { remote })
+      },
+    }
+  }
+
+  shown(facts: PeerFacts): void {
+    if (this.#stopped) return
+    this.#refusals.delete(`us ${facts.memberId}`)
+    this.#refusals.delete(`them ${facts.memberId}`)
+    this.#options.onShown(facts)
+    this.#options.onPeers()
+  }
+
+  changed(): void {
+    if (!this.#stopped) this.#options.onPeers()
+  }
+
+  /** Logged when it is new, counted always. */
+  refused(who: number | string, { refusal, refusedBy }: SessionEnd): void {
+    if (refusal === null || refusedBy === null) return
+    const { code, text } = refusal
+    this.#options.metrics.count('log_handshake_refused', 1, { code })
+    const key = `${refusedBy} ${who}`
+    if (this.#refusals.get(key) === text) return
+    this.#refusals.set(key, text)
+    if (refusedBy === 'us') this.#options.log.error('log-peer-refused', { peer: who, code, because: text })
+    else this.#options.log.error('log-refused-by-peer', { peer: who, code, because: text })
+  }
+
+  // ---- The accepting end ----
+
+  #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on('error', () => socket.destroy())
+    const remote = request.socket.remoteAddress ?? ''
+    const isOurs = (request.url ?? '').split('?')[0] === PEER_PATH
+    const mayCome = this.#options.secret !== '' || isLoopback(remote.replace(/^::ffff:/, ''))
+    if (this.#stopped || !isOurs || !mayCome || this.#strangers.size >= STRANGERS_MAX) {
+      const status = isOurs ? '503 Service Unavailable' : '404 Not Found'
+      socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+      return
+    }
+    // ws gathers a whole frame before it shows it: a stranger gets no room for a large one.
+    let isStranger = true
+    let bytes = head.length
+    const countBytes = (chunk: Buffer): void => {
+      bytes += chunk.length
+      if (!isStranger) socket.off('data', countBytes)
+      else if (bytes > 2 * HANDSHAKE_BYTES_MAX) socket.destroy()
+    }
+    this.#sockets.handleUpgrade(request, socket, head, accepted => {
+      const from = `${remote}:${request.socket.remotePort ?? 0}`
+      const session: PeerSession = new PeerSession(accepted, {
+        ...this.sessionOptions('acceptor', from),
+        onOpen: peer => {
+          isStranger = false
+          this.#strangers.delete(session)
+          this.#onAccepted(session, peer)
+        },
+        onMessages: messages => {
+          for (const message of messages) this.onMessage(message)
+        },
+        onEnd: end => {
+          this.#strangers.delete(session)
+          const memberId = session.peer?.memberId
+          this.refused(memberId ?? from, end)
+          if (memberId === undefined || this.#accepted.get(memberId) !== session) return
+          this.#accepted.delete(memberId)
+          this.changed()
+        },
+      })
+      this.#strangers.add(session)
+      socket.on('data', countBytes)
+    })
+  }
+
+  #onAccepted(session: PeerSession, peer: PeerFacts): void {
+    const before = this.#accepted.get(peer.memberId)
+    this.#accepted.set(peer.memberId, session)
+    before?.close('a newer connection has come')
+    this.#links.get(peer.memberId)?.hurry()
+    this.shown(peer)
+  }
+}
+
+/** The way to one peer: dials, waits, dials again. */
+class PeerLink {
+  readonly member: ListedMember
+  session: PeerSession | null = null
+  /** Why there is no connection. */
+  trouble: string | null = 'not dialled yet'
+  closed: Promise<void> = Promise.resolve()
+  readonly #transport: PeerTransport
+  readonly #options: PeerTransportOptions
+  #socket: WebSocket | null = null
+  /** The last one dialled, also when it is no longer used. */
+  #closing: WebSocket | null = null
+  #timer: NodeJS.Timeout | null = null
+  #failures = 0
+  #refusal: Refusal | null = null
+  #stopped = false
+
+  constructor(transport: PeerTransport, options: PeerTransportOptions, member: ListedMember) {
+    this.#transport = transport
+    this.#options = options
+    this.member = member
+  }
+
+  dial(): void {
+    if (this.#stopped || this.#socket !== null) return
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+    const { address, memberId } = this.member
+    const options = this.#transport.sessionOptions('dialer', address)
+    const socket = new WebSocket(urlOf(address), [PEER_SUBPROTOCOL], {
+      perMessageDeflate: false,
+      maxPayload: PEER_FRAME_BYTES_MAX,
+      handshakeTimeout: DIAL_MS_MAX,
+    })
+    this.#socket = socket
+    this.#closing = socket
+    this.closed = new Promise(resolve => socket.once('close', () => resolve()))
+    const failed = (cause: Error): void => this.#onEnd({ refusal: null, refusedBy: null, reason: cause.message })
+    socket.once('error', failed)
+    socket.once('open', () => {
+      socket.off('error', failed)
+      this.session = new PeerSession(socket, {
+        ...options,
+        expectedId: memberId,
+        onOpen: peer => this.#onOpen(peer),
+        // Only control comes this way: what a peer has to say it says on its own connection.
+        onMessages: () => {},
+        onEnd: end => this.#onEnd(end),
+      })
+    })
+  }
+
+  /** The peer is there: no use in waiting longer, unless one of us has refused the other. */
+  hurry(): void {
+    if (this.#socket === null && this.#refusal === null) this.dial()
+  }
+
+  stop(): void {
+    this.#stopped = true
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    if (this.session !== null) this.session.close('this node stops')
+    else this.#socket?.terminate()
+  }
+
+  terminate(): void {
+    this.#closing?.terminate()
+  }
+
+  #onOpen(peer: PeerFacts): void {
+    this.#failures = 0
+    this.#refusal = null
+    this.trouble = null
+    this.#options.log.info('log-peer-connected', { peer: factsText(peer), address: this.member.address })
+    this.#transport.shown(peer)
+  }
+
+  #onEnd(end: SessionEnd): void {
+    if (this.#socket === null) return
+    const wasOpen = this.trouble === null
+    this.#socket = null
+    this.session = null
+    this.#refusal = end.refusal
+    const why = end.refusal === null ? end.reason || 'the connection ended' : end.refusal.text
+    this.trouble = end.refusedBy === 'them' ? `it refuses this node: ${why}` : why
+    if (this.#stopped) return
+    if (wasOpen) this.#options.log.warn('log-peer-lost', { peer: this.member.memberId, because: why })
+    this.#transport.refused(this.member.memberId, end)
+    const [min, max] = end.refusal === null ? [REDIAL_MS_MIN, REDIAL_MS_MAX] : [REFUSED_MS_MIN, REFUSED_MS_MAX]
+    const pauseMs = Math.min(max, min * 2 ** Math.min(this.#failures, 10))
+    this.#failures++
+    this.#timer = setTimeout(() => this.dial(), pauseMs * (1 - this.#options.random() / 2))
+    this.#timer.unref()
+    this.#transport.changed()
+  }
+}
+
+/** `host:port`; the host of an IPv6 address may come without its brackets. */
+function urlOf(address: string): string {
+  const colon = address.lastIndexOf(':')
+  const host = address.slice(0, colon)
+  const bracketed = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host
+  return `ws://${bracketed}:${address.slice(colon + 1)}${PEER_PATH}`
+}
+
+function placeRefused(cause: Error, host: string, port: number): Error {
+  const code = (cause as NodeJS.ErrnoException).code
+  if (code === 'EADDRINUSE') {
+    return placeError(
+      `port ${port} on ${host} is taken: stop what listens there, or set peer.port and members to another`,
+    )
+  }
+  if (code === 'EADDRNOTAVAIL')
+    return placeError(`this machine has no address ${host}: set peer.host to one of its own`)
+  if (code === 'EACCES')
+    return placeError(`port ${port} may not be opened by this user: set peer.port to one above 1023`)
+  return cause
+}
+
+/** The name outlives the way to the other thread, the class does not. */
+function placeError(text: string): Error {
+  const error = new Error(text)
+  error.name = 'PeerPlaceRefused'
+  return error
+}

@@ -1,0 +1,169 @@
+/** Log nodes of one cluster in this process, over real sockets on loopback, with everything they said. */
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+import {
+  type LeaderView,
+  type LogEntryView,
+  type Logger,
+  type LogListener,
+  type LogPort,
+  type LogStatusReport,
+  type Metrics,
+  silentLogger,
+} from '../../../src/actors/ports.ts'
+import { createActorSystem } from '../../../src/actors/shell.ts'
+import { prng } from '../../../src/core/base/prng.ts'
+import { realClock } from '../../../src/runtime/clock.ts'
+import { formatLog } from '../../../src/runtime/log/log-folder.ts'
+import { LogFront, type LogThreadDeath } from '../../../src/runtime/log/log-front.ts'
+import { LogNode } from '../../../src/runtime/log/log-node.ts'
+import type { LogNodeOptions } from '../../../src/runtime/log/log-options.ts'
+import { freePorts } from '../../fixtures/free-ports.ts'
+import { logOptions, temporaryFolder } from './log-folders.ts'
+
+export const CLUSTER = 'ab'.repeat(16)
+
+export interface Line {
+  readonly level: string
+  readonly event: string
+  readonly fields: Readonly<Record<string, unknown>>
+}
+
+export class Member implements LogListener {
+  readonly options: LogNodeOptions
+  readonly port: LogPort
+  readonly lines: Line[] = []
+  readonly entries: LogEntryView[] = []
+  readonly counts = new Map<string, number>()
+  readonly deaths: LogThreadDeath[] = []
+  view: LeaderView | null = null
+  #waiting: { until: () => boolean; resolve: () => void }[] = []
+  #stopped = false
+
+  constructor(options: LogNodeOptions) {
+    this.options = options
+    const at =
+      (level: string) =>
+      (event: string, fields: Readonly<Record<string, unknown>> = {}) => {
+        this.lines.push({ level, event, fields })
+        this.#look()
+      }
+    const log: Logger = { ...silentLogger, info: at('info'), warn: at('warn'), error: at('error'), child: () => log }
+    const metrics: Metrics = {
+      count: (name, by = 1, labels = {}) => {
+        const key = [name, ...Object.values(labels)].join(' ')
+        this.counts.set(key, (this.counts.get(key) ?? 0) + by)
+      },
+      gauge: () => {},
+      observe: () => {},
+    }
+    const front: LogFront = new LogFront(
+      new LogNode(options, {
+        log,
+        metrics,
+        emit: event => front.told([event]),
+        makeSystem: onEndProcess =>
+          createActorSystem({
+            name: 'log',
+            clock: realClock,
+            random: prng(options.memberId * 7919 + this.lines.length),
+            log: silentLogger,
+            onEndProcess,
+          }),
+      }),
+      { log, metrics, onDeath: death => void this.deaths.push(death) },
+    )
+    this.port = front
+  }
+
+  async start(): Promise<this> {
+    onTestFinished(() => this.stop())
+    await this.port.start(this)
+    return this
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopped) return
+    this.#stopped = true
+    await this.port.stop()
+  }
+
+  status(): Promise<LogStatusReport> {
+    return this.port.status()
+  }
+
+  /** Looked at whenever this member says something. */
+  when(until: () => boolean): Promise<void> {
+    return new Promise(resolve => {
+      this.#waiting.push({ until, resolve })
+      this.#look()
+    })
+  }
+
+  said(event: string, text = ''): Promise<void> {
+    return this.when(() => this.lines.some(line => line.event === event && JSON.stringify(line.fields).includes(text)))
+  }
+
+  viewChanged(view: LeaderView): void {
+    this.view = view
+    this.#look()
+  }
+  committed(entries: readonly LogEntryView[]): void {
+    this.entries.push(...entries)
+    this.#look()
+  }
+  writable(): void {}
+
+  #look(): void {
+    this.#waiting = this.#waiting.filter(({ until, resolve }) => {
+      if (!until()) return true
+      resolve()
+      return false
+    })
+  }
+}
+
+/** Options of members 1 to `count` that list each other; folders and ports of their own. */
+export async function memberOptions(
+  count: number,
+  change: (memberId: number) => Partial<LogNodeOptions> = () => ({}),
+): Promise<readonly LogNodeOptions[]> {
+  const ports = await freePorts(count)
+  const members = ports.map((port, at) => ({
+    memberId: at + 1,
+    name: `node-${at + 1}`,
+    address: `127.0.0.1:${port}`,
+  }))
+  return members.map(({ memberId }, at) =>
+    logOptions(join(temporaryFolder(), 'log'), {
+      memberId,
+      members,
+      clusterId: CLUSTER,
+      httpUrl: `http://127.0.0.1:${8080 + memberId}`,
+      autoBootstrap: false,
+      peer: { host: '127.0.0.1', port: ports[at]!, secret: '' },
+      ...change(memberId),
+    }),
+  )
+}
+
+/** All of them initialized and started. */
+export async function startCluster(
+  count: number,
+  change: (memberId: number) => Partial<LogNodeOptions> = () => ({}),
+): Promise<readonly Member[]> {
+  const all = await memberOptions(count, change)
+  await Promise.all(all.map(options => formatLog(options, CLUSTER)))
+  return Promise.all(all.map(options => new Member(options).start()))
+}
+
+/** The one that leads, once one does and all of `members` know it and where its clients are. */
+export async function leaderOf(members: readonly Member[]): Promise<Member> {
+  const leads = (member: Member): boolean => member.view?.role === 'LEADER'
+  await Promise.race(members.map(member => member.when(() => leads(member))))
+  const leader = members.find(leads)
+  if (leader === undefined) return leaderOf(members)
+  const url = leader.options.httpUrl
+  await Promise.all(members.map(member => member.when(() => member.view?.leader?.httpUrl === url)))
+  return leader
+}
