@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { isIPv4 } from 'node:net'
 import { memberFaults } from '../core/log/descriptor.ts'
+import { HEARTBEATS_IN_LEASE_MIN } from '../core/log/timing.ts'
 import type { NodeConfig } from './config-schema.ts'
 import { showDuration } from './config-units.ts'
 
@@ -76,8 +77,15 @@ function memberRules(config: NodeConfig): RuleFault[] {
   return faults
 }
 
-function timeFaults({ scheduler }: NodeConfig): RuleFault[] {
+function timeFaults({ scheduler, log }: NodeConfig): RuleFault[] {
   const faults: RuleFault[] = []
+  const leaseLeast = log.heartbeat * HEARTBEATS_IN_LEASE_MIN
+  if (log.lease < leaseLeast) {
+    faults.push({
+      keys: ['log.lease', 'log.heartbeat'],
+      text: `${showDuration(log.lease)} is too short for log.heartbeat ${showDuration(log.heartbeat)}: at least ${HEARTBEATS_IN_LEASE_MIN} heartbeats, ${showDuration(leaseLeast)}`,
+    })
+  }
   const least = scheduler.agentHeartbeat * HEARTBEATS_UNTIL_UNREACHABLE_MIN
   if (scheduler.agentUnreachable < least) {
     faults.push({

@@ -221,6 +221,16 @@ export const configSchema = z.strictObject({
       default: false,
       aurora: '--log_auto_initialize',
     }),
+    heartbeat: key(duration('1ms'), {
+      meaning: 'How often a leader is heard by the other scheduler nodes when it has nothing else to say',
+      default: '150ms',
+    }),
+    lease: key(duration('1ms'), {
+      meaning:
+        'How long the other scheduler nodes wait for a silent leader before they elect another; at least 6 heartbeats',
+      default: '1s',
+      aurora: '-zk_session_timeout',
+    }),
     space: z.strictObject({
       alarm: key(size(), { meaning: 'Free disk space below which a warning is logged', default: '1GiB' }),
       reserve: key(size(), { meaning: 'Free disk space below which no more changes are accepted', default: '256MiB' }),

@@ -89,7 +89,7 @@ export async function startNode(config: NodeConfig, { configPath }: { configPath
     let log: LogThread | null = null
     if (side !== null) {
       log = await openLogThread({
-        ...logOptionsOf(config, configPath, httpUrl),
+        ...logOptionsOf(config, configPath, httpUrl, secret),
         log: logger.child('log'),
         metrics,
         onDeath: death => die(death.status as ExitStatus, 'log-thread-ended', death.reason),

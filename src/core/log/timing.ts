@@ -23,8 +23,11 @@ export const LOG_TIMING: LogTiming = {
   electionBackoffMsMax: 2_000,
 }
 
+/** A lease must outlive a few lost heartbeats. */
+export const HEARTBEATS_IN_LEASE_MIN = 6
+
 export function checkTiming(timing: LogTiming): void {
-  assert(timing.leaseMs >= 6 * timing.heartbeatMs, 'a lease lasts at least six heartbeats', {
+  assert(timing.leaseMs >= HEARTBEATS_IN_LEASE_MIN * timing.heartbeatMs, 'a lease lasts at least six heartbeats', {
     leaseMs: timing.leaseMs,
     heartbeatMs: timing.heartbeatMs,
   })

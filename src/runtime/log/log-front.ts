@@ -42,7 +42,12 @@ export type FrontEvent =
       readonly event: string
       readonly fields?: Readonly<Record<string, unknown>>
     }
-  | { readonly type: 'count'; readonly name: string; readonly by: number }
+  | {
+      readonly type: 'count'
+      readonly name: string
+      readonly by: number
+      readonly labels: Readonly<Record<string, string>>
+    }
   | { readonly type: 'gauge'; readonly name: string; readonly value: number }
   | { readonly type: 'observe'; readonly name: string; readonly values: readonly number[] }
 
@@ -138,7 +143,7 @@ export class LogFront implements LogPort {
       case 'log':
         return log[event.level](event.event, event.fields)
       case 'count':
-        return metrics.count(event.name, event.by)
+        return metrics.count(event.name, event.by, event.labels)
       case 'gauge':
         return metrics.gauge(event.name, event.value)
       case 'observe':

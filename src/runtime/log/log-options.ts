@@ -53,6 +53,7 @@ export function logOptionsOf(config: NodeConfig, configFile: string, httpUrl: st
     httpUrl,
     configFile,
     autoBootstrap: config.log.autoBootstrap,
+    timing: { heartbeatMs: config.log.heartbeat, leaseMs: config.log.lease },
     peer: { host: config.peer.host, port: config.peer.port, secret },
     space: {
       alarmBytes: config.log.space.alarm,

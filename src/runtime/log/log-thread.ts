@@ -12,6 +12,7 @@ import { prng } from '../../core/base/prng.ts'
 import type { AppendRequest } from '../../core/log/coordinator-core.ts'
 import { realClock } from '../clock.ts'
 import { nodeEndpoint } from './comlink-node.ts'
+import { ignoreEchoesOfFailedCommits } from './lmdb-trouble.ts'
 import type { FrontEvent } from './log-front.ts'
 import { LogNode } from './log-node.ts'
 import type { LogNodeOptions } from './log-options.ts'
@@ -44,7 +45,7 @@ const flushSeconds: number[] = []
 
 /** Counts and gauges go out as they are; flush times, which may be thousands a second, a few at a time. */
 const metrics: Metrics = {
-  count: (name, by = 1) => tell({ type: 'count', name, by }),
+  count: (name, by = 1, labels = {}) => tell({ type: 'count', name, by, labels }),
   gauge: (name, value) => tell({ type: 'gauge', name, value }),
   observe: (name, seconds) => {
     if (flushSeconds.push(seconds) === 1) {
@@ -59,6 +60,8 @@ function logger(): Logger {
       tell({ type: 'log', level, event, ...(fields === undefined ? {} : { fields }) })
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), child: () => logger() }
 }
+
+ignoreEchoesOfFailedCommits()
 
 const log = logger()
 const node = new LogNode(workerData as LogNodeOptions, {
