@@ -316,6 +316,8 @@ function agentGateway(
   function listedTasks(session: Session, page: readonly TaskReport[], last: boolean): void {
     if (session.phase !== 'listing') return
     session.listed.push(...page)
+    if (session.listed.length > LISTED_MAX)
+      return drop(session, CLOSE.badFrame, `a list of more than ${LISTED_MAX} tasks`)
     const id = session.agentId
     if (!last || id === null) return
     const listed: ListedTask[] = session.listed.map(report => {
@@ -620,6 +622,8 @@ function agentGateway(
   }
 }
 
+/** Tasks that one machine may know of. */
+const LISTED_MAX = 100_000
 /** Ids that one message may carry. */
 const IDS_MAX = 1000
 

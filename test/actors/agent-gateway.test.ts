@@ -229,6 +229,103 @@ describe('AgentGateway takes agents in', () => {
   })
 })
 
+describe('AgentGateway and agents that are away', () => {
+  const machines = (count: number) =>
+    Array.from({ length: count }, (_, n) => [
+      putAgent(agentRow(`a${n}`, { host: `h${n}` })),
+      putTask(taskRow(`t${n}`, { status: 'RUNNING', instance: n, agentId: agentId(`a${n}`), host: `h${n}` })),
+    ]).flat()
+  const beat = (connection: FakeConnection) =>
+    connection.says({ type: 'HEARTBEAT', n: 1, load1: 0, freeRamMb: 1, freeDiskMb: 1, taskDigest: 'd' })
+
+  test('agent-33: away for 75 s: its tasks are proposed PARTITIONED, and not before', async () => {
+    const { system, ready, proposed } = await gateway({ changes: [putConfig(configRow()), ...machines(1)] })
+    const connection = await ready({ agentId: agentId('a0'), host: 'h0' }, [report('t0', 'RUNNING')])
+    connection.onClose(1006, 'gone')
+    system.advance(70_000)
+    expect(proposed).toEqual([])
+    system.advance(10_000)
+    expect(proposed[0]).toMatchObject({
+      taskId: 't0',
+      to: 'PARTITIONED',
+      message: 'Nothing was heard of h0 for over 75 s',
+    })
+  })
+
+  test('agent-33: back in time: a PARTITIONED task that still runs there is RUNNING again', async () => {
+    const { ready, proposed } = await gateway({
+      changes: [putAgent(agentRow('a1')), putConfig(configRow()), onA1('t', 'PARTITIONED')],
+    })
+    await ready({}, [report('t', 'RUNNING')])
+    expect(proposed).toMatchObject([{ taskId: 't', to: 'RUNNING', expectStatus: 'PARTITIONED' }])
+  })
+
+  test('a leader that is new: agents have as long to come as others to come back', async () => {
+    const { system, proposed } = await gateway({ changes: [putConfig(configRow()), ...machines(1)] })
+    system.advance(74_000)
+    expect(proposed).toEqual([])
+    system.advance(10_000)
+    expect(proposed[0]).toMatchObject({ taskId: 't0', to: 'PARTITIONED' })
+  })
+
+  test('more than a quarter away at once: their tasks are kept until enough are back', async () => {
+    const { system, ready, proposed } = await gateway({ changes: [putConfig(configRow()), ...machines(4)] })
+    const two = [await ready({ agentId: agentId('a0') }, [report('t0', 'RUNNING')])]
+    two.push(await ready({ agentId: agentId('a1') }, [report('t1', 'RUNNING')]))
+    for (let n = 0; n < 30; n++) {
+      system.advance(5_000)
+      for (const connection of two) beat(connection)
+      system.run()
+    }
+    expect(proposed).toEqual([])
+    two.push(await ready({ agentId: agentId('a2') }, [report('t2', 'RUNNING')]))
+    system.advance(5_000)
+    expect(proposed).toMatchObject([{ taskId: 't3', to: 'PARTITIONED' }])
+  })
+
+  test('more connections without a HELLO than are waited for: the oldest makes way', async () => {
+    const { connect } = await gateway()
+    const connections = Array.from({ length: 1001 }, () => connect())
+    expect(connections[0]?.closed?.reason).toMatch(/too many connections/)
+    expect(connections[1]?.closed).toBeNull()
+    expect(connections[1000]?.closed).toBeNull()
+  })
+
+  test('a kill between HELLO and WELCOME is not said before the WELCOME, and not forgotten', async () => {
+    const changes = [putAgent(agentRow('a1')), putConfig(configRow()), onA1('t', 'KILLING')]
+    const { system, log, connect, ref } = await gateway({ changes })
+    log.hold()
+    const connection = connect()
+    connection.says(hello({ agentId: A1 }))
+    ref.tell({ type: 'kill', taskId: taskId('t'), agentId: A1, reason: 'because' })
+    await system.settle()
+    expect(connection.sent).toEqual([])
+    log.letGo()
+    await system.settle()
+    connection.says({ type: 'TASKS', tasks: [report('t', 'RUNNING')], last: true })
+    await system.settle()
+    expect(connection.sent.map(message => message.type)).toEqual(['WELCOME', 'TASKS_DONE'])
+    expect(connection.ofType('TASKS_DONE')).toMatchObject([{ kill: ['t'] }])
+  })
+
+  test('a launch that is staged while the list is compared leaves only after its commit', async () => {
+    const { system, log, ledger, connect } = await gateway({
+      changes: [putAgent(agentRow('a1')), putConfig(configRow())],
+    })
+    const connection = connect()
+    connection.says(hello({ agentId: A1 }))
+    await system.settle()
+    connection.says({ type: 'TASKS', tasks: [], last: true })
+    log.hold()
+    ledger.stage({ cause: { who: 't', why: 't', wallMs: 1 }, changes: [onA1('t', 'ASSIGNED')] })
+    await system.settle()
+    expect(connection.ofType('LAUNCH')).toEqual([])
+    log.letGo()
+    await system.settle()
+    expect(connection.ofType('LAUNCH')).toHaveLength(1)
+  })
+})
+
 describe('AgentGateway compares task lists', () => {
   const world = [putAgent(agentRow('a1', { host: 'h1' })), putConfig(configRow())]
 
@@ -385,6 +482,27 @@ describe('AgentGateway launches, kills and hears', () => {
     })
     await system.settle()
     expect(proposed).toEqual([])
+    // It would be repeated for ever and stand before others.
+    expect(connection.ofType('STATUS_ACK')).toMatchObject([{ acks: [{ taskId: 't', seq: 1 }] }])
+  })
+
+  test('a task that runs on an agent to which it is not bound is killed there', async () => {
+    const { system, ready } = await gateway({ changes: [...world, onA1('t', 'RUNNING')] })
+    const listed = await ready({ agentId: agentId('a2') }, [report('t', 'RUNNING')])
+    expect(listed.ofType('TASKS_DONE')).toMatchObject([{ kill: ['t'] }])
+    const connection = await ready({ agentId: agentId('a3') })
+    connection.says({
+      type: 'STATUS',
+      taskId: 't',
+      seq: 1,
+      state: 'RUNNING',
+      source: 'agent',
+      reason: null,
+      message: null,
+      atMs: 1,
+    })
+    await system.settle()
+    expect(connection.ofType('KILL')).toMatchObject([{ taskId: 't' }])
   })
 })
 

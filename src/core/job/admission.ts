@@ -19,6 +19,9 @@ export interface Tier {
   readonly revocable: boolean
 }
 
+/** A launch carries it in one frame of at most 4 MiB, and a character takes up to three bytes. */
+export const EXECUTOR_DATA_CHARACTERS_MAX = 1024 * 1024
+
 export interface AdmissionSettings {
   /** The whole environment name must match; without anchors of its own. */
   readonly allowedEnvironments: string
@@ -154,6 +157,11 @@ function taskFaults(job: JobConfiguration, settings: AdmissionSettings): Found[]
       executor === '' || settings.executors.includes(executor),
       'task.executor.name',
       `Configuration for executor '${executor}' doesn't exist.`,
+    ),
+    ...unless(
+      task.executor.data.length <= EXECUTOR_DATA_CHARACTERS_MAX,
+      'task.executor.data',
+      `The definition of the job has ${task.executor.data.length} characters; at most ${EXECUTOR_DATA_CHARACTERS_MAX} travel to an agent. Let a process fetch what is large.`,
     ),
     ...(dedicated === null ? [] : [{ path: dedicatedPath(task.constraints), text: dedicated }]),
     ...constraintFaults(task.constraints),

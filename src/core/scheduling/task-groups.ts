@@ -135,13 +135,19 @@ export class TaskGroups {
     this.#dropIfEmpty(group)
   }
 
-  /** A placed task came back: its assignment was refused. Counts as a fruitless attempt, so that it cannot spin. */
+  /**
+   * A placed task came back: its assignment was refused. Counts as a fruitless attempt, so that it cannot spin; but all
+   * that come back together, as when the ledger is full for a moment, count as one.
+   */
   returned(taskId: TaskId, facts: GroupFacts, nowMs: number): void {
     if (this.#byTask.has(taskId)) return
-    this.add(taskId, facts, nowMs, 0)
+    const known = this.#groups.get(facts.configId)
+    const isWoken = known?.isWokenWhileTrying ?? false
+    const waitMs = Math.max(0, (known?.dueMs ?? nowMs) - nowMs)
+    this.add(taskId, facts, nowMs, waitMs)
     const group = this.#byTask.get(taskId)!
-    group.isWokenWhileTrying = false
-    this.#punish(group, false, nowMs)
+    group.isWokenWhileTrying = isWoken
+    if (waitMs === 0) this.#punish(group, false, nowMs)
   }
 
   /** No answer will come: what is being tried waits again, due at once. */

@@ -76,6 +76,12 @@ describe('texts', () => {
       'Executor name may not be left unset.',
     ],
     [
+      'a definition that fits no launch',
+      job({ executor: { name: 'AuroraExecutor', data: 'x'.repeat(1_048_577) } }),
+      'task.executor.data',
+      'The definition of the job has 1048577 characters; at most 1048576 travel to an agent. Let a process fetch what is large.',
+    ],
+    [
       'unknown executor',
       job({ executor: { name: 'Foo', data: '' } }),
       'task.executor.name',

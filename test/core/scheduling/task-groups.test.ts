@@ -97,6 +97,28 @@ describe('pacing', () => {
     expect(queue.nextDueMs()).toBe(1005)
   })
 
+  test('many that come back together are one fruitless attempt: the group is not kept from room for a minute', () => {
+    const queue = groups()
+    const ids = addMany(queue, facts('c'), 100)
+    queue.gather(0, 512)
+    queue.done({ configId: configId('c'), placed: ids, unplaced: [], gone: [] }, 0)
+    for (const id of ids) queue.returned(id, facts('c'), 5)
+    expect(queue.nextDueMs()).toBe(1005)
+    expect(queue.gather(1005, 512)[0]?.taskIds).toHaveLength(100)
+  })
+
+  test('one that comes back while the group is being tried does not undo a wake', () => {
+    const queue = groups()
+    const [first, second] = addMany(queue, facts('c'), 2) as [TaskId, TaskId]
+    queue.gather(0, 1)
+    queue.done({ configId: configId('c'), placed: [first], unplaced: [], gone: [] }, 0)
+    queue.gather(0, 1)
+    queue.wake(configId('c'), 1)
+    queue.returned(first, facts('c'), 2)
+    queue.done({ configId: configId('c'), placed: [], unplaced: [second], gone: [] }, 3)
+    expect(queue.nextDueMs()).toBe(3)
+  })
+
   test('a round that is given up: its tasks are due at once, in their old order', () => {
     const queue = groups()
     const ids = addMany(queue, facts('c'), 3)
