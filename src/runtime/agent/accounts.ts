@@ -1,7 +1,8 @@
 /** Accounts of the machine: whom a task may run as, and what its processes are told about it. */
 import { execFile } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { userInfo } from 'node:os'
+import { join } from 'node:path'
 
 export interface Account {
   readonly name: string
@@ -46,6 +47,11 @@ export async function accountFor(role: string, rules: AccountRules): Promise<Acc
     return { ok: false, text: `The agent runs as ${self.name} and cannot run tasks as ${role}: ${remedy}` }
   }
   return { ok: true, account, switches: account.uid !== self.uid }
+}
+
+/** Whether the program that changes accounts is here. Without it every task of another account would end with 127. */
+export function canSwitchAccounts(path = process.env.PATH ?? ''): boolean {
+  return path.split(':').some(folder => folder !== '' && existsSync(join(folder, 'setpriv')))
 }
 
 export function ownAccount(): Account {

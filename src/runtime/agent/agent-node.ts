@@ -17,6 +17,7 @@ import { prng } from '../../core/base/prng.ts'
 import { agentKey, agentProof, type Hmac, leaderProof } from '../../wire/agent-proof.ts'
 import type { AgentToLeader, LeaderToAgent } from '../../wire/messages/agent.ts'
 import { realClock } from '../clock.ts'
+import { canSwitchAccounts } from './accounts.ts'
 import type { AgentOptions } from './agent-options.ts'
 import { openAgentStore } from './agent-store.ts'
 import { Folders, PlaceError } from './folders.ts'
@@ -49,7 +50,12 @@ const STUCK_MARGIN_MS = 10_000
 /** Rejects with PlaceError when the work folder cannot be used or another agent uses it. */
 export async function startAgent(options: AgentOptions, deps: AgentDeps): Promise<RunningAgent> {
   const folders = new Folders(options.workDir)
-  folders.make()
+  const forOthers = options.userMode === 'role' && process.getuid?.() === 0
+  if (forOthers && !canSwitchAccounts()) {
+    const remedy = 'install util-linux, or set agent.userMode to shared'
+    throw new PlaceError(`agent.userMode role needs the program setpriv, which is not on the PATH; ${remedy}`)
+  }
+  folders.make({ forOthers })
   const lock = await lockFolder(folders.work)
   const store = await openAgentStore(folders.db)
   const log = deps.log.child('agent')

@@ -9,8 +9,8 @@
  *
  * Ids and process names were checked before they come here, and are checked once more: they become path elements.
  */
-import { lstatSync, mkdirSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { accessSync, constants, lstatSync, mkdirSync, statSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 import { assert } from '../../core/base/assert.ts'
 
 export class PlaceError extends Error {
@@ -30,8 +30,11 @@ export class Folders {
     this.tasks = join(this.work, 'tasks')
   }
 
-  /** Refuses a work folder that somebody else could lead elsewhere. */
-  make(): void {
+  /**
+   * Refuses a work folder that somebody else could lead elsewhere, that cannot be written to, or, `forOthers`, that
+   * other accounts cannot reach: their tasks would end at once, without a word in any log.
+   */
+  make(options: { readonly forOthers: boolean }): void {
     try {
       mkdirSync(this.work, { recursive: true, mode: 0o755 })
     } catch (cause) {
@@ -43,7 +46,15 @@ export class Folders {
     if ((stat.mode & 0o002) !== 0) {
       throw new PlaceError(`agent.workDir ${this.work} is writable by everybody; run chmod o-w ${this.work}`)
     }
+    for (let folder = this.work; options.forOthers; folder = dirname(folder)) {
+      if ((statSync(folder).mode & 0o001) === 0) {
+        const remedy = `run chmod o+x ${folder}, or set agent.userMode to shared`
+        throw new PlaceError(`agent.workDir ${this.work} is out of reach for the accounts of roles; ${remedy}`)
+      }
+      if (folder === dirname(folder)) break
+    }
     try {
+      accessSync(this.work, constants.W_OK)
       mkdirSync(join(this.meta, 'tasks'), { recursive: true, mode: 0o700 })
       mkdirSync(this.tasks, { recursive: true, mode: 0o711 })
     } catch (cause) {

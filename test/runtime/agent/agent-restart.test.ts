@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { open } from 'lmdb'
 import { afterEach, describe, expect, test } from 'vitest'
 import { openAgentStore } from '../../../src/runtime/agent/agent-store.ts'
+import { Folders } from '../../../src/runtime/agent/folders.ts'
 import { isSameProcess, processStat } from '../../../src/runtime/agent/proc.ts'
 import { type AgentProcess, agentProcess, leaderSocket } from '../../fixtures/agent-process.ts'
 import { agentUnderTest, processesOf, workFolder } from '../../fixtures/agent-under-test.ts'
@@ -296,6 +297,28 @@ describe('an agent that comes back', () => {
     mkdirSync(join(workDir, 'open'))
     chmodSync(join(workDir, 'open'), 0o777)
     await expect(agentUnderTest({ workDir: join(workDir, 'open') })).rejects.toThrow('chmod o-w')
+  })
+
+  test('other accounts are to run tasks in a work folder that they cannot reach: refused with the remedy', () => {
+    const workDir = workFolder() // 0700, as temporary folders are
+    expect(() => new Folders(join(workDir, 'agent')).make({ forOthers: true })).toThrow(`chmod o+x ${workDir},`)
+    new Folders(join(workDir, 'agent')).make({ forOthers: false })
+  })
+
+  test('a work folder that cannot be written to: refused at the start, not at the first task', async () => {
+    const { execFileSync } = await import('node:child_process')
+    const workDir = workFolder()
+    new Folders(workDir).make({ forOthers: false })
+    const { chmodSync } = await import('node:fs')
+    chmodSync(workDir, 0o555)
+    const folders = join(import.meta.dirname, '../../../dist/src/runtime/agent/folders.js')
+    const script = `
+      const { Folders } = await import('${folders}')
+      new Folders('${workDir}').make({ forOthers: false })`
+    // Root may write anywhere, so somebody else tries.
+    const uid = process.getuid?.() === 0 ? { uid: 65_534 } : {}
+    const start = () => execFileSync(process.execPath, ['--input-type=module', '-e', script], { ...uid, stdio: 'pipe' })
+    expect(start).toThrow('is not writable')
   })
 
   test('a run’s output goes on in its own files', async () => {

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { accountFor, findAccount, ownAccount } from '../../../src/runtime/agent/accounts.ts'
+import { accountFor, canSwitchAccounts, findAccount, ownAccount } from '../../../src/runtime/agent/accounts.ts'
 import { type MachineFacts, machineFacts, machineVitals, offeredResources } from '../../../src/runtime/agent/machine.ts'
 import { bootId, parseStat, processStat, signalProcess } from '../../../src/runtime/agent/proc.ts'
 import { readEnded, readStarted, shimCommand } from '../../../src/runtime/agent/shim.ts'
@@ -145,5 +145,13 @@ describe('whom a task runs as', () => {
     })
     expect(await accountFor('root', rules)).toMatchObject({ ok: false })
     expect(await findAccount('-x; id')).toBe(null)
+  })
+
+  test('without the program that changes accounts nobody is switched to', () => {
+    expect(canSwitchAccounts('/nowhere:')).toBe(false)
+    const folder = mkdtempSync(join(tmpdir(), 'daybreak-path-'))
+    writeFileSync(join(folder, 'setpriv'), '')
+    expect(canSwitchAccounts(`/nowhere:${folder}`)).toBe(true)
+    rmSync(folder, { recursive: true })
   })
 })
