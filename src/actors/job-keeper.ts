@@ -135,7 +135,13 @@ function jobKeeper(context: Context<Message>, options: JobKeeperOptions): Behavi
     const { key, instanceCount, task: config } = admitted.job
     const active = view.activeTasksOfJob(key)
     if (active.length > 0)
-      return answerCommitted(ledger, command, rejected('JOB_EXISTS', `Job ${jobKeyText(key)} already exists`))
+      return answerCommitted(
+        ledger,
+        command,
+        rejected('JOB_EXISTS', `Job ${jobKeyText(key)} already exists`, {
+          remedy: 'kill all of its instances first (`daybreak job killall`), or give the new job another name',
+        }),
+      )
 
     const configId = configIdOf(config, sha256)
     const instances = Array.from({ length: instanceCount }, (_, instance) => instance)

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { CLIENT_EXIT } from './exit-status.ts'
-import { CliFailure, type Io } from './io.ts'
+import { CliFailure, type Io, unreadable } from './io.ts'
 
 /**
  * Which URL a cluster's name stands for. `local` is known to everybody; others stand in `~/.daybreak/clusters.yaml`, or
@@ -28,7 +28,7 @@ export async function knownClusters(io: Io): Promise<ReadonlyMap<string, string>
     text = await io.readText(path)
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT' && !io.env.DAYBREAK_CLUSTERS) return known
-    throw new CliFailure(CLIENT_EXIT.configuration, `Unable to read ${path}: ${(cause as Error).message}`, { cause })
+    throw new CliFailure(CLIENT_EXIT.configuration, `Unable to read ${path}: ${unreadable(cause)}`, { cause })
   }
   for (const [name, url] of await parseClusters(text, path)) {
     if (name !== 'local' || !local) known.set(name, url)

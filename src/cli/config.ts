@@ -19,7 +19,7 @@ export function registerConfig(program: Command, { exit = status => process.exit
     config
       .command(verb)
       .description(description)
-      .argument('<arguments...>', 'the config file, and flags over it')
+      .argument('<file...>', 'the config file, and flags over it')
       .usage('[--json] FILE [--any.key value …]')
       .option('--json', 'print JSON')
       .allowUnknownOption()

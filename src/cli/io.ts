@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
 import { homedir, userInfo } from 'node:os'
 import type { Fault } from '../core/base/rejection.ts'
 import type { ClientExit } from './exit-status.ts'
@@ -15,6 +15,7 @@ export interface Io {
   now(): number
   /** Ends early, with an `Interrupted`, when the user presses Ctrl-C. */
   sleep(ms: number): Promise<void>
+  /** The whole file, a pipe too; fails on one that is larger than any job file. */
   readText(path: string): Promise<string>
   newRequestId(): string
   readonly user: string
@@ -72,12 +73,34 @@ export function processIo(interrupted: AbortSignal): Io {
     http: httpSend,
     now: Date.now,
     sleep: ms => sleepFor(ms, interrupted),
-    readText: path => readFile(path, 'utf8'),
+    readText: path => readText(path),
     newRequestId: randomUUID,
     user: accountName(),
     home: homedir(),
     interrupted,
   }
+}
+
+/** Far more than any job file; a scheduler takes requests up to 4 MiB. */
+const TEXT_BYTES_MAX = 4 * 1_048_576
+
+async function readText(path: string): Promise<string> {
+  const pieces: Buffer[] = []
+  let bytes = 0
+  for await (const piece of createReadStream(path)) {
+    pieces.push(piece as Buffer)
+    bytes += (piece as Buffer).length
+    if (bytes > TEXT_BYTES_MAX) throw new Error(`it is larger than ${TEXT_BYTES_MAX / 1_048_576} MiB`)
+  }
+  return Buffer.concat(pieces).toString('utf8')
+}
+
+/** Why a file could not be read, in words. */
+export function unreadable(cause: unknown): string {
+  const { code, message } = cause as NodeJS.ErrnoException
+  if (code === 'ENOENT') return 'there is no such file'
+  if (code === 'EISDIR') return 'it is a folder, not a file'
+  return code === 'EACCES' ? 'you may not read it' : message
 }
 
 function sleepFor(ms: number, interrupted: AbortSignal): Promise<void> {

@@ -5,7 +5,7 @@ import { BIND_FAULT, type FullKey, parseBind, type ReadJob, readJobOf } from '..
 import type { Struct, Tree } from '../core/job/template.ts'
 import { unbuiltFields } from '../core/job/unbuilt-fields.ts'
 import { CLIENT_EXIT } from './exit-status.ts'
-import { CliFailure, type Io } from './io.ts'
+import { CliFailure, type Io, unreadable } from './io.ts'
 
 /**
  * A job file's text, YAML or JSON (which YAML includes), as plain values that remember their lines, so that a fault
@@ -46,9 +46,9 @@ export async function loadJob(
   try {
     text = await io.readText(path)
   } catch (cause) {
-    const error = cause as NodeJS.ErrnoException
-    const why = error.code === 'ENOENT' ? 'there is no such file' : error.message
-    throw new CliFailure(CLIENT_EXIT.configuration, `Error loading configuration: ${path}: ${why}`, { cause })
+    throw new CliFailure(CLIENT_EXIT.configuration, `Error loading configuration: ${path}: ${unreadable(cause)}`, {
+      cause,
+    })
   }
   const file = readJobText(text)
   if (file.faults.length > 0) throw faulty(path, file.faults)

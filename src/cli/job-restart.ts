@@ -51,6 +51,8 @@ export async function jobRestart(io: Io, text: string, options: RestartOptions):
   const queue = [...wanted]
   while (queue.length > 0) {
     const batch = queue.splice(0, batchSize).sort((a, b) => a - b)
+    // Watching takes its time, and nobody should wonder.
+    io.stderr.write(`Restarting instances ${instancesText(batch)}; each must stay RUNNING for ${watchMs / 1000} s\n`)
     const round = await restartBatch(io, client, key, batch, { watchMs, startMs: timeoutMs ?? START_MS })
     const good = batch.filter(id => !round.has(id))
     restarted.push(...good)

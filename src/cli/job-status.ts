@@ -63,9 +63,9 @@ export async function jobList(io: Io, text: string, options: CommonOptions): Pro
   } else {
     const columns = [
       { head: 'JOB', min: 20 },
-      { head: 'KIND' },
-      { head: 'WANTED', right: true },
-      { head: 'ACTIVE', right: true },
+      { head: 'KIND', worth: 3 },
+      { head: 'WANTED', right: true, worth: 4 },
+      { head: 'ACTIVE', right: true, worth: 5 },
       { head: 'STATUS', wraps: true },
       { head: 'TIER', worth: 2 },
       { head: 'CREATED BY', worth: 1 },

@@ -35,7 +35,8 @@ export function statusText(report: LogStatusReport): string {
     ['applied', String(report.applied)],
     ['starts', String(report.bootCounter)],
     ['folder', report.path],
-    ['disk free', `${Math.floor(report.diskFreeBytes / 1_048_576)} MiB`],
+    // Watched from when there is a log to keep room for.
+    ['disk free', report.status === 'EMPTY' ? 'not known' : `${Math.floor(report.diskFreeBytes / 1_048_576)} MiB`],
   ]
   if (report.waitingFor !== null) lines.push(['waits for', report.waitingFor])
   if (report.notWritable !== null) lines.push(['not writable', report.notWritable])

@@ -151,7 +151,8 @@ function readGenesis(path: string, readFile: (path: string, encoding: 'utf8') =>
 
 /** Where to look: at a running node, or into the store of one that is down. */
 type Source =
-  | { readonly type: 'node'; readonly url: string }
+  /** `path`: of the log that the node there must have, if that is known. */
+  | { readonly type: 'node'; readonly url: string; readonly path?: string }
   | { readonly type: 'store'; readonly options: LogNodeOptions }
 
 async function sourceOf(file: string | undefined, url: string | undefined): Promise<Source> {
@@ -160,7 +161,7 @@ async function sourceOf(file: string | undefined, url: string | undefined): Prom
   const { isFormatted } = await import('../runtime/log/log-folder.ts')
   const { folderHolder } = await import('../runtime/log/store-lock.ts')
   const { options, url: own } = await optionsOf(file)
-  if (own !== null && folderHolder(options.path) !== null) return { type: 'node', url: own }
+  if (own !== null && folderHolder(options.path) !== null) return { type: 'node', url: own, path: options.path }
   if (!isFormatted(options.path)) {
     throw new Refusal(`There is no log at ${options.path}. To begin a new cluster: daybreak log initialize ${file}`)
   }
@@ -181,7 +182,7 @@ async function ask<T>(console: Console, url: string, path: string): Promise<T> {
 
 async function status(console: Console, file: string | undefined, url: string | undefined): Promise<LogStatusReport> {
   const source = await sourceOf(file, url)
-  if (source.type === 'node') return ask<LogStatusReport>(console, source.url, '/log/status')
+  if (source.type === 'node') return statusOfNode(console, source)
   const { statfsSync } = await import('node:fs')
   const { quorumOf } = await import('../core/log/descriptor.ts')
   const { inspectLogStore } = await import('../runtime/log/lmdb-log-store.ts')
@@ -213,6 +214,16 @@ async function status(console: Console, file: string | undefined, url: string | 
   }
 }
 
+/** What the node at the URL of the config says, if it is the node of that config and not another one on its port. */
+async function statusOfNode(console: Console, { url, path }: Source & { type: 'node' }): Promise<LogStatusReport> {
+  const report = await ask<LogStatusReport>(console, url, '/log/status')
+  if (path === undefined || report.path === path) return report
+  throw new Refusal(
+    `The log at ${path} is open in a running node, but at ${url} answers another one, with its log at ${report.path}. ` +
+      'If the node was started with another --http.port, say where it is: daybreak log status --url URL',
+  )
+}
+
 async function* read(
   console: Console,
   file: string | undefined,
@@ -222,8 +233,10 @@ async function* read(
   const from = positionOf(options.from, '--from')
   const to = positionOf(options.to, '--to')
   if (from !== null && to !== null && to < from) throw new Refusal(`BAD_RANGE: ${to} is before ${from}`)
-  if (source.type === 'node') yield* readNode(console, source.url, from, to)
-  else yield* readStore(source.options, from, to)
+  if (source.type === 'node') {
+    if (source.path !== undefined) await statusOfNode(console, source)
+    yield* readNode(console, source.url, from, to)
+  } else yield* readStore(source.options, from, to)
 }
 
 interface EntriesAnswer {

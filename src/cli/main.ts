@@ -6,8 +6,9 @@ import type { Session } from './command.ts'
 import { registerCompletion } from './completion.ts'
 import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
 import { registerInspect } from './inspect.ts'
-import { type Io, processIo } from './io.ts'
+import { CliFailure, type Io, processIo } from './io.ts'
 import { registerJob } from './job.ts'
+import { sayFailure } from './report.ts'
 import { registerTask } from './task.ts'
 
 /**
@@ -36,7 +37,11 @@ export async function run(args: readonly string[], io: Io): Promise<ClientExit> 
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
     // Commander has said what is wrong. Help and version end here too, with success.
-    return error.exitCode === 0 ? CLIENT_EXIT.ok : CLIENT_EXIT.usage
+    if (error.exitCode === 0) return CLIENT_EXIT.ok
+    if (args.includes('--json')) {
+      sayFailure(io, new CliFailure(CLIENT_EXIT.usage, error.message.replace(/^error: /, ''), { cause: error }))
+    }
+    return CLIENT_EXIT.usage
   }
   return session.exit
 }
@@ -47,11 +52,17 @@ export async function main(args: readonly string[] = process.argv.slice(2)): Pro
   const isClient = !Object.hasOwn(NODE_NOUNS, args[0] ?? '')
   const interrupt = new AbortController()
   if (isClient) {
-    process.once('SIGINT', () => interrupt.abort())
-    // `daybreak … | head` closes the pipe early: that is no failure of ours.
-    process.stdout.on('error', error => {
+    // Not `once`: the spinner's own handler takes itself for the last one then, and kills the process with the signal.
+    process.on('SIGINT', () => {
+      if (interrupt.signal.aborted) process.exit(CLIENT_EXIT.interrupted)
+      interrupt.abort()
+    })
+  }
+  // `daybreak … | head` closes the pipe early: that is no failure of ours, and a node goes on without its readers.
+  for (const output of [process.stdout, process.stderr]) {
+    output.on('error', error => {
       if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error
-      process.exit(CLIENT_EXIT.ok)
+      if (args[0] !== 'start') process.exit(CLIENT_EXIT.ok)
     })
   }
   try {

@@ -7,12 +7,20 @@ export async function reportOutcome(io: Io, json: boolean, command: () => Promis
   try {
     return await command()
   } catch (error) {
-    if (error instanceof Interrupted || io.interrupted.aborted) return CLIENT_EXIT.interrupted
+    if (error instanceof Interrupted || io.interrupted.aborted) {
+      if (json) sayFailure(io, new CliFailure(CLIENT_EXIT.interrupted, 'interrupted; what was started goes on'))
+      return CLIENT_EXIT.interrupted
+    }
     if (!(error instanceof CliFailure)) throw error
     io.stderr.write(failureText(io, error))
-    if (json) io.stdout.write(`${JSON.stringify({ error: failureJson(error) }, null, 2)}\n`)
+    if (json) sayFailure(io, error)
     return error.exit
   }
+}
+
+/** The one JSON document of a command that failed. */
+export function sayFailure(io: Io, failure: CliFailure): void {
+  sayJson(io, { error: failureJson(failure) })
 }
 
 export function warn(io: Io, text: string): void {
@@ -32,7 +40,8 @@ function failureText(io: Io, failure: CliFailure): string {
   const style = styleOf(io.stderr, io.env)
   const code = failure.code === undefined ? '' : ` (${failure.code})`
   const lines = [`${style.paint('error:', 'bad')} ${manyLines(failure.message)}${code}`]
-  for (const fault of failure.faults) {
+  // A single fault may be all that the message says already.
+  for (const fault of failure.faults.filter(({ text }) => !failure.message.includes(text))) {
     const file = (fault as { file?: string }).file
     const place = file === undefined ? '' : `${file}${fault.line === undefined ? '' : `:${fault.line}`}  `
     const line = file === undefined && fault.line !== undefined ? ` (line ${fault.line})` : ''

@@ -19,6 +19,7 @@ export function readStartArguments(args: readonly string[]): StartArguments {
       .filter(key => typeof key.facts.default === 'boolean')
       .map(key => key.name),
   )
+  const names = new Set(configKeys().map(key => key.name))
   const flags: Record<string, string> = {}
   const files: string[] = []
   for (let index = 0; index < args.length; index += 1) {
@@ -34,9 +35,11 @@ export function readStartArguments(args: readonly string[]): StartArguments {
     const next = args[index + 1]
     if (equals >= 0) flags[name] = arg.slice(equals + 1)
     else if (booleans.has(name) && next !== 'true' && next !== 'false') flags[name] = 'true'
-    else if (next === undefined || next.startsWith('--'))
-      return { ok: false, text: `--${name} needs a value behind it` }
-    else {
+    else if (next === undefined || next.startsWith('--')) {
+      if (names.has(name)) return { ok: false, text: `--${name} needs a value behind it` }
+      // The check of all keys tells that there is no such flag, and the nearest that there is.
+      flags[name] = ''
+    } else {
       flags[name] = next
       index += 1
     }

@@ -3,7 +3,7 @@
  * decided here; this is the one place where the parts meet.
  */
 import { randomBytes } from 'node:crypto'
-import { mkdirSync, readFileSync } from 'node:fs'
+import { accessSync, constants, mkdirSync, readFileSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -131,7 +131,7 @@ export async function startNode(config: NodeConfig, { configPath }: { configPath
     const report = side === null ? null : await side.log.port.status()
     await firstLook(board)
     process.stdout.write(`daybreak: ${nodeName(config)} (${config.roles.join('+')}) is up at ${http.url}\n`)
-    if (report?.waitingFor != null) process.stdout.write(`daybreak: ${report.waitingFor}\n`)
+    if (report?.waitingFor != null) process.stdout.write(`daybreak: it waits for ${report.waitingFor}\n`)
     return { httpUrl: http.url, stop: () => stopAll(undo, logger) }
   } catch (cause) {
     await stopAll(undo, logger)
@@ -373,9 +373,11 @@ function placed(cause: unknown, config: NodeConfig): unknown {
 function makeFolder(path: string): void {
   try {
     mkdirSync(path, { recursive: true, mode: 0o755 })
+    accessSync(path, constants.W_OK | constants.X_OK)
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause)
-    throw new NodeFailure(EXIT.place, `the data folder ${path} cannot be made: ${why}; set data.dir to another`, cause)
+    const text = `the data folder ${path} cannot be made or written: ${why}; set data.dir to another`
+    throw new NodeFailure(EXIT.place, text, cause)
   }
 }
 

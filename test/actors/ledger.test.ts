@@ -221,8 +221,8 @@ describe('ledger, leadership', () => {
   test('before anybody leads: closed, with what to say; when this node leads and has its rows: open, told once', async () => {
     const { system, log, ledger } = await openLedger({ leads: false })
     expect(ledger.refusal()?.code).toBe('STORAGE_NOT_READY')
-    ledger.began({ ...(await log.status()), status: 'EMPTY', waitingFor: 'run `daybreak log initialize local.yaml`' })
-    expect(ledger.refusal()?.detail).toBe('Storage is not READY: run `daybreak log initialize local.yaml`')
+    ledger.began({ ...(await log.status()), status: 'EMPTY', waitingFor: 'an initialized log: run `x`' })
+    expect(ledger.refusal()?.detail).toBe('Storage is not READY: the log waits for an initialized log: run `x`')
     const opened: unknown[] = []
     ledger.onOpen(view => opened.push(view.ballot))
     log.elect()

@@ -359,7 +359,11 @@ describe('job restart', () => {
 
   test('batch after batch, each watched', async () => {
     const ran = await daybreak(`job restart ${KEY} --batch-size 2 --watch-secs 10`, scheduler)
-    expect(ran).toMatchObject({ exit: 0, err: '' })
+    expect(ran.exit).toBe(0)
+    expect(ran.err).toBe(
+      'Restarting instances [0-1]; each must stay RUNNING for 10 s\n' +
+        'Restarting instances [2]; each must stay RUNNING for 10 s\n',
+    )
     expect(ran.out).toContain(`Restarted instances [0-1]\nRestarted instances [2]\nJob ${KEY} restarted successfully\n`)
     expect(ran.sleptMs).toBeGreaterThanOrEqual(20_000)
     expect(scheduler.tasks.filter(task => task.status === 'RUNNING')).toHaveLength(3)

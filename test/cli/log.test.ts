@@ -123,6 +123,7 @@ describe('daybreak log', () => {
     const asked: string[] = []
     const entry = (position: number) => ({ position, ballot: [1, 1], type: 'NOP', payload: '' })
     const fetcher = (async (url: string) => {
+      if (url.endsWith('/log/status')) return new Response(JSON.stringify({ path: log }))
       asked.push(url.replace('http://127.0.0.1:8081/api/v1', ''))
       const isFirst = asked.length === 1
       return new Response(JSON.stringify({ entries: [entry(isFirst ? 1 : 2)], next: isFirst ? 2 : null }))
@@ -131,6 +132,21 @@ describe('daybreak log', () => {
     expect(asked).toEqual(['/log/entries?to=2', '/log/entries?from=2&to=2'])
     expect(out.match(/NOP/g)).toHaveLength(2)
     expect((await run(['verify', config])).err).toContain(`in use by process ${process.pid}`)
+  })
+
+  test('another node answers at the URL of the config: refused with both folders, not shown as this one', async () => {
+    const { config, log } = await withEntries()
+    const lock = await lockFolder(log)
+    onTestFinished(() => lock.release())
+    const fetcher = (async () => new Response(JSON.stringify({ path: '/elsewhere/log' }))) as unknown as typeof fetch
+    for (const verb of ['status', 'read']) {
+      const { status, out, err } = await run([verb, config], fetcher)
+      expect({ status, out }).toEqual({ status: 1, out: '' })
+      expect(err).toContain(log)
+      expect(err).toMatch(
+        /at http:\/\/127\.0\.0\.1:8081 answers another one, with its log at \/elsewhere\/log.*--url URL/,
+      )
+    }
   })
 
   test('verify: whole records; a failure on record stays one until it is accepted', async () => {

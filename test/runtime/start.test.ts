@@ -50,6 +50,13 @@ describe('daybreak start', () => {
     })
   })
 
+  test('a flag that is not known, with no value behind it: told with the nearest one, not asked for a value', () => {
+    expect(daybreak('start', file('fine.yaml', ''), '--http.prt')).toMatchObject({
+      status: EXIT.config,
+      stderr: expect.stringContaining('unknown flag `--http.prt`, did you mean `--http.port`?'),
+    })
+  })
+
   test('help: every key as a flag', () => {
     const { status, stdout } = daybreak('start', '--help')
     expect(status).toBe(0)

@@ -374,7 +374,8 @@ class LedgerBody implements LedgerActor {
     if (leader !== null && !isHere && leader.httpUrl !== '') {
       return rejected('NOT_LEADER', undefined, { remedy: `Send the request to the leader at ${leader.httpUrl}` })
     }
-    if (known.report.waitingFor !== null && code === undefined) return notReady(known.report.waitingFor)
+    if (known.report.waitingFor !== null && code === undefined)
+      return notReady(`the log waits for ${known.report.waitingFor}`)
     return rejected('NOT_LEADER', undefined, { remedy: 'Try again: no leader is known yet' })
   }
 

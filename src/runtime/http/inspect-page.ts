@@ -84,7 +84,7 @@ function treeRows(actors: readonly InspectedActor[]): Row[] {
 
 function table(rows: readonly Row[], more: number, nowMs: number): string {
   const head =
-    '<tr><th>actor</th><th>kind</th><th>status</th><th class="n">mailbox</th><th class="n">oldest</th><th class="n">processed</th><th class="n">restarts</th><th class="n">busy</th><th>state</th></tr>'
+    '<tr><th>actor</th><th class="wide">kind</th><th>status</th><th class="n">mailbox</th><th class="n wide">oldest</th><th class="n">processed</th><th class="n wide">restarts</th><th class="n wide">busy</th><th class="wide">state</th></tr>'
   const body = rows.map(row => rowHtml(row, nowMs)).join('')
   return `<table><thead>${head}</thead><tbody>${body}</tbody></table>${more === 0 ? '' : `<p class="soft">and ${more} more</p>`}`
 }
@@ -97,7 +97,7 @@ function rowHtml({ actor, depth, more }: Row, nowMs: number): string {
       ? ''
       : `<div class="bad">${escapeHtml(actor.lastError.message)} <span class="soft">${duration(Math.max(0, nowMs - actor.lastError.atMs))} ago</span></div>`
   const left = more === 0 ? '' : ` <span class="soft">(${more} more inside)</span>`
-  return `<tr><td style="padding-left:${0.6 + depth * 1.2}rem"><a href="${href(actor.path)}">${escapeHtml(name)}</a>${left}</td><td>${escapeHtml(actor.kind)}</td><td>${statusText(actor)}</td><td class="n${actor.mailboxDepth > 0 ? ' warn' : ''}">${actor.mailboxDepth}</td><td class="n">${actor.oldestMessageAgeMs > 0 ? duration(actor.oldestMessageAgeMs) : ''}</td><td class="n">${actor.processed}</td><td class="n${actor.restarts > 0 ? ' warn' : ''}">${actor.restarts}</td><td class="n">${duration(actor.busyMs)}</td><td class="sum">${escapeHtml(summary.join(' '))}${error}</td></tr>`
+  return `<tr><td style="padding-left:${0.6 + depth * 1.2}rem"><a href="${href(actor.path)}">${escapeHtml(name)}</a>${left}</td><td class="wide">${escapeHtml(actor.kind)}</td><td>${statusText(actor)}</td><td class="n${actor.mailboxDepth > 0 ? ' warn' : ''}">${actor.mailboxDepth}</td><td class="n wide">${actor.oldestMessageAgeMs > 0 ? duration(actor.oldestMessageAgeMs) : ''}</td><td class="n">${actor.processed}</td><td class="n wide${actor.restarts > 0 ? ' warn' : ''}">${actor.restarts}</td><td class="n wide">${duration(actor.busyMs)}</td><td class="sum wide">${escapeHtml(summary.join(' '))}${error}</td></tr>`
 }
 
 const isTroubled = (actor: InspectedActor): boolean => actor.status !== 'running' || actor.lastError !== null

@@ -10,7 +10,7 @@ table{border-collapse:collapse;width:100%}th,td{padding:.22rem .6rem;text-align:
 th{font-weight:600;color:var(--soft);position:sticky;top:0;background:Canvas}tbody tr:hover{background:var(--row)}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}.soft{color:var(--soft)}.bad{color:var(--bad)}.warn{color:var(--warn)}.good{color:var(--good)}
 code,pre{font:13px/1.4 ui-monospace,monospace}pre{overflow:auto;padding:.6rem;background:var(--row);border-radius:6px}
-.sum{font-size:13px;color:var(--soft);overflow-wrap:anywhere}nav{font-size:14px;margin-bottom:.4rem}nav a{margin-right:.9rem}`
+.sum,td a{overflow-wrap:anywhere}.sum{font-size:13px;color:var(--soft)}@media (max-width:45rem){.wide{display:none}th,td{padding:.22rem .3rem}}nav{font-size:14px;margin-bottom:.4rem}nav a{margin-right:.9rem}`
 
 export interface PageOptions {
   readonly title: string

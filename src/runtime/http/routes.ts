@@ -17,7 +17,7 @@ export const API = '/api/v1'
 
 export const ROUTES = [
   { method: 'GET', path: '/', meaning: 'Links to all of this', by: 'any' },
-  { method: 'GET', path: '/health', meaning: '`OK`, or 503 with what is wrong', by: 'any' },
+  { method: 'GET', path: '/health', meaning: 'OK, or 503 with what is wrong', by: 'any' },
   { method: 'GET', path: '/leaderhealth', meaning: 'Whether this node leads: 200, 503 or 502', by: 'any' },
   { method: 'GET', path: '/vars', meaning: 'Numbers and the effective config as text', by: 'any' },
   { method: 'GET', path: '/vars.json', meaning: 'The same as JSON', by: 'any' },
