@@ -10,6 +10,7 @@
 import { type AgentId, agentId, type TaskId, taskId } from '../core/base/ids.ts'
 import { type Rejection, rejected } from '../core/base/rejection.ts'
 import type { AgentRow } from '../core/ledger/rows.ts'
+import { portRangesOf } from '../core/offers/port-space.ts'
 import { compareAgentList, isPartitionable, type ListedTask, LOST_MESSAGE } from '../core/task/agent-list.ts'
 import { isTerminal, type TaskStatus } from '../core/task/status.ts'
 import { agentProof, type Hmac, leaderProof } from '../wire/agent-proof.ts'
@@ -124,6 +125,8 @@ const HELLO_MS_MAX = 10_000
 const GREETING_MAX = 1000
 /** With more of the agents than this share away at once it is our network and not their machines: nothing is given up. */
 const UNREACHABLE_SHARE_MAX = 0.25
+const TAKE_OVERS_MAX = 3
+const TAKE_OVERS_WITHIN_MS = 60_000
 /** Agents whose tasks are given up at one look. */
 const UNREACHABLE_PER_CHECK_MAX = 5
 const REJECT_RETRY_MS = 10_000
@@ -172,6 +175,7 @@ function agentGateway(
   const away = new Map<AgentId, number>()
   for (const agent of ledger.view.agents()) away.set(agent.agentId, context.now().monoMs)
   let isHolding = false
+  const takeOvers = new Map<AgentId, { bootId: string; host: string; atMonoMs: number }[]>()
 
   listener.onConnection = (connection, nonce) => {
     if (!context.self.tell({ type: 'connected', connection, nonce })) {
@@ -251,6 +255,11 @@ function agentGateway(
 
     const id = hello.agentId === null ? agentId(crypto.uuid()) : agentId(hello.agentId)
     const older = ready.get(id)
+    const others = otherMachines(id, hello, older !== undefined)
+    if (others !== null) {
+      if (older !== undefined) refuse(older, 'duplicate', others)
+      return refuse(session, 'duplicate', others)
+    }
     if (older !== undefined) drop(older, CLOSE.replaced, 'another connection of this agent took over')
     greeting.delete(session)
     session.agentId = id
@@ -275,6 +284,22 @@ function agentGateway(
     })
   }
 
+  /**
+   * Two machines with one agent id, as after a work folder was cloned, would take the place from each other for ever.
+   * Null unless there were three take-overs within a minute, of more than one machine; else what to tell both.
+   */
+  function otherMachines(id: AgentId, { bootId, host }: Hello, isTakeOver: boolean): string | null {
+    const now = context.now().monoMs
+    const claims = (takeOvers.get(id) ?? []).filter(claim => now - claim.atMonoMs < TAKE_OVERS_WITHIN_MS)
+    if (isTakeOver || claims.length >= TAKE_OVERS_MAX) claims.push({ bootId, host, atMonoMs: now })
+    if (claims.length === 0) takeOvers.delete(id)
+    else takeOvers.set(id, claims)
+    const machines = new Map(claims.map(claim => [claim.bootId, claim.host]))
+    if (claims.length < TAKE_OVERS_MAX || machines.size < 2) return null
+    const hosts = [...machines.values()].sort().join(' and ')
+    return `duplicate agent id ${id}, used on ${hosts}: stop one of them and give it an empty work folder`
+  }
+
   function stageAgent(
     id: AgentId,
     facts: Pick<Hello, 'attributes' | 'resources' | 'portRanges'> &
@@ -292,7 +317,7 @@ function agentGateway(
         .map(({ name, values }) => ({ name, values: [...new Set(values)].sort() }))
         .sort((a, b) => (a.name < b.name ? -1 : 1)),
       total: facts.resources,
-      portRanges: facts.portRanges,
+      portRanges: portRangesOf(facts.portRanges),
       mode: before?.mode ?? 'NONE',
       agentVersion: facts.agentVersion ?? before?.agentVersion ?? '?',
       ...(logUrl === undefined ? {} : { logUrl }),
@@ -512,7 +537,7 @@ function agentGateway(
 
   // ---- the end of a connection ----
 
-  function refuse(session: Session, code: 'auth' | 'version' | 'deactivated', message: string): void {
+  function refuse(session: Session, code: 'auth' | 'version' | 'deactivated' | 'duplicate', message: string): void {
     session.connection.send({ type: 'REJECT', epoch, code, message, retryAfterMs: REJECT_RETRY_MS })
     metrics.count('agents_refused_total', 1, { code })
     if (code !== 'auth') context.log.warn('agent-refused', { remote: session.connection.remote, because: message })
@@ -548,6 +573,8 @@ function agentGateway(
       const limit = session.phase === 'greeting' ? HELLO_MS_MAX : silenceMsMax
       if (now - session.lastFrameMonoMs > limit) drop(session, CLOSE.goingAway, `silent for over ${limit / 1000} s`)
     }
+    for (const [id, claims] of takeOvers)
+      if (claims.every(claim => now - claim.atMonoMs >= TAKE_OVERS_WITHIN_MS)) takeOvers.delete(id)
     giveUpUnreachable(now)
   }
 

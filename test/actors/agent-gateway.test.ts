@@ -229,6 +229,57 @@ describe('AgentGateway takes agents in', () => {
   })
 })
 
+describe('AgentGateway and agents that are not what they should be', () => {
+  test('port ranges that overlap, touch, stand on their heads or out of order: stored as what they mean', async () => {
+    const { system, ledger, connect } = await gateway()
+    const portRanges: [number, number][] = [
+      [31_005, 31_010],
+      [31_000, 31_004],
+      [31_003, 31_006],
+      [9, 5],
+      [80, 80],
+    ]
+    connect().says(hello({ agentId: A1, portRanges }))
+    await system.settle()
+    expect(ledger.view.agent(A1)?.portRanges).toEqual([
+      [80, 80],
+      [31_000, 31_010],
+    ])
+  })
+
+  test('agent-44: two machines with one cloned work folder: both are refused, and the one that is left is let in', async () => {
+    const { system, connect } = await gateway()
+    const dial = async (bootId: string): Promise<FakeConnection> => {
+      const connection = connect()
+      connection.says(hello({ agentId: A1, bootId, host: bootId }))
+      await system.settle()
+      return connection
+    }
+    await dial('m1')
+    await dial('m2')
+    const third = await dial('m1')
+    const fourth = await dial('m2')
+    expect(fourth.ofType('REJECT')).toMatchObject([{ code: 'duplicate' }])
+    expect(fourth.ofType('REJECT')[0]?.message).toMatch(/m1.*m2|m2.*m1/)
+    expect(third.closed).not.toBeNull()
+    system.advance(10_000)
+    expect((await dial('m1')).ofType('REJECT')).toHaveLength(1)
+    // The other machine is switched off.
+    system.advance(61_000)
+    expect((await dial('m1')).ofType('WELCOME')).toHaveLength(1)
+  })
+
+  test('one machine whose connections break often is not taken for two', async () => {
+    const { system, connect } = await gateway()
+    for (let n = 0; n < 6; n++) {
+      const connection = connect()
+      connection.says(hello({ agentId: A1 }))
+      await system.settle()
+      expect(connection.ofType('WELCOME')).toHaveLength(1)
+    }
+  })
+})
+
 describe('AgentGateway and agents that are away', () => {
   const machines = (count: number) =>
     Array.from({ length: count }, (_, n) => [

@@ -9,6 +9,17 @@ import type { Prng } from '../base/prng.ts'
 /** Closed ranges, ascending, not touching. */
 export type PortRanges = readonly (readonly [number, number])[]
 
+/** Ranges as an agent may have written them: those that overlap or touch become one, those without a port go. */
+export function portRangesOf(given: PortRanges): PortRanges {
+  const ranges: [number, number][] = []
+  for (const [begin, end] of given.filter(([from, to]) => from <= to).toSorted((a, b) => a[0] - b[0])) {
+    const last = ranges.at(-1)
+    if (last !== undefined && begin <= last[1] + 1) last[1] = Math.max(last[1], end)
+    else ranges.push([begin, end])
+  }
+  return ranges
+}
+
 export class PortSpace {
   #ranges: PortRanges = []
   #total = 0
