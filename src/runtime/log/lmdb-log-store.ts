@@ -12,7 +12,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type Database, open, type RootDatabase } from 'lmdb'
-import { DamagedRecord, type LogStore, StoreFailed, StoreFull } from '../../actors/log-ports.ts'
+import { DamagedRecord, type LogStore, StoreFailed } from '../../actors/log-ports.ts'
 import { NO_BALLOT } from '../../core/log/ballot.ts'
 import { BallotRuns } from '../../core/log/ballot-runs.ts'
 import { foldDigest } from '../../core/log/crc.ts'
@@ -21,6 +21,7 @@ import { encodeMeta, type LogMeta, readMeta } from '../../core/log/meta.ts'
 import type { LogWrite, RestoredLog } from '../../core/log/replica-core.ts'
 import { beginOpening, isDamage, readInAnotherProcess, suspectedDamage } from '../lmdb-opening.ts'
 import { syncFolder } from './durable-file.ts'
+import { storeTrouble } from './lmdb-trouble.ts'
 import { LogRefused } from './log-refused.ts'
 
 /** A write that takes longer has hung: nothing may be believed any more. */
@@ -100,7 +101,7 @@ async function openSound(folder: string, options: OpenLogOptions): Promise<LmdbL
     }
     // A killed process may have left records in the page cache only; this flush makes them durable before any answer.
     await putMeta(tables, meta)
-    return new LmdbLogStore(tables, { ...restored, meta }, options.flushMsMax ?? FLUSH_MS_MAX)
+    return new LmdbLogStore(folder, tables, { ...restored, meta }, options.flushMsMax ?? FLUSH_MS_MAX)
   } catch (cause) {
     await tables.root.close()
     throw cause
@@ -169,9 +170,11 @@ export class LmdbLogStore implements LogStore {
   readonly #out = new Map<number, { readonly sinceMs: number; readonly fail: (cause: Error) => void }>()
   #watchdog: NodeJS.Timeout | null = null
 
+  readonly #folder: string
   readonly #flushMsMax: number
 
-  constructor(tables: Tables, restored: RestoredLog, flushMsMax: number) {
+  constructor(folder: string, tables: Tables, restored: RestoredLog, flushMsMax: number) {
+    this.#folder = folder
     this.#flushMsMax = flushMsMax
     this.#tables = tables
     this.restored = restored
@@ -184,7 +187,8 @@ export class LmdbLogStore implements LogStore {
       const settle = (end: () => void): void => {
         if (this.#out.delete(write.ticket)) end()
       }
-      const fail = (cause: unknown): void => settle(() => reject(troubleOf(cause)))
+      const fail = (cause: unknown): void =>
+        void storeTrouble(cause, this.#folder, 'a write of the log').then(trouble => settle(() => reject(trouble)))
       this.#out.set(write.ticket, { sinceMs: performance.now(), fail })
       this.#watch()
       try {
@@ -336,13 +340,4 @@ function damaged(folder: string, reason: string): LogRefused {
     `The log at ${folder} is damaged: ${reason}. It may have been voted for, so it is not treated as never written; ` +
       'nothing was changed. Restore the folder from a backup',
   )
-}
-
-function troubleOf(cause: unknown): Error {
-  if (cause instanceof StoreFailed) return cause
-  const { code, message } = cause as { code?: unknown; message?: string }
-  const isFull = code === 28 || code === 'ENOSPC' || /no space left/i.test(message ?? '')
-  return isFull
-    ? new StoreFull('the disk of the log is full', { cause })
-    : new StoreFailed(`a write of the log failed: ${message ?? String(cause)}`, { cause })
 }

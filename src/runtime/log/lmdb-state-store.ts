@@ -6,9 +6,10 @@
  */
 import { mkdirSync, rmSync } from 'node:fs'
 import { type Database, open, type RootDatabase } from 'lmdb'
-import { type StateStore, type StateWrite, StoreFailed, StoreFull } from '../../actors/log-ports.ts'
+import type { StateStore, StateWrite } from '../../actors/log-ports.ts'
 import type { RowCursor, RowPage, StoredRow } from '../../actors/ports.ts'
 import { beginOpening, isDamage, type Opening } from '../lmdb-opening.ts'
+import { storeTrouble } from './lmdb-trouble.ts'
 import { LogRefused } from './log-refused.ts'
 
 /** Whose rows these are: a state folder beside another log must never be believed. */
@@ -56,7 +57,7 @@ function tryOpen(folder: string, owner: StateOwner, logEnd: number, opening: Ope
   try {
     const { tables, mark } = openTables(folder, owner)
     const isOurs = mark.clusterId === owner.clusterId && mark.incarnation === owner.incarnation
-    if (isOurs && mark.applied <= logEnd) return new LmdbStateStore(tables, mark, opening)
+    if (isOurs && mark.applied <= logEnd) return new LmdbStateStore(folder, tables, mark, opening)
     void tables.root.close()
     return null
   } catch (cause) {
@@ -72,6 +73,8 @@ function openTables(folder: string, owner: StateOwner): { tables: Tables; mark: 
     maxDbs: 4,
     encoding: 'binary',
     keyEncoding: 'binary',
+    // With it on, what a failed commit has left unflushed is waited for for ever, at the next close too.
+    overlappingSync: false,
   })
   const rows = root.openDB<Buffer, Buffer>(TABLE_NAMES[0], { encoding: 'binary', keyEncoding: 'binary' })
   const marks = root.openDB<StateMark, string>(TABLE_NAMES[1], { encoding: 'json' })
@@ -87,10 +90,12 @@ interface Tables {
 
 export class LmdbStateStore implements StateStore {
   readonly #tables: Tables
+  readonly #folder: string
   readonly #opening: Opening
   #mark: StateMark
 
-  constructor(tables: Tables, mark: StateMark, opening: Opening) {
+  constructor(folder: string, tables: Tables, mark: StateMark, opening: Opening) {
+    this.#folder = folder
     this.#tables = tables
     this.#mark = mark
     this.#opening = opening
@@ -115,11 +120,7 @@ export class LmdbStateStore implements StateStore {
       settled.push(marks.put(MARK, mark))
       await Promise.all(settled)
     } catch (cause) {
-      const { code, message } = cause as { code?: unknown; message?: string }
-      if (code === 28 || /no space left/i.test(message ?? '')) {
-        throw new StoreFull('the disk of the row tables is full', { cause })
-      }
-      throw new StoreFailed(`a write of the row tables failed: ${message ?? String(cause)}`, { cause })
+      throw await storeTrouble(cause, this.#folder, 'a write of the row tables')
     }
     this.#mark = mark
   }

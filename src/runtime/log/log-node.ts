@@ -5,6 +5,7 @@
  * in their own. Everything it has to tell goes through `emit`, in order.
  */
 import type { ActorReport, ActorSystem, Ref } from '../../actors/actor.ts'
+import { storeTrouble } from './lmdb-trouble.ts'
 import { coordinatorSpec } from '../../actors/coordinator.ts'
 import { leaderElectionSpec } from '../../actors/leader-election.ts'
 import { type LogStore, type LogTransport, noPeers, StoreFull } from '../../actors/log-ports.ts'
@@ -133,7 +134,10 @@ export class LogNode {
       return await this.#open()
     } catch (cause) {
       await this.stop()
-      throw cause
+      const { path } = this.#options
+      const trouble = await storeTrouble(cause, path, 'opening it')
+      if (!(trouble instanceof StoreFull)) throw cause
+      throw new LogRefused(`The log at ${path} cannot be opened: ${trouble.message}. Free some space there`)
     }
   }
 
@@ -240,7 +244,8 @@ export class LogNode {
   async #openEmpty(): Promise<void> {
     const { path } = this.#options
     const poll = this.#every(EMPTY_CHECK_MS, () => {
-      if (this.#opened !== null) clearInterval(poll)
+      // Not `#opened`: that is null again while the disk is full.
+      if (this.#space !== null) clearInterval(poll)
       else if (isFormatted(path)) this.#openSoon(() => this.#openStore())
     })
     await this.#considerFormat()
@@ -477,8 +482,11 @@ export class LogNode {
     if (this.#stopped) return
     if (cause instanceof StoreFull) return void this.#reopenWhenRoom(cause.message)
     const reason = messageOf(cause)
-    markNeedsVerify(this.#options.path, reason)
-    this.#die(EXIT.store, reason)
+    try {
+      markNeedsVerify(this.#options.path, reason)
+    } finally {
+      this.#die(EXIT.store, reason)
+    }
   }
 
   /** Nothing of the write that met the full disk is there: memory is dropped and all begins anew from the store. */
@@ -496,9 +504,16 @@ export class LogNode {
       this.#trouble = null
       this.#openStore().then(
         () => this.#ports.emit({ type: 'writable', reason: this.#notWritable() }),
-        problem => this.#die(EXIT.store, messageOf(problem)),
+        problem => this.#onReopenFailed(problem),
       )
     })
+  }
+
+  /** Others may have been quicker to take the room, or it was not as much as it seemed. */
+  async #onReopenFailed(problem: unknown): Promise<void> {
+    const trouble = await storeTrouble(problem, this.#options.path, 'opening the log again')
+    if (trouble instanceof StoreFull) await this.#reopenWhenRoom(trouble.message)
+    else this.#die(EXIT.store, messageOf(problem))
   }
 
   async #close(): Promise<void> {
