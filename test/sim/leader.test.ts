@@ -2,7 +2,7 @@
  * A whole leader on virtual time: the real ledger over a log in memory, the real subtree of `runtime/leader.ts`, and
  * machines that speak the wire messages. Each seed is a day on which everything goes wrong: clients create, kill and
  * restart and repeat what they got no answer to; tasks fail; connections break; machines freeze and reboot; leadership
- * is lost with appends under way; single actors of the leader crash. What must hold is looked at after every step.
+ * is lost with appends under way; the disk is full; single actors of the leader crash. What must hold is looked at after every step.
  */
 import { afterEach, expect, test } from 'vitest'
 import type { Ref } from '../../src/actors/actor.ts'
@@ -22,7 +22,7 @@ import { MemoryLog } from '../fixtures/memory-log.ts'
 import { taskConfig } from '../fixtures/rows.ts'
 import { SIM_TOTAL, SimAgent } from '../fixtures/sim-agent.ts'
 
-const SEEDS = Number(process.env.DAYBREAK_SIM_SEEDS ?? 60)
+const SEEDS = Number(process.env.DAYBREAK_SIM_SEEDS ?? 50)
 const STEPS = 120
 const AGENTS = 4
 /** A client gives up waiting, as the HTTP edge does: what was asked of actors that stopped gets no answer. */
@@ -116,6 +116,8 @@ class Day {
     else if (dice < 56) this.lose()
     else if (dice < 65) this.crashOne()
     else if (dice < 66) this.sim.advance(random.int(0, 120_000))
+    else if (dice < 69) this.#say('disk full', () => this.log.setWritable('too little space'))
+    else if (dice < 74) this.log.setWritable(null)
     else this.sim.advance(random.int(0, 2_000))
     if (!this.#isLed && random.next() < 0.3) await this.elect()
     for (const agent of this.agents) {
@@ -233,6 +235,7 @@ class Day {
   /** Nothing goes wrong any more; ends when nothing moves. */
   async calm(): Promise<void> {
     this.#say('calm')
+    this.log.setWritable(null)
     this.log.letGo()
     if (!this.#isLed) await this.elect()
     for (const agent of this.agents) agent.isFrozen = false

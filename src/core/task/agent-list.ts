@@ -24,9 +24,7 @@ export interface ListVerdict {
   readonly held: readonly TaskId[]
   /** Ended on both sides and acknowledged: the agent may drop its record. */
   readonly forget: readonly TaskId[]
-  /** ASSIGNED here and not there: the launch never arrived. */
-  readonly launch: readonly TaskId[]
-  /** Bound to the agent here, and the agent does not know it. */
+  /** Bound to the agent here, and the agent does not know it. (Not ASSIGNED: then its launch is sent again.) */
   readonly lost: readonly TaskId[]
 }
 
@@ -69,7 +67,6 @@ export function compareAgentList(
     kill: byId(kill),
     held: braked ? byId(unknownLive) : [],
     forget: byId(forget),
-    launch: byId(missing.filter(row => row.status === 'ASSIGNED').map(row => row.taskId)),
     lost: byId(missing.filter(row => row.status !== 'ASSIGNED').map(row => row.taskId)),
   }
 }

@@ -11,7 +11,7 @@ const compare = (listed: ListedTask[], rows: TaskRow[]) => {
 }
 const live = (id: string): ListedTask => ({ taskId: id, live: true, settled: false })
 const ended = (id: string, settled = true): ListedTask => ({ taskId: id, live: false, settled })
-const nothing = { kill: [], held: [], forget: [], launch: [], lost: [] }
+const nothing = { kill: [], held: [], forget: [], lost: [] }
 
 describe("an agent's list against the ledger", () => {
   test.each<[string, TaskStatus | null, ListedTask | null, Partial<Record<keyof typeof nothing, string[]>>]>([
@@ -25,7 +25,7 @@ describe("an agent's list against the ledger", () => {
     ['ended on both sides, status still owed: wait for it', 'FAILED', ended('t', false), {}],
     ['ended on both sides and acknowledged: forget', 'FAILED', ended('t'), { forget: ['t'] }],
     ['unknown here, ended there: forget', null, ended('t'), { forget: ['t'] }],
-    ['ASSIGNED here, not there: the launch never arrived', 'ASSIGNED', null, { launch: ['t'] }],
+    ['ASSIGNED here, not there: the launch is sent again, as for every ASSIGNED task', 'ASSIGNED', null, {}],
     ['RUNNING here, not there: lost', 'RUNNING', null, { lost: ['t'] }],
     ['KILLING here, not there: lost, which ends it', 'KILLING', null, { lost: ['t'] }],
     ['ended here, not there: nothing', 'FINISHED', null, {}],
