@@ -284,8 +284,10 @@ class Agent implements Behaviour<Message> {
     const read = readTaskData(info.executor.data, { instance, ports, taskId, hostname: this.options.host })
     if (!read.ok) {
       this.context.log.warn('task-invalid', { taskId, text: read.text })
-      this.enter(taskId, 'STARTING', 'executor', null, 'Initializing sandbox.')
-      this.enter(taskId, 'FAILED', 'executor', null, read.text)
+      if (record.lastSeq === 0) this.enter(taskId, 'STARTING', 'executor', null, 'Initializing sandbox.')
+      // An older release may have taken it and run it: it has ended when nothing of it is left.
+      const told: TaskTold = { type: 'status', taskId, state: 'FAILED', reason: null, message: read.text }
+      this.options.machine.awaitEmpty(taskId, { kill: true }, () => this.context.self.tell({ type: 'told', told }))
       return
     }
     for (const port of read.droppedPorts) this.context.log.warn('task-port-without-number', { taskId, port })

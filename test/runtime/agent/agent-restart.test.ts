@@ -177,6 +177,24 @@ describe('an agent that comes back', () => {
     expect(readdirSync(join(first.workDir, 'meta/tasks/t-1/a'))).toEqual(['0'])
   })
 
+  test('the data of a task that runs is no longer accepted: FAILED, and by then nothing of it is left', async () => {
+    const first = await agentUnderTest()
+    await first.leader.ready()
+    first.leader.launch('t-1', taskInfo([{ name: 'p', cmdline: SLEEPER }]))
+    await first.leader.status('t-1', 'RUNNING')
+    await first.leave()
+    const store = await openAgentStore(join(first.workDir, 'meta/db'))
+    const record = store.load().records[0]
+    if (record?.info == null) throw new Error('the record is there')
+    const executor = { ...record.info.executor, data: '{}' }
+    await store.write({ records: [{ ...record, info: { ...record.info, executor } }] })
+    await store.close()
+    const leader = new FakeLeader()
+    await agentUnderTest({ workDir: first.workDir, leader })
+    await leader.until(() => leader.statuses('t-1').includes('FAILED#3'), 'its end')
+    expect(processesOf(first.workDir)).toEqual([])
+  })
+
   test('killed after the checkpoint said RUNNING and before that status was stored: RUNNING is told', async () => {
     const first = await agentUnderTest()
     await first.leader.ready()
@@ -319,6 +337,7 @@ describe('an agent that comes back', () => {
     const uid = process.getuid?.() === 0 ? { uid: 65_534 } : {}
     const start = () => execFileSync(process.execPath, ['--input-type=module', '-e', script], { ...uid, stdio: 'pipe' })
     expect(start).toThrow('is not writable')
+    chmodSync(workDir, 0o755) // or it could not be cleared away
   })
 
   test('a run’s output goes on in its own files', async () => {
