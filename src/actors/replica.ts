@@ -145,7 +145,9 @@ class Replica {
       const { cutFrom } = write
       this.#unapplied = this.#unapplied.filter(entry => entry.position < cutFrom)
     }
-    if (this.#unapplied.length < UNAPPLIED_KEPT_MAX) for (const entry of write.entries) this.#unapplied.push(entry)
+    // They must follow each other without a gap, so all of them go, not only the new ones.
+    if (this.#unapplied.length >= UNAPPLIED_KEPT_MAX) this.#unapplied = []
+    for (const entry of write.entries) this.#unapplied.push(entry)
     this.#context.pipe(this.#options.store.write(write), settled =>
       settled.ok ? { type: 'stored', write, sinceMs } : { type: 'storeFailed', cause: settled.cause },
     )

@@ -9,6 +9,7 @@ import { type ReplicaCommand, replicaSpec } from '../../../src/actors/replica.ts
 import { createSimSystem, type SimSystem } from '../../../src/actors/sim-shell.ts'
 import type { AppendOutcome, CoordinatorMessage } from '../../../src/core/log/coordinator-core.ts'
 import type { ElectionMessage, ElectionView } from '../../../src/core/log/election-core.ts'
+import { makeEntry } from '../../../src/core/log/entry.ts'
 import type { PeerMessage } from '../../../src/core/log/messages.ts'
 import { LOG_TIMING } from '../../../src/core/log/timing.ts'
 import { metaOf } from '../../core/log/log-cluster.ts'
@@ -191,6 +192,30 @@ describe('the actors of the log', () => {
     await simulation.advance(1_000)
     expect(node.outcomes.has(1)).toBe(false)
     expect(node.troubles).toEqual([node.store.failure])
+  })
+
+  test('far more flushed than committed: what is too much to keep in memory is read back, and nothing is left out', async () => {
+    const simulation = new Simulation(3, 3)
+    simulation.passes = () => false
+    const follower = simulation.nodes.get(2)!
+    const ballot = [50, 1] as const
+    let end = 0
+    const accept = async (count: number, commit: number): Promise<void> => {
+      const prev = { position: end, ballot: end === 0 ? ([0, 0] as const) : ballot }
+      const entries = Array.from({ length: count }, () => makeEntry(++end, ballot, 'DATA', putRow(`k${end}`, 'v')))
+      const from = { memberId: 1, incarnation: 'disk-1' }
+      follower.replica.tell({ type: 'accept', from, ballot, seq: end, prev, entries, commit, sentAtMs: 0 })
+      await simulation.advance(10)
+    }
+    for (let chunk = 0; chunk < 16; chunk++) await accept(2_048, 0)
+    await accept(256, 0)
+    await accept(0, 4_000)
+    await simulation.advance(100)
+    await accept(256, 0)
+    await accept(0, end)
+    await simulation.advance(1_000)
+    expect(follower.troubles).toEqual([])
+    expect([follower.state.applied, follower.state.rows.size]).toEqual([end, end])
   })
 
   test('alone: no timer runs, so an idle node does nothing at all', async () => {
