@@ -51,11 +51,12 @@ async function start(args: readonly string[]): Promise<number | null> {
   const { config } = loaded
   const configPath = resolve(read.file)
   process.title = titleOf(config, configPath, null)
+  const stopOnSignal = signalled()
   try {
     const { startNode } = await import('../runtime/node.ts')
     const node: RunningNode = await startNode(config, { configPath })
     process.title = titleOf(config, configPath, new URL(node.httpUrl).port)
-    stopOnSignals(node, exitStatusOf)
+    stopOnSignal(() => stop(node, exitStatusOf))
     return null
   } catch (cause) {
     const status = exitStatusOf(cause)
@@ -79,26 +80,40 @@ export function titleOf(config: NodeConfig, configPath: string, httpPort: string
   return parts.join(' ')
 }
 
-function stopOnSignals(node: RunningNode, exitStatusOf: (cause: unknown) => number): void {
-  let stopping = false
-  const stop = (signal: NodeJS.Signals): void => {
-    if (stopping) {
+/**
+ * Listens from before the node starts, as nobody can know when exactly it is up: a signal that comes earlier is kept for
+ * whoever takes over here. A second one ends the process at once.
+ */
+function signalled(): (stop: () => void) => void {
+  let stop: (() => void) | null = null
+  let first: NodeJS.Signals | null = null
+  const hear = (signal: NodeJS.Signals): void => {
+    if (first !== null) {
       process.stderr.write(`daybreak: second ${signal}, ending at once\n`)
       process.exit(128 + (signal === 'SIGINT' ? 2 : 15))
     }
-    stopping = true
-    node.stop().then(
-      () => process.exit(0),
-      cause => {
-        process.stderr.write(
-          `error: the node did not stop in order: ${cause instanceof Error ? cause.stack : String(cause)}\n`,
-        )
-        process.exit(exitStatusOf(cause))
-      },
-    )
+    first = signal
+    if (stop === null) process.stderr.write(`daybreak: ${signal}, stopping as soon as it has started\n`)
+    stop?.()
   }
-  process.on('SIGTERM', stop)
-  process.on('SIGINT', stop)
+  process.on('SIGTERM', hear)
+  process.on('SIGINT', hear)
+  return taken => {
+    stop = taken
+    if (first !== null) stop()
+  }
+}
+
+function stop(node: RunningNode, exitStatusOf: (cause: unknown) => number): void {
+  node.stop().then(
+    () => process.exit(0),
+    cause => {
+      process.stderr.write(
+        `error: the node did not stop in order: ${cause instanceof Error ? cause.stack : String(cause)}\n`,
+      )
+      process.exit(exitStatusOf(cause))
+    },
+  )
 }
 
 const countOf = (count: number, thing: string): string => `${count} ${thing}${count === 1 ? '' : 's'}`

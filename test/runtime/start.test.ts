@@ -107,6 +107,22 @@ describe('daybreak start', () => {
     expect(health).toBe('OK\n')
     expect(status).toBe(0)
   })
+
+  test('SIGTERM while the node is starting: it stops in order as soon as it can, with 0', async () => {
+    const config = file(
+      'early.yaml',
+      'roles: [scheduler]\nhttp: {port: 0}\npeer: {port: 0}\nlog: {autoBootstrap: true}\ndata: {dir: early}\n',
+    )
+    const node = spawn(launcher, ['start', config], { cwd: folder })
+    let stderr = ''
+    node.stderr.on('data', part => {
+      if (stderr === '') node.kill('SIGTERM')
+      stderr += String(part)
+    })
+    const [status] = await once(node, 'close')
+    expect(status, stderr).toBe(0)
+    expect(stderr).toContain('SIGTERM, stopping as soon as it has started')
+  })
 })
 
 describe('daybreak config', () => {
