@@ -125,7 +125,11 @@ async function withDetails(
   const mine = (found?.pending ?? []).filter(entry => {
     return entry.job.role === key.role && entry.job.environment === key.environment && entry.job.name === key.name
   })
-  const details = mine.flatMap(entry => entry.details).map(detail => `  ${detail}`)
+  // Where the explanation has no more to say than the reason, once is enough.
+  const details = mine
+    .flatMap(entry => entry.details)
+    .filter(detail => !reasons.includes(`pending: ${detail}`))
+    .map(detail => `  ${detail}`)
   return [...reasons, ...new Set(details)]
 }
 

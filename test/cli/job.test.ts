@@ -68,6 +68,15 @@ describe('job create', () => {
     expect(ran.sleptMs).toBeLessThanOrEqual(3000)
   })
 
+  test('a reason whose explanation says no more than itself is shown once', async () => {
+    scheduler.next = () => null
+    scheduler.pendingReason = 'No agents available'
+    scheduler.pendingDetails = ['No agents available']
+    const ran = await daybreak(`job create ${KEY} ${HELLO} --wait --timeout 1s`, scheduler)
+    expect(ran.exit).toBe(CLIENT_EXIT.timeout)
+    expect(ran.err).toContain('(pending: No agents available)')
+  })
+
   test('--wait, a service that fails again and again: gives up with the message of its last run', async () => {
     scheduler.next = task => (task.status === 'PENDING' ? 'STARTING' : 'FAILED')
     const ran = await daybreak(`job create ${KEY} ${HELLO} --wait`, scheduler)
