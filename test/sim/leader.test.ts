@@ -22,7 +22,7 @@ import { MemoryLog } from '../fixtures/memory-log.ts'
 import { taskConfig } from '../fixtures/rows.ts'
 import { SIM_TOTAL, SimAgent } from '../fixtures/sim-agent.ts'
 
-const SEEDS = Number(process.env.DAYBREAK_SIM_SEEDS ?? 50)
+const SEEDS = Number(process.env.DAYBREAK_SIM_SEEDS ?? 30)
 const STEPS = 120
 const AGENTS = 4
 /** A client gives up waiting, as the HTTP edge does: what was asked of actors that stopped gets no answer. */
