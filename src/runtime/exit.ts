@@ -47,7 +47,7 @@ export function exitStatusOf(cause: unknown): ExitStatus {
   if (cause instanceof BrokenRule || !(cause instanceof Error)) return EXIT.bug
   // Errors of the log thread arrive as plain errors that have kept their name.
   if (cause.name === 'LogRefused') return EXIT.store
-  if (cause.name === 'PeerPlaceRefused') return EXIT.place
+  if (cause.name === 'PeerPlaceRefused' || cause.name === 'PlaceError') return EXIT.place
   if ('code' in cause && typeof cause.code === 'string' && PLACE_CODES.has(cause.code)) return EXIT.place
   return EXIT.bug
 }

@@ -10,6 +10,7 @@ import { type AgentIdentity, NO_IDENTITY, type TaskRecord } from '../../core/exe
 import type { OutboxEntry } from '../../core/executor/outbox.ts'
 import type { RunState } from '../../core/executor/task-run.ts'
 import { beginOpening } from '../lmdb-opening.ts'
+import { storeTrouble } from '../log/lmdb-trouble.ts'
 import { PlaceError } from './folders.ts'
 
 const MAP_BYTES_MAX = 1024 * 1024 * 1024
@@ -47,8 +48,13 @@ export async function openAgentStore(folder: string): Promise<LmdbAgentStore> {
       return stored
     },
     async write(change) {
-      await db.batch(() => apply(db, change))
-      await db.committed
+      try {
+        await db.batch(() => apply(db, change))
+        await db.committed
+      } catch (cause) {
+        const { message } = await storeTrouble(cause, folder, `a write of the agent's store ${folder}`)
+        throw new PlaceError(message, { cause })
+      }
     },
     close: () => db.close(),
   }

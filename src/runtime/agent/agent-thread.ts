@@ -6,6 +6,7 @@ import { workerData } from 'node:worker_threads'
 import { type Endpoint, expose } from 'comlink'
 import type { Metrics } from '../../actors/ports.ts'
 import { assert } from '../../core/base/assert.ts'
+import { ignoreEchoesOfFailedCommits } from '../log/lmdb-trouble.ts'
 import { createLogger } from '../logger.ts'
 import { createAgentDialer } from '../ws-agent-dialer.ts'
 import { type RunningAgent, startAgent } from './agent-node.ts'
@@ -38,6 +39,7 @@ const face: AgentThreadFace = {
     running = null
   },
 }
+ignoreEchoesOfFailedCommits()
 expose(face, port as unknown as Endpoint)
 
 function started(): RunningAgent {
