@@ -42,7 +42,7 @@ const FIRST_LOOK_MS_MAX = 2_000
 export interface RunningNode {
   /** As bound: `http://127.0.0.1:8081`. */
   readonly httpUrl: string
-  /** In order: no new requests, the leader's actors, the agent (its tasks run on), the log. */
+  /** In order: the agent (its tasks run on), the leader's actors, the log, which settles every append, then HTTP. */
   stop(): Promise<void>
 }
 
