@@ -54,9 +54,10 @@ test.runIf(isRoot)(
   async () => {
     const { agentUnderTest } = await import('../../fixtures/agent-under-test.ts')
     const { stdout } = await promisify(execFile)('id', ['-u', 'nobody'])
-    const { leader, log, workDir } = await agentUnderTest({ options: { userMode: 'role' } })
     const { chmodSync } = await import('node:fs')
+    const workDir = workFolder()
     chmodSync(workDir, 0o755)
+    const { leader, log } = await agentUnderTest({ workDir, options: { userMode: 'role' } })
     await leader.ready()
     leader.launch('t-1', taskInfo([{ name: 'p', cmdline: 'id -u; id -G; touch mine; exit 5' }], { role: 'nobody' }))
     expect((await leader.status('t-1', 'FAILED')).message).toBe('Task failed. p: exited with status 5.')
