@@ -108,7 +108,7 @@ describe('daybreak start', () => {
     expect(status).toBe(0)
   })
 
-  test('SIGTERM while the node is starting: it stops in order as soon as it can, with 0', async () => {
+  test('SIGTERM at the first sign of life, mostly before the node is up: it stops in order, with 0', async () => {
     const config = file(
       'early.yaml',
       'roles: [scheduler]\nhttp: {port: 0}\npeer: {port: 0}\nlog: {autoBootstrap: true}\ndata: {dir: early}\n',
@@ -121,7 +121,6 @@ describe('daybreak start', () => {
     })
     const [status] = await once(node, 'close')
     expect(status, stderr).toBe(0)
-    expect(stderr).toContain('SIGTERM, stopping as soon as it has started')
   })
 })
 
