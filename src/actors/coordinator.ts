@@ -28,6 +28,8 @@ export interface CoordinatorOptions {
   /** In position order. */
   readonly onResults: (results: readonly { readonly id: number; readonly outcome: AppendOutcome }[]) => void
   readonly onStoreTrouble: (cause: unknown) => void
+  /** The core, for reports of the same thread and for the simulation; never changed from outside. */
+  readonly onStarted?: (core: CoordinatorCore) => void
 }
 
 export function coordinatorSpec(options: CoordinatorOptions): ActorSpec<CoordinatorMessage> {
@@ -39,6 +41,7 @@ export function coordinatorSpec(options: CoordinatorOptions): ActorSpec<Coordina
     start: context => {
       const { memberId, timing, software } = options
       const core = new CoordinatorCore({ self: memberId, timing, software })
+      options.onStarted?.(core)
       return {
         receive: message => {
           const effects = core.handle(message, context.now())

@@ -1,0 +1,47 @@
+/** The clocks of one node: the monotonic one runs at a rate of its own, the wall clock is that plus an offset. */
+import type { Clock } from '../../../src/actors/ports.ts'
+import type { Now } from '../../../src/core/base/time.ts'
+
+const START_WALL_MS = 1_767_225_600_000
+
+export class SimClock implements Clock {
+  wallOffsetMs = 0
+  readonly #worldMs: () => number
+  #rate = 1
+  #baseMs: number
+  #baseWorldMs = 0
+
+  constructor(worldMs: () => number, startMs: number) {
+    this.#worldMs = worldMs
+    this.#baseMs = startMs
+  }
+
+  monoMs(): number {
+    return this.#baseMs + (this.#worldMs() - this.#baseWorldMs) * this.#rate
+  }
+
+  read(): Now {
+    const monoMs = this.monoMs()
+    return { monoMs, wallMs: START_WALL_MS + this.wallOffsetMs + this.#worldMs() }
+  }
+
+  setRate(rate: number): void {
+    this.#rebase(0)
+    this.#rate = rate
+  }
+
+  /** The monotonic clock goes on from another value. */
+  jump(ms: number): void {
+    this.#rebase(ms)
+  }
+
+  /** How long the world takes until this clock shows `ms` more. */
+  worldMsOf(ms: number): number {
+    return ms / this.#rate
+  }
+
+  #rebase(ms: number): void {
+    this.#baseMs = this.monoMs() + ms
+    this.#baseWorldMs = this.#worldMs()
+  }
+}

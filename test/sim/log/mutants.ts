@@ -1,0 +1,229 @@
+/**
+ * The proof that the simulation can find anything: known bugs of such logs, put back one at a time. A mutation is an edit
+ * of the built program, made in a copy of it in a temporary folder, so the product carries no switches; an edit that no
+ * longer fits is an error, never a silent pass. The assertions of the product are off in the copy: the oracle alone has
+ * to find the bug, and where one rule would show it at once (`blind`), by what follows from it.
+ */
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { simulate } from './simulation.ts'
+
+interface Edit {
+  /** In the built program, without its ending. */
+  readonly file: string
+  /** Stands there exactly once, line breaks and indentation aside. */
+  readonly find: string
+  readonly put: string
+}
+
+interface Mutation {
+  readonly name: string
+  readonly edits: readonly Edit[]
+  /** Rules of the oracle that do not count here. */
+  readonly blind?: readonly string[]
+}
+
+const REPLICA = 'src/core/log/replica-core'
+const COORDINATOR = 'src/core/log/coordinator-core'
+
+const MUTATIONS: readonly Mutation[] = [
+  {
+    name: 'accept-without-promise',
+    edits: [
+      {
+        file: REPLICA,
+        find: 'const isNewBallot = compareBallots(ballot, this.#meta.promised) > 0;',
+        put: 'const isNewBallot = false;',
+      },
+      {
+        file: REPLICA,
+        find: 'this.#persist({ promised: ballot }, taken.cutFrom, taken.entries)',
+        put: 'this.#persist({}, taken.cutFrom, taken.entries)',
+      },
+    ],
+    blind: ['no entry is newer than the promise', 'only flushed entries are acknowledged to the leader'],
+  },
+  {
+    name: 'blank-disk-votes',
+    edits: [
+      {
+        file: 'test/sim/log/faults',
+        find: "node.end(() => 0); node.status = 'lost';",
+        put: 'node.end(() => 0); node.disk.wipe(); this.#queue.after(forMs, () => node.start());',
+      },
+    ],
+    blind: ['promised never decreases, across restarts too', 'what was flushed is there after a restart'],
+  },
+  {
+    name: 'refused-leader-goes-on',
+    edits: [
+      {
+        file: COORDINATOR,
+        find: 'if (isOurs) return this.#lose(',
+        put: "if (isOurs && this.#role === 'leading') { this.#ballot = message.promised; return []; } if (isOurs) return this.#lose(",
+      },
+    ],
+  },
+  {
+    name: 'ack-before-flush',
+    edits: [
+      {
+        file: REPLICA,
+        find: 'if (this.#flushedTicket >= this.#ticket && this.#waiting.length === 0) return effects;',
+        put: 'return effects;',
+      },
+    ],
+    blind: ['a promise leaves after its flush', 'only flushed entries are acknowledged to the leader'],
+  },
+  {
+    name: 'lease-from-receipt',
+    edits: [
+      {
+        file: COORDINATOR,
+        find: 'follower.echoMs = Math.max(follower.echoMs, message.sentAtMs); follower.answeredMs',
+        put: 'follower.echoMs = now.monoMs; follower.answeredMs',
+      },
+    ],
+  },
+  {
+    name: 'older-ballot-counted',
+    edits: [
+      {
+        file: COORDINATOR,
+        find: 'if (reached < this.#leaderPosition || reached <= this.#commit)',
+        put: 'if (reached <= this.#commit)',
+      },
+    ],
+  },
+  {
+    name: 'vote-for-less-advanced',
+    edits: [
+      {
+        file: REPLICA,
+        find: 'if (compareEnds(message.last, this.last) < 0) return',
+        put: 'if (false) return',
+      },
+      { file: REPLICA, find: 'compareEnds(message.last, this.last) >= 0', put: 'true' },
+    ],
+  },
+  {
+    name: 'duplicate-shortens-log',
+    edits: [
+      {
+        file: REPLICA,
+        find: 'return { conflict: null, cutFrom, entries: taken };',
+        put: `const from = Math.max(expected, this.#meta.commit + 1);
+          if (message.entries.length > 0 && taken.length === 0 && this.#runs.end >= from) {
+            this.#runs.cutFrom(from);
+            cutFrom = from;
+          }
+          return { conflict: null, cutFrom, entries: taken };`,
+      },
+      {
+        file: REPLICA,
+        find: 'if (isNewBallot || taken.entries.length > 0)',
+        put: 'if (isNewBallot || taken.cutFrom !== null || taken.entries.length > 0)',
+      },
+    ],
+  },
+  {
+    name: 'nop-for-lost-entry',
+    edits: [
+      {
+        file: REPLICA,
+        find: 'if (!this.#holds(prev)) {',
+        put: `if (prev.position === this.#runs.end + 1 && entries.length > 0) {
+            const nop = makeEntry(prev.position, prev.ballot, 'NOP', new Uint8Array(0));
+            this.#runs.push(nop.position, nop.ballot);
+            this.#crcs.set(nop.position, nop.crc);
+            effects.push(this.#persist({ promised: ballot }, null, [nop]));
+          }
+          if (!this.#holds(prev)) {`,
+      },
+      {
+        file: REPLICA,
+        find: 'import { foldDigest }',
+        put: "import { makeEntry } from './entry.js'; import { foldDigest }",
+      },
+    ],
+    blind: ['one value per ballot and position'],
+  },
+  {
+    name: 'bad-record-never-written',
+    edits: [
+      {
+        file: 'test/sim/log/disk',
+        find: "if (typeof entry === 'string') return",
+        put: "if (typeof entry === 'string') return this.cutAt(at); else if (false) return",
+      },
+    ],
+    blind: ['what was flushed is there after a restart'],
+  },
+]
+
+export const mutationNames: readonly string[] = MUTATIONS.map(({ name }) => name)
+
+/** Where this file was built to: the root of `dist`. */
+const BUILT = join(import.meta.dirname, '..', '..', '..')
+const PARTS = ['src/core', 'src/actors', 'test/sim/log']
+
+export interface Found {
+  /** How many were run, this one included. */
+  readonly seeds: number
+  readonly invariant: string
+}
+
+/** Runs seed after seed of a mutant until one fails; null when none did. */
+export async function proveMutation(
+  name: string,
+  options: {
+    readonly seedsMax: number
+    readonly from?: number
+    readonly built?: string
+    readonly nodes?: number | undefined
+  },
+): Promise<Found | null> {
+  const mutation = MUTATIONS.find(known => known.name === name)!
+  const { seedsMax, from = 1, built = BUILT, nodes } = options
+  const folder = mkdtempSync(join(tmpdir(), 'daybreak-mutant-'))
+  try {
+    for (const part of PARTS) cpSync(join(built, part), join(folder, part), { recursive: true })
+    writeFileSync(join(folder, 'package.json'), '{"type":"module"}')
+    for (const edit of mutation.edits) apply(folder, edit)
+    apply(folder, { file: 'src/core/base/assert', find: 'if (!holds)', put: 'if (false)' })
+    apply(folder, {
+      file: 'test/sim/log/violation',
+      find: 'if (!condition)',
+      put: `if (!condition && !${JSON.stringify(mutation.blind ?? [])}.includes(invariant))`,
+    })
+    const module: unknown = await import(pathToFileURL(join(folder, 'test/sim/log/simulation.js')).href)
+    const mutant = module as { readonly simulate: typeof simulate }
+    for (let seeds = 1; seeds <= seedsMax; seeds++) {
+      const { failure } = mutant.simulate(from + seeds - 1, { nodes })
+      if (failure !== null) return { seeds, invariant: failure.invariant }
+    }
+    return null
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+function apply(folder: string, { file, find, put }: Edit): void {
+  const path = join(folder, `${file}.js`)
+  const text = readFileSync(path, 'utf8')
+  const pattern = new RegExp(
+    find
+      .split(/\s+/)
+      .map(word => word.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
+      .join('\\s+'),
+    'g',
+  )
+  const times = text.match(pattern)?.length ?? 0
+  if (times !== 1) throw new Error(`the mutation of ${file} fits ${times} times instead of once: ${find}`)
+  writeFileSync(
+    path,
+    text.replace(pattern, () => put),
+  )
+}

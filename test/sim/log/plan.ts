@@ -1,0 +1,124 @@
+/**
+ * What one seed does: how large the cluster is, how good its network, disks and clocks are, and which faults strike how
+ * often. Each seed has a subset of the faults only, drawn anew: a run in which everything breaks all the time never gets
+ * far enough to break the interesting things.
+ */
+import type { Prng } from '../../../src/core/base/prng.ts'
+import { LOG_TIMING, type LogTiming } from '../../../src/core/log/timing.ts'
+
+/** Strike one node or link, for a time. */
+export const FAULTS = [
+  'powerLoss',
+  'processKill',
+  'everybodyDies',
+  'pause',
+  'suspend',
+  'partition',
+  'oneWayPartition',
+  'linkCut',
+  'flapping',
+  'slowDisk',
+  'hungDisk',
+  'diskError',
+  'diskFull',
+  'rot',
+  'lostRecord',
+  'misdirectedRecord',
+  'blankDisk',
+  'wallJump',
+  'clockJump',
+  'stepDown',
+] as const
+export type Fault = (typeof FAULTS)[number]
+
+/** A disk that these strike does not come back: there is no replacement of members yet. */
+export const LASTING: readonly Fault[] = ['diskError', 'rot', 'lostRecord', 'misdirectedRecord', 'blankDisk']
+
+export interface NetworkPlan {
+  readonly latencyMsMin: number
+  readonly latencyMsMax: number
+  /** Chances per message. */
+  readonly drop: number
+  readonly duplicate: number
+  readonly late: number
+  readonly corrupt: number
+  readonly lateMsMax: number
+  /** One connection keeps its order, as TCP does; else every message finds its own way. */
+  readonly inOrder: boolean
+}
+
+export interface Plan {
+  readonly seed: number
+  readonly nodes: number
+  readonly minutes: number
+  readonly timing: LogTiming
+  readonly network: NetworkPlan
+  readonly flushMsMin: number
+  readonly flushMsMax: number
+  /** Each fault of this seed and the mean time between two of it, ms. */
+  readonly faults: ReadonlyMap<Fault, number>
+  /** How far the clock of a node may be off in rate; beyond the bound nobody may rely on leases. */
+  readonly drift: number
+  /** Whether leases must hold: clocks keep the bound, none jumps, none stands still. */
+  readonly leasesHold: boolean
+  readonly clients: number
+  readonly thinkMs: number
+  /** Share of reads. */
+  readonly reads: number
+  /** Share of transactions that are written in several parts. */
+  readonly inParts: number
+}
+
+export interface PlanOptions {
+  readonly nodes?: number | undefined
+  readonly minutes?: number | undefined
+  /** Only these faults, if given. */
+  readonly only?: ReadonlySet<string> | undefined
+}
+
+export function drawPlan(seed: number, random: Prng, options: PlanOptions = {}): Plan {
+  const chance = (share: number): boolean => random.next() < share
+  const between = (from: number, to: number): number => from * (to / from) ** random.next()
+  const sometimes = (share: number, from: number, to: number): number => (chance(share) ? between(from, to) : 0)
+  const nodes = options.nodes ?? [3, 3, 3, 5, 5, 7][random.int(0, 6)]!
+  const leaseMs = chance(0.7) ? LOG_TIMING.leaseMs : 500
+  const timing: LogTiming = { ...LOG_TIMING, leaseMs, heartbeatMs: leaseMs === 500 ? 80 : LOG_TIMING.heartbeatMs }
+  const allowed = (name: string): boolean => options.only === undefined || options.only.has(name)
+  const share = between(0.1, 0.6)
+  const faults = new Map<Fault, number>()
+  for (const fault of FAULTS) {
+    const isDrawn = chance(share)
+    const everyMs = between(2_000, 30_000)
+    if (isDrawn && allowed(fault)) faults.set(fault, everyMs)
+  }
+  const fast = chance(0.5)
+  const network: NetworkPlan = {
+    latencyMsMin: 0.05,
+    latencyMsMax: fast ? between(0.1, 2) : between(2, 60),
+    drop: allowed('drop') ? sometimes(0.4, 0.002, 0.3) : 0,
+    duplicate: allowed('duplicate') ? sometimes(0.4, 0.002, 0.3) : 0,
+    late: allowed('late') ? sometimes(0.4, 0.002, 0.2) : 0,
+    corrupt: allowed('corrupt') ? sometimes(0.3, 0.002, 0.1) : 0,
+    lateMsMax: between(50, 10 * leaseMs),
+    inOrder: chance(0.4),
+  }
+  const isBeyond = allowed('clockBeyond') && chance(0.1)
+  const drift = isBeyond ? between(0.05, 1) : allowed('drift') && chance(0.6) ? timing.clockDrift / 2 : 0
+  const leasesHold = !isBeyond && !faults.has('clockJump') && !faults.has('suspend')
+  return {
+    seed,
+    nodes,
+    minutes: options.minutes ?? 1,
+    timing,
+    network,
+    flushMsMin: 0.1,
+    flushMsMax: chance(0.7) ? between(0.2, 4) : between(4, 60),
+    faults,
+    drift,
+    leasesHold,
+    clients: random.int(1, 9),
+    thinkMs: between(20, 1_000),
+    reads: chance(0.8) ? between(0.1, 0.7) : 0,
+    inParts: chance(0.3) ? 0.1 : 0,
+  }
+}
