@@ -1,20 +1,24 @@
 import type { Command } from 'commander'
-import type { AgentList, ClusterView } from '../wire/rest.ts'
+import type { LogStatusReport as LogStatus } from '../runtime/log/log-options.ts'
+import type { AgentList, AgentView, ClusterView } from '../wire/rest.ts'
 import { clusterUrl } from './clusters.ts'
 import { action, type CommonOptions, parseDuration, remote, type Session } from './command.ts'
 import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
-import type { Io } from './io.ts'
+import { CliFailure, type Io } from './io.ts'
 import { example } from './job.ts'
 import { say, sayJson } from './report.ts'
-import { restClient } from './rest-client.ts'
+import { type RestClient, restClient } from './rest-client.ts'
 
-/** `daybreak cluster status [CLUSTER]`: who leads, how far the log is, and which machines are there. */
+/** A member that does not answer must not hold up the others' rows. */
+const MEMBER_MS_MAX = 2_000
+
+/** `daybreak cluster status [CLUSTER]`: who leads, how far each member is, and which machines are there. */
 export function registerCluster(program: Command, session: Session): void {
   const cluster = program.command('cluster').description('look at a cluster')
   remote(cluster.command('status'))
     .summary('show the leader, the log and the agents')
     .description(
-      'Shows the node that answers, who leads, how far the log is, and the agents with what is free on them.',
+      'Shows the node that answers, who leads, how far the log of every member is and what it waits for, and the agents with what is free on them.',
     )
     .argument('[cluster]', 'name of the cluster', 'local')
     .option('--json', 'print JSON')
@@ -25,10 +29,16 @@ export function registerCluster(program: Command, session: Session): void {
 async function clusterStatus(io: Io, name: string, options: CommonOptions): Promise<ClientExit> {
   const client = restClient(io, await clusterUrl(io, name, options.url), { timeoutMs: parseDuration(options.timeout) })
   const view = await client.get<ClusterView>('/api/v1/cluster')
-  const agents = (await client.get<AgentList>('/api/v1/agents?limit=1000')).agents
+  const members = await memberRows(io, client)
+  // Only a leader knows the agents; without one the rest is worth showing all the more.
+  const listed = await client.get<AgentList>('/api/v1/agents?limit=1000').then(
+    list => list.agents,
+    cause => (cause instanceof CliFailure && view.leader === null ? cause : Promise.reject(cause)),
+  )
+  const agents = listed instanceof CliFailure ? null : listed
   if (options.json === true) {
-    sayJson(io, { ...view, agents })
-    return CLIENT_EXIT.ok
+    sayJson(io, { ...view, members: members.map(({ member, report }) => ({ ...member, log: report })), agents })
+    return agents === null ? CLIENT_EXIT.network : CLIENT_EXIT.ok
   }
   const { tableText } = await import('./table.ts')
   const { styleOf } = await import('./screen.ts')
@@ -36,23 +46,116 @@ async function clusterStatus(io: Io, name: string, options: CommonOptions): Prom
   const leader = view.leader === null ? 'nobody leads' : `node ${view.leader.memberId} leads (${view.leader.httpUrl})`
   say(io, `${style.paint(name, 'strong')}  node ${view.memberId} is ${view.role}, ${view.status}; ${leader}`)
   say(io, `log: committed ${view.commit}, applied ${view.applied}; version ${view.version}`)
+  if (members.length > 1) {
+    io.stdout.write(tableText(MEMBER_COLUMNS, members.map(memberCells), style))
+    for (const { member, report } of members) {
+      if (report?.waitingFor != null) say(io, `node ${member.memberId} waits for ${report.waitingFor}`)
+      if (report?.notWritable != null) say(io, `node ${member.memberId} takes no changes: ${report.notWritable}`)
+    }
+  }
+  if (agents === null) {
+    say(io, 'the agents are known to the leader only, and nobody leads')
+    return CLIENT_EXIT.network
+  }
   if (agents.length === 0) {
     say(io, 'no agents')
     return CLIENT_EXIT.ok
   }
+  io.stdout.write(tableText(AGENT_COLUMNS, agents.map(agentCells), style))
+  return CLIENT_EXIT.ok
+}
+
+// ---- members ----
+
+interface MemberRow {
+  readonly member: LogStatus['members'][number]
+  readonly report: LogStatus | null
+  /** Why there is no report. */
+  readonly trouble: string | null
+  /** How many positions it is behind the furthest; null when it is not known. */
+  readonly lag: number | null
+}
+
+/** Every member is asked itself: what one says of another may be old. Empty when the node has no log. */
+async function memberRows(io: Io, client: RestClient): Promise<readonly MemberRow[]> {
+  const own = await client.find<LogStatus>('/api/v1/log/status')
+  if (own === null) return []
+  const asked = await Promise.all(
+    own.members.map(async member => {
+      if (member.memberId === own.memberId) return { member, report: own, trouble: null }
+      const peer = own.peers.find(one => one.memberId === member.memberId)
+      if (!peer?.httpUrl) return { member, report: null, trouble: peer?.trouble ?? 'not known' }
+      const report = await askMember(io, peer.httpUrl)
+      return typeof report === 'string'
+        ? { member, report: null, trouble: report }
+        : { member, report, trouble: peer.trouble }
+    }),
+  )
+  const furthest = Math.max(...asked.map(({ report }) => report?.commit ?? 0))
+  return asked.map(row => ({ ...row, lag: row.report === null ? null : furthest - row.report.commit }))
+}
+
+/** A text says why it did not answer. */
+async function askMember(io: Io, url: string): Promise<LogStatus | string> {
+  try {
+    const answer = await io.http({
+      method: 'GET',
+      url: `${url}/api/v1/log/status`,
+      headers: { accept: 'application/json' },
+      signal: AbortSignal.any([io.interrupted, AbortSignal.timeout(MEMBER_MS_MAX)]),
+    })
+    if (answer.status !== 200) return `answered ${answer.status}`
+    return JSON.parse(answer.text) as LogStatus
+  } catch (cause) {
+    return (cause as NodeJS.ErrnoException).code ?? (cause as Error).message
+  }
+}
+
+const MEMBER_COLUMNS = [
+  { head: 'NODE', right: true },
+  { head: 'NAME', min: 8 },
+  { head: 'ROLE' },
+  { head: 'STATUS' },
+  { head: 'COMMITTED', right: true },
+  { head: 'BEHIND', right: true },
+  { head: 'APPLIED', right: true, worth: 1 },
+  { head: 'TROUBLE', wraps: true },
+]
+
+function memberCells({ member, report, trouble, lag }: MemberRow) {
+  const role = report?.view.role ?? 'not reached'
+  return [
+    String(member.memberId),
+    member.name,
+    {
+      text: role,
+      paint: role === 'LEADER' ? ('good' as const) : role === 'FOLLOWER' ? ('dim' as const) : ('bad' as const),
+    },
+    report?.status ?? '-',
+    report === null ? '-' : String(report.commit),
+    lag === null ? '-' : String(lag),
+    report === null ? '-' : String(report.applied),
+    trouble ?? '',
+  ]
+}
+
+// ---- agents ----
+
+const AGENT_COLUMNS = [
+  { head: 'HOST', min: 12 },
+  { head: 'STATE' },
+  { head: 'TASKS', right: true },
+  { head: 'CPUS FREE', right: true },
+  { head: 'RAM MB FREE', right: true },
+  { head: 'DISK MB FREE', right: true, worth: 2 },
+  { head: 'VERSION', worth: 1 },
+]
+
+function agentCells(agent: AgentView) {
   const of = (free: number | undefined, total: number, unit = 1): string => {
     return `${free === undefined ? '-' : free / unit}/${total / unit}`
   }
-  const columns = [
-    { head: 'HOST', min: 12 },
-    { head: 'STATE' },
-    { head: 'TASKS', right: true },
-    { head: 'CPUS FREE', right: true },
-    { head: 'RAM MB FREE', right: true },
-    { head: 'DISK MB FREE', right: true, worth: 2 },
-    { head: 'VERSION', worth: 1 },
-  ]
-  const rows = agents.map(agent => [
+  return [
     agent.host,
     agent.connected
       ? { text: agent.mode === 'NONE' ? 'ready' : agent.mode, paint: 'good' as const }
@@ -62,7 +165,5 @@ async function clusterStatus(io: Io, name: string, options: CommonOptions): Prom
     of(agent.free?.ramMb, agent.total.ramMb),
     of(agent.free?.diskMb, agent.total.diskMb),
     agent.agentVersion,
-  ])
-  io.stdout.write(tableText(columns, rows, style))
-  return CLIENT_EXIT.ok
+  ]
 }

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { type FakeScheduler, fakeScheduler } from './fake-scheduler.ts'
 import { daybreak } from './terminal.ts'
 
@@ -156,6 +156,42 @@ test('cluster status: leader, log, agents', async () => {
   expect(ran.out).toContain('node 1 is leader, VOTING; node 1 leads')
   expect(ran.out).toContain('committed 12, applied 12')
   expect(ran.out).toMatch(/worker-1 +ready +3 +0\.5\/2 +4096\/4096/)
+})
+
+test('cluster status of three: every member is asked itself; behind, not reached and waiting are told', async () => {
+  const members = [1, 2, 3].map(memberId => ({ memberId, name: `node-${memberId}`, address: `h:${memberId}` }))
+  const log = (memberId: number, commit: number, waitingFor: string | null = null) => ({
+    status: 'VOTING',
+    view: { version: 1, role: memberId === 1 ? 'LEADER' : 'FOLLOWER', ballot: [1, 1], leader: null },
+    memberId,
+    members,
+    commit,
+    applied: commit,
+    waitingFor,
+    notWritable: null,
+    peers: [
+      { memberId: 2, httpUrl: second.url, trouble: null },
+      { memberId: 3, httpUrl: null, trouble: 'connect ECONNREFUSED' },
+    ],
+  })
+  const second = await fakeScheduler()
+  onTestFinished(() => second.close())
+  second.pages.set('/api/v1/log/status', log(2, 9, 'a quorum'))
+  scheduler.pages.set('/api/v1/log/status', log(1, 12))
+  scheduler.pages.set('/api/v1/cluster', {
+    memberId: 1,
+    role: 'LEADER',
+    status: 'VOTING',
+    leader: null,
+    commit: 12,
+    applied: 12,
+  })
+  scheduler.pages.set('/api/v1/agents', { agents: [], next: null })
+  const ran = await daybreak('cluster status', scheduler, { columns: 100 })
+  expect(ran.out).toMatch(/1 +node-1 +LEADER +VOTING +12 +0 +12/)
+  expect(ran.out).toMatch(/2 +node-2 +FOLLOWER +VOTING +9 +3 +9/)
+  expect(ran.out).toMatch(/3 +node-3 +not reached +- +- +- +- +connect ECONNREFUSED/)
+  expect(ran.out).toContain('node 2 waits for a quorum')
 })
 
 describe('completion', () => {

@@ -5,7 +5,6 @@
  * in their own. Everything it has to tell goes through `emit`, in order.
  */
 import type { ActorReport, ActorSystem, Ref } from '../../actors/actor.ts'
-import { storeTrouble } from './lmdb-trouble.ts'
 import { coordinatorSpec } from '../../actors/coordinator.ts'
 import { leaderElectionSpec } from '../../actors/leader-election.ts'
 import { type LogStore, type LogTransport, noPeers, StoreFull } from '../../actors/log-ports.ts'
@@ -34,6 +33,7 @@ import { EXIT } from '../exit.ts'
 import { DiskSpace, mebibytes, type SpaceReading } from './disk-space.ts'
 import { type OpenLogOptions, openLogStore } from './lmdb-log-store.ts'
 import { type LmdbStateStore, openStateStore } from './lmdb-state-store.ts'
+import { storeTrouble } from './lmdb-trouble.ts'
 import {
   drawClusterId,
   formatLog,
@@ -105,6 +105,7 @@ export class LogNode {
   #openingRefused = 0
   #opening: Promise<void> | null = null
   #said: { readonly text: string; readonly atMs: number } | null = null
+  #sayLater: NodeJS.Timeout | null = null
   #onLetGo: (() => void) | null = null
   #timers: NodeJS.Timeout[] = []
   #stopped = false
@@ -152,6 +153,8 @@ export class LogNode {
       )
     }
     this.#every(WAITING_LINE_MS, () => this.#sayWaiting())
+    // With others about to be reached, the first words would soon be wrong.
+    if (this.#peers !== null) this.#said = { text: '', atMs: performance.now() }
     // Nobody is spoken to before this member knows who it is.
     if (isFormatted(path)) await this.#openStore()
     await this.#peers?.start()
@@ -223,6 +226,7 @@ export class LogNode {
     if (!this.#stopped && this.#peers !== null && this.#view.role === 'LEADER') await this.#handOver()
     this.#stopped = true
     for (const timer of this.#timers) clearInterval(timer)
+    if (this.#sayLater !== null) clearTimeout(this.#sayLater)
     this.#space?.stop()
     await this.#peers?.stop()
     await this.#close()
@@ -282,7 +286,7 @@ export class LogNode {
     if (meta?.status === 'STARTING') this.#start(meta)
     else if (meta === undefined && this.#trouble === null && !isFormatted(this.#options.path)) {
       this.#openSoon(() => this.#considerFormat())
-    }
+    } else this.#sayWaiting()
     const { leader } = this.#view
     if (leader === null) return
     const httpUrl = this.#httpUrlOf(leader.memberId)
@@ -548,7 +552,14 @@ export class LogNode {
     if (text === null) return
     const atMs = performance.now()
     const sinceMs = atMs - (this.#said?.atMs ?? Number.NEGATIVE_INFINITY)
-    if (sinceMs < (this.#said?.text === text ? WAITING_LINE_MS / 2 : WAITING_CHANGE_MS)) return
+    if (this.#said?.text === text && sinceMs < WAITING_LINE_MS / 2) return
+    if (sinceMs < WAITING_CHANGE_MS) {
+      this.#sayLater ??= setTimeout(() => {
+        this.#sayLater = null
+        this.#sayWaiting()
+      }, WAITING_CHANGE_MS - sinceMs).unref()
+      return
+    }
     this.#said = { text, atMs }
     if (this.#opened !== null) return this.#ports.log.warn('log-waits', { waitingFor: text })
     const { configFile, memberId } = this.#options

@@ -123,7 +123,7 @@ export class PeerTransport implements LogTransport {
     return [...this.#links.values()].map(link => {
       const { memberId } = link.member
       const incoming = this.#accepted.get(memberId)
-      const facts = incoming?.peer ?? link.session?.peer ?? null
+      const facts = incoming?.peer ?? link.known
       const connected = link.session?.isOpen === true && incoming?.isOpen === true
       const trouble = connected ? null : (link.trouble ?? 'it has not connected to this node yet')
       return { memberId, connected, facts, rttMs: link.session?.rttMs ?? null, trouble }
@@ -248,6 +248,8 @@ export class PeerTransport implements LogTransport {
 class PeerLink {
   readonly member: ListedMember
   session: PeerSession | null = null
+  /** What the peer has said last, if it was believed: also after it was refused, or has refused us. */
+  known: PeerFacts | null = null
   /** Why there is no connection. */
   trouble: string | null = 'not dialled yet'
   closed: Promise<void> = Promise.resolve()
@@ -315,6 +317,7 @@ class PeerLink {
   #onOpen(peer: PeerFacts): void {
     this.#failures = 0
     this.#refusal = null
+    this.known = peer
     this.trouble = null
     this.#options.log.info('log-peer-connected', { peer: factsText(peer), address: this.member.address })
     this.#transport.shown(peer)
@@ -323,6 +326,7 @@ class PeerLink {
   #onEnd(end: SessionEnd): void {
     if (this.#socket === null) return
     const wasOpen = this.trouble === null
+    this.known = this.session?.peer ?? this.known
     this.#socket = null
     this.session = null
     this.#refusal = end.refusal

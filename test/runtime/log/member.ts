@@ -167,3 +167,23 @@ export async function leaderOf(members: readonly Member[]): Promise<Member> {
   await Promise.all(members.map(member => member.when(() => member.view?.leader?.httpUrl === url)))
   return leader
 }
+
+/**
+ * Appends through whoever leads, and again if leadership moved in that moment: on a machine that is too busy a lease may
+ * run out. Answers the position of the one that was taken.
+ */
+export async function append(
+  members: readonly Member[],
+  payload: Uint8Array,
+): Promise<{ readonly leader: Member; readonly position: number }> {
+  for (;;) {
+    const leader = await leaderOf(members)
+    const result = await leader.port.append(payload)
+    if (result.type === 'ok') return { leader, position: result.position }
+  }
+}
+
+/** Asks again until it is so; the test's own time limit is the only limit. */
+export async function eventually(is: () => Promise<boolean>): Promise<void> {
+  while (!(await is())) await new Promise(resolve => setImmediate(resolve))
+}
