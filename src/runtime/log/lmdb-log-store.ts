@@ -166,8 +166,13 @@ export class LmdbLogStore implements LogStore {
   readonly restored: RestoredLog
   readonly #tables: Tables
   #end: number
-  /** When each write that is still out was issued, oldest first. */
-  readonly #out = new Map<number, { readonly sinceMs: number; readonly fail: (cause: Error) => void }>()
+  /** Up to here records are on disk and no write under way takes them away: what has not been flushed cannot be read. */
+  #readableEnd: number
+  /** Writes that are still out, oldest first, and when each was issued. */
+  readonly #out = new Map<
+    number,
+    { readonly sinceMs: number; readonly write: LogWrite; readonly fail: (cause: Error) => void }
+  >()
   #watchdog: NodeJS.Timeout | null = null
 
   readonly #folder: string
@@ -179,6 +184,7 @@ export class LmdbLogStore implements LogStore {
     this.#tables = tables
     this.restored = restored
     this.#end = restored.meta.end
+    this.#readableEnd = restored.meta.end
   }
 
   write(write: LogWrite): Promise<void> {
@@ -189,7 +195,7 @@ export class LmdbLogStore implements LogStore {
       }
       const fail = (cause: unknown): void =>
         void storeTrouble(cause, this.#folder, 'a write of the log').then(trouble => settle(() => reject(trouble)))
-      this.#out.set(write.ticket, { sinceMs: performance.now(), fail })
+      this.#out.set(write.ticket, { sinceMs: performance.now(), write, fail })
       this.#watch()
       try {
         const settled: PromiseLike<unknown>[] = []
@@ -202,9 +208,17 @@ export class LmdbLogStore implements LogStore {
         const record = encodeMeta(write.meta) as Buffer
         for (const key of META_KEYS) settled.push(meta.put(key, record))
         this.#end = write.meta.end
+        this.#readableEnd = Math.min(this.#readableEnd, (write.cutFrom ?? Number.POSITIVE_INFINITY) - 1)
         let left = 2
         const done = (): void => {
-          if (--left === 0) settle(resolve)
+          if (--left > 0) return
+          settle(() => {
+            this.#readableEnd = write.meta.end
+            for (const { write: later } of this.#out.values()) {
+              this.#readableEnd = Math.min(this.#readableEnd, (later.cutFrom ?? Number.POSITIVE_INFINITY) - 1)
+            }
+            resolve()
+          })
         }
         // Both in this very turn: later, `flushed` would mean a later batch.
         root.flushed.then(done, fail)
@@ -218,7 +232,7 @@ export class LmdbLogStore implements LogStore {
   read(from: number, to: number, countMax: number): readonly Entry[] {
     this.#tables.root.resetReadTxn()
     const found: Entry[] = []
-    const last = Math.min(to, this.#end, from + countMax - 1)
+    const last = Math.min(to, this.#readableEnd, from + countMax - 1)
     for (let position = from; position <= last; position++) {
       const read = readOne(this.#tables, position)
       if (!read.ok) throw new DamagedRecord(position, read.reason)

@@ -98,6 +98,20 @@ describe.each(LOG_STORES)('log store, %s', (_name, make) => {
     expect(store.read(1, 50, 100)).toHaveLength(50)
   })
 
+  test('read while a write is under way: what is flushed, and what is not there yet is no damage', async () => {
+    const store = await opened(await make())
+    const writer = new Writer(store)
+    await writer.write([data(1), data(2)])
+    const later = writer.write([data(3)])
+    expect(store.read(1, 9, 10).length).toBeGreaterThanOrEqual(2)
+    const cut = writer.write([data(2, 'new')], {}, 2)
+    expect(store.read(1, 9, 10).length).toBeGreaterThanOrEqual(1)
+    await later
+    expect(store.read(1, 9, 10).length).toBeGreaterThanOrEqual(1)
+    await cut
+    expect(store.read(1, 9, 10).map(entry => new TextDecoder().decode(entry.payload))).toEqual(['v1', 'new'])
+  })
+
   test('read: at most as many as asked, and a missing record is damage', async () => {
     const store = await opened(await make())
     const writer = new Writer(store)
