@@ -1,6 +1,5 @@
 import type { Command } from 'commander'
-import type { LogStatusReport as LogStatus } from '../runtime/log/log-options.ts'
-import type { AgentList, AgentView, ClusterView } from '../wire/rest.ts'
+import type { AgentList, AgentView, ClusterView, LogStatusView } from '../wire/rest.ts'
 import { clusterUrl } from './clusters.ts'
 import { action, type CommonOptions, parseDuration, remote, type Session } from './command.ts'
 import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
@@ -68,8 +67,8 @@ async function clusterStatus(io: Io, name: string, options: CommonOptions): Prom
 // ---- members ----
 
 interface MemberRow {
-  readonly member: LogStatus['members'][number]
-  readonly report: LogStatus | null
+  readonly member: LogStatusView['members'][number]
+  readonly report: LogStatusView | null
   /** Why there is no report. */
   readonly trouble: string | null
   /** How many positions it is behind the furthest; null when it is not known. */
@@ -78,7 +77,7 @@ interface MemberRow {
 
 /** Every member is asked itself: what one says of another may be old. Empty when the node has no log. */
 async function memberRows(io: Io, client: RestClient): Promise<readonly MemberRow[]> {
-  const own = await client.find<LogStatus>('/api/v1/log/status')
+  const own = await client.find<LogStatusView>('/api/v1/log/status')
   if (own === null) return []
   const asked = await Promise.all(
     own.members.map(async member => {
@@ -96,7 +95,7 @@ async function memberRows(io: Io, client: RestClient): Promise<readonly MemberRo
 }
 
 /** A text says why it did not answer. */
-async function askMember(io: Io, url: string): Promise<LogStatus | string> {
+async function askMember(io: Io, url: string): Promise<LogStatusView | string> {
   try {
     const answer = await io.http({
       method: 'GET',
@@ -105,7 +104,7 @@ async function askMember(io: Io, url: string): Promise<LogStatus | string> {
       signal: AbortSignal.any([io.interrupted, AbortSignal.timeout(MEMBER_MS_MAX)]),
     })
     if (answer.status !== 200) return `answered ${answer.status}`
-    return JSON.parse(answer.text) as LogStatus
+    return JSON.parse(answer.text) as LogStatusView
   } catch (cause) {
     return (cause as NodeJS.ErrnoException).code ?? (cause as Error).message
   }

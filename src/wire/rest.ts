@@ -191,6 +191,45 @@ export const cluster = z.object({
   version: z.string(),
 })
 
+const leaderView = z.object({
+  version: z.number(),
+  role: z.enum(['LEADER', 'CANDIDATE', 'FOLLOWER', 'LEARNER', 'NONE']),
+  ballot: z.tuple([z.number(), z.number()]).nullable(),
+  leader: z.object({ memberId: z.number(), httpUrl: z.string() }).nullable(),
+})
+/** GET /log/status: the report of the log thread, whole. */
+export const logStatus = z.object({
+  status: z.enum(['EMPTY', 'STARTING', 'RECOVERING', 'VOTING']),
+  view: leaderView,
+  clusterId: z.string().nullable(),
+  memberId: z.number(),
+  members: z.array(z.object({ memberId: z.number(), name: z.string(), address: z.string() })),
+  quorum: z.number(),
+  promised: z.tuple([z.number(), z.number()]),
+  begin: z.number(),
+  end: z.number(),
+  commit: z.number(),
+  applied: z.number(),
+  bootCounter: z.number(),
+  path: z.string(),
+  diskFreeBytes: z.number(),
+  waitingFor: z.string().nullable(),
+  notWritable: z.string().nullable(),
+  peers: z.array(
+    z.object({
+      memberId: z.number(),
+      connected: z.boolean(),
+      status: z.enum(['EMPTY', 'STARTING', 'RECOVERING', 'VOTING']).nullable(),
+      httpUrl: z.string().nullable(),
+      matched: z.number().nullable(),
+      applied: z.number().nullable(),
+      acknowledgedMsAgo: z.number().nullable(),
+      rttMs: z.number().nullable(),
+      trouble: z.string().nullable(),
+    }),
+  ),
+})
+
 /** `application/problem+json`: RFC 9457 with a code from the rejection table. */
 export const problem = z.object({
   type: z.string(),
@@ -214,6 +253,7 @@ export type JobOutcomeView = z.infer<typeof jobOutcome>
 export type LogPiece = z.infer<typeof logPiece>
 export type LogQuery = z.infer<typeof logQuery>
 export type ClusterView = z.infer<typeof cluster>
+export type LogStatusView = z.infer<typeof logStatus>
 export type Problem = z.infer<typeof problem>
 export type CreateJob = z.infer<typeof createJob>
 export type KillJob = z.infer<typeof killJob>

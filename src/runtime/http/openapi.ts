@@ -23,44 +23,6 @@ const logEntries = z.object({
   ),
   next: z.number().int().nullable(),
 })
-const leaderView = z.object({
-  version: z.number(),
-  role: z.enum(['LEADER', 'CANDIDATE', 'FOLLOWER', 'LEARNER', 'NONE']),
-  ballot: z.tuple([z.number(), z.number()]).nullable(),
-  leader: z.object({ memberId: z.number(), httpUrl: z.string() }).nullable(),
-})
-const logStatus = z.object({
-  status: z.enum(['EMPTY', 'STARTING', 'RECOVERING', 'VOTING']),
-  view: leaderView,
-  clusterId: z.string().nullable(),
-  memberId: z.number(),
-  members: z.array(z.object({ memberId: z.number(), name: z.string(), address: z.string() })),
-  quorum: z.number(),
-  promised: z.tuple([z.number(), z.number()]),
-  begin: z.number(),
-  end: z.number(),
-  commit: z.number(),
-  applied: z.number(),
-  bootCounter: z.number(),
-  path: z.string(),
-  diskFreeBytes: z.number(),
-  waitingFor: z.string().nullable(),
-  notWritable: z.string().nullable(),
-  peers: z.array(
-    z.object({
-      memberId: z.number(),
-      connected: z.boolean(),
-      status: z.enum(['EMPTY', 'STARTING', 'RECOVERING', 'VOTING']).nullable(),
-      httpUrl: z.string().nullable(),
-      matched: z.number().nullable(),
-      applied: z.number().nullable(),
-      acknowledgedMsAgo: z.number().nullable(),
-      rttMs: z.number().nullable(),
-      trouble: z.string().nullable(),
-    }),
-  ),
-})
-
 const SCHEMAS = {
   CreateJob: rest.createJob,
   KillJob: rest.killJob,
@@ -74,7 +36,7 @@ const SCHEMAS = {
   AgentList: rest.agentList,
   Pending: rest.pending,
   Cluster: rest.cluster,
-  LogStatus: logStatus,
+  LogStatus: rest.logStatus,
   LogEntries: logEntries,
   Problem: rest.problem,
 } as const

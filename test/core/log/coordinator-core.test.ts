@@ -350,6 +350,24 @@ describe('appending', () => {
     expect(cluster.member(3).log()).toEqual(leader.log())
     expect(cluster.member(3).committed).toBe(701)
   })
+
+  test('probe for where the logs part is lost, heartbeats are not: it is sent again, and the follower catches up', () => {
+    const cluster = new LogCluster(3)
+    const leader = cluster.lead(1)
+    cluster.passes = isolate(3)
+    for (let id = 1; id <= 20; id++) {
+      leader.append(id, `v${id}`)
+      cluster.settle()
+    }
+    let lost = 0
+    cluster.passes = ({ to, message }) => {
+      const isProbe = to === 3 && message.type === 'accept' && message.prev.position === 1
+      return !isProbe || lost++ > 0
+    }
+    cluster.advance(2_000)
+    expect(lost).toBeGreaterThan(1)
+    expect(cluster.member(3).log()).toEqual(leader.log())
+  })
 })
 
 describe('elections by time', () => {
@@ -401,6 +419,38 @@ describe('elections by time', () => {
     cluster.advance(5_000)
     expect(leader.serving).toEqual(ballot)
     expect(cluster.leaders()).toEqual([leader.id])
+  })
+
+  test('planned stop: the follower that holds most leads at once, without waiting for the lease, and nothing acked is lost', () => {
+    const cluster = start(3)
+    cluster.advance(5_000)
+    const old = cluster.member(cluster.leaders()[0]!)
+    const [ahead, behind] = [1, 2, 3].filter(id => id !== old.id)
+    cluster.passes = isolate(behind!)
+    old.append(1, 'a')
+    cluster.settle()
+    expect(acked(old)).toEqual([1])
+    cluster.passes = () => true
+    const ballot = old.serving!
+    const atMs = cluster.monoMs
+    old.toCoordinator({ type: 'handOver' })
+    expect(old.serving).toBeNull()
+    old.append(2, 'late')
+    expect(old.results.get(2)).toEqual({ type: 'notLeader' })
+    cluster.settle()
+    expect(cluster.monoMs).toBe(atMs)
+    expect(cluster.leaders()).toEqual([ahead])
+    expect(cluster.member(ahead!).log()).toContain(`2:${ballot.join('.')}:a`)
+  })
+
+  test('released ballot is not the one that is followed: nothing happens', () => {
+    const cluster = start(3)
+    cluster.advance(5_000)
+    const leader = cluster.leaders()[0]!
+    const other = cluster.member(leader === 1 ? 2 : 1)
+    other.toElection({ type: 'release', from: { memberId: 3, incarnation: 'disk-3' }, ballot: [0, 3], commit: 0 })
+    cluster.settle()
+    expect(cluster.leaders()).toEqual([leader])
   })
 
   test('leader that can send but not receive: steps down within a lease, another leads', () => {
