@@ -20,6 +20,7 @@ import { drawClusterId, formatLog, markNeedsVerify } from '../../../src/runtime/
 import { LogFront, type LogThreadDeath } from '../../../src/runtime/log/log-front.ts'
 import { LogNode, type LogNodePorts } from '../../../src/runtime/log/log-node.ts'
 import type { LogNodeOptions } from '../../../src/runtime/log/log-options.ts'
+import { eventually } from '../../fixtures/real-node.ts'
 import { deleteRow, logOptions, putRow, THREE, temporaryFolder } from './log-folders.ts'
 
 /** A log node in this thread, with everything it said. */
@@ -296,7 +297,13 @@ describe('a disk that fills up', () => {
     await log.when(() => log.reasons.at(-1) !== undefined && log.reasons.at(-1) !== null)
     expect(await log.port.append(putRow('b', '2'))).toEqual({ type: 'noSpace', freeBytes: 99 })
     expect((await log.port.status()).notWritable).toMatch(/only 0 MiB are free at .*; appends are refused below/)
-    expect(await rowsOf(log.port)).toEqual(['a=1'])
+    // The row tables follow the log a few milliseconds later.
+    expect(
+      await eventually(
+        () => rowsOf(log.port),
+        rows => rows.length > 0,
+      ),
+    ).toEqual(['a=1'])
     disk.freeBytes = 1_000
     await log.when(() => log.reasons.at(-1) === null)
     expect((await log.port.append(putRow('b', '2'))).type).toBe('ok')
