@@ -1,7 +1,8 @@
 /**
  * What travels between scheduler nodes: path `/log/v1`, subprotocol `daybreak.log.v1`. One WebSocket binary message is a
- * frame, a msgpack array. A control frame `[1, 0, object]` opens a connection (HELLO, PROOF, then WELCOME or REFUSE) and
- * later tells of changes (PRESENCE). A batch `[1, 1, memberId, incarnation, configVersion, messages]` carries messages of
+ * frame, a msgpack array and the CRC-32C of its bytes: a position or a ballot that changed on the way must not be
+ * believed, and neither the checksum of TCP nor those of the records would tell. A control frame `[1, 0, object]` opens a connection (HELLO, PROOF, then WELCOME or REFUSE) and
+ * later tells of changes (PRESENCE) and of what disks have shown (SHOWN). A batch `[1, 1, memberId, incarnation, configVersion, messages]` carries messages of
  * the log, whose sender is named once for all of them.
  *
  * Messages of the log are arrays by position, `[number, field, …]`: no keys travel, a connection keeps no state to learn
@@ -15,8 +16,9 @@
 import { Packr, Unpackr } from 'msgpackr'
 import { z } from 'zod'
 import { type Ballot, compareBallots, type LogEnd } from '../../core/log/ballot.ts'
+import { crc32c } from '../../core/log/crc.ts'
 import { type Entry, readRecord } from '../../core/log/entry.ts'
-import type { PeerFacts, RefusalCode } from '../../core/log/handshake.ts'
+import type { PeerFacts, PeerRecord, RefusalCode } from '../../core/log/handshake.ts'
 import type { NackReason, PeerMessage, Sender } from '../../core/log/messages.ts'
 
 export const PEER_PATH = '/log/v1'
@@ -30,9 +32,11 @@ export const PEER_FRAME_BYTES_AIM = 1024 * 1024
 const FRAME_VERSION = 1
 const CONTROL = 0
 const BATCH = 1
+const SEAL_BYTES = 4
 const MESSAGES_MAX = 10_000
 const ENTRIES_MAX = 4_096
 const VOTERS_MAX = 16
+const RECORDS_MAX = 64
 
 export const PEER_CLOSE = { goingAway: 1001, badFrame: 1007, refused: 4403, replaced: 4408 } as const
 
@@ -95,6 +99,8 @@ export type PeerControl =
   | { readonly type: 'welcome' }
   | { readonly type: 'refuse'; readonly code: RefusalCode; readonly text: string }
   | { readonly type: 'presence'; readonly facts: PeerFacts }
+  /** What disks have shown to the sender, by incarnation. */
+  | { readonly type: 'shown'; readonly records: Readonly<Record<string, PeerRecord>> }
 
 const control = z.discriminatedUnion('type', [
   z.object({ type: z.literal('hello'), nonce: z.string().min(16).max(128), facts }),
@@ -102,6 +108,12 @@ const control = z.discriminatedUnion('type', [
   z.object({ type: z.literal('welcome') }),
   z.object({ type: z.literal('refuse'), code: z.enum(codes), text: z.string().max(8192) }),
   z.object({ type: z.literal('presence'), facts }),
+  z.object({
+    type: z.literal('shown'),
+    records: z
+      .record(hex, z.object({ bootCounter: count, promised: ballot, committed: count }))
+      .refine(records => Object.keys(records).length <= RECORDS_MAX),
+  }),
 ]) satisfies z.ZodType<PeerControl>
 
 // ---- frames -----------------------------------------------------------------------------------------------------------
@@ -136,8 +148,12 @@ export function decodePeerFrame(bytes: Uint8Array): DecodedPeerFrame {
   if (bytes.length > PEER_FRAME_BYTES_MAX) {
     return { ok: false, reason: `a frame of ${bytes.length} bytes is over the limit of ${PEER_FRAME_BYTES_MAX}` }
   }
+  const sealAt = bytes.length - SEAL_BYTES
+  if (sealAt < 0 || sealOf(bytes, sealAt) !== crc32c(bytes, 0, sealAt)) {
+    return { ok: false, reason: 'the checksum of the frame does not match' }
+  }
   try {
-    return { ok: true, frame: frameOf(unpackr.unpack(bytes)) }
+    return { ok: true, frame: frameOf(unpackr.unpack(bytes.subarray(0, sealAt))) }
   } catch (cause) {
     // Whatever the bytes made the unpacker or a check say: they are refused, and the connection with them.
     return { ok: false, reason: cause instanceof Error ? cause.message : String(cause) }
@@ -154,7 +170,15 @@ export function messageBytes(message: PeerMessage): number {
 
 function pack(value: unknown): Uint8Array {
   // The packer's buffer is its own and may be written again before the socket has sent it.
-  return Uint8Array.prototype.slice.call(packr.pack(value))
+  const packed = packr.pack(value)
+  const frame = new Uint8Array(packed.length + SEAL_BYTES)
+  frame.set(packed)
+  new DataView(frame.buffer).setUint32(packed.length, crc32c(packed))
+  return frame
+}
+
+function sealOf(bytes: Uint8Array, at: number): number {
+  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(at)
 }
 
 function frameOf(value: unknown): PeerFrame {

@@ -4,7 +4,7 @@
  * longer fits is an error, never a silent pass. The assertions of the product are off in the copy: the oracle alone has
  * to find the bug, and where one rule would show it at once (`blind`), by what follows from it.
  */
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -167,7 +167,7 @@ export const mutationNames: readonly string[] = MUTATIONS.map(({ name }) => name
 
 /** Where this file was built to: the root of `dist`. */
 const BUILT = join(import.meta.dirname, '..', '..', '..')
-const PARTS = ['src/core', 'src/actors', 'test/sim/log']
+const PARTS = ['src/core', 'src/actors', 'src/wire', 'test/sim/log']
 
 export interface Found {
   /** How many were run, this one included. */
@@ -191,6 +191,7 @@ export async function proveMutation(
   try {
     for (const part of PARTS) cpSync(join(built, part), join(folder, part), { recursive: true })
     writeFileSync(join(folder, 'package.json'), '{"type":"module"}')
+    symlinkSync(join(built, '..', 'node_modules'), join(folder, 'node_modules'))
     for (const edit of mutation.edits) apply(folder, edit)
     apply(folder, { file: 'src/core/base/assert', find: 'if (!holds)', put: 'if (false)' })
     apply(folder, {

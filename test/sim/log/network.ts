@@ -1,7 +1,7 @@
 /** The links between members, each direction for itself: late, lossy, doubled, garbled, cut. Never believed by anybody. */
 import type { Prng } from '../../../src/core/base/prng.ts'
-import { type Entry, readRecord } from '../../../src/core/log/entry.ts'
 import type { PeerMessage } from '../../../src/core/log/messages.ts'
+import { decodePeerFrame, encodeBatch } from '../../../src/wire/messages/peer.ts'
 import type { EventQueue } from './event-queue.ts'
 import type { NetworkPlan } from './plan.ts'
 
@@ -74,40 +74,28 @@ export class SimNetwork {
       this.#arrivals.set(link, arrivesMs)
       delayMs = arrivesMs - this.#queue.nowMs
     }
-    let carried: PeerMessage | null = message
-    if (plan.corrupt > 0 && random.next() < plan.corrupt) carried = this.#garble(message)
-    if (carried === null) return
-    const arrived = carried
+    const isGarbled = plan.corrupt > 0 && random.next() < plan.corrupt
+    const arrived = isGarbled ? this.#garble(message) : [message]
     // A link that was cut meanwhile loses what is under way, or lets it through: both happen.
     const isSticky = random.next() < 0.5
     this.#queue.after(delayMs, () => {
       if (isSticky && this.isCut(from, to)) this.#count('cut')
-      else this.#deliver(to, from, arrived)
+      else for (const one of arrived) this.#deliver(to, from, one)
     })
   }
 
-  /** One byte flipped or the end cut off, in a record if there is one. What a reader of the record accepts arrives. */
-  #garble(message: PeerMessage): PeerMessage | null {
+  /** One bit flipped or the end cut off, in the bytes as they travel. What a receiver takes for whole arrives. */
+  #garble(message: PeerMessage): readonly PeerMessage[] {
     this.#count('garbled')
-    if (message.type !== 'accept' || message.entries.length === 0) return null
     const random = this.#random
-    const hit = random.int(0, message.entries.length)
-    const entries: Entry[] = []
-    for (const [at, entry] of message.entries.entries()) {
-      if (at !== hit) {
-        entries.push(entry)
-        continue
-      }
-      const bytes = entry.record.slice(
-        0,
-        random.next() < 0.5 ? entry.record.length : random.int(0, entry.record.length),
-      )
-      if (bytes.length === entry.record.length) bytes[random.int(0, bytes.length)]! ^= 1 << random.int(0, 8)
-      const read = readRecord(bytes, entry.position)
-      if (!read.ok) return null
-      entries.push(read.entry)
-    }
-    return { ...message, entries }
+    const whole = encodeBatch(message.from, 0, [message])
+    const bytes = random.next() < 0.5 ? whole : whole.slice(0, random.int(0, whole.length))
+    if (bytes === whole) bytes[random.int(0, bytes.length)]! ^= 1 << random.int(0, 8)
+    const decoded = decodePeerFrame(bytes)
+    if (!decoded.ok || decoded.frame.type !== 'batch') return []
+    const { from, messages } = decoded.frame
+    const isPeer = from.memberId === message.from.memberId && from.incarnation === message.from.incarnation
+    return isPeer ? messages : []
   }
 
   #count(kind: string): void {

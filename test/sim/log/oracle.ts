@@ -206,6 +206,11 @@ export class Oracle {
     holds(leader !== undefined, 'only a leader commits', () => `member ${memberId} with ${ballotText(ballot)}`)
     const tip = this.#leaderNode(leader, position)
     holds(tip !== undefined, 'a leader commits what it has made', () => `${leader.process} at ${position}`)
+    holds(
+      tip.entry !== null && sameBallot(tip.entry.ballot, ballot),
+      'a leader counts copies of entries of its own ballot only',
+      () => `${leader.process} with ${ballotText(ballot)} at ${position} of ${ballotText(tip.entry?.ballot ?? [0, 0])}`,
+    )
     const path: LogNode[] = []
     let node = tip
     for (; node.position > this.committed; node = node.parent!) path.push(node)
