@@ -6,6 +6,7 @@
 import { assertNever } from '../core/base/assert.ts'
 import {
   type AppendOutcome,
+  BATCH_BYTES_MAX,
   CoordinatorCore,
   type CoordinatorEffect,
   type CoordinatorMessage,
@@ -79,7 +80,7 @@ function run(effect: CoordinatorEffect, options: CoordinatorOptions, context: Co
     case 'load': {
       const { peer, from, countMax } = effect
       try {
-        const entries = options.store.read(from, Number.MAX_SAFE_INTEGER, countMax)
+        const entries = options.store.read(from, Number.MAX_SAFE_INTEGER, countMax, BATCH_BYTES_MAX)
         context.self.tell({ type: 'loaded', peer, from, entries })
       } catch (cause) {
         options.onStoreTrouble(cause)

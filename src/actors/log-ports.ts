@@ -15,8 +15,11 @@ export interface LogStore {
    * StoreFull (nothing of it is there) or StoreFailed (nothing may be believed any more: the process must end).
    */
   write(write: LogWrite): Promise<void>
-  /** Flushed entries from..to, at most `countMax`; ends early only for that. Throws DamagedRecord. */
-  read(from: number, to: number, countMax: number): readonly Entry[]
+  /**
+   * Flushed entries from..to, at most `countMax`, and no more once they have `bytesMax` together; ends early only for
+   * these. Throws DamagedRecord.
+   */
+  read(from: number, to: number, countMax: number, bytesMax?: number): readonly Entry[]
   close(): Promise<void>
 }
 

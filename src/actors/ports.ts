@@ -85,6 +85,8 @@ export interface PeerReport {
   readonly httpUrl: string | null
   readonly matched: number | null
   readonly applied: number | null
+  /** A committed position that its disk is known to hold, from any leader: one that shows less is an older copy. */
+  readonly committed: number | null
   readonly acknowledgedMsAgo: number | null
   readonly rttMs: number | null
   /** Why it is not connected. */

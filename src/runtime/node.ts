@@ -282,7 +282,8 @@ function agentData(config: NodeConfig, httpUrl: string, secret: string): Paramet
 function placeOf(side: SchedulerSide, config: NodeConfig): AgentPlace {
   if (side.tree?.leading != null) return { type: 'here' }
   const leader = side.ledger.leadership?.view.leader ?? null
-  if (leader !== null && leader.memberId !== config.node.id) return { type: 'elsewhere', httpUrl: leader.httpUrl }
+  if (leader !== null && leader.memberId !== config.node.id && leader.httpUrl !== '')
+    return { type: 'elsewhere', httpUrl: leader.httpUrl }
   return { type: 'nowhere', reason: side.ledger.refusal()?.detail ?? 'this node has just begun to lead' }
 }
 

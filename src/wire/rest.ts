@@ -223,6 +223,7 @@ export const logStatus = z.object({
       httpUrl: z.string().nullable(),
       matched: z.number().nullable(),
       applied: z.number().nullable(),
+      committed: z.number().nullable(),
       acknowledgedMsAgo: z.number().nullable(),
       rttMs: z.number().nullable(),
       trouble: z.string().nullable(),

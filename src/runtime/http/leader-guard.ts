@@ -18,7 +18,9 @@ export function leading(deps: HttpDeps, request: FastifyRequest, reply: FastifyR
     return null
   }
   const view = scheduler.leader()
-  const other = view?.leader != null && view.leader.memberId !== deps.node.memberId ? view.leader : null
+  // Where a leader serves its clients is not known before it has connected to this node.
+  const isElsewhere = view?.leader != null && view.leader.memberId !== deps.node.memberId && view.leader.httpUrl !== ''
+  const other = isElsewhere ? view.leader : null
   if (other !== null && request.headers[BYPASS_HEADER] === undefined) {
     reply
       .header('location', other.httpUrl.replace(/\/$/, '') + request.url)

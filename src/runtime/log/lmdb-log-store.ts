@@ -229,14 +229,16 @@ export class LmdbLogStore implements LogStore {
     })
   }
 
-  read(from: number, to: number, countMax: number): readonly Entry[] {
+  read(from: number, to: number, countMax: number, bytesMax = Number.POSITIVE_INFINITY): readonly Entry[] {
     this.#tables.root.resetReadTxn()
     const found: Entry[] = []
+    let bytes = 0
     const last = Math.min(to, this.#readableEnd, from + countMax - 1)
-    for (let position = from; position <= last; position++) {
+    for (let position = from; position <= last && bytes < bytesMax; position++) {
       const read = readOne(this.#tables, position)
       if (!read.ok) throw new DamagedRecord(position, read.reason)
       found.push(read.entry)
+      bytes += read.entry.record.length
     }
     return found
   }

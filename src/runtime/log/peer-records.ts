@@ -9,6 +9,9 @@ import { join } from 'node:path'
 import { mergeRecords, type PeerRecord } from '../../core/log/handshake.ts'
 
 const WRITE_EVERY_MS = 5_000
+const TELL_EVERY_MS = 1_000
+/** Of disks that are gone only the latest matter. */
+const RECORDS_MAX = 64
 
 export class PeerRecords {
   readonly #path: string
@@ -16,9 +19,15 @@ export class PeerRecords {
   readonly #onTrouble: (cause: unknown) => void
   #timer: NodeJS.Timeout | null = null
   #writing: Promise<void> = Promise.resolve()
+  #teller: NodeJS.Timeout | null = null
+  readonly #onNews: () => void
 
-  /** `folder` must be there. A file that cannot be read counts as none: it can only accuse, never excuse. */
-  constructor(folder: string, onTrouble: (cause: unknown) => void) {
+  /**
+   * `folder` must be there. A file that cannot be read counts as none: it can only accuse, never excuse. `onNews` is
+   * called a moment after something has changed: the others should know it too.
+   */
+  constructor(folder: string, onNews: () => void, onTrouble: (cause: unknown) => void) {
+    this.#onNews = onNews
     this.#path = join(folder, 'peers.json')
     this.#onTrouble = onTrouble
     this.#records = readRecords(this.#path, onTrouble)
@@ -33,8 +42,19 @@ export class PeerRecords {
     const known = this.#records.get(incarnation) ?? null
     const merged = mergeRecords(known, shown)
     if (known !== null && sameRecord(known, merged)) return
+    if (known === null && this.#records.size >= RECORDS_MAX)
+      this.#records.delete(this.#records.keys().next().value ?? '')
     this.#records.set(incarnation, merged)
+    this.#teller ??= setTimeout(() => {
+      this.#teller = null
+      this.#onNews()
+    }, TELL_EVERY_MS).unref()
     this.#timer ??= setTimeout(() => void this.flush(), WRITE_EVERY_MS).unref()
+  }
+
+  stop(): Promise<void> {
+    if (this.#teller !== null) clearTimeout(this.#teller)
+    return this.flush()
   }
 
   /** Settles when what is known now is on disk, or the trouble has been told. */

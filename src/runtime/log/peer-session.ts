@@ -49,6 +49,8 @@ export interface SessionOptions {
   readonly onOpen: (peer: PeerFacts) => void
   /** Something about the peer has changed. */
   readonly onPresence: (peer: PeerFacts) => void
+  /** What the peer says that disks have shown to it. */
+  readonly onShown: (records: Readonly<Record<string, PeerRecord>>) => void
   readonly onMessages: (messages: readonly PeerMessage[]) => void
   readonly onTrouble: (what: 'badFrame' | 'unknownType' | 'foreignSender' | 'dropped', count: number) => void
   readonly onEnd: (end: SessionEnd) => void
@@ -122,6 +124,10 @@ export class PeerSession {
     if (this.#open) this.#control({ type: 'presence', facts: this.#options.own() })
   }
 
+  tellShown(records: ReadonlyMap<string, PeerRecord>): void {
+    if (this.#open && records.size > 0) this.#control({ type: 'shown', records: Object.fromEntries(records) })
+  }
+
   close(reason: string, code: number = PEER_CLOSE.goingAway): void {
     if (this.#ended) return
     this.#flush()
@@ -184,6 +190,8 @@ export class PeerSession {
       }
       case 'presence':
         return this.#onPresence(control.facts)
+      case 'shown':
+        return this.#open ? this.#options.onShown(control.records) : this.#refuseFrame('SHOWN out of turn')
     }
   }
 

@@ -48,6 +48,8 @@ export interface PeerTransportOptions {
   readonly onPeers: () => void
   /** What a peer's disk has shown. */
   readonly onShown: (facts: PeerFacts) => void
+  /** What disks have shown to a peer. */
+  readonly onTold: (records: Readonly<Record<string, PeerRecord>>) => void
 }
 
 /** One peer as this node sees it. */
@@ -119,6 +121,10 @@ export class PeerTransport implements LogTransport {
     for (const link of this.#links.values()) link.session?.tellPresence()
   }
 
+  tellShown(records: ReadonlyMap<string, PeerRecord>): void {
+    for (const link of this.#links.values()) link.session?.tellShown(records)
+  }
+
   peers(): readonly PeerState[] {
     return [...this.#links.values()].map(link => {
       const { memberId } = link.member
@@ -158,6 +164,7 @@ export class PeerTransport implements LogTransport {
       own,
       records: records(),
       onPresence: facts => this.shown(facts),
+      onShown: told => this.#options.onTold(told),
       onTrouble: (what, count) => {
         metrics.count('log_peer_trouble', count, { what })
         if (what === 'badFrame') this.#options.log.warn('log-peer-bad-frame', { remote })

@@ -59,6 +59,9 @@ export class Peers {
       onShown: ({ incarnation, bootCounter, promised }) => {
         if (incarnation !== null) this.#records?.note(incarnation, { bootCounter, promised, committed: 0 })
       },
+      onTold: records => {
+        for (const [incarnation, record] of Object.entries(records)) this.#records?.note(incarnation, record)
+      },
     })
     this.#wire.onMessage = message => {
       this.#note(message)
@@ -85,12 +88,13 @@ export class Peers {
 
   async stop(): Promise<void> {
     await this.#wire.stop()
-    await this.#records?.flush()
+    await this.#records?.stop()
   }
 
   /** The folder of the log is there: what disks show is remembered in it from here on. */
   remember(folder: string): void {
-    this.#records ??= new PeerRecords(folder, cause => this.#ports.log.warn('log-peer-records', { cause }))
+    const tell = (): void => this.#wire.tellShown(this.#records?.all() ?? new Map())
+    this.#records ??= new PeerRecords(folder, tell, cause => this.#ports.log.warn('log-peer-records', { cause }))
   }
 
   /** The store was formatted, or this member has begun to vote. */
@@ -139,6 +143,7 @@ export class Peers {
 
   /** `isLeader`: what members acknowledge is told to the leader only. */
   report(isLeader: boolean): readonly PeerReport[] {
+    const records = this.#records?.all()
     return this.#states().map(({ memberId, connected, facts, rttMs, trouble }) => {
       const ack = isLeader ? this.#acks.get(memberId) : undefined
       return {
@@ -148,6 +153,7 @@ export class Peers {
         httpUrl: facts?.httpUrl ?? null,
         matched: ack?.matched ?? null,
         applied: ack?.applied ?? null,
+        committed: records?.get(facts?.incarnation ?? '')?.committed ?? null,
         acknowledgedMsAgo: ack === undefined ? null : Math.round(performance.now() - ack.atMs),
         rttMs: rttMs === null ? null : Math.round(rttMs * 10) / 10,
         trouble,

@@ -119,12 +119,18 @@ describe('who does not belong', () => {
     )
     // It hears of the commit with the next heartbeat, and acknowledges that too.
     await back.when(() => back.entries.at(-1)?.position === position)
+    // The other follower sees no acknowledgements: it is told.
+    const other = members.find(member => member !== victim && member !== leader)!
+    await eventually(async () => {
+      const { peers } = await other.status()
+      return peers.find(peer => peer.memberId === victim.options.memberId)?.committed === position
+    })
     await back.stop()
     rmSync(victim.options.path, { recursive: true })
     cpSync(copy, victim.options.path, { recursive: true })
     const old = await new Member(victim.options).start()
     await old.said('log-refused-by-peer', 'returned with an older copy of its disk')
-    await leader.said('log-peer-refused', 'ROLLED_BACK')
+    await Promise.all([leader, other].map(member => member.said('log-peer-refused', 'ROLLED_BACK')))
     expect(old.view?.role ?? 'NONE').not.toBe('FOLLOWER')
   })
 
