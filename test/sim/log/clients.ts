@@ -81,7 +81,9 @@ export class Clients {
     }
     const cancelLimit = this.#queue.after(ANSWER_MS_MAX, () => end('unknown'))
     const answer = (how: 'ok' | 'unknown' | 'refused', seen: readonly number[] | null = null): void => {
-      this.#queue.after(0.05 + random.next(), () => end(how, seen))
+      // An answer may be long under way: it is true of some moment while it was waited for.
+      const isLate = random.next() < 0.05
+      this.#queue.after(0.05 + random.next() * (isLate ? STALL_LEASES_MAX * 1_000 : 1), () => end(how, seen))
     }
     this.#queue.after(0.05 + random.next(), () => this.#ask(node, { kind, key, call }, answer))
   }

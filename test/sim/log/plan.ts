@@ -122,3 +122,33 @@ export function drawPlan(seed: number, random: Prng, options: PlanOptions = {}):
     inParts: chance(0.3) ? 0.1 : 0,
   }
 }
+
+/** A cluster on which nothing strikes by itself: for scenes in which a test does. */
+export function quietPlan(seed: number, change: Partial<Plan> = {}): Plan {
+  return {
+    seed,
+    nodes: 3,
+    minutes: 0,
+    timing: LOG_TIMING,
+    network: {
+      latencyMsMin: 0.1,
+      latencyMsMax: 2,
+      drop: 0,
+      duplicate: 0,
+      late: 0,
+      corrupt: 0,
+      lateMsMax: 0,
+      inOrder: true,
+    },
+    flushMsMin: 0.2,
+    flushMsMax: 2,
+    faults: new Map(),
+    drift: 0,
+    leasesHold: true,
+    clients: 4,
+    thinkMs: 20,
+    reads: 0.3,
+    inParts: 0,
+    ...change,
+  }
+}
