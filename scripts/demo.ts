@@ -2,11 +2,11 @@
  * `npm run demo`: what a new user sees first. Starts a real node from config/local.yaml, gives it examples/hello.yaml,
  * shows the instances come up, asks one of them over HTTP, says what to look at next, and on Ctrl-C puts everything
  * back as it was. `--once` ends by itself: 0 when all of that happened, 1 with the reason, at the latest after 60 s.
+ * `--nodes 3` does the same with three scheduler processes and an agent process; `--kill-leader` shows a failover.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -14,6 +14,7 @@ import { parseArgs } from 'node:util'
 import { styleOf } from '../src/cli/screen.ts'
 import { tableText } from '../src/cli/table.ts'
 import type { JobDetail, PendingList, Problem } from '../src/wire/rest.ts'
+import { isFree, leaderOf, prepareCluster } from './demo-cluster.ts'
 
 const LIMIT_MS = 60_000
 const STOP_MS_MAX = 15_000
@@ -23,16 +24,22 @@ const KEY = { cluster: 'local', role: 'www-data', environment: 'devel', name: 'h
 const root = packageRoot()
 const main = join(root, 'dist', 'src', 'cli', 'main.js')
 
-const HELP = `npm run demo -- [--once] [--data DIR] [--port N]
+const HELP = `npm run demo -- [--once] [--data DIR] [--port N] [--nodes N [--kill-leader]]
 
   --once      end when everything has been shown: status 0, or 1 with the reason, at the latest after 60 s
   --data DIR  keep the node's data there (default: a fresh temporary folder, removed at the end)
   --port N    HTTP port of the node (default 8081; if it is taken, any free one)
+  --nodes N   3, 5 or 7 scheduler nodes and an agent, each a process of its own, on any free ports (default 1, which
+              has its agent in it)
+  --kill-leader  with several nodes: SIGKILL the one that leads, and show what happens
 `
 const flags = readFlags()
 
 interface Node {
+  readonly name: string
   readonly child: ChildProcess
+  /** Killed by the demo itself. */
+  isVictim: boolean
   /** Null until it is up. */
   url: string | null
   /** What it said so far. */
@@ -50,17 +57,18 @@ for (const output of [process.stdout, process.stderr])
 
 let dataStays = flags.data !== undefined
 const data = flags.data === undefined ? mkdtempSync(join(tmpdir(), 'daybreak-demo-')) : resolve(flags.data)
-let node: Node | null = null
+const nodes: Node[] = []
 let failure: string | null = null
 const limit = flags.once ? setTimeout(() => stopping.abort(`not done after ${LIMIT_MS / 1000} s`), LIMIT_MS) : null
 const startedAt = performance.now()
 
 try {
-  const url = await startNode()
+  const url = flags.nodes === 1 ? await startNode() : await startNodes(flags.nodes)
   await createJob(url)
   const detail = await showUntilRunning(url)
   await askOne(detail)
-  sayWhatNext(url)
+  if (flags.killLeader) await killLeader(detail)
+  sayWhatNext(flags.killLeader ? aliveUrl() : url)
   if (!flags.once) await interrupted()
 } catch (cause) {
   const [reason, what] = [String(stopping.signal.reason), textOf(cause)]
@@ -80,21 +88,76 @@ async function startNode(): Promise<string> {
   const port = (await isFree(wanted)) ? wanted : 0
   say('Daybreak demo: one node that is its own quorum, with an agent in it.\n')
   if (port !== wanted) say(`  port ${wanted} is taken, so the node takes any free one`)
-  const url = await launch(port, stopping.signal)
+  const { url } = await launchLocal(port, stopping.signal)
   say(`  node     ${url}, up after ${seconds()} s`)
   say(`  data     ${data}`)
   return url
 }
 
-/** A node of its own session, so that Ctrl-C is for the demo, which ends the tasks before the node. Gives its URL. */
-async function launch(port: number, given?: AbortSignal): Promise<string> {
-  const args = [main, 'start', join(root, 'config', 'local.yaml'), '--data.dir', data, '--http.port', String(port)]
+async function startNodes(count: number): Promise<string> {
+  say(`Daybreak demo: ${count} scheduler nodes and an agent, each a process of its own.\n`)
+  const files = await prepareCluster(main, data, count)
+  const up = await Promise.all(
+    files.nodes.map((path, at) => launch(`node-${at + 1}`, [main, 'start', path], stopping.signal)),
+  )
+  for (const { name, url } of up) say(`  ${name}   ${url}`)
+  const agent = await launch('agent', [main, 'start', files.agent], stopping.signal)
+  say(`  agent    ${agent.url}`)
+  const leader = await leaderOf(
+    up.map(({ url }) => url),
+    stopping.signal,
+  )
+  say(`  leader   node-${leader.memberId}, elected after ${seconds()} s; any node may be asked`)
+  say(`  data     ${data}`)
+  return up[0]!.url
+}
+
+/** The one that leads is killed as a crash would do it; the tasks must not notice, and changes must go on. */
+async function killLeader(before: JobDetail): Promise<void> {
+  const urls = nodes.flatMap(({ name, url }) => (name === 'agent' || url === null ? [] : [url]))
+  const { memberId } = await leaderOf(urls, stopping.signal)
+  const victim = nodes.find(({ name }) => name === `node-${memberId}`)
+  if (victim === undefined) throw new Error(`member ${memberId} leads and is none of the demo`)
+  say(`\n  kill -9 node-${memberId}, which leads`)
+  const sinceMs = performance.now()
+  victim.isVictim = true
+  victim.child.kill('SIGKILL')
+  await once(victim.child, 'exit')
+  const rest = urls.filter(url => url !== victim.url)
+  const next = await leaderOf(rest, stopping.signal, memberId)
+  say(`  node-${next.memberId} leads after ${((performance.now() - sinceMs) / 1000).toFixed(1)} s`)
+  const after = await getJson<JobDetail>(next.url, jobPath(), sinceMs + STOP_MS_MAX)
+  const same = after.active.filter(task => before.active.some(one => one.taskId === task.taskId)).length
+  if (same !== before.active.length)
+    throw new Error(`only ${same} of ${before.active.length} tasks outlived the leader`)
+  say(`  all ${same} tasks are the same as before`)
+  await askOne(after)
+}
+
+/** Of a scheduler node that lives. */
+function aliveUrl(): string {
+  const alive = nodes.find(({ name, child, url }) => name !== 'agent' && url !== null && !hasEnded(child))
+  if (alive?.url == null) throw new Error('no scheduler node lives')
+  return alive.url
+}
+
+function launchLocal(port: number, given?: AbortSignal): Promise<{ name: string; url: string }> {
+  const config = join(root, 'config', 'local.yaml')
+  return launch('node', [main, 'start', config, '--data.dir', data, '--http.port', String(port)], given)
+}
+
+/** A process of its own session, so that Ctrl-C is for the demo, which ends the tasks first. Gives its URL. */
+async function launch(
+  name: string,
+  args: readonly string[],
+  given?: AbortSignal,
+): Promise<{ name: string; url: string }> {
   given?.throwIfAborted()
   const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
   // Known from here on, so that whatever happens next, it is ended.
-  const started: Node = { child, url: null, output: '' }
-  node = started
-  return await new Promise<string>((done, failed) => {
+  const started: Node = { name, child, isVictim: false, url: null, output: '' }
+  nodes.push(started)
+  const url = await new Promise<string>((done, failed) => {
     const hear = (chunk: Buffer): void => {
       started.output += chunk.toString('utf8')
       started.url ??= /up at (http:\/\/\S+)/.exec(started.output)?.[1] ?? null
@@ -106,6 +169,7 @@ async function launch(port: number, given?: AbortSignal): Promise<string> {
     child.once('exit', (code, signal) => failed(new Error(`the node ended with ${code ?? signal}:\n${started.output}`)))
     given?.addEventListener('abort', () => failed(new Error(String(given.reason))))
   })
+  return { name, url }
 }
 
 async function createJob(url: string): Promise<void> {
@@ -181,54 +245,61 @@ Look next at
   ${env}npx daybreak job status local/www-data/devel/hello
   ${env}npx daybreak task logs local/www-data/devel/hello/0 -f
   ${env}npx daybreak inspect`)
-  if (!flags.once) say('\nCtrl-C ends the tasks and the node, and leaves nothing behind.')
+  const what = flags.nodes === 1 ? 'the node' : 'the nodes'
+  if (!flags.once) say(`\nCtrl-C ends the tasks and ${what}, and leaves nothing behind.`)
 }
 
 /** Ends the tasks, then the node, and takes the data away. Gives what could not be done, or null. */
 async function putBack(): Promise<string | null> {
   const faults: string[] = []
-  if (node?.url != null) {
+  if (nodes.some(({ url }) => url !== null)) {
     try {
-      if (hasEnded(node.child)) {
-        // Its tasks go on without it; a node on the same data adopts them, and then they can be ended.
-        faults.push(`the node ended by itself with ${node.child.exitCode ?? node.child.signalCode}:\n${node.output}`)
-        await launch(0)
+      for (const { name, child, output } of nodes.filter(one => hasEnded(one.child) && !one.isVictim)) {
+        faults.push(`the ${name} ended by itself with ${child.exitCode ?? child.signalCode}:\n${output}`)
       }
+      // Its tasks go on without it; a node on the same data adopts them, and then they can be ended.
+      if (flags.nodes === 1 && faults.length > 0) await launchLocal(0)
       say('\n  ending the tasks …')
-      await endTasks(String(node.url))
+      await endTasks(aliveUrl())
     } catch (cause) {
       faults.push(`${textOf(cause)}; data and tasks are in ${data}`)
       dataStays = true
     }
   }
-  if (node !== null && !hasEnded(node.child)) {
-    const ended = once(node.child, 'exit')
-    node.child.kill('SIGTERM')
-    const late = setTimeout(() => node?.child.kill('SIGKILL'), STOP_MS_MAX)
-    const [code, signal] = (await ended) as [number | null, NodeJS.Signals | null]
-    clearTimeout(late)
-    // Before it is up, a signal ends it as it ends any program.
-    if (code !== 0 && (node.url !== null || signal !== 'SIGTERM')) faults.push(`the node ended with ${code ?? signal}`)
-  }
+  await Promise.all(
+    nodes.map(async ({ name, child, url }) => {
+      if (hasEnded(child)) return
+      const ended = once(child, 'exit')
+      child.kill('SIGTERM')
+      const late = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX)
+      const [code, signal] = (await ended) as [number | null, NodeJS.Signals | null]
+      clearTimeout(late)
+      // Before it is up, a signal ends it as it ends any program.
+      if (code !== 0 && (url !== null || signal !== 'SIGTERM')) faults.push(`the ${name} ended with ${code ?? signal}`)
+    }),
+  )
   if (!dataStays) rmSync(data, { recursive: true, force: true, maxRetries: 5 })
   say(dataStays ? `  data stays in ${data}` : '  tasks and node have ended, their data is removed')
   return faults.length === 0 ? null : faults.join('; ')
 }
 
 async function endTasks(url: string): Promise<void> {
-  const path = `${jobPath()}:kill`
-  const response = await fetch(url + path, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ all: true, message: 'the demo is over' }),
-  })
+  const until = performance.now() + STOP_MS_MAX
+  const kill = () =>
+    fetch(`${url}${jobPath()}:kill`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ all: true, message: 'the demo is over' }),
+    })
+  let response = await kill()
+  // Between two leaders nobody can do it.
+  for (; response.status === 503 && performance.now() < until; response = await kill()) await pause(POLL_MS)
   if (response.status === 404) return
   if (!response.ok) throw new Error(`killing the job: ${((await response.json()) as Problem).detail}`)
-  const until = performance.now() + STOP_MS_MAX
   for (;;) {
     const left = await fetch(`${url}${jobPath()}`)
     if (left.status === 404) return
-    if (((await left.json()) as JobDetail).active.length === 0) return
+    if (left.ok && ((await left.json()) as JobDetail).active.length === 0) return
     if (performance.now() > until) throw new Error(`tasks still run ${STOP_MS_MAX / 1000} s after their kill`)
     await pause(POLL_MS)
   }
@@ -254,13 +325,15 @@ function statusTable(detail: JobDetail): string {
   return text.trimEnd().replaceAll(/^/gm, INDENT)
 }
 
-function readFlags(): { once: boolean; data?: string; port: string } {
+function readFlags(): { once: boolean; data?: string; port: string; nodes: number; killLeader: boolean } {
   try {
     const { values } = parseArgs({
       options: {
         once: { type: 'boolean', default: false },
         data: { type: 'string' },
         port: { type: 'string', default: '8081' },
+        nodes: { type: 'string', default: '1' },
+        'kill-leader': { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
     })
@@ -270,7 +343,10 @@ function readFlags(): { once: boolean; data?: string; port: string } {
     }
     if (!/^\d{1,5}$/.test(values.port) || Number(values.port) > 65_535)
       throw new Error(`--port is no port: ${values.port}`)
-    return values
+    if (!['1', '3', '5', '7'].includes(values.nodes)) throw new Error(`--nodes is 1, 3, 5 or 7, not ${values.nodes}`)
+    const killLeader = values['kill-leader']
+    if (killLeader && values.nodes === '1') throw new Error('--kill-leader needs --nodes 3, 5 or 7')
+    return { ...values, nodes: Number(values.nodes), killLeader }
   } catch (cause) {
     process.stderr.write(`error: ${textOf(cause)}\n\n${HELP}`)
     process.exit(2)
@@ -289,8 +365,11 @@ function jobPath(): string {
   return `/api/v1/jobs/${KEY.role}/${KEY.environment}/${KEY.name}`
 }
 
-async function getJson<T>(url: string, path: string): Promise<T> {
-  const response = await fetch(url + path)
+/** Asked again until `untilMs` while nobody can answer. */
+async function getJson<T>(url: string, path: string, untilMs = 0): Promise<T> {
+  let response = await fetch(url + path)
+  for (; response.status === 503 && performance.now() < untilMs; response = await fetch(url + path))
+    await pause(POLL_MS)
   if (!response.ok) throw new Error(`GET ${path}: ${response.status} ${await response.text()}`)
   return (await response.json()) as T
 }
@@ -305,21 +384,9 @@ function pause(ms: number): Promise<void> {
 
 function interrupted(): Promise<void> {
   if (stopping.signal.aborted) return Promise.resolve()
-  const ended = node === null ? Promise.resolve() : once(node.child, 'exit').then(() => {})
-  return Promise.race([new Promise<void>(done => stopping.signal.addEventListener('abort', () => done())), ended])
-}
-
-async function isFree(port: number): Promise<boolean> {
-  const probe = createServer()
-  try {
-    probe.listen(port, '127.0.0.1')
-    await once(probe, 'listening')
-    return true
-  } catch {
-    return false
-  } finally {
-    probe.close()
-  }
+  // One node alone that ends is the end; of several any may be killed, that is what they are for.
+  const ended = nodes.length === 1 ? [once(nodes[0]!.child, 'exit').then(() => {})] : []
+  return Promise.race([new Promise<void>(done => stopping.signal.addEventListener('abort', () => done())), ...ended])
 }
 
 /** The nearest folder upwards that has a package.json: this file runs from dist/. */

@@ -58,6 +58,19 @@ test('the demo with --once: shows the instances, an answer and where to look, en
   expect(readdirSync(folder)).toEqual([])
 })
 
+test('the demo with three nodes whose leader it kills: another leads, the tasks are the same, and nothing is left', {
+  timeout: 60_000,
+}, async () => {
+  const run = demo('--once', '--nodes', '3', '--kill-leader')
+  const [code] = await once(run.child, 'exit')
+  expect(code, run.said()).toBe(0)
+  expect(run.said()).toMatch(
+    /kill -9 (node-\d)[\s\S]*(?!\1)node-\d leads after[\s\S]*all 3 tasks are the same as before/,
+  )
+  expect(processesLeft()).toEqual([])
+  expect(readdirSync(folder)).toEqual([])
+})
+
 test.for([
   ['before its node is up', 'one node that is its own quorum'],
   ['while it creates its job', 'up after'],
