@@ -72,6 +72,9 @@ const CHECKSUMS_KEPT = 8_192
 
 export class ReplicaCore {
   #meta: LogMeta
+  /** Written and not yet known to be flushed, by ticket. */
+  readonly #written = new Map<number, LogMeta>()
+  #durable: LogMeta
   readonly #runs: BallotRuns
   readonly #crcs: Map<number, number>
   readonly #timing: LogTiming
@@ -96,6 +99,7 @@ export class ReplicaCore {
     const { meta, runs } = restored
     assert(runs.end === meta.end, 'the runs of ballots reach to the end of the log', { runs: runs.end, end: meta.end })
     this.#meta = meta
+    this.#durable = meta
     this.#runs = runs
     this.#crcs = new Map(restored.crcs)
     this.#timing = options.timing
@@ -109,6 +113,10 @@ export class ReplicaCore {
 
   get meta(): LogMeta {
     return this.#meta
+  }
+  /** What a restart would find at least: only this may be told to others as what this disk holds. */
+  get durable(): LogMeta {
+    return this.#durable
   }
   get last(): LogEnd {
     return this.#runs.last
@@ -291,7 +299,11 @@ export class ReplicaCore {
     assert(ticket <= this.#ticket, 'only what was written can be flushed', { ticket, written: this.#ticket })
     // A later flush covers the earlier ones only once those have been reported too.
     this.#early.add(ticket)
-    while (this.#early.delete(this.#flushedTicket + 1)) this.#flushedTicket++
+    while (this.#early.delete(this.#flushedTicket + 1)) {
+      this.#flushedTicket++
+      this.#durable = this.#written.get(this.#flushedTicket) ?? this.#durable
+      this.#written.delete(this.#flushedTicket)
+    }
     let free = 0
     while (free < this.#waiting.length && this.#waiting[free]!.ticket <= this.#flushedTicket) free++
     return this.#waiting.splice(0, free).map(waiting => waiting.effect)
@@ -370,6 +382,7 @@ export class ReplicaCore {
     this.#ticket++
     this.#meta = { ...this.#meta, ...change, end: this.#runs.end, generation: this.#meta.generation + 1 }
     this.#commitWritten = this.#meta.commit
+    this.#written.set(this.#ticket, this.#meta)
     return { type: 'persist', write: { ticket: this.#ticket, cutFrom, entries, meta: this.#meta } }
   }
 

@@ -84,7 +84,7 @@ interface Opened {
   readonly store: LogStore
   readonly state: LmdbStateStore
   readonly system: ActorSystem
-  readonly core: () => ReplicaCore
+  readonly core: () => Pick<ReplicaCore, 'meta' | 'durable'>
   readonly replica: Ref<ReplicaCommand>
   readonly coordinator: Ref<CoordinatorMessage>
   readonly election: Ref<ElectionMessage>
@@ -104,6 +104,8 @@ export class LogNode {
   #trouble: string | null = null
   #openingRefused = 0
   #opening: Promise<void> | null = null
+  /** What the store held when it was closed for want of room: this member is still the one it was. */
+  #closedAs: LogMeta | null = null
   #said: { readonly text: string; readonly atMs: number } | null = null
   #sayLater: NodeJS.Timeout | null = null
   #onLetGo: (() => void) | null = null
@@ -124,7 +126,8 @@ export class LogNode {
         : new Peers(options, peer, {
             log,
             metrics,
-            meta: () => this.#opened?.core().meta ?? null,
+            durable: () => this.#opened?.core().durable ?? this.#closedAs,
+            commit: () => this.#opened?.core().meta.commit ?? 0,
             onChange: () => this.#lookAround(),
           })
   }
@@ -417,7 +420,7 @@ export class LogNode {
       state,
       system,
       // Until the replica's first turn the store's own record is the truth, and reports may be asked for already.
-      core: () => core ?? ({ meta: store.restored.meta } as ReplicaCore),
+      core: () => core ?? { meta: store.restored.meta, durable: store.restored.meta },
       replica: refs.replica,
       coordinator: refs.coordinator,
       election: refs.election,
@@ -524,6 +527,7 @@ export class LogNode {
     const opened = this.#opened
     if (opened === null) return
     await opened.system.stop()
+    this.#closedAs = opened.core().durable
     this.#opened = null
     await opened.state.close()
     await opened.store.close()

@@ -19,7 +19,9 @@ import { type PeerState, PeerTransport } from './peer-transport.ts'
 export interface PeersPorts {
   readonly log: Logger
   readonly metrics: Metrics
-  readonly meta: () => LogMeta | null
+  /** What this member's disk holds for certain: nothing else may be told, for a crash could make it untrue. */
+  readonly durable: () => LogMeta | null
+  readonly commit: () => number
   readonly onChange: () => void
 }
 
@@ -166,7 +168,7 @@ export class Peers {
   }
 
   #own(): PeerFacts {
-    const meta = this.#ports.meta()
+    const meta = this.#ports.durable()
     const { memberId, httpUrl, members, clusterId: configured } = this.#options
     const clusterId = meta?.clusterId ?? configured
     const descriptor = meta?.descriptor ?? null
@@ -211,7 +213,7 @@ export class Peers {
       return
     }
     const { matched, applied } = message
-    const committed = Math.min(matched, this.#ports.meta()?.commit ?? 0)
+    const committed = Math.min(matched, this.#ports.commit())
     this.#records?.note(incarnation, { bootCounter, promised: ballot, committed })
     this.#acks.set(memberId, { matched, applied, atMs: performance.now() })
   }

@@ -5,7 +5,7 @@ import { descriptorConflict, genesisText, memberFaults, quorumOf } from '../../.
 import { ENTRY_TYPES, type EntryType, makeEntry, readRecord } from '../../../src/core/log/entry.ts'
 import { encodeMeta, readMeta } from '../../../src/core/log/meta.ts'
 import { stepEmpty, stepStarting } from '../../../src/core/log/start-up.ts'
-import { metaOf, text } from './log-cluster.ts'
+import { descriptorOf, metaOf, text } from './log-cluster.ts'
 
 describe('records', () => {
   test('CRC-32C has its published check value, in one piece or in two', () => {
@@ -118,6 +118,18 @@ describe('first start', () => {
       'i2',
       'i3',
     ])
+  })
+
+  test('others have begun without waiting: admitted by the descriptor of one that votes, if it names this disk', () => {
+    const descriptor = descriptorOf(3)
+    const others = [
+      { ...seen(2, 'VOTING', 'g', 40), descriptor },
+      { ...seen(3, 'VOTING', 'g', 40), descriptor },
+    ]
+    const step = (incarnation: string) =>
+      stepStarting({ ...facts, seen: [seen(1, 'STARTING'), ...others], incarnation })
+    expect(step('disk-1')).toEqual({ type: 'admit', descriptor })
+    expect(step('another disk')).toMatchObject({ type: 'wait' })
   })
 
   test.each([

@@ -95,6 +95,17 @@ describe('a replica asked to promise', () => {
     expect(bench.open().meta.promised).toEqual([3, 3])
   })
 
+  test('promise not flushed yet: what is durable does not have it, so it is not told to others as kept', () => {
+    const bench = new Bench({ promised: [1, 2] })
+    bench.tell(prepare([3, 2]))
+    expect([bench.core.meta.promised, bench.core.durable.promised]).toEqual([
+      [3, 2],
+      [1, 2],
+    ])
+    bench.flush()
+    expect(bench.core.durable).toEqual(bench.core.meta)
+  })
+
   test('same ballot again after a lost reply: the same PROMISE, and nothing is written', () => {
     const bench = new Bench()
     const first = bench.ask(prepare([4, 2]))
