@@ -4,8 +4,8 @@
  */
 import type { AgentIdentity, TaskRecord } from '../core/executor/agent-book.ts'
 import type { OutboxEntry } from '../core/executor/outbox.ts'
+import type { FoundRun, RunState } from '../core/executor/run-state.ts'
 import type { ProcessSpec } from '../core/executor/task-data.ts'
-import type { FoundRun, RunState } from '../core/executor/task-run.ts'
 import type { Resources } from '../core/job/task-config.ts'
 import type { LogData } from '../wire/messages/agent.ts'
 

@@ -3,15 +3,15 @@
  * hears its statuses. What is decided is in `core/executor/task-run.ts`; here effects meet the machine.
  */
 import type { TaskRecord } from '../core/executor/agent-book.ts'
-import type { TaskSpec } from '../core/executor/task-data.ts'
 import {
   type Effect,
   initialRun,
   type Message as RunMessage,
   type RunState,
-  stepRun,
   toldAfter,
-} from '../core/executor/task-run.ts'
+} from '../core/executor/run-state.ts'
+import type { TaskSpec } from '../core/executor/task-data.ts'
+import { stepRun } from '../core/executor/task-run.ts'
 import type { ActorSpec, Behaviour, Context } from './actor.ts'
 import type { AgentStore, TaskMachine } from './agent-ports.ts'
 

@@ -1,7 +1,7 @@
 import { compareIds, type JobKey } from '../base/ids.ts'
 import type { Instant } from '../base/time.ts'
 import type { Resources } from '../job/task-config.ts'
-import type { EndState } from './task-run.ts'
+import type { EndState } from './run-state.ts'
 
 /**
  * What an agent has promised: which tasks it took, what they may use, which leaders it still listens to and which

@@ -1,15 +1,14 @@
 import { describe, expect, test } from 'vitest'
-import type { ProcessSpec, TaskSpec } from '../../../src/core/executor/task-data.ts'
+import { BACKOFF_MS_MAX, QUICK_RUNS_FREE } from '../../../src/core/executor/process-state.ts'
 import {
-  BACKOFF_MS_MAX,
   type Effect,
   type FoundRun,
   initialRun,
   type Message,
-  QUICK_RUNS_FREE,
   type RunState,
-  stepRun,
-} from '../../../src/core/executor/task-run.ts'
+} from '../../../src/core/executor/run-state.ts'
+import type { ProcessSpec, TaskSpec } from '../../../src/core/executor/task-data.ts'
+import { stepRun } from '../../../src/core/executor/task-run.ts'
 
 function process(name: string, more: Partial<ProcessSpec> = {}): ProcessSpec {
   return {
