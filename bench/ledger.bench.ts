@@ -95,6 +95,8 @@ function elect(ledger: LedgerActor): void {
     waitingFor: null,
     notWritable: null,
     peers: [],
+    leaderSinceMs: null,
+    leaseLeftMs: null,
   })
 }
 

@@ -53,6 +53,10 @@ export interface LeaderView {
 export interface LogStatusReport {
   readonly status: ReplicaStatus
   readonly view: LeaderView
+  /** When this node learned that the present leader leads, ms since the epoch; null while nobody is known to. */
+  readonly leaderSinceMs: number | null
+  /** How long this node may still count on its quorum, while it leads others; null otherwise. */
+  readonly leaseLeftMs: number | null
   readonly clusterId: string | null
   readonly memberId: number
   readonly members: readonly { readonly memberId: number; readonly name: string; readonly address: string }[]

@@ -44,6 +44,8 @@ async function clusterStatus(io: Io, name: string, options: CommonOptions): Prom
   const style = styleOf(io.stdout, io.env)
   const leader = view.leader === null ? 'nobody leads' : `node ${view.leader.memberId} leads (${view.leader.httpUrl})`
   say(io, `${style.paint(name, 'strong')}  node ${view.memberId} is ${view.role}, ${view.status}; ${leader}`)
+  const reign = reignText(members)
+  if (reign !== null) say(io, reign)
   say(io, `log: committed ${view.commit}, applied ${view.applied}; version ${view.version}`)
   if (members.length > 1) {
     io.stdout.write(tableText(MEMBER_COLUMNS, members.map(memberCells), style))
@@ -92,6 +94,15 @@ async function memberRows(io: Io, client: RestClient): Promise<readonly MemberRo
   )
   const furthest = Math.max(...asked.map(({ report }) => report?.commit ?? 0))
   return asked.map(row => ({ ...row, lag: row.report === null ? null : furthest - row.report.commit }))
+}
+
+/** Since when the leader leads, by its own word. */
+function reignText(members: readonly MemberRow[]): string | null {
+  const report = members.find(row => row.report?.view.role === 'LEADER')?.report
+  if (report == null || report.leaderSinceMs === null) return null
+  const epoch = report.view.ballot === null ? '' : `, epoch ${report.view.ballot.join('.')}`
+  const lease = report.leaseLeftMs === null ? '' : `, lease for another ${report.leaseLeftMs} ms`
+  return `leads since ${new Date(report.leaderSinceMs).toISOString()}${epoch}${lease}`
 }
 
 /** A text says why it did not answer. */

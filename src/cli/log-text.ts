@@ -25,6 +25,8 @@ export function statusText(report: LogStatusReport): string {
     ['status', report.status],
     ['role', view.role],
     ['leader', view.leader === null ? 'not known' : `member ${view.leader.memberId} at ${view.leader.httpUrl}`],
+    ['since', report.leaderSinceMs === null ? '-' : new Date(report.leaderSinceMs).toISOString()],
+    ...(report.leaseLeftMs === null ? [] : [['lease left', `${report.leaseLeftMs} ms`] as [string, string]]),
     ['cluster', report.clusterId ?? 'not initialized'],
     ['member', String(report.memberId)],
     ['members', members.map(({ memberId, name, address }) => `${memberId} ${name} (${address})`).join(', ')],

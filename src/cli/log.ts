@@ -211,6 +211,8 @@ async function status(console: Console, file: string | undefined, url: string | 
     waitingFor: 'the node to be started: it is down, this is what its store says',
     notWritable: needsVerify(path),
     peers: [],
+    leaderSinceMs: null,
+    leaseLeftMs: null,
   }
 }
 

@@ -201,6 +201,8 @@ const leaderView = z.object({
 export const logStatus = z.object({
   status: z.enum(['EMPTY', 'STARTING', 'RECOVERING', 'VOTING']),
   view: leaderView,
+  leaderSinceMs: z.number().nullable(),
+  leaseLeftMs: z.number().nullable(),
   clusterId: z.string().nullable(),
   memberId: z.number(),
   members: z.array(z.object({ memberId: z.number(), name: z.string(), address: z.string() })),

@@ -163,6 +163,8 @@ test('cluster status of three: every member is asked itself; behind, not reached
   const log = (memberId: number, commit: number, waitingFor: string | null = null) => ({
     status: 'VOTING',
     view: { version: 1, role: memberId === 1 ? 'LEADER' : 'FOLLOWER', ballot: [1, 1], leader: null },
+    leaderSinceMs: Date.UTC(2026, 0, 31, 12),
+    leaseLeftMs: 870,
     memberId,
     members,
     commit,
@@ -192,6 +194,7 @@ test('cluster status of three: every member is asked itself; behind, not reached
   expect(ran.out).toMatch(/2 +node-2 +FOLLOWER +VOTING +9 +3 +9/)
   expect(ran.out).toMatch(/3 +node-3 +not reached +- +- +- +- +connect ECONNREFUSED/)
   expect(ran.out).toContain('node 2 waits for a quorum')
+  expect(ran.out).toContain('leads since 2026-01-31T12:00:00.000Z, epoch 1.1, lease for another 870 ms')
 })
 
 describe('completion', () => {

@@ -20,7 +20,7 @@ import type {
 } from '../../actors/ports.ts'
 import { type ReplicaCommand, replicaSpec } from '../../actors/replica.ts'
 import { NO_BALLOT, sameBallot } from '../../core/log/ballot.ts'
-import type { AppendRequest, CoordinatorMessage } from '../../core/log/coordinator-core.ts'
+import type { AppendRequest, CoordinatorCore, CoordinatorMessage } from '../../core/log/coordinator-core.ts'
 import { descriptorConflict, quorumOf } from '../../core/log/descriptor.ts'
 import type { ElectionMessage, ElectionView } from '../../core/log/election-core.ts'
 import type { Entry } from '../../core/log/entry.ts'
@@ -85,6 +85,7 @@ interface Opened {
   readonly state: LmdbStateStore
   readonly system: ActorSystem
   readonly core: () => Pick<ReplicaCore, 'meta' | 'durable'>
+  readonly leader: () => CoordinatorCore | null
   readonly replica: Ref<ReplicaCommand>
   readonly coordinator: Ref<CoordinatorMessage>
   readonly election: Ref<ElectionMessage>
@@ -100,6 +101,7 @@ export class LogNode {
   #lock: StoreLock | null = null
   #opened: Opened | null = null
   #view: LeaderView = { version: 0, role: 'NONE', ballot: null, leader: null }
+  #leaderSinceMs = 0
   #waitingFor: string | null = null
   #trouble: string | null = null
   #openingRefused = 0
@@ -206,6 +208,8 @@ export class LogNode {
     return {
       status: meta?.status ?? 'EMPTY',
       view: this.#view,
+      leaderSinceMs: this.#view.leader === null ? null : this.#leaderSinceMs,
+      leaseLeftMs: this.#leaseLeftMs(),
       clusterId: meta?.clusterId ?? options.clusterId,
       memberId: options.memberId,
       members: members.map(({ memberId, name, address }) => ({ memberId, name, address })),
@@ -372,6 +376,7 @@ export class LogNode {
     const timing = this.#timing
     const onStoreTrouble = (cause: unknown): void => this.#onStoreTrouble(cause)
     let core: ReplicaCore | undefined
+    let leader: CoordinatorCore | null = null
     const refs: { -readonly [K in 'replica' | 'coordinator' | 'election']?: Opened[K] } = {}
     const replica = (): Ref<ReplicaCommand> => refs.replica!
     const coordinator = (): Ref<CoordinatorMessage> => refs.coordinator!
@@ -390,6 +395,9 @@ export class LogNode {
         election,
         onStoreTrouble,
         onResults: results => emit({ type: 'results', results }),
+        onStarted: started => {
+          leader = started
+        },
       }),
     )
     refs.replica = system.spawn(
@@ -421,6 +429,7 @@ export class LogNode {
       system,
       // Until the replica's first turn the store's own record is the truth, and reports may be asked for already.
       core: () => core ?? { meta: store.restored.meta, durable: store.restored.meta },
+      leader: () => leader,
       replica: refs.replica,
       coordinator: refs.coordinator,
       election: refs.election,
@@ -441,6 +450,8 @@ export class LogNode {
   }
 
   #show(view: LeaderView): void {
+    const isNewReign = view.ballot === null || !sameBallot(view.ballot, this.#view.ballot ?? NO_BALLOT)
+    if (isNewReign) this.#leaderSinceMs = Date.now()
     this.#view = view
     if (view.role !== 'LEADER') this.#onLetGo?.()
     this.#ports.emit({ type: 'view', view, report: this.report() })
@@ -475,6 +486,13 @@ export class LogNode {
     this.#opened?.coordinator.tell({ type: 'space', full, freeBytes })
     this.#opened?.replica.tell({ type: 'space', full })
     this.#opened?.election.tell({ type: 'space', full })
+  }
+
+  /** With one voter there is nobody whose answer could be missed. */
+  #leaseLeftMs(): number | null {
+    const monoMs = performance.now()
+    const untilMs = this.#opened?.leader()?.leaseUntilMonoMs({ wallMs: Date.now(), monoMs }) ?? Number.NaN
+    return Number.isFinite(untilMs) ? Math.max(0, Math.round(untilMs - monoMs)) : null
   }
 
   #notWritable(): string | null {

@@ -1,9 +1,10 @@
 /**
  * What travels between scheduler nodes: path `/log/v1`, subprotocol `daybreak.log.v1`. One WebSocket binary message is a
- * frame, a msgpack array and the CRC-32C of its bytes: a position or a ballot that changed on the way must not be
- * believed, and neither the checksum of TCP nor those of the records would tell. A control frame `[1, 0, object]` opens a connection (HELLO, PROOF, then WELCOME or REFUSE) and
- * later tells of changes (PRESENCE) and of what disks have shown (SHOWN). A batch `[1, 1, memberId, incarnation, configVersion, messages]` carries messages of
- * the log, whose sender is named once for all of them.
+ * frame: a msgpack array and the CRC-32C of its bytes, because a position or a ballot that changed on the way must not be
+ * believed, and neither the checksum of TCP nor those of the records would tell. A control frame `[1, 0, object]` opens a
+ * connection (HELLO, PROOF, then WELCOME or REFUSE) and later tells of changes (PRESENCE) and of what disks have shown
+ * (SHOWN). A batch `[1, 1, memberId, incarnation, configVersion, messages]` carries messages of the log, whose sender is
+ * named once for all of them.
  *
  * Messages of the log are arrays by position, `[number, field, …]`: no keys travel, a connection keeps no state to learn
  * or lose, and checking them by hand costs next to nothing, which matters for ACCEPT. Entries travel as the very records

@@ -15,6 +15,10 @@ describe('three members over real sockets', () => {
       ...Array.from({ length: position - 1 }, () => 'LEADER'),
       'DATA',
     ])
+    const { leaseLeftMs, leaderSinceMs } = await leader.status()
+    expect(leaseLeftMs).toBeGreaterThan(0)
+    expect(leaseLeftMs).toBeLessThanOrEqual(1_000)
+    expect(leaderSinceMs).toBeGreaterThan(Date.now() - 60_000)
     for (const member of members) {
       if (member === leader) continue
       expect(await member.port.append(putRow('b', '1'))).toEqual({ type: 'notLeader' })
