@@ -7,7 +7,16 @@
  */
 import { compareIds, type TaskId } from '../base/ids.ts'
 import type { TaskRow } from '../ledger/rows.ts'
-import { HOST_ASSIGNED, isTerminal } from './status.ts'
+import { HOST_ASSIGNED, isTerminal, type TaskStatus } from './status.ts'
+
+/** One task in an agent's words. */
+export interface ReportedTask {
+  readonly taskId: string
+  readonly state: 'ACCEPTED' | 'STARTING' | 'RUNNING' | 'KILLING' | 'FINISHED' | 'FAILED' | 'KILLED' | 'LOST'
+  /** Numbers of its status updates, from 1: the last one, and the last one that a leader acknowledged. */
+  readonly lastSeq: number
+  readonly ackedSeq: number
+}
 
 export interface ListedTask {
   readonly taskId: string
@@ -69,6 +78,30 @@ export function compareAgentList(
     forget: byId(forget),
     lost: byId(missing.filter(row => row.status !== 'ASSIGNED').map(row => row.taskId)),
   }
+}
+
+export function listedTask({ taskId, state, ackedSeq, lastSeq }: ReportedTask): ListedTask {
+  const ended = state === 'FINISHED' || state === 'FAILED' || state === 'KILLED' || state === 'LOST'
+  return { taskId, live: !ended, settled: ended && ackedSeq >= lastSeq }
+}
+
+/** What a live task of an agent that is back goes back to. */
+const HEALED_STATES: Readonly<Partial<Record<ReportedTask['state'], TaskStatus>>> = {
+  ACCEPTED: 'ASSIGNED',
+  STARTING: 'STARTING',
+  RUNNING: 'RUNNING',
+}
+
+/** The agent was away and is back in time: its PARTITIONED tasks are what it says they are. In the order of the list. */
+export function healedTasks(
+  reported: readonly ReportedTask[],
+  rowOf: (id: TaskId) => TaskRow | undefined,
+): readonly { readonly taskId: TaskId; readonly to: TaskStatus }[] {
+  return reported.flatMap(({ taskId, state }) => {
+    const id = taskId as TaskId
+    const to = HEALED_STATES[state]
+    return to !== undefined && rowOf(id)?.status === 'PARTITIONED' ? [{ taskId: id, to }] : []
+  })
 }
 
 /** Bound to a machine that may be away for good, and not known to be cut off yet. */

@@ -1,0 +1,87 @@
+/**
+ * What agents say of their tasks on its way to the tasks, and the acknowledgement on its way back: an agent may forget
+ * an update only when what it led to is committed. Until then it repeats it, and repeating is harmless.
+ */
+import { taskId } from '../../core/base/ids.ts'
+import { isTerminal, type TaskStatus } from '../../core/task/status.ts'
+import type { StatusUpdate } from '../../wire/messages/agent.ts'
+import type { Context, Ref } from '../actor.ts'
+import type { GatewayWorld } from '../agent-gateway.ts'
+import type { Transitioned } from '../task-state-machine.ts'
+import type { Session } from './sessions.ts'
+
+export interface StatusApplied {
+  readonly type: 'applied'
+  readonly update: StatusUpdate
+  readonly session: Session
+  readonly done: Transitioned
+}
+
+export interface StatusUpdates {
+  readonly applied: number
+  heard(session: Session, update: StatusUpdate): void
+  /** Committed. Illegal and repeated ones are acknowledged too. */
+  acknowledge(message: StatusApplied): void
+}
+
+export function statusUpdates(
+  context: Context<StatusApplied>,
+  { ledger, tasks, epoch, metrics }: GatewayWorld,
+): StatusUpdates {
+  let applied = 0
+
+  function heard(session: Session, update: StatusUpdate): void {
+    const id = taskId(update.taskId)
+    const row = ledger.view.task(id)
+    if (row !== undefined && row.agentId !== undefined && row.agentId !== session.agentId) {
+      context.log.warn('status-from-wrong-agent', { task: id, agent: session.agentId, expected: row.agentId })
+      if (!isTerminal(update.state))
+        session.connection.send({ type: 'KILL', epoch, taskId: id, graceSecs: null, reason: 'It belongs elsewhere.' })
+      // Acknowledged, or it would be repeated for ever and stand before others.
+      const done: Transitioned = { taskId: id, result: 'ILLEGAL' }
+      return ledger.whenCommitted(() => void context.self.tell({ type: 'applied', update, session, done }))
+    }
+    const message = messageOf(update)
+    // A plain ref, as statuses are many: the answer is one more message of our own.
+    const replyTo: Ref<Transitioned> = {
+      path: `${context.self.path}/status`,
+      tell: done => context.self.tell({ type: 'applied', update, session, done }),
+    }
+    tasks.tell({
+      type: 'propose',
+      taskId: id,
+      to: update.state satisfies TaskStatus,
+      ...(message === null ? {} : { message }),
+      who: `agent ${session.agentId}`,
+      ...(session.agentId === null ? {} : { agentId: session.agentId }),
+      agentSeq: update.seq,
+      replyTo,
+    })
+  }
+
+  function acknowledge({ session, update, done }: StatusApplied): void {
+    applied++
+    if (update.reason !== null) metrics.count('status_updates_total', 1, { reason: update.reason, result: done.result })
+    if (session.phase === 'closed') return
+    session.connection.send({ type: 'STATUS_ACK', epoch, acks: [{ taskId: update.taskId, seq: update.seq }] })
+    const row = ledger.view.task(taskId(update.taskId))
+    const ended = isTerminal(update.state) && (row === undefined || isTerminal(row.status))
+    if (ended) session.connection.send({ type: 'FORGET', epoch, taskIds: [update.taskId] })
+  }
+
+  return {
+    get applied() {
+      return applied
+    },
+    heard,
+    acknowledge,
+  }
+}
+
+/** The agent's words as they are; a limit that was broken without any gets its fixed text. */
+function messageOf(update: StatusUpdate): string | null {
+  if (update.message !== null && update.message !== '') return update.message
+  if (update.reason === 'CONTAINER_LIMITATION_MEMORY') return 'Task used more memory than requested.'
+  if (update.reason === 'CONTAINER_LIMITATION_DISK') return 'Task used more disk than requested.'
+  return null
+}

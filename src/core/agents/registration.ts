@@ -1,0 +1,55 @@
+/**
+ * The row of an agent as its own words make it: attributes and port ranges in the one form in which rows keep them, and
+ * whatever it does not say this time as it was before. An agent that says nothing new changes nothing.
+ */
+import type { AgentId } from '../base/ids.ts'
+import type { Instant } from '../base/time.ts'
+import type { AgentRow } from '../ledger/rows.ts'
+import type { Transaction } from '../ledger/transaction.ts'
+import { portRangesOf } from '../offers/port-space.ts'
+
+export interface AgentFacts {
+  readonly attributes: AgentRow['attributes']
+  readonly resources: AgentRow['total']
+  /** Closed ranges, in any order; they may overlap. */
+  readonly portRanges: AgentRow['portRanges']
+  /** What an agent says only when it comes. */
+  readonly host?: string
+  readonly agentVersion?: string
+  /** Null: it has none. */
+  readonly logUrl?: string | null
+}
+
+/** Without changes when the row is as the facts say already; it is to be staged all the same, for its `then`. */
+export function registration(
+  id: AgentId,
+  facts: AgentFacts,
+  before: AgentRow | undefined,
+  nowWallMs: Instant,
+): Transaction {
+  const row = rowOf(id, facts, before, nowWallMs)
+  const isSame = before !== undefined && JSON.stringify(before) === JSON.stringify(row)
+  const why = before === undefined ? 'agent registered' : 'agent changed'
+  return {
+    cause: { who: `agent ${id}`, why, wallMs: nowWallMs },
+    changes: isSame ? [] : [{ type: 'put', table: 'agent', key: id, row }],
+  }
+}
+
+function rowOf(id: AgentId, facts: AgentFacts, before: AgentRow | undefined, nowWallMs: Instant): AgentRow {
+  const logUrl = facts.logUrl === undefined ? before?.logUrl : (facts.logUrl ?? undefined)
+  return {
+    v: 1,
+    agentId: id,
+    host: facts.host ?? before?.host ?? '?',
+    attributes: facts.attributes
+      .map(({ name, values }) => ({ name, values: [...new Set(values)].sort() }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1)),
+    total: facts.resources,
+    portRanges: portRangesOf(facts.portRanges),
+    mode: before?.mode ?? 'NONE',
+    agentVersion: facts.agentVersion ?? before?.agentVersion ?? '?',
+    ...(logUrl === undefined ? {} : { logUrl }),
+    firstSeenMs: before?.firstSeenMs ?? nowWallMs,
+  }
+}
