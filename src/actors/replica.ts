@@ -76,6 +76,7 @@ class Replica {
   /** The last position handed to the applier. */
   #handed: number
   #applying = false
+  #storeFailed = false
   #appliedAtMs = Number.NEGATIVE_INFINITY
 
   constructor(options: ReplicaOptions, context: Context<ReplicaCommand>) {
@@ -95,6 +96,7 @@ class Replica {
         this.#options.metrics.observe('log_flush_seconds', (this.#context.now().monoMs - message.sinceMs) / 1_000)
         return this.#step({ type: 'flushed', ticket: message.write.ticket })
       case 'storeFailed':
+        this.#storeFailed = true
         return this.#options.onStoreTrouble(message.cause)
       case 'stateStored':
         return this.#onStateStored(message.entries)
@@ -200,8 +202,9 @@ class Replica {
     this.#apply()
   }
 
-  /** Writes what is only in memory: how far is committed. */
+  /** Writes what is only in memory: how far is committed. Not after a failed write: memory is ahead of the disk then. */
   async rest(): Promise<void> {
+    if (this.#storeFailed) return
     for (const effect of this.#core.handle({ type: 'rest' }, this.#context.now())) {
       if (effect.type === 'persist') await this.#options.store.write(effect.write)
     }

@@ -162,17 +162,29 @@ export async function verifyLogStore(folder: string): Promise<string | null> {
   }
 }
 
+/** A write that has been asked for and not been answered. */
+interface WriteOut {
+  readonly write: LogWrite
+  readonly sinceMs: number
+  readonly resolve: () => void
+  readonly reject: (cause: Error) => void
+}
+
 export class LmdbLogStore implements LogStore {
   readonly restored: RestoredLog
   readonly #tables: Tables
   #end: number
   /** Up to here records are on disk and no write under way takes them away: what has not been flushed cannot be read. */
   #readableEnd: number
-  /** Writes that are still out, oldest first, and when each was issued. */
-  readonly #out = new Map<
-    number,
-    { readonly sinceMs: number; readonly write: LogWrite; readonly fail: (cause: Error) => void }
-  >()
+  /**
+   * One transaction at a time; what comes meanwhile is the next one. Were the next one begun before the outcome is known,
+   * it could be written after one that found the disk full, and a log with a gap would be left.
+   */
+  #underWay: readonly WriteOut[] = []
+  #waiting: WriteOut[] = []
+  /** After a failed write nothing is written any more: everything later builds on it. */
+  #trouble: Error | null = null
+  #last: Promise<void> = Promise.resolve()
   #watchdog: NodeJS.Timeout | null = null
 
   readonly #folder: string
@@ -188,45 +200,68 @@ export class LmdbLogStore implements LogStore {
   }
 
   write(write: LogWrite): Promise<void> {
-    const { entries, meta, root } = this.#tables
-    return new Promise<void>((resolve, reject) => {
-      const settle = (end: () => void): void => {
-        if (this.#out.delete(write.ticket)) end()
-      }
-      const fail = (cause: unknown): void =>
-        void storeTrouble(cause, this.#folder, 'a write of the log').then(trouble => settle(() => reject(trouble)))
-      this.#out.set(write.ticket, { sinceMs: performance.now(), write, fail })
+    this.#last = new Promise<void>((resolve, reject) => {
+      if (this.#trouble !== null) return reject(this.#trouble)
+      this.#waiting.push({ write, sinceMs: performance.now(), resolve, reject })
       this.#watch()
-      try {
-        const settled: PromiseLike<unknown>[] = []
-        if (write.cutFrom !== null) {
-          for (let position = write.cutFrom; position <= this.#end; position++) {
-            settled.push(entries.remove(keyOf(position)))
-          }
-        }
-        for (const entry of write.entries) settled.push(entries.put(keyOf(entry.position), entry.record as Buffer))
-        const record = encodeMeta(write.meta) as Buffer
-        for (const key of META_KEYS) settled.push(meta.put(key, record))
-        this.#end = write.meta.end
-        this.#readableEnd = Math.min(this.#readableEnd, (write.cutFrom ?? Number.POSITIVE_INFINITY) - 1)
-        let left = 2
-        const done = (): void => {
-          if (--left > 0) return
-          settle(() => {
-            this.#readableEnd = write.meta.end
-            for (const { write: later } of this.#out.values()) {
-              this.#readableEnd = Math.min(this.#readableEnd, (later.cutFrom ?? Number.POSITIVE_INFINITY) - 1)
-            }
-            resolve()
-          })
-        }
-        // Both in this very turn: later, `flushed` would mean a later batch.
-        root.flushed.then(done, fail)
-        Promise.all(settled).then(done, fail)
-      } catch (cause) {
-        fail(cause)
-      }
+      // All of this turn are in one transaction.
+      if (this.#waiting.length === 1 && this.#underWay.length === 0) queueMicrotask(() => this.#begin())
     })
+    return this.#last
+  }
+
+  #begin(): void {
+    if (this.#waiting.length === 0 || this.#underWay.length > 0) return
+    this.#underWay = this.#waiting
+    this.#waiting = []
+    const fail = (cause: unknown): void =>
+      void storeTrouble(cause, this.#folder, 'a write of the log').then(trouble => this.#fail(trouble))
+    try {
+      const settled = this.#underWay.flatMap(({ write }) => this.#put(write))
+      let left = 2
+      const done = (): void => {
+        if (--left === 0) this.#done()
+      }
+      // Both in this very turn: later, `flushed` would mean a later batch.
+      this.#tables.root.flushed.then(done, fail)
+      Promise.all(settled).then(done, fail)
+    } catch (cause) {
+      fail(cause)
+    }
+  }
+
+  #put(write: LogWrite): PromiseLike<unknown>[] {
+    const { entries, meta } = this.#tables
+    const settled: PromiseLike<unknown>[] = []
+    if (write.cutFrom !== null) {
+      this.#readableEnd = Math.min(this.#readableEnd, write.cutFrom - 1)
+      for (let position = write.cutFrom; position <= this.#end; position++) {
+        settled.push(entries.remove(keyOf(position)))
+      }
+    }
+    for (const entry of write.entries) settled.push(entries.put(keyOf(entry.position), entry.record as Buffer))
+    const record = encodeMeta(write.meta) as Buffer
+    for (const key of META_KEYS) settled.push(meta.put(key, record))
+    this.#end = write.meta.end
+    return settled
+  }
+
+  #done(): void {
+    if (this.#trouble !== null) return
+    const done = this.#underWay
+    this.#underWay = []
+    this.#readableEnd = this.#end
+    this.#begin()
+    for (const { resolve } of done) resolve()
+  }
+
+  #fail(trouble: Error): void {
+    if (this.#trouble !== null) return
+    this.#trouble = trouble
+    const failed = [...this.#underWay, ...this.#waiting]
+    this.#underWay = []
+    this.#waiting = []
+    for (const { reject } of failed) reject(trouble)
   }
 
   read(from: number, to: number, countMax: number, bytesMax = Number.POSITIVE_INFINITY): readonly Entry[] {
@@ -244,6 +279,8 @@ export class LmdbLogStore implements LogStore {
   }
 
   async close(): Promise<void> {
+    // Its caller was told already if it failed.
+    await this.#last.catch(() => {})
     if (this.#watchdog !== null) clearTimeout(this.#watchdog)
     await this.#tables.root.close()
   }
@@ -253,7 +290,7 @@ export class LmdbLogStore implements LogStore {
     if (this.#watchdog !== null) return
     const check = (): void => {
       this.#watchdog = null
-      const oldest = this.#out.values().next().value
+      const oldest = this.#underWay[0] ?? this.#waiting[0]
       if (oldest === undefined) return
       const leftMs = oldest.sinceMs + this.#flushMsMax - performance.now()
       if (leftMs > 0) {
@@ -261,8 +298,7 @@ export class LmdbLogStore implements LogStore {
         this.#watchdog.unref()
         return
       }
-      const cause = new StoreFailed(`a write of the log has not been flushed for ${this.#flushMsMax / 1_000} s`)
-      for (const { fail } of [...this.#out.values()]) fail(cause)
+      this.#fail(new StoreFailed(`a write of the log has not been flushed for ${this.#flushMsMax / 1_000} s`))
     }
     this.#watchdog = setTimeout(check, this.#flushMsMax)
     this.#watchdog.unref()

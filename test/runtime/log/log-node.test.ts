@@ -324,6 +324,40 @@ describe('a disk that fills up', () => {
     expect((await log.port.append(putRow('b', '2'))).type).toBe('ok')
   })
 
+  test('a full disk met by one of several writes under way: nothing is written behind it, and the store opens again', async () => {
+    const disk = { freeBytes: 1_000, writesUntilFull: Number.POSITIVE_INFINITY }
+    let acknowledged = (): void => {}
+    const firstIsAcknowledged = new Promise<void>(resolve => {
+      acknowledged = resolve
+    })
+    const openStore: NonNullable<LogNodePorts['openStore']> = async (folder, openOptions) => {
+      const store = await openLogStore(folder, openOptions)
+      return {
+        restored: store.restored,
+        write: write => {
+          if (--disk.writesUntilFull === 0) {
+            return firstIsAcknowledged.then(() => Promise.reject(new StoreFull('the disk of the log is full')))
+          }
+          return store.write(write)
+        },
+        read: (from, to, countMax) => store.read(from, to, countMax),
+        close: () => store.close(),
+      }
+    }
+    const options = logOptions(join(temporaryFolder(), 'log'), { space })
+    const log = await new Opened(options, { openStore, freeBytesOf: () => disk.freeBytes }).lead()
+    // Two full batches at once; the first is committed, the second is not written.
+    Object.assign(disk, { writesUntilFull: 2, freeBytes: 10 })
+    const appends = Array.from({ length: 600 }, (_, at) => log.port.append(putRow(`k${at}`, '1')))
+    void appends[0]!.then(acknowledged)
+    const ends = await Promise.all(appends)
+    expect(new Set(ends.map(({ type }) => type))).toEqual(new Set(['ok', 'unknown', 'notLeader']))
+    await log.when(() => log.reasons.includes('the disk of the log is full'))
+    disk.freeBytes = 1_000
+    await log.when(() => log.reasons.at(-1) === null && log.views.at(-1)?.role === 'LEADER')
+    expect((await log.port.append(putRow('c', '3'))).type).toBe('ok')
+  })
+
   test('a write meets the full disk: its append ends unknown, nothing acked is lost, work resumes when space is back', async () => {
     const disk = { freeBytes: 1_000, fails: false }
     const openStore: NonNullable<LogNodePorts['openStore']> = async (folder, openOptions) => {

@@ -204,6 +204,32 @@ describe('LMDB log store', () => {
   }
   const positionOf = (key: Buffer): number => Number(key.readBigUInt64BE())
 
+  test('a write fails: what was asked for meanwhile and later fails too, for it builds on that', async () => {
+    const folder = await formatted([data(1)])
+    const store = await openLogStore(folder)
+    onTestFinished(() => store.close())
+    const writer = new Writer(store)
+    const broken = { ...data(2), record: 9 as unknown as Uint8Array }
+    const ends: Promise<string>[] = []
+    const write = (entry: Entry): void => {
+      const end = writer.write([entry])
+      ends.push(
+        end.then(
+          () => 'written',
+          () => 'failed',
+        ),
+      )
+    }
+    write(broken)
+    await Promise.resolve()
+    write(data(3))
+    await Promise.all(ends)
+    write(data(4))
+    expect(await Promise.all(ends)).toEqual(['failed', 'failed', 'failed'])
+    await store.close()
+    expect((await openLogStore(folder)).restored.meta.end).toBe(1)
+  })
+
   test('formatting where a log exists: refused, nothing changed', async () => {
     const folder = await formatted([data(1)])
     await expect(formatLogStore(folder, genesis)).rejects.toThrow('The log is not empty')
