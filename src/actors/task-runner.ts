@@ -2,6 +2,7 @@
  * TaskRunner: one task on this machine. Owns the course of its processes and stores it; the agent asks it to kill and
  * hears its statuses. What is decided is in `core/executor/task-run.ts`; here effects meet the machine.
  */
+import { textOf } from '../core/base/cause.ts'
 import type { TaskRecord } from '../core/executor/agent-book.ts'
 import {
   type Effect,
@@ -104,14 +105,14 @@ class TaskRunner implements Behaviour<Message> {
       case 'prepare':
         this.context.pipe(machine.prepare({ taskId, role }), settled => {
           if (!settled.ok)
-            return { type: 'prepareFailed', text: `Failed to initialize sandbox: ${text(settled.cause)}` }
+            return { type: 'prepareFailed', text: `Failed to initialize sandbox: ${textOf(settled.cause)}` }
           return settled.value.ok ? { type: 'prepared' } : { type: 'prepareFailed', text: settled.value.text }
         })
         return
       case 'startRun': {
         const { process, run } = effect
         this.context.pipe(machine.startRun({ taskId, role, process, run }, this.ended), settled => {
-          if (!settled.ok) return { type: 'startFailed', process: process.name, run, text: text(settled.cause) }
+          if (!settled.ok) return { type: 'startFailed', process: process.name, run, text: textOf(settled.cause) }
           return settled.value.ok
             ? { type: 'runStarted', process: process.name, run }
             : { type: 'startFailed', process: process.name, run, text: settled.value.text }
@@ -151,5 +152,3 @@ class TaskRunner implements Behaviour<Message> {
     this.context.self.tell({ type: 'runEnded', process, run, code })
   }
 }
-
-const text = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))

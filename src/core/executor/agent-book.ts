@@ -46,6 +46,9 @@ export interface AgentIdentity {
 
 export const NO_IDENTITY: AgentIdentity = { agentId: null, clusterId: null, maxEpoch: null, maxPosition: 0 }
 
+/** The one executor that every agent has: it runs the processes of a job file itself. */
+export const EXECUTOR_NAME = 'AuroraExecutor'
+
 export interface Capacity {
   readonly resources: Resources
   readonly portRanges: readonly (readonly [number, number])[]
@@ -83,6 +86,39 @@ export const isEnd = (state: RecordState): state is EndState | 'LOST' =>
   state === 'FINISHED' || state === 'FAILED' || state === 'KILLED' || state === 'LOST'
 
 export const isLive = (record: TaskRecord): boolean => !isEnd(record.state)
+
+/** A task that was just taken. `bootId`: of the machine, now. */
+export function takenRecord(request: LaunchRequest, atMs: Instant, bootId: string): TaskRecord {
+  const { taskId, digest, info } = request
+  return { taskId, digest, info, acceptedAtMs: atMs, bootId, state: 'ACCEPTED', kill: null, lastSeq: 0, ackedSeq: 0 }
+}
+
+/** A task that was to be killed and was never seen: a launch that comes late must find the door shut. */
+export function shutRecord(taskId: string, atMs: Instant, bootId: string): TaskRecord {
+  const kill = { graceMs: null, atMs }
+  return {
+    taskId,
+    digest: 'none',
+    info: null,
+    acceptedAtMs: atMs,
+    bootId,
+    state: 'ACCEPTED',
+    kill,
+    lastSeq: 0,
+    ackedSeq: 0,
+  }
+}
+
+/** A task that is being killed shows as such until it has ended, whatever it reports. */
+export function recordAfterStatus(record: TaskRecord, state: Exclude<RecordState, 'ACCEPTED' | 'KILLING'>): TaskRecord {
+  const shown = record.kill !== null && !isEnd(state) ? 'KILLING' : state
+  return { ...record, state: shown, lastSeq: record.lastSeq + 1 }
+}
+
+export function recordAfterKill(record: TaskRecord, kill: NonNullable<TaskRecord['kill']>): TaskRecord {
+  // A runner that has not told STARTING yet is on its way; its record says that it must not start anything.
+  return { ...record, kill, state: record.state === 'ACCEPTED' ? 'ACCEPTED' : 'KILLING' }
+}
 
 /**
  * Whether to take a task. `waitedMs` since the request arrived; `tombstones` are ids that were killed or forgotten here
@@ -175,12 +211,3 @@ export function digestLines(records: Iterable<TaskRecord>): string {
 export function sandboxKeepMs(keepMs: number, usedFraction: number): number {
   return keepMs * Math.max(0, 1 - 0.1 - usedFraction)
 }
-
-/** Full-jitter back-off, ms: `random` uniform in [0, 1), `attempts` failed dials in a row. */
-export function redialDelayMs(attempts: number, random: number, loopback: boolean, maxMs: number): number {
-  // A leader on this very machine is most likely about to come up or to come back: ask it often for a little while.
-  if (loopback && attempts < LOOPBACK_QUICK_DIALS) return LOOPBACK_REDIAL_MS
-  return Math.floor(random * Math.min(maxMs, 500 * 2 ** Math.min(attempts, 16)))
-}
-export const LOOPBACK_QUICK_DIALS = 50
-export const LOOPBACK_REDIAL_MS = 100

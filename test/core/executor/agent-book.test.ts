@@ -7,12 +7,11 @@ import {
   fence,
   type LaunchInfo,
   type LaunchRequest,
-  LOOPBACK_QUICK_DIALS,
   NO_IDENTITY,
-  redialDelayMs,
   sandboxKeepMs,
   type TaskRecord,
 } from '../../../src/core/executor/agent-book.ts'
+import { LOOPBACK_QUICK_DIALS, redialDelayMs } from '../../../src/core/executor/leader-search.ts'
 
 const info: LaunchInfo = {
   job: { role: 'www', environment: 'prod', name: 'hello' },
