@@ -14,11 +14,10 @@ import { dirname, join } from 'node:path'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import { DamagedRecord, type LogStore, StoreFailed } from '../../actors/log-ports.ts'
 import { NO_BALLOT } from '../../core/log/ballot.ts'
-import { BallotRuns } from '../../core/log/ballot-runs.ts'
-import { foldDigest } from '../../core/log/crc.ts'
 import { type Entry, getUint53, readRecord, setUint53 } from '../../core/log/entry.ts'
 import { encodeMeta, type LogMeta, readMeta } from '../../core/log/meta.ts'
 import type { LogWrite, RestoredLog } from '../../core/log/replica-core.ts'
+import { type FoundRecord, restoreLog } from '../../core/log/restore.ts'
 import { beginOpening, isDamage, readInAnotherProcess, suspectedDamage } from '../lmdb-opening.ts'
 import { syncFolder } from './durable-file.ts'
 import { storeTrouble } from './lmdb-trouble.ts'
@@ -353,29 +352,17 @@ function restore(tables: Tables, folder: string): RestoredLog {
 function restoreAll(tables: Tables, folder: string): RestoredLog {
   const read = readMeta([tables.meta.get(META_KEYS[0]!), tables.meta.get(META_KEYS[1]!)])
   if (!read.ok) throw damaged(folder, read.reason)
-  const { meta } = read
-  const runs = new BallotRuns(meta.begin)
-  const crcs = new Map<number, number>()
-  let digest = 0
-  let expected = meta.begin
+  const result = restoreLog(read.meta, recordsOf(tables, folder))
+  if (!result.ok) throw damaged(folder, result.reason)
+  return result.restored
+}
+
+function* recordsOf(tables: Tables, folder: string): Iterable<FoundRecord> {
   for (const { key, value } of tables.entries.getRange({})) {
     if (key.length !== 8) throw damaged(folder, `a key of ${key.length} bytes is no position`)
     const position = getUint53(new DataView(key.buffer, key.byteOffset, key.length), 0)
-    if (position !== expected) throw damaged(folder, `the record of position ${expected} is missing`)
-    const record = readRecord(value, position)
-    if (!record.ok) throw damaged(folder, `the record of position ${position}: ${record.reason}`)
-    const { crc, ballot } = record.entry
-    runs.push(position, ballot)
-    if (position <= meta.commit) digest = foldDigest(digest, crc)
-    else crcs.set(position, crc)
-    expected++
+    yield { position, record: readRecord(value, position) }
   }
-  if (expected - 1 < meta.end) throw damaged(folder, `the record of position ${expected} is missing`)
-  if (expected - 1 > meta.end) throw damaged(folder, `position ${expected - 1} is after the end ${meta.end}`)
-  if (digest !== meta.digest) {
-    throw damaged(folder, `the digest of positions 1 to ${meta.commit} is not the one that was written`)
-  }
-  return { meta, runs, crcs }
 }
 
 /** What LMDB itself finds wrong with its pages is damage too. */

@@ -12,11 +12,10 @@ import {
   StoreFull,
 } from '../../../src/actors/log-ports.ts'
 import type { RowPage } from '../../../src/actors/ports.ts'
-import { BallotRuns } from '../../../src/core/log/ballot-runs.ts'
-import { foldDigest } from '../../../src/core/log/crc.ts'
-import { type Entry, readRecord } from '../../../src/core/log/entry.ts'
+import { type Entry, type ReadRecord, readRecord } from '../../../src/core/log/entry.ts'
 import type { LogMeta } from '../../../src/core/log/meta.ts'
 import type { LogWrite, RestoredLog } from '../../../src/core/log/replica-core.ts'
+import { type FoundRecord, restoreLog } from '../../../src/core/log/restore.ts'
 import { rowsDigestChange } from './rows-digest.ts'
 import { Settlement } from './settlement.ts'
 
@@ -63,20 +62,22 @@ export class SimDisk {
 
   /** What an opening finds: the log, or why it is refused. Raises the boot counter. */
   open(): RestoredLog | string {
-    const { meta } = this
-    const runs = new BallotRuns(meta.begin)
-    const crcs = new Map<number, number>()
-    let digest = 0
-    for (let at = meta.begin; at <= meta.end; at++) {
-      const entry = this.entryAt(at)
-      if (typeof entry === 'string') return `position ${at}: ${entry}`
-      runs.push(at, entry.ballot)
-      if (at <= meta.commit) digest = foldDigest(digest, entry.crc)
-      else crcs.set(at, entry.crc)
-    }
-    if (digest !== meta.digest) return 'the digest of the committed prefix is another'
+    const result = restoreLog(this.meta, this.#records())
+    if (!result.ok) return result.reason
+    const { meta } = result.restored
+    this.entries.length = meta.end + 1
     this.meta = { ...meta, bootCounter: meta.bootCounter + 1, generation: meta.generation + 1 }
-    return { meta: this.meta, runs, crcs }
+    return { ...result.restored, meta: this.meta }
+  }
+
+  *#records(): Iterable<FoundRecord> {
+    for (let position = 1; position < this.entries.length; position++) {
+      const bytes = this.damage.get(position)
+      if (bytes === null) continue
+      const record: ReadRecord =
+        bytes === undefined ? { ok: true, entry: this.entries[position]! } : readRecord(bytes, position)
+      yield { position, record }
+    }
   }
 
   /** For mutations only: all is forgotten, and nobody notices. */
@@ -87,17 +88,6 @@ export class SimDisk {
     Object.assign(this, { rowsDigest: 0, applied: 0, resumeFrom: 1 })
     this.#undo = []
     this.meta = { ...this.meta, promised: [0, 0], end: 0, commit: 0, digest: 0 }
-  }
-
-  /** For mutations only: whatever begins with a bad record is taken for never written. */
-  cutAt(position: number): RestoredLog | string {
-    let digest = 0
-    const commit = Math.min(this.meta.commit, position - 1)
-    for (let at = 1; at <= commit; at++) digest = foldDigest(digest, this.entries[at]!.crc)
-    this.entries.length = position
-    for (const at of this.damage.keys()) if (at >= position) this.damage.delete(at)
-    this.meta = { ...this.meta, end: position - 1, commit, digest }
-    return this.open()
   }
 
   entryAt(position: number): Entry | string {
@@ -191,12 +181,14 @@ export class SimLogStore implements LogStore {
     return settlement.promise
   }
 
-  read(from: number, to: number, countMax: number): readonly Entry[] {
+  read(from: number, to: number, countMax: number, bytesMax = Number.POSITIVE_INFINITY): readonly Entry[] {
     const found: Entry[] = []
+    let bytes = 0
     const last = Math.min(to, this.#disk.meta.end, from + countMax - 1)
-    for (let position = from; position <= last; position++) {
+    for (let position = from; position <= last && bytes < bytesMax; position++) {
       const entry = this.#disk.entryAt(position)
       if (typeof entry === 'string') throw new DamagedRecord(position, entry)
+      bytes += entry.record.length
       found.push(entry)
     }
     return found

@@ -26,6 +26,7 @@ interface Mutation {
 }
 
 const REPLICA = 'src/core/log/replica-core'
+const RESTORE = 'src/core/log/restore'
 const COORDINATOR = 'src/core/log/coordinator-core'
 
 const MUTATIONS: readonly Mutation[] = [
@@ -154,9 +155,18 @@ const MUTATIONS: readonly Mutation[] = [
     name: 'bad-record-never-written',
     edits: [
       {
-        file: 'test/sim/log/disk',
-        find: "if (typeof entry === 'string') return",
-        put: "if (typeof entry === 'string') return this.cutAt(at); else if (false) return",
+        file: RESTORE,
+        find: 'if (position !== expected) return',
+        put: 'if (position !== expected) break; if (false) return',
+      },
+      { file: RESTORE, find: 'if (!record.ok) return', put: 'if (!record.ok) break; if (false) return' },
+      {
+        file: RESTORE,
+        find: 'if (expected - 1 < meta.end) return',
+        put: `if (expected - 1 < meta.end) {
+          meta = { ...meta, end: expected - 1, commit: Math.min(meta.commit, expected - 1), digest };
+        }
+        if (false) return`,
       },
     ],
     blind: ['what was flushed is there after a restart'],
