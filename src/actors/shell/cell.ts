@@ -237,3 +237,8 @@ export function typeOfMessage(message: Message): string {
   const type = (plain as { readonly type?: unknown }).type
   return typeof type === 'string' ? type : (plain.constructor?.name ?? 'object')
 }
+
+/** Told by somebody else, not asked for by the actor itself. */
+export function isForeign(item: Message): boolean {
+  return !(item instanceof Envelope) || item instanceof QuestionEnvelope
+}

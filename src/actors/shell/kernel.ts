@@ -1,28 +1,27 @@
 /**
- * The one engine of both bodies: it keeps the tree of actors, their mailboxes, life cycles, timers and watches, and
- * runs an actor's turn when the executor says so. Who runs next, what time it is and when to wake up are injected:
- * lanes on nact and the real clock (`../shell.ts`), or a seeded choice and a virtual clock (`../sim-shell.ts`).
+ * The one engine of both bodies: it keeps the tree of actors and their mailboxes, and runs an actor's turn when the
+ * executor says so. Who runs next, what time it is and when to wake up are injected: lanes on nact and the real clock
+ * (`../shell.ts`), or a seeded choice and a virtual clock (`../sim-shell.ts`). What is not done for every message
+ * stands beside it: timers, watches, failures and endings.
  *
  * Rules it keeps:
  * - User code of an actor runs only in that actor's turn, one turn at a time, never nested. `tell`, `stop`, timers and
  *   promises only mark and queue.
- * - `stop` takes effect at once for the whole subtree: nothing below it handles another message. The clean-up then
- *   goes leaves first, each in its own turn, so depth and number do not matter to the stack.
  * - What an actor asked for itself (timers, watches, answers, promises) is never refused by a full mailbox: its number
  *   is bounded by what it asked for.
  */
 import { assert } from '../../core/base/assert.ts'
 import type { Prng } from '../../core/base/prng.ts'
 import type { Now } from '../../core/base/time.ts'
-import type { ActorSpec, ActorSystem, AnyRef, Behaviour, Nest, Ref, Supervision } from '../actor.ts'
+import type { ActorSpec, ActorSystem, AnyRef, Nest, Ref } from '../actor.ts'
 import type { Clock, Logger, Metrics } from '../ports.ts'
-import { Cell, Envelope, type Lane, type Message, QuestionEnvelope, rareOf, typeOfMessage } from './cell.ts'
+import { Cell, Envelope, isForeign, type Lane, type Message, QuestionEnvelope, rareOf, typeOfMessage } from './cell.ts'
 import { ActorContext } from './context.ts'
+import { cleanUp, requestStop } from './endings.ts'
+import { failed } from './failures.ts'
 import { Inspector } from './inspection.ts'
-import { dropTimers } from './keyed-timers.ts'
 import { RingPool } from './mailbox.ts'
-import { CallTimer, TimerQueue, type TimerSource } from './timer-queue.ts'
-import { tellWatchers, unwatchAll } from './watches.ts'
+import { TimerQueue, type TimerSource } from './timer-queue.ts'
 
 export interface KernelParts {
   readonly name: string
@@ -38,21 +37,12 @@ export interface KernelParts {
   readonly onFailure?: (error: unknown, path: string) => void
 }
 
-/** How long a promise of `stopping` is waited for. */
-export const STOPPING_MS_MAX = 10_000
 /** Default of `ActorSpec.sliceMsMax`. */
 export const SLICE_MS_MAX = 4
 /** Longest run of messages between two looks at the clock. */
 const MESSAGES_PER_LOOK_MAX = 64
 
 const NAME = /^[A-Za-z0-9_.~-]+$/
-const SUPERVISION: Supervision = {
-  type: 'restart',
-  backoffMs: 100,
-  backoffMsMax: 10_000,
-  limit: 10,
-  withinMs: 60_000,
-}
 
 export class Kernel {
   readonly clock: Clock
@@ -64,8 +54,8 @@ export class Kernel {
   readonly root: Cell
   /** The face that actors get; set by the body right after making the kernel. */
   system!: ActorSystem
-  readonly #parts: KernelParts
-  readonly #rings = new RingPool()
+  readonly parts: KernelParts
+  readonly rings = new RingPool()
   readonly #loggers = new Map<string, Logger>()
   /** Whose turn it is; null between turns. */
   #current: Cell | null = null
@@ -77,7 +67,7 @@ export class Kernel {
   #isStopping = false
 
   constructor(parts: KernelParts) {
-    this.#parts = parts
+    this.parts = parts
     const clock = parts.clock
     this.clock = clock
     this.monoMs = clock.monoMs === undefined ? () => clock.read().monoMs : () => clock.monoMs!()
@@ -126,7 +116,7 @@ export class Kernel {
   spawn<M>(parent: Cell, spec: ActorSpec<M>): Ref<M> {
     assert((spec.mailbox?.capacity ?? 1) >= 1, 'a mailbox holds at least one message', { name: spec.name })
     const cell = this.#newCell(parent, spec.name, spec as ActorSpec<Message>)
-    this.#wake(cell)
+    this.wake(cell)
     return cell.ref as Ref<M>
   }
 
@@ -151,7 +141,7 @@ export class Kernel {
     assert(!parent.children?.has(name), 'the name of a new actor is free', { name, parent: parent.path })
     const isTop = parent === this.root
     const isOver = isTop ? this.#isStopping : parent.status === 'stopping' || parent.status === 'gone'
-    const lane = isOver ? null : isTop ? this.#parts.laneFor(name) : parent.lane
+    const lane = isOver ? null : isTop ? this.parts.laneFor(name) : parent.lane
     const cell = new Cell(this, parent, name, spec, lane)
     if (isOver) {
       // Its parent ends in this very turn or has ended: nobody would ever stop it, so it does not begin.
@@ -179,14 +169,14 @@ export class Kernel {
         this.deadLetter(cell.path, item)
         return false
       }
-      ring = this.#rings.take()
+      ring = this.rings.take()
       ring.stamp(this.#current === null ? this.monoMs() : this.#lookMs)
       cell.ring = ring
     } else if (ring.size >= cell.capacity && !isOwn && !this.#makeRoom(cell, item)) {
       return false
     }
     ring.push(item)
-    if (!cell.scheduled && status !== 'restarting') this.#wake(cell)
+    if (!cell.scheduled && status !== 'restarting') this.wake(cell)
     return true
   }
 
@@ -240,7 +230,7 @@ export class Kernel {
     try {
       if (cell.status === 'running') this.#drain(cell, beganMs, messagesMax)
       else if (cell.status === 'new') this.#start(cell)
-      else if (cell.step === 'cleanup') this.#cleanUp(cell)
+      else if (cell.step === 'cleanup') cleanUp(this, cell)
     } finally {
       this.#current = null
       endedMs = this.monoMs()
@@ -248,12 +238,12 @@ export class Kernel {
       cell.busyMs += endedMs - beganMs
     }
     cell.scheduled = false
-    this.#wake(cell)
+    this.wake(cell)
     return endedMs
   }
 
   /** Puts the cell in line if it has something to do and is not in line yet. */
-  #wake(cell: Cell): void {
+  wake(cell: Cell): void {
     if (cell.scheduled) return
     const status = cell.status
     const isReady =
@@ -268,7 +258,7 @@ export class Kernel {
     try {
       cell.behaviour = cell.spec!.start(cell.context)
     } catch (error) {
-      this.#fail(cell, error, 'start')
+      failed(this, cell, error, 'start')
       return
     }
     if (cell.status === 'new') cell.status = 'running'
@@ -303,89 +293,20 @@ export class Kernel {
         }
       }
     } catch (error) {
-      this.#fail(cell, error, typeOfMessage(item))
+      failed(this, cell, error, typeOfMessage(item))
     }
     if (ring.size > 0) {
       ring.remark(taken, this.#lookMs)
     } else {
       cell.ring = null
-      this.#rings.give(ring)
+      this.rings.give(ring)
     }
   }
 
-  // ---- Failure ------------------------------------------------------------------------------------------------------
+  // ---- The end of actors -------------------------------------------------------------------------------------------
 
-  #fail(cell: Cell, error: unknown, messageType: string): void {
-    const rare = rareOf(cell)
-    rare.failed++
-    const { message, stack } = error instanceof Error ? error : { message: String(error), stack: undefined }
-    rare.lastError = { atMs: this.wallMs(), message, stack: stack ?? '', messageType }
-    const kind = cell.spec?.kind ?? 'Nest'
-    this.metrics.count('actor_failures', 1, { kind })
-    this.log.error('actor-failed', { actor: cell.path, kind, messageType, error })
-    this.#parts.onFailure?.(error, cell.path)
-    if (cell.status === 'stopping' || cell.status === 'gone') return
-    const supervision = cell.spec?.supervision ?? SUPERVISION
-    switch (supervision.type) {
-      case 'restart': {
-        const nowMs = this.monoMs()
-        rare.restartedAtMs = rare.restartedAtMs.filter(at => nowMs - at < supervision.withinMs)
-        if (rare.restartedAtMs.length >= supervision.limit) return this.#escalate(cell, error)
-        rare.restartedAtMs.push(nowMs)
-        return this.#beginRestart(cell)
-      }
-      case 'stop':
-        return this.requestStop(cell)
-      case 'escalate':
-        return this.#escalate(cell, error)
-      case 'endProcess':
-        return this.#endProcess(cell, error)
-    }
-  }
-
-  #beginRestart(cell: Cell): void {
-    rareOf(cell).restarts++
-    this.metrics.count('actor_restarts', 1, { kind: cell.spec?.kind ?? 'Nest' })
-    cell.incarnation++
-    cell.status = 'restarting'
-    dropTimers(this, cell)
-    unwatchAll(cell)
-    cell.step = cell.children === null || cell.children.size === 0 ? 'cleanup' : 'children'
-    for (const child of [...(cell.children?.values() ?? [])].reverse()) this.requestStop(child)
-    this.#wake(cell)
-  }
-
-  /** The failed actor ends and the failure becomes one of its nearest ancestor with a behaviour. */
-  #escalate(cell: Cell, error: unknown): void {
-    let parent = cell.parent
-    while (parent !== null && parent !== this.root && parent.spec === null) parent = parent.parent
-    if (parent === null || parent === this.root) return this.#endProcess(cell, error)
-    this.requestStop(cell)
-    if (parent.status === 'running' || parent.status === 'new') this.#fail(parent, error, `failure of ${cell.path}`)
-  }
-
-  #endProcess(cell: Cell, error: unknown): void {
-    this.log.error('actor-ends-process', { actor: cell.path, error })
-    this.requestStop(cell)
-    this.#parts.onEndProcess(error, cell.path)
-  }
-
-  // ---- The end of an actor ------------------------------------------------------------------------------------------
-
-  /** Marks the whole subtree at once; ends come leaves first, younger before older. */
-  requestStop(top: Cell): void {
-    const marking: Cell[] = [top]
-    for (let cell = marking.pop(); cell !== undefined; cell = marking.pop()) {
-      if (cell.status === 'stopping' || cell.status === 'gone') continue
-      const wasCleaning = cell.step === 'cleaning'
-      cell.status = 'stopping'
-      dropTimers(this, cell)
-      if (cell.rare?.wait && !wasCleaning) this.timers.remove(cell.rare.wait)
-      const hasChildren = cell.children !== null && cell.children.size > 0
-      if (!wasCleaning) cell.step = hasChildren ? 'children' : 'cleanup'
-      if (hasChildren) for (const child of cell.children!.values()) marking.push(child)
-      else this.#wake(cell)
-    }
+  requestStop(cell: Cell): void {
+    requestStop(this, cell)
   }
 
   stopActor(cell: Cell): Promise<void> {
@@ -394,7 +315,7 @@ export class Kernel {
       const rare = rareOf(cell)
       rare.whenGone ??= []
       rare.whenGone.push(resolve)
-      this.requestStop(cell)
+      requestStop(this, cell)
     })
   }
 
@@ -403,103 +324,4 @@ export class Kernel {
     for (const cell of [...(this.root.children?.values() ?? [])].reverse()) await this.stopActor(cell)
     this.timers.close()
   }
-
-  #cleanUp(cell: Cell): void {
-    const isStopping = cell.status === 'stopping'
-    if (isStopping) this.#buryQueue(cell)
-    const behaviour: Behaviour<Message> | null = cell.behaviour
-    cell.behaviour = null
-    let waits: unknown = null
-    try {
-      waits = behaviour?.stopping?.(isStopping ? 'stopped' : 'restarting')
-    } catch (error) {
-      this.#cleanUpFailed(cell, error)
-    }
-    if (waits instanceof Promise) this.#awaitCleanUp(cell, waits)
-    else this.#cleanedUp(cell)
-  }
-
-  #awaitCleanUp(cell: Cell, waits: Promise<void>): void {
-    cell.step = 'cleaning'
-    let isOver = false
-    const end = (): void => {
-      if (isOver) return
-      isOver = true
-      this.timers.remove(timer)
-      this.#cleanedUp(cell)
-    }
-    const timer = new CallTimer(() => {
-      this.log.warn('actor-stopping-timed-out', { actor: cell.path, afterMs: STOPPING_MS_MAX })
-      end()
-    })
-    rareOf(cell).wait = timer
-    this.timers.add(timer, this.monoMs() + STOPPING_MS_MAX)
-    waits.then(end, (error: unknown) => {
-      this.#cleanUpFailed(cell, error)
-      end()
-    })
-  }
-
-  #cleanUpFailed(cell: Cell, error: unknown): void {
-    this.#parts.onFailure?.(error, cell.path)
-    this.log.error('actor-stopping-failed', { actor: cell.path, error })
-  }
-
-  #cleanedUp(cell: Cell): void {
-    if (cell.status === 'stopping') return this.#finish(cell)
-    const { backoffMs, backoffMsMax } = restartPolicyOf(cell)
-    const rare = rareOf(cell)
-    const delayMs = Math.min(backoffMsMax, backoffMs * 2 ** (rare.restartedAtMs.length - 1))
-    cell.step = 'backoff'
-    rare.wait = new CallTimer(() => {
-      rare.wait = null
-      cell.step = 'none'
-      cell.status = 'new'
-      this.#wake(cell)
-    })
-    this.timers.add(rare.wait, this.monoMs() + delayMs)
-  }
-
-  #finish(cell: Cell): void {
-    cell.status = 'gone'
-    cell.step = 'none'
-    this.#buryQueue(cell)
-    unwatchAll(cell)
-    cell.context = null
-    const parent = cell.parent!
-    parent.children?.delete(cell.name)
-    const rare = cell.rare
-    if (rare !== null) {
-      tellWatchers(this, cell)
-      for (const gone of rare.whenGone ?? []) gone()
-      rare.whenGone = null
-    }
-    if (parent === this.root) cell.lane?.close()
-    else if (parent.step === 'children' && parent.children?.size === 0) {
-      parent.step = 'cleanup'
-      this.#wake(parent)
-    }
-  }
-
-  #buryQueue(cell: Cell): void {
-    const ring = cell.ring
-    if (ring === null) return
-    cell.ring = null
-    while (ring.size > 0) {
-      const item = ring.shift()
-      if (isForeign(item)) this.deadLetter(cell.path, item)
-    }
-    this.#rings.give(ring)
-  }
-}
-
-/** Told by somebody else, not asked for by the actor itself. */
-function isForeign(item: Message): boolean {
-  return !(item instanceof Envelope) || item instanceof QuestionEnvelope
-}
-
-function restartPolicyOf(cell: Cell): { backoffMs: number; backoffMsMax: number } {
-  const supervision = cell.spec?.supervision ?? SUPERVISION
-  assert(supervision.type === 'restart', 'only an actor under the restart policy is restarted', { path: cell.path })
-  return supervision
 }
