@@ -338,6 +338,14 @@ describe('who answers', () => {
     expect(told).toEqual([])
   })
 
+  test('another node leads and has not told its address yet: 503, and nobody is sent round in circles', async () => {
+    const { app, set, ledger } = httpNode()
+    set.leader = { ...FOLLOWING, leader: { memberId: 2, httpUrl: '' } }
+    Object.assign(ledger, { open: false, refused: rejected('NOT_LEADER') })
+    const response = await app.inject('/api/v1/jobs')
+    expect([response.statusCode, response.headers.location]).toEqual([503, undefined])
+  })
+
   test('no leader: 503 `Storage is not READY` with Retry-After and a remedy', async () => {
     const { app, set, ledger } = httpNode()
     set.leader = null

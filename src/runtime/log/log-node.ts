@@ -293,7 +293,7 @@ export class LogNode {
     if (meta?.status === 'STARTING') this.#start(meta)
     else if (meta === undefined && this.#trouble === null && !isFormatted(this.#options.path)) {
       this.#openSoon(() => this.#considerFormat())
-    } else this.#sayWaiting()
+    } else this.#sayWaitingIn(WAITING_CHANGE_MS)
     const { leader } = this.#view
     if (leader === null) return
     const httpUrl = this.#httpUrlOf(leader.memberId)
@@ -575,13 +575,7 @@ export class LogNode {
     const atMs = performance.now()
     const sinceMs = atMs - (this.#said?.atMs ?? Number.NEGATIVE_INFINITY)
     if (this.#said?.text === text && sinceMs < WAITING_LINE_MS / 2) return
-    if (sinceMs < WAITING_CHANGE_MS) {
-      this.#sayLater ??= setTimeout(() => {
-        this.#sayLater = null
-        this.#sayWaiting()
-      }, WAITING_CHANGE_MS - sinceMs).unref()
-      return
-    }
+    if (sinceMs < WAITING_CHANGE_MS) return this.#sayWaitingIn(WAITING_CHANGE_MS - sinceMs)
     this.#said = { text, atMs }
     if (this.#opened !== null) return this.#ports.log.warn('log-waits', { waitingFor: text })
     const { configFile, memberId } = this.#options
@@ -593,6 +587,14 @@ export class LogNode {
         ...this.#seen().map(member => `member ${member.memberId} ${member.status}`),
       ],
     })
+  }
+
+  /** A peer that is back in a moment is not worth a line. */
+  #sayWaitingIn(ms: number): void {
+    this.#sayLater ??= setTimeout(() => {
+      this.#sayLater = null
+      this.#sayWaiting()
+    }, ms).unref()
   }
 
   #every(ms: number, run: () => void): NodeJS.Timeout {
