@@ -5,6 +5,7 @@
  */
 import { parseArgs } from 'node:util'
 import { mutationNames, proveMutation } from '../test/sim/log/mutants.ts'
+import { CONDITIONS, FAULTS } from '../test/sim/log/plan.ts'
 import { type RunResult, simulate } from '../test/sim/log/simulation.ts'
 
 const HELP = `npm run sim -- [--seeds 1000] [--from 1] [--seed N] [--nodes 3|5|7] [--minutes 1] [--only FAULT,…] [--trace]
@@ -17,6 +18,7 @@ npm run sim -- --mutations [NAME,…] [--seeds 2000]
   --minutes N    simulated minutes of faults in each run (default 1), before a quorum is healed for good
   --only FAULTS  leaves out every other fault: for finding out what a failure needs
   --trace        prints every event of the run
+  --shrink       with --seed: leaves out one fault after the other while the run still fails the same way
   --mutations    puts known bugs back, one at a time, into a copy of the built program, and counts the seeds until each is
                  found; status 1 if one is not
 `
@@ -31,8 +33,8 @@ const { values: flags, positionals } = parseArgs({
     minutes: { type: 'string' },
     only: { type: 'string' },
     trace: { type: 'boolean', default: false },
+    shrink: { type: 'boolean', default: false },
     mutations: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
 })
@@ -41,6 +43,7 @@ const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
 if (flags.help) say(HELP)
 else if (flags.mutations) await proveMutations()
+else if (flags.shrink) shrink()
 else runSeeds()
 
 function runSeeds(): void {
@@ -101,6 +104,21 @@ function runSeeds(): void {
     `  ${failed.length === 0 ? 'no failures' : `${failed.length} FAILED: ${failed.map(({ seed }) => seed).join(', ')}`}`,
   )
   process.exitCode = failed.length === 0 ? 0 : 1
+}
+
+function shrink(): void {
+  const seed = numberOf('seed', flags.seed)
+  if (seed === undefined) stop('--shrink needs --seed')
+  const options = { nodes: numberOf('nodes', flags.nodes), minutes: numberOf('minutes', flags.minutes) }
+  const wanted = simulate(seed, options).failure?.invariant
+  if (wanted === undefined) return say(`seed ${seed} does not fail`)
+  let only: readonly string[] = flags.only?.split(',') ?? [...FAULTS, ...CONDITIONS]
+  for (const left of only) {
+    const fewer = only.filter(name => name !== left)
+    if (simulate(seed, { ...options, only: new Set(fewer) }).failure?.invariant === wanted) only = fewer
+  }
+  say(`${wanted}: still fails with ${only.join(', ') || 'no fault at all'}`)
+  say(`  replay: npm run sim -- --seed ${seed}${replayFlags()} --only ${only.join() || 'none'}`)
 }
 
 async function proveMutations(): Promise<void> {

@@ -31,6 +31,9 @@ export const FAULTS = [
 ] as const
 export type Fault = (typeof FAULTS)[number]
 
+/** What else a plan may hold, and `only` may leave out. */
+export const CONDITIONS = ['drop', 'duplicate', 'late', 'corrupt', 'drift', 'clockBeyond'] as const
+
 /** A disk that these strike does not come back: there is no replacement of members yet. */
 export const LASTING: readonly Fault[] = ['diskError', 'rot', 'lostRecord', 'misdirectedRecord', 'blankDisk']
 
@@ -79,11 +82,15 @@ export interface PlanOptions {
 export function drawPlan(seed: number, random: Prng, options: PlanOptions = {}): Plan {
   const chance = (share: number): boolean => random.next() < share
   const between = (from: number, to: number): number => from * (to / from) ** random.next()
-  const sometimes = (share: number, from: number, to: number): number => (chance(share) ? between(from, to) : 0)
+  const allowed = (name: string): boolean => options.only === undefined || options.only.has(name)
+  // What is left out is drawn all the same, so that the rest stays as it was.
+  const sometimes = (name: string, share: number, from: number, to: number): number => {
+    const rate = chance(share) ? between(from, to) : 0
+    return allowed(name) ? rate : 0
+  }
   const nodes = options.nodes ?? [3, 3, 3, 5, 5, 7][random.int(0, 6)]!
   const leaseMs = chance(0.7) ? LOG_TIMING.leaseMs : 500
   const timing: LogTiming = { ...LOG_TIMING, leaseMs, heartbeatMs: leaseMs === 500 ? 80 : LOG_TIMING.heartbeatMs }
-  const allowed = (name: string): boolean => options.only === undefined || options.only.has(name)
   const share = between(0.1, 0.6)
   const faults = new Map<Fault, number>()
   for (const fault of FAULTS) {
@@ -95,15 +102,16 @@ export function drawPlan(seed: number, random: Prng, options: PlanOptions = {}):
   const network: NetworkPlan = {
     latencyMsMin: 0.05,
     latencyMsMax: fast ? between(0.1, 2) : between(2, 60),
-    drop: allowed('drop') ? sometimes(0.4, 0.002, 0.3) : 0,
-    duplicate: allowed('duplicate') ? sometimes(0.4, 0.002, 0.3) : 0,
-    late: allowed('late') ? sometimes(0.4, 0.002, 0.2) : 0,
-    corrupt: allowed('corrupt') ? sometimes(0.3, 0.002, 0.1) : 0,
+    drop: sometimes('drop', 0.4, 0.002, 0.3),
+    duplicate: sometimes('duplicate', 0.4, 0.002, 0.3),
+    late: sometimes('late', 0.4, 0.002, 0.2),
+    corrupt: sometimes('corrupt', 0.3, 0.002, 0.1),
     lateMsMax: between(50, 10 * leaseMs),
     inOrder: chance(0.4),
   }
-  const isBeyond = allowed('clockBeyond') && chance(0.1)
-  const drift = isBeyond ? between(0.05, 1) : allowed('drift') && chance(0.6) ? timing.clockDrift / 2 : 0
+  const isBeyond = chance(0.1) && allowed('clockBeyond')
+  const isDrifting = chance(0.6) && allowed('drift')
+  const drift = isBeyond ? between(0.05, 1) : isDrifting ? timing.clockDrift / 2 : 0
   const leasesHold = !isBeyond && !faults.has('clockJump') && !faults.has('suspend')
   return {
     seed,
