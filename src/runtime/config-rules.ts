@@ -118,7 +118,7 @@ function portFaults({ roles, http, peer, agent }: NodeConfig): RuleFault[] {
   return faults
 }
 
-function secretFaults({ roles, cluster, http, peer, agent }: NodeConfig): RuleFault[] {
+function secretFaults({ roles, cluster, http, peer, agent, members }: NodeConfig): RuleFault[] {
   if (cluster.secretFile !== null) return secretFileFaults(cluster.secretFile)
   const faults: RuleFault[] = []
   const remedy = 'set cluster.secretFile to a file with the secret of the cluster, or use 127.0.0.1'
@@ -129,6 +129,14 @@ function secretFaults({ roles, cluster, http, peer, agent }: NodeConfig): RuleFa
       faults.push({
         keys: [key, 'cluster.secretFile'],
         text: `${host} is not a loopback address and there is no secret: ${remedy}`,
+      })
+    }
+  }
+  for (const { id, host } of roles.includes('scheduler') ? (members ?? []) : []) {
+    if (!isLoopback(host)) {
+      faults.push({
+        keys: ['members', 'cluster.secretFile'],
+        text: `member ${id} at ${host} is beyond this machine and there is no secret: set cluster.secretFile`,
       })
     }
   }

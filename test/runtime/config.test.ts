@@ -150,6 +150,11 @@ describe('faults', () => {
       'agent: {schedulers: ["http://10.0.0.1:8081"]}',
       'http://10.0.0.1:8081 is beyond this machine and there is no secret',
     ],
+    [
+      'members beyond loopback without a secret',
+      'members: [{id: 1, host: 127.0.0.1, port: 8083}, {id: 2, host: 10.0.0.2, port: 8083}, {id: 3, host: 127.0.0.1, port: 8283}]',
+      'member 2 at 10.0.0.2 is beyond this machine and there is no secret',
+    ],
     ['secret that is not there', 'cluster: {secretFile: /nowhere/secret}', 'cannot be read: ENOENT'],
     [
       'silence too short',

@@ -109,6 +109,8 @@ export class PeerTransport implements LogTransport {
       this.#server.once('error', cause => reject(placeRefused(cause, host, port)))
       this.#server.listen(port, host.replace(/^\[|\]$/g, ''), resolve)
     })
+    // Such as no file descriptor for one more connection: those that are there go on.
+    this.#server.on('error', cause => log.warn('log-peer-accept', { cause }))
     for (const link of this.#links.values()) link.dial()
   }
 
