@@ -80,26 +80,21 @@ export function commandLineOf(pid: number): readonly string[] | null {
 
 /** Signals a process only while it is the one that was recorded. */
 export function signalProcess(pid: number, startTicks: number, signal: NodeJS.Signals): boolean {
-  if (!isSameProcess(pid, startTicks)) return false
-  try {
-    process.kill(pid, signal)
-    return true
-  } catch (cause) {
-    const code = (cause as NodeJS.ErrnoException).code
-    if (code === 'ESRCH' || code === 'EPERM') return false // it ended in between, or changed its user
-    throw cause
-  }
+  return isSameProcess(pid, startTicks) && send(pid, signal)
 }
 
 /** Signals a whole process group at once, so that nothing forked meanwhile is missed; its leader must be the recorded one. */
 export function signalGroup(leader: number, startTicks: number, signal: NodeJS.Signals): boolean {
-  if (leader < 2 || !isSameProcess(leader, startTicks)) return false
+  return leader >= 2 && isSameProcess(leader, startTicks) && send(-leader, signal)
+}
+
+function send(target: number, signal: NodeJS.Signals): boolean {
   try {
-    process.kill(-leader, signal)
+    process.kill(target, signal)
     return true
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code
-    if (code === 'ESRCH' || code === 'EPERM') return false
+    if (code === 'ESRCH' || code === 'EPERM') return false // it ended in between, or changed its user
     throw cause
   }
 }

@@ -1,0 +1,227 @@
+/**
+ * The runs that are alive as far as we know, and how we hear of their ends: from the child itself, or, for runs of an
+ * agent that is gone, from a watch on their record folder and, for shims that were killed, from a slow look at all of
+ * them together. Nothing polls when nothing waits.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, type FSWatcher, statSync, watch } from 'node:fs'
+import { join } from 'node:path'
+import type { RunEnded } from '../../actors/agent-ports.ts'
+import type { Logger } from '../../actors/ports.ts'
+import type { FoundRun } from '../../core/executor/run-state.ts'
+import type { Folders } from './folders.ts'
+import { commandLineOf, isSameProcess, processStat } from './proc.ts'
+import type { ProcessGroups } from './process-groups.ts'
+import type { RunCommand } from './run-command.ts'
+import { namesIn } from './sandboxes.ts'
+import { readEnded, readStarted } from './shim.ts'
+
+/** Who leads the session of a run. */
+export interface Shim {
+  readonly pid: number
+  readonly startTicks: number
+}
+
+export interface RunId {
+  readonly taskId: string
+  readonly process: string
+  readonly run: number
+}
+
+interface LiveRun extends RunId, Shim {
+  readonly folder: string
+  readonly ended: RunEnded
+  /** Its shim is no child of ours: nobody tells us when it ends. */
+  readonly adopted: boolean
+  watcher: FSWatcher | null
+}
+
+export interface LiveRunsParts {
+  readonly folders: Folders
+  readonly groups: ProcessGroups
+  readonly log: Logger
+  /** A run of the task has ended, and its owner knows. */
+  readonly over: (taskId: string) => void
+}
+
+const ADOPTED_CHECK_MS = 1_000
+
+export class LiveRuns {
+  private readonly parts: LiveRunsParts
+  private readonly live = new Map<string, LiveRun>()
+  /** Runs that are over and not yet swept → who led their session. */
+  private readonly over = new Map<string, Shim>()
+  private adoptedCheck: NodeJS.Timeout | null = null
+  private closed = false
+
+  constructor(parts: LiveRunsParts) {
+    this.parts = parts
+  }
+
+  async start(id: RunId, command: RunCommand, ended: RunEnded): Promise<void> {
+    const { program, args, cwd, env, stdio } = command
+    const child = spawn(program, args, { cwd, env, detached: true, stdio })
+    await spawned(child)
+    const pid = child.pid as number
+    const startTicks = processStat(pid)?.startTicks ?? 0
+    const live = this.add({ ...id, pid, startTicks, folder: command.records, ended, adopted: false, watcher: null })
+    child.once('exit', code => this.runOver(live, code))
+    child.unref()
+    if (child.exitCode !== null || child.signalCode !== null) this.runOver(live, child.exitCode)
+  }
+
+  /** Every run of the task that has a folder; those that still run are adopted. */
+  async find(taskId: string, ended: RunEnded): Promise<readonly FoundRun[]> {
+    const records = this.parts.folders.records(taskId)
+    const found: FoundRun[] = []
+    for (const process of await namesIn(records)) {
+      for (const name of await namesIn(join(records, process))) {
+        const run = Number(name)
+        if (Number.isInteger(run) && run >= 0) found.push(this.findRun({ taskId, process, run }, ended))
+      }
+    }
+    return found
+  }
+
+  /** Of all tasks. */
+  shims(): ReadonlySet<number> {
+    return new Set([...this.live.values()].map(live => live.pid))
+  }
+
+  ofTask(taskId: string): readonly Shim[] {
+    return [...this.live.values()].filter(live => live.taskId === taskId)
+  }
+
+  /** Who led the session of a run that is over; asked once per run. Null: its shim never said who it was. */
+  takeOver(id: RunId): Shim | null {
+    const key = keyOf(id)
+    const shim = this.over.get(key)
+    this.over.delete(key)
+    if (shim !== undefined) return shim
+    try {
+      return readStarted(this.parts.folders.runRecords(id.taskId, id.process, id.run))
+    } catch {
+      return null // already reported where it was read first
+    }
+  }
+
+  /** Nobody waits for this task any more. */
+  release(taskId: string): void {
+    for (const key of this.over.keys()) if (key.startsWith(`${taskId}/`)) this.over.delete(key)
+  }
+
+  close(): void {
+    this.closed = true
+    for (const live of this.live.values()) live.watcher?.close()
+    if (this.adoptedCheck !== null) clearInterval(this.adoptedCheck)
+  }
+
+  private add(live: LiveRun): LiveRun {
+    this.live.set(keyOf(live), live)
+    this.parts.groups.addSession(live.pid, live.taskId)
+    return live
+  }
+
+  private findRun(id: RunId, ended: RunEnded): FoundRun {
+    const { taskId, process, run } = id
+    const folder = this.parts.folders.runRecords(taskId, process, run)
+    const madeMs = Math.floor(statSync(folder).mtimeMs)
+    let end: ReturnType<typeof readEnded> = null
+    let started: ReturnType<typeof readStarted> = null
+    try {
+      end = readEnded(folder)
+      started = readStarted(folder)
+    } catch (cause) {
+      // One damaged record must not cost the others; without it the run counts as lost, and its group is searched for.
+      this.parts.log.warn('agent-record-quarantined', { folder, cause: String(cause) })
+    }
+    const startedAtMs = started?.atMs ?? madeMs
+    if (end !== null) return { process, run, startedAtMs, end: { code: end.code, atMs: end.atMs } }
+    const known = this.live.get(keyOf(id))
+    if (known !== undefined) {
+      this.live.set(keyOf(known), { ...known, ended })
+      return { process, run, startedAtMs, end: null }
+    }
+    const shim = started ?? this.searchShim(taskId, folder)
+    if (shim === null || !isSameProcess(shim.pid, shim.startTicks)) {
+      return { process, run, startedAtMs, end: { code: null, atMs: Date.now() } }
+    }
+    const { pid, startTicks } = shim
+    this.watchAdopted(this.add({ ...id, pid, startTicks, folder, ended, adopted: true, watcher: null }))
+    return { process, run, startedAtMs, end: null }
+  }
+
+  /** A shim that had not written its first record when the agent was killed: its records folder is among its arguments. */
+  private searchShim(taskId: string, folder: string): Shim | null {
+    const { groups } = this.parts
+    groups.refresh()
+    for (const stat of groups.ofTask(taskId)) {
+      if (stat.session === stat.pid && commandLineOf(stat.pid)?.includes(folder) === true) return stat
+    }
+    return null
+  }
+
+  private watchAdopted(live: LiveRun): void {
+    const failed = (cause: unknown): void => {
+      // The slow look finds its end as well, up to a second later.
+      this.parts.log.warn('agent-watch-failed', { folder: live.folder, cause: String(cause) })
+    }
+    const hasEnded = (): boolean => existsSync(join(live.folder, 'ended'))
+    try {
+      live.watcher = watch(live.folder, { persistent: false }, () => {
+        if (hasEnded()) this.runOver(live, null)
+      })
+      live.watcher.on('error', failed)
+    } catch (cause) {
+      failed(cause)
+    }
+    if (this.adoptedCheck === null) {
+      this.adoptedCheck = setInterval(() => this.checkAdopted(), ADOPTED_CHECK_MS)
+      this.adoptedCheck.unref()
+    }
+    // It may have ended between the look and the watch.
+    if (hasEnded()) queueMicrotask(() => this.runOver(live, null))
+  }
+
+  private checkAdopted(): void {
+    let adopted = 0
+    for (const live of this.live.values()) {
+      if (!live.adopted) continue
+      if (isSameProcess(live.pid, live.startTicks)) adopted += 1
+      else this.runOver(live, null)
+    }
+    if (adopted > 0 || this.adoptedCheck === null) return
+    clearInterval(this.adoptedCheck)
+    this.adoptedCheck = null
+  }
+
+  /**
+   * Called once per run: its shim has ended, or has written down the end. What it wrote counts; the shim's own status,
+   * which is that of the command, stands in when it could not write (a full disk).
+   */
+  private runOver(over: LiveRun, shimStatus: number | null): void {
+    const live = this.live.get(keyOf(over))
+    if (live === undefined || live.pid !== over.pid || this.closed) return
+    over.watcher?.close()
+    live.watcher?.close()
+    this.live.delete(keyOf(live))
+    this.over.set(keyOf(live), { pid: live.pid, startTicks: live.startTicks })
+    let code = shimStatus
+    try {
+      code = readEnded(live.folder)?.code ?? shimStatus
+    } catch (cause) {
+      this.parts.log.warn('agent-record-quarantined', { folder: live.folder, cause: String(cause) })
+    }
+    live.ended(live.process, live.run, code)
+    this.parts.over(live.taskId)
+  }
+}
+
+const keyOf = (id: RunId): string => `${id.taskId}/${id.process}/${id.run}`
+
+function spawned(child: ChildProcess): Promise<void> {
+  return new Promise((resolve, reject) => {
+    child.once('spawn', resolve)
+    child.once('error', reject)
+  })
+}
