@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { REJECTIONS, rejected } from '../../src/core/base/rejection.ts'
+import { fingerprintOf } from '../../src/runtime/http/mutation.ts'
 import { writeCursor } from '../../src/runtime/http/paging.ts'
 import { jsonFaultAt } from '../../src/runtime/http/problem.ts'
-import { fingerprintOf } from '../../src/runtime/http/rest-routes.ts'
 import * as rest from '../../src/wire/rest.ts'
 import { FOLLOWING, httpNode } from '../fixtures/http-node.ts'
 import {

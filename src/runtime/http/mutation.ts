@@ -1,0 +1,78 @@
+/**
+ * A change asked for over REST: told to the JobKeeper under a request id, so that asking again is never doing it twice,
+ * and answered when it is committed.
+ */
+import { createHash, randomUUID } from 'node:crypto'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Ref } from '../../actors/actor.ts'
+import type * as JobKeeper from '../../actors/job-keeper.ts'
+import { compareIds } from '../../core/base/ids.ts'
+import { type Rejection, rejected } from '../../core/base/rejection.ts'
+import * as rest from '../../wire/rest.ts'
+import type { HttpDeps } from '../http-server.ts'
+import { leading, notReady } from './leader-guard.ts'
+import { asked, refuse } from './rest-answers.ts'
+
+/** A change waits for its commit; past this the outcome is unknown and the same request id asks again. */
+const MUTATION_MS_MAX = 30_000
+const REQUEST_ID = /^[\x21-\x7e]{1,255}$/
+const USER = /^[\w.@-]{1,255}$/
+
+type Mutation = Pick<JobKeeper.Create, 'requestId' | 'fingerprint' | 'user' | 'replyTo'>
+
+export async function mutate(
+  deps: HttpDeps,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { status, body }: { readonly status: 200 | 201; readonly body: object },
+  command: (mutation: Mutation) => JobKeeper.Command,
+): Promise<FastifyReply> {
+  const requestId = header(request, rest.REQUEST_ID_HEADER) ?? randomUUID()
+  const user = header(request, rest.USER_HEADER) ?? 'UNSECURE'
+  if (!REQUEST_ID.test(requestId)) {
+    return refuse(reply, rejected('MALFORMED', `${rest.REQUEST_ID_HEADER} must be 1 to 255 printable characters`))
+  }
+  if (!USER.test(user)) return refuse(reply, rejected('MALFORMED', `${rest.USER_HEADER} must be a user name`))
+  const scheduler = leading(deps, request, reply)
+  if (scheduler === null) return reply
+  const keeper = scheduler.jobKeeper()
+  if (keeper === null) return refuse(reply, notReady())
+  const fingerprint = fingerprintOf(request.method, request.url, body)
+  const outcome = await asked(
+    scheduler,
+    keeper,
+    (replyTo: Ref<JobKeeper.JobOutcome | Rejection>) => command({ requestId, fingerprint, user, replyTo }),
+    MUTATION_MS_MAX,
+    () =>
+      rejected('OUTCOME_UNKNOWN', `No answer within ${MUTATION_MS_MAX / 1000} s; it may still happen`, {
+        remedy: `ask again with the header ${rest.REQUEST_ID_HEADER}: ${requestId}, and it is not done twice`,
+      }),
+  )
+  if (outcome.type === 'rejected') return refuse(reply, outcome)
+  const { key, instances, message, warnings } = outcome
+  const document: rest.JobOutcomeView = { key, instances: [...instances], message, warnings: [...warnings] }
+  return reply.code(status).send(document)
+}
+
+function header(request: FastifyRequest, name: string): string | undefined {
+  const value = request.headers[name]
+  return typeof value === 'string' && value !== '' ? value : undefined
+}
+
+/** SHA-256 (hex) of what is asked; keys of objects in order, so that the same request always gives the same. */
+export function fingerprintOf(method: string, url: string, body: unknown): string {
+  const path = url.split('?')[0] ?? url
+  return createHash('sha256')
+    .update(`${method}\n${path}\n${canonical(body)}`)
+    .digest('hex')
+}
+
+function canonical(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
+  const entries = Object.entries(value).filter(([, inner]) => inner !== undefined)
+  return `{${entries
+    .sort(([a], [b]) => compareIds(a, b))
+    .map(([key, inner]) => `${JSON.stringify(key)}:${canonical(inner)}`)
+    .join(',')}}`
+}

@@ -1,0 +1,35 @@
+/** Over REST: where tasks can run, and why those that wait do. */
+import type { FastifyInstance } from 'fastify'
+import { compareIds } from '../../core/base/ids.ts'
+import * as rest from '../../wire/rest.ts'
+import type { HttpDeps } from '../http-server.ts'
+import { leading } from './leader-guard.ts'
+import { readCursor, takePage } from './paging.ts'
+import { answer, parsed, refuse } from './rest-answers.ts'
+import * as views from './rest-views.ts'
+import { API } from './routes.ts'
+
+export function addPlaceRoutes(app: FastifyInstance, deps: HttpDeps): void {
+  app.get(`${API}/agents`, (request, reply) => {
+    const query = parsed(reply, rest.pageQuery, request.query)
+    const scheduler = query === null ? null : leading(deps, request, reply)
+    if (query === null || scheduler === null) return reply
+    const cursor = readCursor(query.cursor, ['string', 'string'])
+    if (!cursor.ok) return refuse(reply, cursor.rejection)
+    const { view } = scheduler.ledger
+    const rows = [...view.agents()].sort((a, b) => compareIds(a.host, b.host) || compareIds(a.agentId, b.agentId))
+    const page = takePage(
+      rows.map(row => [[row.host, row.agentId], row] as const),
+      cursor.after,
+      query.limit,
+    )
+    const agents = page.items.map(row => views.agentDocument(view, row, scheduler.agents(), scheduler.placement()))
+    return answer(scheduler, reply, { agents, next: page.next })
+  })
+
+  app.get(`${API}/pending`, (request, reply) => {
+    const scheduler = leading(deps, request, reply)
+    if (scheduler === null) return reply
+    return answer(scheduler, reply, views.pendingDocument(scheduler.placement()))
+  })
+}

@@ -1,0 +1,63 @@
+/**
+ * How every REST route reads what it is asked and how its answer leaves: a refusal of what cannot be read at once, an
+ * answer made from the leader's state when everything staged so far is committed (output commit).
+ */
+import type { FastifyReply } from 'fastify'
+import type { z } from 'zod'
+import { ActorGone, AskTimeout, type Ref } from '../../actors/actor.ts'
+import { type Rejection, rejected } from '../../core/base/rejection.ts'
+import type { SchedulerDeps } from '../http-server.ts'
+import { notReady } from './leader-guard.ts'
+import { sendProblem } from './problem.ts'
+
+export function refuse(reply: FastifyReply, rejection: Rejection): FastifyReply {
+  sendProblem(reply, rejection)
+  return reply
+}
+
+const isRejection = (value: object): value is Rejection => 'type' in value && value.type === 'rejected'
+
+/** Sends what was computed on staged state once that state is committed. */
+export function answer(scheduler: SchedulerDeps, reply: FastifyReply, document: object): FastifyReply {
+  const send = (): void => {
+    if (isRejection(document)) sendProblem(reply, document)
+    else reply.send(document)
+  }
+  scheduler.ledger.whenCommitted(send, reason => sendProblem(reply, reason))
+  return reply
+}
+
+/** Asks an actor; `late`: what to say when it does not answer in time. */
+export async function asked<Q, A>(
+  { system }: SchedulerDeps,
+  ref: Ref<Q>,
+  question: (replyTo: Ref<A | Rejection>) => Q,
+  timeoutMs: number,
+  late: () => Rejection,
+): Promise<A | Rejection> {
+  try {
+    return await system.ask(ref, question, { timeoutMs })
+  } catch (cause) {
+    if (cause instanceof AskTimeout) return late()
+    if (cause instanceof ActorGone) return notReady()
+    throw cause
+  }
+}
+
+/** The value, or null when the refusal has been sent. */
+export function parsed<S extends z.ZodType>(reply: FastifyReply, schema: S, value: unknown): z.output<S> | null {
+  const done = schema.safeParse(value)
+  if (done.success) return done.data
+  const faults = done.error.issues.map(issue => ({ path: faultPath(issue.path), text: issue.message }))
+  refuse(reply, rejected('INVALID_REQUEST', `The request is not valid: ${faults.map(lineOf).join('; ')}`, { faults }))
+  return null
+}
+
+const lineOf = ({ path, text }: { path: string; text: string }): string => (path === '' ? text : `${path}: ${text}`)
+
+function faultPath(path: readonly PropertyKey[]): string {
+  return path.reduce<string>((text, part) => {
+    if (typeof part === 'number') return `${text}[${part}]`
+    return text === '' ? String(part) : `${text}.${String(part)}`
+  }, '')
+}
