@@ -219,7 +219,8 @@ async function impostor(world: World, memberId: number, kind: FaultName): Promis
     const said = [report?.waitingFor, ...(report?.peers.map(peer => peer.trouble) ?? []), node.output()].join('\n')
     return refusal.test(said) ? said : null
   })
-  if (refused === null) world.violation(`${kind}: member ${memberId} was not refused within a minute:\n${node.output()}`)
+  if (refused === null)
+    world.violation(`${kind}: member ${memberId} was not refused within a minute:\n${node.output()}`)
   const alone = memberIds(world).length === 3 ? await votesOfImpostor(world, memberId, kind) : ''
   // It may ask for votes as long as nobody hears it.
   if ((await statusOf(world, memberId))?.view.role === 'LEADER') world.violation(`${kind}: member ${memberId} leads`)
