@@ -16,6 +16,7 @@ import { type Entry, Pipeline } from '../../core/ledger/pipeline.ts'
 import { EXPIRED_REQUESTS_MAX, expiredRequests, type RequestLimits } from '../../core/ledger/request-outcomes.ts'
 import { Tables } from '../../core/ledger/tables.ts'
 import type { Transaction } from '../../core/ledger/transaction.ts'
+import { sameBallot } from '../../core/log/ballot.ts'
 import { changeBytes } from '../../wire/ledger-rows.ts'
 import type { ActorSystem, Behaviour, Context, Ref } from '../actor.ts'
 import type { Ledger, LedgerChange } from '../ledger.ts'
@@ -31,7 +32,9 @@ import type {
   LogStatusReport,
   Metrics,
 } from '../ports.ts'
+import { Audience } from './audience.ts'
 import { Loader, type LoaderMessage } from './loader.ts'
+import { type Leadership, notReady, whyClosed } from './refusals.ts'
 
 export interface LedgerOptions {
   readonly system: ActorSystem
@@ -52,7 +55,7 @@ export interface LedgerActor extends Ledger {
   readonly listener: LogListener
   readonly ref: Ref<LedgerMessage>
   /** The newest view of leadership and report of the log; null before the first. */
-  readonly leadership: { readonly view: LeaderView; readonly report: LogStatusReport } | null
+  readonly leadership: Leadership | null
   /** What `LogPort.start` answered: until the first view of leadership it says why nothing can be staged. */
   began(report: LogStatusReport): void
   /** Told when this node leads and its rows are loaded: the leader's actors may start. Not told of the present. */
@@ -86,17 +89,14 @@ export function createLedger(options: LedgerOptions): LedgerActor {
 
 class LedgerBody implements LedgerActor {
   readonly listener: LogListener
-  leadership: LedgerActor['leadership'] = null
+  leadership: Leadership | null = null
   open = false
   ref!: Ref<LedgerMessage>
 
   readonly #options: LedgerOptions
   readonly #tables = new Tables()
   readonly #loader: Loader
-  readonly #stagedListeners = new Set<(change: LedgerChange) => void>()
-  readonly #committedListeners = new Set<(change: LedgerChange) => void>()
-  readonly #openListeners = new Set<(view: LeaderView) => void>()
-  readonly #closeListeners = new Set<(reason: Rejection) => void>()
+  readonly #audience: Audience
   #pipeline = new Pipeline()
   #context: Context<LedgerMessage> | null = null
   /** Counts openings: results of appends of an earlier one are only waited for. */
@@ -113,6 +113,7 @@ class LedgerBody implements LedgerActor {
 
   constructor(options: LedgerOptions) {
     this.#options = options
+    this.#audience = new Audience(options.logger, options.metrics)
     this.#loader = new Loader(this.#tables, options.log, options.pageRowsMax ?? 2_000)
     this.listener = {
       viewChanged: (view, report) => this.#tell({ type: 'viewChanged', view, report }),
@@ -154,7 +155,7 @@ class LedgerBody implements LedgerActor {
     const staged: Transaction = { cause: transaction.cause, changes: net }
     this.#pipeline.add({ bytes, transaction: staged, changes, output: then, lost }, this.#monoMs())
     this.#flushLater()
-    this.#publish(this.#stagedListeners, { position: 0, transaction: staged, changes })
+    this.#audience.staged.tell({ position: 0, transaction: staged, changes })
   }
 
   whenCommitted(output: () => void, lost?: (reason: Rejection) => void): void {
@@ -169,16 +170,16 @@ class LedgerBody implements LedgerActor {
   }
 
   subscribe(moment: 'staged' | 'committed', listener: (change: LedgerChange) => void): () => void {
-    return subscribed(moment === 'staged' ? this.#stagedListeners : this.#committedListeners, listener)
+    return this.#audience[moment].add(listener)
   }
   began(report: LogStatusReport): void {
     this.leadership ??= { view: report.view, report }
   }
   onOpen(listener: (view: LeaderView) => void): () => void {
-    return subscribed(this.#openListeners, listener)
+    return this.#audience.opened.add(listener)
   }
   onClose(listener: (reason: Rejection) => void): () => void {
-    return subscribed(this.#closeListeners, listener)
+    return this.#audience.closed.add(listener)
   }
 
   // ---- The actor ----
@@ -246,7 +247,7 @@ class LedgerBody implements LedgerActor {
     const leads = view.role === 'LEADER'
     const reign = this.#reign
     this.#reign = leads ? view.ballot : null
-    if (leads && reign !== null && sameBallot(reign, view.ballot)) return
+    if (leads && reign !== null && view.ballot !== null && sameBallot(reign, view.ballot)) return
     if (this.open) this.#close(this.#whyClosed(), 'perhaps')
     if (leads) this.#loader.confirm()
     if (this.#context !== null) this.#load(this.#context)
@@ -307,8 +308,8 @@ class LedgerBody implements LedgerActor {
     this.#delivering = delivering
     for (let i = 0; i < delivering.length; i++) {
       const { transaction, changes, output } = delivering[i] as Entry
-      if (transaction !== null) this.#publish(this.#committedListeners, { position, transaction, changes })
-      if (output !== undefined) this.#guarded('ledgerOutputFailed', output)
+      if (transaction !== null) this.#audience.committed.tell({ position, transaction, changes })
+      if (output !== undefined) this.#audience.output(output)
     }
     this.#delivering = null
   }
@@ -322,10 +323,10 @@ class LedgerBody implements LedgerActor {
     this.#pipeline = new Pipeline()
     this.#options.logger.info('ledger-closed', { why: reason.detail, applied: this.applied, lost: lost.length })
     this.#options.metrics.count('ledger_lost', lost.length)
-    for (const listener of [...this.#closeListeners]) this.#guarded('ledgerListenerFailed', () => listener(reason))
+    this.#audience.closed.tellPresent(reason)
     for (const { entry, reason: why } of lost) {
       const { lost: told } = entry
-      if (told !== undefined) this.#guarded('ledgerOutputFailed', () => told(why))
+      if (told !== undefined) this.#audience.output(() => told(why))
     }
     this.#loader.forget()
   }
@@ -348,7 +349,7 @@ class LedgerBody implements LedgerActor {
     this.open = true
     this.#term++
     this.#options.logger.info('ledger-opened', { applied: this.applied, ...this.#tables.counts })
-    for (const listener of [...this.#openListeners]) this.#guarded('ledgerListenerFailed', () => listener(view))
+    this.#audience.opened.tellPresent(view)
   }
 
   #pruneRequests(context: Context<LedgerMessage>): void {
@@ -366,31 +367,7 @@ class LedgerBody implements LedgerActor {
   // ---- Details ----
 
   #whyClosed(code?: 'NOT_LEADER'): Rejection {
-    const known = this.leadership
-    if (known === null) return notReady('the log has not started yet')
-    if (code === undefined && known.view.role === 'LEADER') return notReady('the rows are being read')
-    const { leader } = known.view
-    const isHere = leader?.memberId === known.report.memberId
-    if (leader !== null && !isHere && leader.httpUrl !== '') {
-      return rejected('NOT_LEADER', undefined, { remedy: `Send the request to the leader at ${leader.httpUrl}` })
-    }
-    if (known.report.waitingFor !== null && code === undefined)
-      return notReady(`the log waits for ${known.report.waitingFor}`)
-    return rejected('NOT_LEADER', undefined, { remedy: 'Try again: no leader is known yet' })
-  }
-
-  #publish(listeners: ReadonlySet<(change: LedgerChange) => void>, change: LedgerChange): void {
-    for (const listener of listeners) this.#guarded('ledgerListenerFailed', () => listener(change))
-  }
-
-  /** A throw is a bug of whoever gave the function; the others' outputs must still leave. */
-  #guarded(event: string, run: () => void): void {
-    try {
-      run()
-    } catch (cause) {
-      this.#options.metrics.count('ledger_output_failures')
-      this.#options.logger.error(event, { cause })
-    }
+    return whyClosed(this.leadership, code)
   }
 
   #flushLater(): void {
@@ -410,18 +387,3 @@ class LedgerBody implements LedgerActor {
 
 const LOAD_RETRY_MS = 500
 const nothing = (): void => {}
-
-function subscribed<L>(listeners: Set<L>, listener: L): () => void {
-  listeners.add(listener)
-  return () => {
-    listeners.delete(listener)
-  }
-}
-
-function notReady(why: string): Rejection {
-  return rejected('STORAGE_NOT_READY', `Storage is not READY: ${why}`)
-}
-
-function sameBallot(a: Ballot, b: Ballot | null): boolean {
-  return b !== null && a[0] === b[0] && a[1] === b[1]
-}
