@@ -56,9 +56,10 @@ export function stepStarting(facts: StartUpFacts): StartUpStep {
   for (const member of facts.members) {
     const told = seen.get(member.memberId)
     if (told === undefined) missing.push(`${named(member)} has not been reached${because(facts, member)}`)
-    else if (told.genesisHash !== facts.genesisHash) missing.push(`${named(member)} has another genesis`)
+    // Without a log there is no genesis yet, so it is not a matter of another one.
     else if (told.status === 'EMPTY')
       missing.push(`${named(member)} is EMPTY: run \`${facts.initializeCommand}\` there`)
+    else if (told.genesisHash !== facts.genesisHash) missing.push(`${named(member)} has another genesis`)
     else if (told.status === 'RECOVERING' || (told.status === 'VOTING' && told.end > 0)) {
       missing.push(`${named(member)} already has data`)
     }

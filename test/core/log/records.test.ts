@@ -140,6 +140,11 @@ describe('first start', () => {
       'member 3 (n3, h3) is EMPTY: run `init` there',
     ],
     [
+      'one EMPTY, which has no cluster id and so no genesis yet',
+      [seen(1, 'STARTING'), seen(2, 'STARTING'), seen(3, 'EMPTY', 'of no cluster')],
+      'member 3 (n3, h3) is EMPTY: run `init` there',
+    ],
+    [
       'another genesis',
       [seen(1, 'STARTING'), seen(2, 'STARTING', 'x'), seen(3, 'STARTING')],
       'member 2 (n2, h2) has another genesis',
