@@ -138,6 +138,15 @@ describe('an agent that was killed', () => {
   })
 })
 
+/** An agent whose only task, `t-1`, has been told RUNNING. */
+async function agentRunning(task: ReturnType<typeof taskInfo>) {
+  const agent = await agentUnderTest()
+  await agent.leader.ready()
+  agent.leader.launch('t-1', task)
+  await agent.leader.status('t-1', 'RUNNING')
+  return agent
+}
+
 describe('an agent that comes back', () => {
   /** A task whose first process leaves a child that says nothing, and ends when told to; the second one follows. */
   const leaving = taskInfo(
@@ -148,13 +157,15 @@ describe('an agent that comes back', () => {
     { task: { constraints: [{ order: ['a', 'b'] }] } },
   )
 
-  test('job-14: a run ended meanwhile and left a child: the child is killed before the task goes on', async () => {
-    const first = await agentUnderTest()
-    await first.leader.ready()
-    first.leader.launch('t-1', leaving)
-    await first.leader.status('t-1', 'RUNNING')
+  async function leftInTheMidst() {
+    const first = await agentRunning(leaving)
     await appears(join(first.workDir, 'tasks/t-1/sandbox'), 'ready')
     await first.leave()
+    return first
+  }
+
+  test('job-14: a run ended meanwhile and left a child: the child is killed before the task goes on', async () => {
+    const first = await leftInTheMidst()
     writeFileSync(join(first.workDir, 'tasks/t-1/sandbox/go'), '')
     await appears(join(first.workDir, 'meta/tasks/t-1/a/0'), 'ended')
     const second = await agentUnderTest({ workDir: first.workDir, leader: new FakeLeader() })
@@ -162,12 +173,7 @@ describe('an agent that comes back', () => {
   })
 
   test('the record of a start is damaged: its run is found by its arguments, adopted, and swept when it ends', async () => {
-    const first = await agentUnderTest()
-    await first.leader.ready()
-    first.leader.launch('t-1', leaving)
-    await first.leader.status('t-1', 'RUNNING')
-    await appears(join(first.workDir, 'tasks/t-1/sandbox'), 'ready')
-    await first.leave()
+    const first = await leftInTheMidst()
     writeFileSync(join(first.workDir, 'meta/tasks/t-1/a/0/started'), 'nonsense')
     const second = await agentUnderTest({ workDir: first.workDir, leader: new FakeLeader() })
     await second.leader.ready()
@@ -178,10 +184,7 @@ describe('an agent that comes back', () => {
   })
 
   test('the data of a task that runs is no longer accepted: FAILED, and by then nothing of it is left', async () => {
-    const first = await agentUnderTest()
-    await first.leader.ready()
-    first.leader.launch('t-1', taskInfo([{ name: 'p', cmdline: SLEEPER }]))
-    await first.leader.status('t-1', 'RUNNING')
+    const first = await agentRunning(taskInfo([{ name: 'p', cmdline: SLEEPER }]))
     await first.leave()
     const store = await openAgentStore(join(first.workDir, 'meta/db'))
     const record = store.load().records[0]
@@ -196,10 +199,7 @@ describe('an agent that comes back', () => {
   })
 
   test('killed after the checkpoint said RUNNING and before that status was stored: RUNNING is told', async () => {
-    const first = await agentUnderTest()
-    await first.leader.ready()
-    first.leader.launch('t-1', taskInfo([{ name: 'p', cmdline: SLEEPER }]))
-    await first.leader.status('t-1', 'RUNNING')
+    const first = await agentRunning(taskInfo([{ name: 'p', cmdline: SLEEPER }]))
     await first.leave()
     const store = await openAgentStore(join(first.workDir, 'meta/db'))
     const record = store.load().records[0]
@@ -216,10 +216,7 @@ describe('an agent that comes back', () => {
   })
 
   test('agent-27: after a reboot: every task LOST exactly once, nothing adopted', async () => {
-    const first = await agentUnderTest()
-    await first.leader.ready()
-    first.leader.launch('t-1', taskInfo([{ name: 'p', cmdline: SLEEPER }]))
-    await first.leader.status('t-1', 'RUNNING')
+    const first = await agentRunning(taskInfo([{ name: 'p', cmdline: SLEEPER }]))
     await first.leave()
     const again = async (bootId: string) => {
       const leader = new FakeLeader()
@@ -237,10 +234,7 @@ describe('an agent that comes back', () => {
   })
 
   test('agent-28: a recorded pid that belongs to another program now: never signalled, the run counts as lost', async () => {
-    const first = await agentUnderTest()
-    await first.leader.ready()
-    first.leader.launch('t-1', taskInfo([{ name: 'p', cmdline: SLEEPER, min_duration: 3_600 }]))
-    await first.leader.status('t-1', 'RUNNING')
+    const first = await agentRunning(taskInfo([{ name: 'p', cmdline: SLEEPER, min_duration: 3_600 }]))
     const folder = join(first.workDir, 'meta/tasks/t-1/p/0')
     await appears(folder, 'started')
     const shim = shimOf(first.workDir, 't-1', 'p')
