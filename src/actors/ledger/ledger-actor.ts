@@ -32,6 +32,7 @@ import type {
   LogStatusReport,
   Metrics,
 } from '../ports.ts'
+import { type Appended, Appends } from './appends.ts'
 import { Audience } from './audience.ts'
 import { Loader, type LoaderMessage } from './loader.ts'
 import { type Leadership, notReady, whyClosed } from './refusals.ts'
@@ -70,7 +71,7 @@ export type LedgerMessage =
   | { readonly type: 'writable'; readonly reason: string | null }
   | { readonly type: 'flush' }
   | { readonly type: 'lingerExpired' }
-  | { readonly type: 'appended'; readonly term: number; readonly batch: number; readonly result: AppendResult }
+  | Appended
   | { readonly type: 'pruneRequests' }
   | LoaderMessage
 
@@ -97,11 +98,11 @@ class LedgerBody implements LedgerActor {
   readonly #tables = new Tables()
   readonly #loader: Loader
   readonly #audience: Audience
+  readonly #appends: Appends
   #pipeline = new Pipeline()
   #context: Context<LedgerMessage> | null = null
   /** Counts openings: results of appends of an earlier one are only waited for. */
   #term = 0
-  #appendsOutstanding = 0
   #isFlushDue = false
   #notWritable: string | null = null
   #viewTaken = -1
@@ -109,11 +110,11 @@ class LedgerBody implements LedgerActor {
   #reign: Ballot | null = null
   /** While outputs of a batch run, further ones that wait for nothing else queue up behind them. */
   #delivering: Entry[] | null = null
-  #sentAtMs = new Map<number, number>()
 
   constructor(options: LedgerOptions) {
     this.#options = options
     this.#audience = new Audience(options.logger, options.metrics)
+    this.#appends = new Appends(options.log, options.metrics)
     this.#loader = new Loader(this.#tables, options.log, options.pageRowsMax ?? 2_000)
     this.listener = {
       viewChanged: (view, report) => this.#tell({ type: 'viewChanged', view, report }),
@@ -254,18 +255,14 @@ class LedgerBody implements LedgerActor {
   }
 
   #onAppended(term: number, batch: number, result: AppendResult, context: Context<LedgerMessage>): void {
-    this.#appendsOutstanding--
+    this.#appends.outstanding--
     if (result.type === 'ok') this.#loader.committed(result.position)
     if (term !== this.#term || !this.open) return this.#load(context)
     if (result.type !== 'ok') return this.#onRefused(result, batch, context)
     const committed = this.#pipeline.committed(batch, result.position)
     if (committed !== null) {
       this.#loader.appended(result.position)
-      this.#options.metrics.observe(
-        'ledger_commit_seconds',
-        (this.#monoMs() - (this.#sentAtMs.get(batch) ?? 0)) / 1_000,
-      )
-      this.#sentAtMs.delete(batch)
+      this.#appends.committed(batch, this.#monoMs())
       this.#deliver(committed.position, committed.entries)
     }
     this.#flush(context)
@@ -283,22 +280,7 @@ class LedgerBody implements LedgerActor {
   #flush(context: Context<LedgerMessage>): void {
     if (!this.open) return
     const nowMs = this.#monoMs()
-    for (let batch = this.#pipeline.next(nowMs); batch !== null; batch = this.#pipeline.next(nowMs)) {
-      const { id, payloads, transactions } = batch
-      const term = this.#term
-      const basis = this.#reign === null ? undefined : { ballot: this.#reign, opening: term }
-      this.#sentAtMs.set(id, nowMs)
-      this.#options.metrics.count('ledger_batches')
-      this.#options.metrics.count('ledger_transactions', transactions)
-      for (const payload of payloads) {
-        this.#appendsOutstanding++
-        context.pipe(this.#options.log.append(payload, basis), settled => {
-          if (settled.ok) return { type: 'appended', term, batch: id, result: settled.value }
-          context.log.error('ledger-append-failed', { cause: settled.cause })
-          return { type: 'appended', term, batch: id, result: { type: 'unknown' } }
-        })
-      }
-    }
+    this.#appends.send(context, this.#pipeline, { ballot: this.#reign, term: this.#term }, nowMs)
     const lingerMs = this.#pipeline.lingerMs(nowMs)
     if (lingerMs !== null) context.startTimer('linger', lingerMs, { type: 'lingerExpired' })
   }
@@ -317,7 +299,7 @@ class LedgerBody implements LedgerActor {
   #close(reason: Rejection, isFirstWritten: 'perhaps' | 'no'): void {
     if (!this.open) return
     this.open = false
-    this.#sentAtMs.clear()
+    this.#appends.forget()
     this.#context?.cancelTimer('linger')
     const lost = this.#pipeline.drop(reason, isFirstWritten)
     this.#pipeline = new Pipeline()
@@ -335,7 +317,7 @@ class LedgerBody implements LedgerActor {
   #load(context: Context<LedgerMessage>): void {
     const role = this.leadership?.view.role
     if (this.open || role === undefined || role === 'NONE' || role === 'CANDIDATE') return
-    if (this.#appendsOutstanding > 0) return
+    if (this.#appends.outstanding > 0) return
     const isLeader = role === 'LEADER'
     const request = this.#loader.next(isLeader)
     if (request !== null) {
