@@ -45,8 +45,13 @@ describe('the client as a process', () => {
     'Ctrl-C during --wait $more: status 130, the cursor shown again',
     async ({ more }) => {
       const child = start(['job', 'create', KEY, HELLO, '--wait', ...more], ['--import', AS_TERMINAL])
+      let shown = ''
+      child.stderr?.on('data', (chunk: Buffer) => (shown += chunk.toString()))
       const end = ended(child)
-      await expect.poll(() => scheduler.seen.some(request => request.method === 'GET'), { timeout: 10_000 }).toBe(true)
+      // It waits: asks again and again, and on a terminal the spinner turns and has hidden the cursor.
+      const waits = () =>
+        scheduler.seen.some(request => request.method === 'GET') && (more.length > 0 || shown.includes('\u001b[?25l'))
+      await expect.poll(waits, { timeout: 15_000 }).toBe(true)
       child.kill('SIGINT')
       const { code, out, err } = await end
       expect(code).toBe(130)
