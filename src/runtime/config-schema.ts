@@ -99,7 +99,10 @@ const advertised = {
 }
 const urls = {
   schema: z.array(
-    z.string(wrong('a URL')).regex(/^https?:\/\/[^/\s]+\/?$/, wrong('a URL such as `http://10.0.0.1:8081`')),
+    z
+      .string(wrong('a URL'))
+      .regex(/^https?:\/\/[^/\s]+\/?$/, { ...wrong('a URL such as `http://10.0.0.1:8081`'), abort: true })
+      .refine(text => URL.canParse(text), wrong('a URL such as `http://10.0.0.1:8081`')),
     wrong('a list of URLs'),
   ),
   unit: 'list of URLs',

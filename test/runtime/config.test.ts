@@ -151,6 +151,11 @@ describe('faults', () => {
       'http://10.0.0.1:8081 is beyond this machine and there is no secret',
     ],
     [
+      'scheduler at a port that cannot be',
+      'agent: {schedulers: ["http://127.0.0.1:808100"]}',
+      'agent.schedulers[0]: must be a URL such as `http://10.0.0.1:8081`, found "http://127.0.0.1:808100"',
+    ],
+    [
       'members beyond loopback without a secret',
       'members: [{id: 1, host: 127.0.0.1, port: 8083}, {id: 2, host: 10.0.0.2, port: 8083}, {id: 3, host: 127.0.0.1, port: 8283}]',
       'member 2 at 10.0.0.2 is beyond this machine and there is no secret',
