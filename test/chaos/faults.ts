@@ -228,7 +228,7 @@ async function impostor(world: World, memberId: number, kind: FaultName): Promis
   rmSync(own, { recursive: true, force: true })
   renameSync(kept, own)
   await start(world, memberId)
-  return `${kind} of member ${memberId}: refused${alone}`
+  return `${kind} of member ${memberId}: ${refused === null ? 'NOT refused' : `refused${alone}`}`
 }
 
 async function initialize(config: string, flags: readonly string[]): Promise<void> {
