@@ -26,7 +26,9 @@ afterEach(async () => {
 })
 
 function start(args: readonly string[], nodeFlags: readonly string[] = []): ChildProcess {
-  const env = { ...process.env, DAYBREAK_URL: scheduler.url, NO_COLOR: '', TERM: 'xterm' }
+  // The spinner stays still where CI is set, whatever the terminal.
+  const { CI: _, ...inherited } = process.env
+  const env = { ...inherited, DAYBREAK_URL: scheduler.url, NO_COLOR: '', TERM: 'xterm' }
   const command = [...nodeFlags, join(root, 'dist/src/cli/main.js'), ...args]
   return spawn(process.execPath, command, { env, stdio: ['ignore', 'pipe', 'pipe'] })
 }
