@@ -1,6 +1,7 @@
 /** What actors ask of the world. `src/runtime` has the real bodies, tests and the simulation have others. */
 import type { Now } from '../core/base/time.ts'
-import type { AppendBasis } from '../core/log/coordinator-core.ts'
+import type { Ballot } from '../core/log/ballot.ts'
+import type { AppendBasis, AppendOutcome as AppendResult } from '../core/log/coordinator-core.ts'
 
 export interface Clock {
   read(): Now
@@ -39,7 +40,7 @@ export const silentMetrics: Metrics = { count: () => {}, gauge: () => {}, observ
 export type ReplicaStatus = 'EMPTY' | 'STARTING' | 'RECOVERING' | 'VOTING'
 
 /** A leader's ballot: `[round, memberId]`, compared in that order. Agents know it as the epoch. */
-export type Ballot = readonly [round: number, memberId: number]
+export type { Ballot } from '../core/log/ballot.ts'
 
 /** Views only move forward: a listener ignores one whose version is not higher than the last. */
 export interface LeaderView {
@@ -97,13 +98,8 @@ export interface PeerReport {
   readonly trouble: string | null
 }
 
-export type AppendResult =
-  | { readonly type: 'ok'; readonly position: number }
-  | { readonly type: 'notLeader' }
-  | { readonly type: 'busy' }
-  | { readonly type: 'tooLarge'; readonly bytes: number; readonly bytesMax: number }
-  | { readonly type: 'noSpace'; readonly freeBytes: number }
-  | { readonly type: 'unknown' }
+/** How an append ended; `unknown`: leadership was lost with it under way. */
+export type { AppendOutcome as AppendResult } from '../core/log/coordinator-core.ts'
 
 /** One row as it is stored: the log thread never looks inside `bytes`. */
 export interface StoredRow {

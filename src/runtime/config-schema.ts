@@ -155,7 +155,7 @@ export const configSchema = z.strictObject({
   }),
   cluster: z.strictObject({
     name: key(name, {
-      meaning: 'Name of the cluster, the first part of a job key as clients write it',
+      meaning: 'Name of the cluster for people, shown in /vars; clients name clusters in a file of their own',
       default: 'local',
       aurora: '-cluster_name',
     }),

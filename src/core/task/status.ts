@@ -37,7 +37,6 @@ export const HOST_ASSIGNED = setOf(
   'KILLING',
 )
 export const ACTIVE = setOf('THROTTLED', 'PENDING', ...HOST_ASSIGNED)
-export const LIVE_SANDBOX = setOf('RUNNING', 'PARTITIONED', 'PREEMPTING', 'RESTARTING', 'DRAINING', 'KILLING')
 /** Passing states that time out. STARTING is not one: a slow health gate is legitimate. */
 export const TRANSIENT = setOf('ASSIGNED', 'PREEMPTING', 'RESTARTING', 'DRAINING', 'KILLING')
 
