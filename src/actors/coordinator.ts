@@ -6,12 +6,13 @@
 import { assertNever } from '../core/base/assert.ts'
 import {
   type AppendOutcome,
-  BATCH_BYTES_MAX,
   CoordinatorCore,
   type CoordinatorEffect,
   type CoordinatorMessage,
 } from '../core/log/coordinator-core.ts'
 import type { ElectionMessage } from '../core/log/election-core.ts'
+import { BATCH_BYTES_MAX } from '../core/log/follower-feed.ts'
+import type { LogLimits } from '../core/log/limits.ts'
 import type { PeerMessage } from '../core/log/messages.ts'
 import type { LogTiming } from '../core/log/timing.ts'
 import type { ActorSpec, Context, Ref } from './actor.ts'
@@ -24,6 +25,7 @@ export interface CoordinatorOptions {
   readonly store: LogStore
   readonly transport: LogTransport
   readonly timing: LogTiming
+  readonly limits: LogLimits
   readonly replica: () => Ref<ReplicaCommand>
   readonly election: () => Ref<ElectionMessage>
   /** In position order. */
@@ -40,8 +42,8 @@ export function coordinatorSpec(options: CoordinatorOptions): ActorSpec<Coordina
     mailbox: { capacity: 100_000 },
     supervision: { type: 'endProcess' },
     start: context => {
-      const { memberId, timing, software } = options
-      const core = new CoordinatorCore({ self: memberId, timing, software })
+      const { memberId, timing, limits, software } = options
+      const core = new CoordinatorCore({ self: memberId, timing, limits, software })
       options.onStarted?.(core)
       return {
         receive: message => {

@@ -2,6 +2,7 @@
 import type { Now } from '../core/base/time.ts'
 import type { Ballot } from '../core/log/ballot.ts'
 import type { AppendBasis, AppendOutcome as AppendResult } from '../core/log/coordinator-core.ts'
+import type { RowCursor, StoredRow } from '../core/log/snapshot.ts'
 
 export interface Clock {
   read(): Now
@@ -101,12 +102,7 @@ export interface PeerReport {
 /** How an append ended; `unknown`: leadership was lost with it under way. */
 export type { AppendOutcome as AppendResult } from '../core/log/coordinator-core.ts'
 
-/** One row as it is stored: the log thread never looks inside `bytes`. */
-export interface StoredRow {
-  readonly table: number
-  readonly key: string
-  readonly bytes: Uint8Array
-}
+export type { RowCursor, StoredRow } from '../core/log/snapshot.ts'
 
 /**
  * The narrow door between the two threads (comlink over a MessagePort). Payloads are made by the Ledger; the log thread
@@ -132,10 +128,6 @@ export interface LogPort {
   stop(): Promise<void>
 }
 
-export interface RowCursor {
-  readonly table: number
-  readonly key: string
-}
 export interface RowPage {
   readonly applied: number
   readonly rows: readonly StoredRow[]

@@ -22,9 +22,9 @@ export type RestoreResult =
 
 /** `found` in order of position, everything that is there. */
 export function restoreLog(meta: LogMeta, found: Iterable<FoundRecord>): RestoreResult {
-  const runs = new BallotRuns(meta.begin)
+  const runs = new BallotRuns(meta.begin, meta.base.ballot)
   const crcs = new Map<number, number>()
-  let digest = 0
+  let { digest } = meta.base
   let expected = meta.begin
   for (const { position, record } of found) {
     if (position !== expected) return { ok: false, reason: `the record of position ${expected} is missing` }

@@ -36,7 +36,7 @@ export class LeaderState {
     this.#process = process
     this.ballot = ballot
     this.#opening = process.nextOpening()
-    for (const { key, bytes } of process.node.disk.rows.values()) {
+    for (const { key, bytes } of process.node.disk.tables.rows.values()) {
       this.#objects.set(key, JSON.parse(FROM_TEXT.decode(bytes)) as number[])
     }
   }

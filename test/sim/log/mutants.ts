@@ -82,7 +82,7 @@ const MUTATIONS: readonly Mutation[] = [
     name: 'lease-from-receipt',
     edits: [
       {
-        file: COORDINATOR,
+        file: 'src/core/log/follower-feed',
         find: 'follower.echoMs = Math.max(follower.echoMs, message.sentAtMs); follower.answeredMs',
         put: 'follower.echoMs = now.monoMs; follower.answeredMs',
       },

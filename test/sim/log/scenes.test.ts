@@ -114,7 +114,6 @@ describe('power', () => {
         simulation.advance(1.5 * L + random.next() * L)
         for (const node of simulation.nodes) {
           node.end(unflushed => random.int(0, unflushed + 1))
-          node.disk.loseState(random.int(0, 10))
           node.start()
         }
       }
@@ -172,7 +171,7 @@ describe('leaders', () => {
     isolate(simulation, old.node, 'mend')
     finish(simulation)
     expect(ends).toEqual(['unknown', 'ok'])
-    expect(new TextDecoder().decode(old.node.disk.rows.get('1/x')!.bytes)).toBe('[2]')
+    expect(new TextDecoder().decode(old.node.disk.tables.rows.get('1/x')!.bytes)).toBe('[2]')
   })
 
   test.each([3, 5, 7])('all of %i nodes begin at once, again and again: a stable leader within 20 leases', nodes => {

@@ -7,7 +7,7 @@ import { typeOfMessage } from '../../../src/actors/shell/cell.ts'
 import { type Prng, prng } from '../../../src/core/base/prng.ts'
 import { type ClusterDescriptor, quorumOf } from '../../../src/core/log/descriptor.ts'
 import type { PeerMessage } from '../../../src/core/log/messages.ts'
-import type { LogMeta } from '../../../src/core/log/meta.ts'
+import { type LogMeta, NO_BASE } from '../../../src/core/log/meta.ts'
 import { Clients } from './clients.ts'
 import { SimDisk } from './disk.ts'
 import { EventQueue } from './event-queue.ts'
@@ -35,6 +35,7 @@ export interface RunResult {
   readonly recoveredMs: number | null
   readonly faults: ReadonlyMap<string, number>
   readonly calls: Clients['counts']
+  readonly upkeep: Oracle['counts']
   /** Eight hex digits over everything that ran. */
   readonly traceHash: string
 }
@@ -109,6 +110,7 @@ export class Simulation implements World {
       recoveredMs,
       faults,
       calls: this.clients.counts,
+      upkeep: this.oracle.counts,
       traceHash: this.traceHash,
     }
   }
@@ -169,7 +171,7 @@ export class Simulation implements World {
       const { committed } = this.oracle
       return well.every(node => {
         const tip = node.process === null ? null : this.oracle.flushedTip(node.id)
-        return tip?.isCommitted === true && tip.position === committed && node.disk.applied === committed
+        return tip?.isCommitted === true && tip.position === committed && node.disk.tables.applied === committed
       })
     }
     while (!isEqual()) {
@@ -185,6 +187,7 @@ export class Simulation implements World {
   // ---- The world, as its nodes see it -------------------------------------------------------------------------------
 
   send(from: number, to: number, message: PeerMessage): void {
+    if (message.type === 'entries') this.oracle.serves(from, message)
     this.network.send(from, to, message)
   }
 
@@ -312,6 +315,7 @@ function metaOf(memberId: number, count: number): LogMeta {
     bootCounter: 0,
     promised: [0, 0],
     begin: 1,
+    base: NO_BASE,
     end: 0,
     commit: 0,
     digest: 0,
