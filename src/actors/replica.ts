@@ -25,6 +25,7 @@ export type ReplicaCommand =
   | { readonly type: 'stateStored'; readonly entries: readonly Entry[] }
   | { readonly type: 'applyDue' }
   | { readonly type: 'dropDue' }
+  | { readonly type: 'scrubDue' }
 
 export interface ReplicaOptions {
   readonly store: LogStore
@@ -53,6 +54,10 @@ const APPLY_EVERY_MS = 20
 const APPLY_ENTRIES_MAX = 2_048
 /** What is truncated goes in small steps, with pauses: appends must not wait for it. */
 const DROP_EVERY_MS = 20
+/** The whole log is read once a day, slowly: a record that has rotted is found while others still hold it. */
+const SCRUB_EVERY_MS = 24 * 3_600_000
+const SCRUB_STEP_MS = 1_000
+const SCRUB_STEP_BYTES = 4 * 1024 * 1024
 /** Digests of this many checkpoints are remembered until the leader's word on them arrives. */
 const CHECKPOINTS_KEPT = 16
 /** Entries kept in memory between their flush and their apply; beyond it they are read back from the store. */
@@ -82,6 +87,8 @@ class Replica {
   readonly #applier: Applier
   readonly #checkpoints = new Map<number, number>()
   #dropping = false
+  /** Up to where the scrub has come; 0 before and after a round. */
+  #scrubbed = 0
   #unapplied: Entry[] = []
   #committed = 0
   /** The last position handed to the applier. */
@@ -101,6 +108,7 @@ class Replica {
     this.#handed = resumeFrom - 1
     this.#committed = store.restored.meta.commit
     options.onStarted(this.#core)
+    context.startTimer('scrub', SCRUB_EVERY_MS, { type: 'scrubDue' })
     this.#apply()
   }
 
@@ -118,6 +126,8 @@ class Replica {
         return this.#apply()
       case 'dropDue':
         return this.#drop()
+      case 'scrubDue':
+        return this.#scrub()
       default:
         return this.#step(message)
     }
@@ -267,10 +277,18 @@ class Replica {
     this.#step({ type: 'drop', crcs })
   }
 
+  #scrub(): void {
+    const { begin, commit } = this.#core.meta
+    const from = Math.max(this.#scrubbed + 1, begin)
+    const read = this.#read(from, Math.min(commit, from + APPLY_ENTRIES_MAX), SCRUB_STEP_BYTES)
+    this.#scrubbed = read.at(-1)?.position ?? 0
+    this.#context.startTimer('scrub', read.length > 0 ? SCRUB_STEP_MS : SCRUB_EVERY_MS, { type: 'scrubDue' })
+  }
+
   /** Nothing when a record is damaged: the owner is told, and decides. */
-  #read(from: number, to: number): readonly Entry[] {
+  #read(from: number, to: number, bytesMax?: number): readonly Entry[] {
     try {
-      return this.#options.store.read(from, to, to - from + 1)
+      return this.#options.store.read(from, to, to - from + 1, bytesMax)
     } catch (cause) {
       if (!(cause instanceof DamagedRecord)) throw cause
       this.#storeFailed = true

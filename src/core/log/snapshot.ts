@@ -41,9 +41,10 @@ export interface SnapshotProgress {
   readonly isWhole: boolean
 }
 
-/** Whether a whole snapshot brings this member further: its tables stand for everything up to `covered`. */
-export function isUseful(header: SnapshotHeader, meta: Pick<LogMeta, 'clusterId'>, covered: number): boolean {
-  return header.clusterId === meta.clusterId && header.position > covered
+/** Whether a whole snapshot brings this member further, whose tables stand for everything up to `covered`. */
+export function isUseful(header: SnapshotHeader, meta: Pick<LogMeta, 'clusterId' | 'begin'>, covered: number): boolean {
+  const { clusterId, position } = header
+  return clusterId === meta.clusterId && position > covered && position >= meta.begin - 1
 }
 
 export interface Installed {

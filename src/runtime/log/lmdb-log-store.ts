@@ -22,7 +22,7 @@ import { installedLog, type SnapshotHeader } from '../../core/log/snapshot.ts'
 import { beginOpening, isDamage, readInAnotherProcess, suspectedDamage } from '../lmdb-opening.ts'
 import { syncFolder } from './durable-file.ts'
 import { storeTrouble } from './lmdb-trouble.ts'
-import { LogRefused } from './log-refused.ts'
+import { LogLacks, LogRefused } from './log-refused.ts'
 
 /** A write that takes longer has hung: nothing may be believed any more. */
 export const FLUSH_MS_MAX = 30_000
@@ -140,6 +140,17 @@ export async function installInLog(folder: string, header: SnapshotHeader): Prom
     const removed: Promise<boolean>[] = []
     for (let at = begin; at <= last; at++) removed.push(tables.entries.remove(keyOf(at)))
     await Promise.all([...removed, putMeta(tables, installed.meta)])
+  } finally {
+    await tables.root.close()
+  }
+}
+
+/** Puts records in place of those that were bad or gone. The caller holds the lock, and the store is not open. */
+export async function mendLog(folder: string, entries: readonly Entry[]): Promise<void> {
+  const tables = openTables(folder, false)
+  try {
+    await Promise.all(entries.map(entry => tables.entries.put(keyOf(entry.position), entry.record as Buffer)))
+    await tables.root.flushed
   } finally {
     await tables.root.close()
   }
@@ -394,9 +405,11 @@ function restore(tables: Tables, folder: string): RestoredLog {
 }
 
 function restoreAll(tables: Tables, folder: string): RestoredLog {
-  const result = restoreLog(metaOf(tables, folder).meta, recordsOf(tables, folder))
-  if (!result.ok) throw damaged(folder, result.reason)
-  return result.restored
+  const { meta } = metaOf(tables, folder)
+  const result = restoreLog(meta, recordsOf(tables, folder))
+  if (result.ok) return result.restored
+  const { reason, mendable } = result
+  throw mendable.length === 0 ? damaged(folder, reason) : new LogLacks(damaged(folder, reason).message, meta, mendable)
 }
 
 function metaOf(tables: Tables, folder: string): { readonly meta: LogMeta } {

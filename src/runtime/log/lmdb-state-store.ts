@@ -12,7 +12,7 @@ import type { LogBase } from '../../core/log/meta.ts'
 import { beginOpening, isDamage, type Opening } from '../lmdb-opening.ts'
 import { openIncoming } from './lmdb-incoming.ts'
 import { storeTrouble } from './lmdb-trouble.ts'
-import { LogRefused } from './log-refused.ts'
+import { LogLacks, LogRefused } from './log-refused.ts'
 import {
   openRowTables,
   putMark,
@@ -27,7 +27,7 @@ import {
 
 /**
  * Opens the tables. Those of another owner, unreadable ones, or ones that do not go with the log are thrown away and made
- * again, which is possible while the log still has its first position; else they are refused.
+ * again, which is possible while the log still has its first position; else they are refused as lacking.
  */
 export async function openStateStore(
   folder: string,
@@ -41,10 +41,10 @@ export async function openStateStore(
   if (found !== null) return found
   if (log.begin > 1) {
     const why = opening.damage ?? 'they are damaged, of another log, or do not reach to where this one begins'
-    throw new LogRefused(
+    const text =
       `The row tables at ${folder} cannot be used (${why}), and the log beside them begins at ${log.begin}, so they ` +
-        'cannot be made again from it. Restore the data folder from a backup',
-    )
+      'cannot be made again from it. Restore the data folder from a backup'
+    throw new LogLacks(text, null, null)
   }
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })

@@ -6,7 +6,7 @@
  */
 import type { ActorReport, ActorSystem } from '../../actors/actor.ts'
 import { type LogActors, spawnLog } from '../../actors/log-actors.ts'
-import { type LogStore, type LogTransport, noPeers, StoreFull } from '../../actors/log-ports.ts'
+import { DamagedRecord, type LogStore, type LogTransport, noPeers, StoreFull } from '../../actors/log-ports.ts'
 import type {
   AppendResult,
   LeaderView,
@@ -45,7 +45,8 @@ import {
   storeFolder,
 } from './log-folder.ts'
 import { type LogNodeOptions, SPACE_LIMITS, type SpaceLimits } from './log-options.ts'
-import { LogRefused } from './log-refused.ts'
+import { LogLacks, LogRefused } from './log-refused.ts'
+import { Mender, mend } from './mender.ts'
 import { Peers } from './peers.ts'
 import { lockFolder, type StoreLock } from './store-lock.ts'
 import { WAITING_LINE_MS, WaitingVoice } from './waiting-voice.ts'
@@ -99,13 +100,15 @@ export class LogNode {
   #trouble: string | null = null
   #openingRefused = 0
   #opening: Promise<void> | null = null
-  /** What the store held when it was closed for want of room: this member is still the one it was. */
+  /** What the store held when it was closed, for want of room or of records: this member is still the one it was. */
   #closedAs: LogMeta | null = null
   readonly #voice = new WaitingVoice(
     () => this.#waiting(),
     text => this.#say(text),
   )
   #onLetGo: (() => void) | null = null
+  #mender: Mender | null = null
+  #mending: Promise<void> = Promise.resolve()
   #timers: NodeJS.Timeout[] = []
   #stopped = false
 
@@ -158,7 +161,7 @@ export class LogNode {
     // Nobody is spoken to before this member knows who it is.
     if (isFormatted(path)) await this.#openStore()
     await this.#peers?.start()
-    if (this.#opened === null) await this.#openEmpty()
+    if (this.#opened === null && this.#closedAs === null) await this.#openEmpty()
     return this.report()
   }
 
@@ -197,7 +200,7 @@ export class LogNode {
   }
 
   report(): LogStatusReport {
-    const meta = this.#opened?.core().meta ?? null
+    const meta = this.#opened?.core().meta ?? this.#closedAs
     const options = this.#options
     const members = meta?.descriptor?.members ?? meta?.genesisMembers ?? options.members
     return {
@@ -227,6 +230,8 @@ export class LogNode {
   async stop(): Promise<void> {
     if (!this.#stopped && this.#peers !== null && this.#view.role === 'LEADER') await this.#handOver()
     this.#stopped = true
+    this.#mender?.stop()
+    await this.#mending
     await this.#opening
     for (const timer of this.#timers) clearInterval(timer)
     this.#voice.stop()
@@ -303,6 +308,15 @@ export class LogNode {
   }
 
   async #openStore(): Promise<void> {
+    try {
+      await this.#openStores()
+    } catch (cause) {
+      if (this.#peers === null || !(cause instanceof LogLacks)) throw cause
+      this.#mending = this.#mend(this.#peers, cause).catch(trouble => this.#onReopenFailed(trouble))
+    }
+  }
+
+  async #openStores(): Promise<void> {
     const { path, flushMsMax } = this.#options
     this.#lock ??= await lockFolder(path)
     this.#space ??= this.#watchSpace()
@@ -318,8 +332,9 @@ export class LogNode {
       this.#opened = { store, state, ...this.#spawn(store, state) }
     } catch (cause) {
       await store.close()
-      throw cause
+      throw cause instanceof LogLacks ? new LogLacks(cause.message, meta, cause.positions) : cause
     }
+    this.#closedAs = null
     this.#tellSpace(this.#space.check())
     this.#waitingFor = null
     this.#peers?.remember(path)
@@ -338,6 +353,29 @@ export class LogNode {
     if (position === null) return
     this.#ports.metrics.count('log_snapshots_installed')
     this.#ports.log.info('log-snapshot-installed', { position })
+  }
+
+  /** What this disk has lost is had from the others; until then this member takes no part. */
+  async #mend(peers: Peers, lacks: LogLacks): Promise<void> {
+    const { path, memberId, members } = this.#options
+    const { log, metrics } = this.#ports
+    const meta = lacks.meta!
+    const what = lacks.positions === null ? 'row tables' : `${lacks.positions.length} records`
+    const others = members.map(member => member.memberId).filter(id => id !== memberId)
+    this.#closedAs = { ...meta, status: 'RECOVERING' }
+    this.#wait(`${what} that this disk has lost, from any of members ${others.join(', ')}: ${lacks.message}`)
+    peers.tellPresence()
+    const self = { memberId, incarnation: meta.incarnation }
+    const mender = new Mender({ self, others, transport: peers.transport })
+    this.#mender = mender
+    log.error('log-damaged', { because: lacks.message, lost: what })
+    metrics.count('log_records_corrupt', lacks.positions?.length ?? 0)
+    const isMended = await mend(mender, path, lacks.positions, meta)
+    this.#mender = null
+    if (!isMended || this.#stopped) return
+    log.warn('log-mended', { lost: what })
+    this.#waitingFor = null
+    await this.#openStore()
   }
 
   #refuseForeign(meta: LogMeta): void {
@@ -471,6 +509,8 @@ export class LogNode {
   #onStoreTrouble(cause: unknown): void {
     if (this.#stopped) return
     if (cause instanceof StoreFull) return void this.#reopenWhenRoom(cause.message)
+    // The opening reads everything, and has what others hold mended.
+    if (cause instanceof DamagedRecord && this.#peers !== null) return this.#openSoon(() => this.#reopen())
     const reason = messageOf(cause)
     try {
       markNeedsVerify(this.#options.path, reason)
@@ -543,7 +583,9 @@ export class LogNode {
   }
 
   #say(text: string): void {
-    if (this.#opened !== null) return this.#ports.log.warn('log-waits', { waitingFor: text })
+    if (this.#opened !== null || this.#closedAs !== null) {
+      return this.#ports.log.warn('log-waits', { waitingFor: text })
+    }
     const { configFile, memberId } = this.#options
     this.#ports.log.warn('Replica in EMPTY status received a broadcasted recover request', {
       waitingFor: text,
