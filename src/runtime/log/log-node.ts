@@ -11,6 +11,7 @@ import { type LogStore, type LogTransport, noPeers, StoreFull } from '../../acto
 import type {
   AppendResult,
   LeaderView,
+  LeaseView,
   LogEntryView,
   Logger,
   LogStatusReport,
@@ -24,13 +25,16 @@ import type { AppendRequest, CoordinatorCore, CoordinatorMessage } from '../../c
 import { descriptorConflict, quorumOf } from '../../core/log/descriptor.ts'
 import type { ElectionMessage, ElectionView } from '../../core/log/election-core.ts'
 import type { Entry } from '../../core/log/entry.ts'
+import { leaseLeftMs } from '../../core/log/lease.ts'
 import type { LogMeta } from '../../core/log/meta.ts'
 import { readRangeFault } from '../../core/log/read-range.ts'
 import type { ReplicaCore } from '../../core/log/replica-core.ts'
 import { type SeenMember, stepEmpty, stepStarting } from '../../core/log/start-up.ts'
 import { checkTiming, LOG_TIMING, type LogTiming } from '../../core/log/timing.ts'
+import { realClock } from '../clock.ts'
 import { EXIT } from '../exit.ts'
 import { DiskSpace, mebibytes, type SpaceReading } from './disk-space.ts'
+import { LeaseMemory } from './lease-memory.ts'
 import { type OpenLogOptions, openLogStore } from './lmdb-log-store.ts'
 import { type LmdbStateStore, openStateStore } from './lmdb-state-store.ts'
 import { storeTrouble } from './lmdb-trouble.ts'
@@ -62,6 +66,8 @@ export interface LogNodePorts {
   readonly log: Logger
   readonly metrics: Metrics
   readonly emit: (event: LogEvent) => void
+  /** Where the lease is written; the default is read by this thread alone. */
+  readonly lease?: LeaseMemory
   /** Makes the actor system of one opening; a new one after the disk was full. */
   readonly makeSystem: (onEndProcess: (error: unknown, path: string) => void) => ActorSystem
   /** Default: WebSockets to the other members, if there are any and the options say where to listen. */
@@ -97,6 +103,7 @@ export class LogNode {
   readonly #timing: LogTiming
   readonly #limits: SpaceLimits
   readonly #peers: Peers | null
+  readonly #lease: LeaseMemory
   #space: DiskSpace | null = null
   #lock: StoreLock | null = null
   #opened: Opened | null = null
@@ -120,6 +127,7 @@ export class LogNode {
     this.#timing = { ...LOG_TIMING, ...options.timing }
     this.#limits = { ...SPACE_LIMITS, ...options.space }
     checkTiming(this.#timing)
+    this.#lease = ports.lease ?? new LeaseMemory()
     const { peer, members } = options
     const { log, metrics, transport } = ports
     this.#peers =
@@ -194,6 +202,10 @@ export class LogNode {
     } catch (cause) {
       throw namedError('LogReadError', `DAMAGED: ${(cause as Error).message}`)
     }
+  }
+
+  get lease(): LeaseView {
+    return this.#lease
   }
 
   /** For the inspector; empty while nothing is open. */
@@ -394,7 +406,9 @@ export class LogNode {
         replica,
         election,
         onStoreTrouble,
+        metrics,
         onResults: results => emit({ type: 'results', results }),
+        onLease: lease => this.#lease.publish(lease),
         onStarted: started => {
           leader = started
         },
@@ -490,9 +504,10 @@ export class LogNode {
 
   /** With one voter there is nobody whose answer could be missed. */
   #leaseLeftMs(): number | null {
-    const monoMs = performance.now()
-    const untilMs = this.#opened?.leader()?.leaseUntilMonoMs({ wallMs: Date.now(), monoMs }) ?? Number.NaN
-    return Number.isFinite(untilMs) ? Math.max(0, Math.round(untilMs - monoMs)) : null
+    const leader = this.#opened?.leader()
+    if (!leader?.serving) return null
+    const leftMs = leader.lease === null ? 0 : leaseLeftMs(leader.lease, realClock.read())
+    return Number.isFinite(leftMs) ? Math.max(0, Math.round(leftMs)) : null
   }
 
   #notWritable(): string | null {
@@ -545,6 +560,7 @@ export class LogNode {
     const opened = this.#opened
     if (opened === null) return
     await opened.system.stop()
+    this.#lease.publish(null)
     this.#closedAs = opened.core().durable
     this.#opened = null
     await opened.state.close()
@@ -554,6 +570,7 @@ export class LogNode {
   #die(status: number, reason: string): void {
     if (this.#stopped) return
     this.#stopped = true
+    this.#lease.publish(null)
     this.#ports.log.error('log-died', { reason })
     this.#ports.emit({ type: 'death', status, reason })
   }

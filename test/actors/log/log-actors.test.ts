@@ -72,7 +72,16 @@ class Simulation {
     const onView = (view: ElectionView): void => {
       node.view = view
     }
-    const common = { memberId: id, software: 'test', store, state, transport, timing, onStoreTrouble }
+    const common = {
+      memberId: id,
+      software: 'test',
+      store,
+      state,
+      transport,
+      timing,
+      onStoreTrouble,
+      metrics: silentMetrics,
+    }
     node = {
       id,
       disk,
@@ -95,7 +104,6 @@ class Simulation {
       replica: nest.spawn(
         replicaSpec({
           ...common,
-          metrics: silentMetrics,
           coordinator,
           election,
           onVoting: () => {},

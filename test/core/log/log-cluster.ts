@@ -15,6 +15,7 @@ import {
 import { type ClusterDescriptor, quorumOf } from '../../../src/core/log/descriptor.ts'
 import { ElectionCore, type ElectionEffect, type ElectionMessage } from '../../../src/core/log/election-core.ts'
 import type { Entry } from '../../../src/core/log/entry.ts'
+import type { LeaseDoubt } from '../../../src/core/log/lease.ts'
 import type { PeerMessage } from '../../../src/core/log/messages.ts'
 import type { LogMeta } from '../../../src/core/log/meta.ts'
 import {
@@ -116,6 +117,7 @@ export class Member {
   readonly results = new Map<number, AppendOutcome>()
   readonly resultOrder: number[] = []
   readonly lost: string[] = []
+  readonly doubts: LeaseDoubt[] = []
   serving: Ballot | null = null
   failStop: string | null = null
   committed = 0
@@ -228,6 +230,9 @@ export class Member {
         return this.toElection(effect)
       case 'ticking':
         this.ticking = effect.on
+        return
+      case 'leaseDoubted':
+        this.doubts.push(effect.doubt)
         return
     }
   }
