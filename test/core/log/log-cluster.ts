@@ -270,13 +270,15 @@ export class LogCluster {
   /** False drops the parcel when it would be delivered. */
   passes: (parcel: Parcel) => boolean = () => true
   monoMs = 0
+  /** How far the wall clocks have gone ahead of the monotonic ones. */
+  wallAheadMs = 0
 
   constructor(count: number) {
     for (let id = 1; id <= count; id++) this.members.set(id, new Member(this, id, new Disk(metaOf(id, count))))
   }
 
   now() {
-    return { wallMs: 1_000_000 + this.monoMs, monoMs: this.monoMs }
+    return { wallMs: 1_000_000 + this.monoMs + this.wallAheadMs, monoMs: this.monoMs }
   }
 
   member(id: number): Member {
