@@ -185,7 +185,10 @@ class LedgerBody implements LedgerActor {
   whenLeased(output: () => void, lost?: (reason: Rejection) => void): void {
     // Run only while it is open, so the actor has started.
     const look = (): void => this.#leased.add(this.#context!, this.#reign, { output, lost }, this.#monoMs())
-    this.whenCommitted(look, lost)
+    // What it waited for may yet be committed; it has changed nothing itself.
+    this.whenCommitted(look, reason =>
+      lost?.(reason.code === 'OUTCOME_UNKNOWN' ? this.#whyClosed('NOT_LEADER') : reason),
+    )
   }
 
   subscribe(moment: 'staged' | 'committed', listener: (change: LedgerChange) => void): () => void {
