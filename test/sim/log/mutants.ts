@@ -28,6 +28,7 @@ interface Mutation {
 const REPLICA = 'src/core/log/replica-core'
 const RESTORE = 'src/core/log/restore'
 const COORDINATOR = 'src/core/log/coordinator-core'
+const LEASE = 'src/core/log/lease'
 
 const MUTATIONS: readonly Mutation[] = [
   {
@@ -170,6 +171,13 @@ const MUTATIONS: readonly Mutation[] = [
       },
     ],
     blind: ['what was flushed is there after a restart'],
+  },
+  {
+    name: 'suspend-not-noticed',
+    edits: [
+      { file: LEASE, find: 'if (Math.abs(apartMs) > CLOCKS_APART_MS_MAX) return 0;', put: '' },
+      { file: LEASE, find: 'untilMonoMs - now.monoMs - Math.max(0, apartMs)', put: 'untilMonoMs - now.monoMs' },
+    ],
   },
 ]
 
