@@ -29,7 +29,8 @@ export interface Ledger {
   /**
    * For answers that show state and change nothing (reads, refusals, no-ops): runs `output` once everything staged so far
    * is committed and the lease of this reign runs at a look after that. Evaluate before the call. Without a lease it
-   * waits for its renewal; if leadership is lost instead, or nothing is heard for too long, `lost` runs.
+   * waits for its renewal; if leadership is lost instead, or nothing is heard for too long, `lost` runs. What goes to
+   * agents needs none of this: it carries the epoch, and an agent that has seen a higher one refuses it.
    */
   whenLeased(output: () => void, lost?: (reason: Rejection) => void): void
   /**

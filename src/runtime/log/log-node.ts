@@ -66,7 +66,7 @@ export interface LogNodePorts {
   readonly log: Logger
   readonly metrics: Metrics
   readonly emit: (event: LogEvent) => void
-  /** Where the lease is written; the default is read by this thread alone. */
+  /** Where the lease is written, by the clock of `makeSystem`; the default is read by this thread alone, by `realClock`. */
   readonly lease?: LeaseMemory
   /** Makes the actor system of one opening; a new one after the disk was full. */
   readonly makeSystem: (onEndProcess: (error: unknown, path: string) => void) => ActorSystem
