@@ -3,6 +3,7 @@
 import type { AppendOutcome, CoordinatorCore, CoordinatorMessage } from '../core/log/coordinator-core.ts'
 import type { ElectionMessage, ElectionView } from '../core/log/election-core.ts'
 import type { Entry } from '../core/log/entry.ts'
+import type { Lease } from '../core/log/lease.ts'
 import type { LogLimits } from '../core/log/limits.ts'
 import { type PeerMessage, recipientOf } from '../core/log/messages.ts'
 import type { ReplicaCore } from '../core/log/replica-core.ts'
@@ -34,6 +35,8 @@ export interface LogActorsOptions {
   readonly onInstall: (position: number) => void
   readonly onStoreTrouble: (cause: unknown) => void
   readonly onFailStop: (reason: string) => void
+  /** Before anything that the change brought about leaves. */
+  readonly onLease?: (lease: Lease | null) => void
   /** The cores, for whoever watches them. */
   readonly onReplica?: (core: ReplicaCore) => void
   readonly onCoordinator?: (core: CoordinatorCore) => void

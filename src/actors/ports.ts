@@ -109,6 +109,7 @@ export type { RowCursor, StoredRow } from '../core/log/snapshot.ts'
  * only reads their row changes (`core/ledger/payload.ts`) to write them into its tables.
  */
 export interface LogPort {
+  readonly lease: LeaseView
   /** Opens the store and takes part. `listener` is told of everything from here on. */
   start(listener: LogListener): Promise<LogStatusReport>
   status(): Promise<LogStatusReport>
@@ -126,6 +127,16 @@ export interface LogPort {
   /** Committed entries, both ends inclusive. */
   read(from: number, to: number): Promise<readonly LogEntryView[]>
   stop(): Promise<void>
+}
+
+/** The lease of this node, from memory that both threads share: looking at it asks nobody and waits for nothing. */
+export interface LeaseView {
+  /**
+   * Whether the lease of that reign runs at the moment of this call: if so, no other node can have led before it, and
+   * what was evaluated in this reign until now is true. Looking first and evaluating afterwards proves nothing, because
+   * the process may stand still in between.
+   */
+  holds(ballot: Ballot): boolean
 }
 
 export interface RowPage {

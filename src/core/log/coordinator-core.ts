@@ -14,6 +14,7 @@ import type { BallotRuns } from './ballot-runs.ts'
 import { quorumOf } from './descriptor.ts'
 import { type CheckpointNote, type Entry, encodeNote, makeEntry, PAYLOAD_BYTES_MAX } from './entry.ts'
 import { BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, type Follower, FollowerFeed } from './follower-feed.ts'
+import { beginWatch, type Lease, type LeaseDoubt, type LeaseWatch, leaseOf, watchLease } from './lease.ts'
 import type { LogLimits } from './limits.ts'
 import type { Accepted, Nack, PeerMessage, Prepare, Promised, Sender } from './messages.ts'
 import type { LogTiming } from './timing.ts'
@@ -83,6 +84,8 @@ export type CoordinatorEffect =
   /** The LEADER entry is committed and applied: appends are taken from here on. */
   | { readonly type: 'serving'; readonly ballot: Ballot; readonly position: number }
   | { readonly type: 'lost'; readonly reason: string; readonly roundSeen: number }
+  /** The own clocks are not to be believed: no lease until a quorum has answered what is sent from here on. */
+  | { readonly type: 'leaseDoubted'; readonly doubt: LeaseDoubt }
   /** Whether `tick` is wanted every heartbeat; with one voter there is nobody to beat for. */
   | { readonly type: 'ticking'; readonly on: boolean }
 
@@ -127,6 +130,7 @@ export class CoordinatorCore {
   #full = false
   #freeBytes = 0
   #openingRefused = 0
+  #watch: LeaseWatch | null = null
 
   constructor(options: {
     readonly self: number
@@ -159,14 +163,28 @@ export class CoordinatorCore {
     return this.#inFlight.length - this.#inFlightHead
   }
 
-  /** A read under the lease must be evaluated before this moment of the own monotonic clock is looked at. */
-  leaseUntilMonoMs(now: Now): number {
-    if (!this.#serving) return Number.NEGATIVE_INFINITY
-    if (this.#voters.length === 1) return Number.POSITIVE_INFINITY
-    return this.#quorumContactMs(now) + this.#timing.leaseMs * (1 - this.#timing.clockDrift)
+  /** As of the last message. Null without one: not serving, or in doubt. */
+  get lease(): Lease | null {
+    if (!this.#serving || this.#watch === null) return null
+    return leaseOf(this.#watch, this.#ballot, this.#quorumContactMs(Number.POSITIVE_INFINITY), this.#timing)
   }
 
   handle(message: CoordinatorMessage, now: Now): readonly CoordinatorEffect[] {
+    const doubted = this.#lookAtClocks(now)
+    const effects = this.#handle(message, now)
+    return doubted.length === 0 ? effects : [...doubted, ...effects]
+  }
+
+  /** Before the message counts for anything: an answer to what was sent before a suspend must not renew the lease. */
+  #lookAtClocks(now: Now): readonly CoordinatorEffect[] {
+    if (this.#watch === null || this.#voters.length === 1) return []
+    const contactMonoMs = this.#quorumContactMs(now.monoMs)
+    const { watch, doubt } = watchLease(this.#watch, now, { contactMonoMs, leaseMs: this.#timing.leaseMs })
+    this.#watch = watch
+    return doubt === null ? [] : [{ type: 'leaseDoubted', doubt }]
+  }
+
+  #handle(message: CoordinatorMessage, now: Now): readonly CoordinatorEffect[] {
     switch (message.type) {
       case 'candidacy':
         return this.#onCandidacy(message)
@@ -241,6 +259,7 @@ export class CoordinatorCore {
 
   #lead(now: Now): readonly CoordinatorEffect[] {
     this.#role = 'leading'
+    this.#watch = beginWatch(now)
     const end = this.#runs!.end
     this.#feed = new FollowerFeed(
       {
@@ -459,7 +478,8 @@ export class CoordinatorCore {
       return isDue ? this.#sendPrepare(now) : []
     }
     if (this.#role !== 'leading') return []
-    if (now.monoMs - this.#quorumContactMs(now) > leaseMs) return this.#lose('no quorum has answered within the lease')
+    if (now.monoMs - this.#quorumContactMs(now.monoMs) > leaseMs)
+      return this.#lose('no quorum has answered within the lease')
     const oldest = this.#batches[0]
     if (oldest !== undefined && now.monoMs - oldest.cutMs > undecidedMsMax) {
       return this.#lose(`position ${oldest.last} stayed undecided for ${undecidedMsMax} ms`)
@@ -483,9 +503,9 @@ export class CoordinatorCore {
   }
 
   /** When a quorum was last known to be there, by own send times: network delay can only make it earlier. */
-  #quorumContactMs(now: Now): number {
+  #quorumContactMs(selfMs: number): number {
     return this.#feed!.reachedBy(this.#quorum, ({ sender, echoMs }) =>
-      sender.memberId === this.#self ? now.monoMs : echoMs,
+      sender.memberId === this.#self ? selfMs : echoMs,
     )
   }
 
@@ -496,6 +516,7 @@ export class CoordinatorCore {
     for (const { id } of this.#queue.slice(this.#queueHead)) results.push({ id, outcome: { type: 'notLeader' } })
     this.#role = 'idle'
     this.#serving = false
+    this.#watch = null
     this.#queue = []
     this.#queueHead = 0
     this.#queueBytes = 0

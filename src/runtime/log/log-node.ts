@@ -10,6 +10,7 @@ import { DamagedRecord, type LogStore, type LogTransport, noPeers, StoreFull } f
 import type {
   AppendResult,
   LeaderView,
+  LeaseView,
   LogEntryView,
   Logger,
   LogStatusReport,
@@ -22,13 +23,16 @@ import type { AppendRequest } from '../../core/log/coordinator-core.ts'
 import { descriptorConflict, quorumOf } from '../../core/log/descriptor.ts'
 import type { ElectionView } from '../../core/log/election-core.ts'
 import type { Entry } from '../../core/log/entry.ts'
+import { leaseLeftMs } from '../../core/log/lease.ts'
 import { LOG_LIMITS, type LogLimits } from '../../core/log/limits.ts'
 import type { LogMeta } from '../../core/log/meta.ts'
 import { readRangeFault } from '../../core/log/read-range.ts'
 import { type SeenMember, stepEmpty, stepStarting } from '../../core/log/start-up.ts'
 import { checkTiming, LOG_TIMING, type LogTiming } from '../../core/log/timing.ts'
+import { realClock } from '../clock.ts'
 import { EXIT } from '../exit.ts'
 import { DiskSpace, mebibytes, type SpaceReading } from './disk-space.ts'
+import { LeaseMemory } from './lease-memory.ts'
 import { hasArrivals, installArrived } from './lmdb-incoming.ts'
 import { installInLog, metaOfLog, type OpenLogOptions, openLogStore } from './lmdb-log-store.ts'
 import { type LmdbStateStore, openStateStore } from './lmdb-state-store.ts'
@@ -63,6 +67,8 @@ export interface LogNodePorts {
   readonly log: Logger
   readonly metrics: Metrics
   readonly emit: (event: LogEvent) => void
+  /** Where the lease is written, by the clock of `makeSystem`; the default is read by this thread alone, by `realClock`. */
+  readonly lease?: LeaseMemory
   /** Makes the actor system of one opening; a new one after the disk was full. */
   readonly makeSystem: (onEndProcess: (error: unknown, path: string) => void) => ActorSystem
   /** Default: WebSockets to the other members, if there are any and the options say where to listen. */
@@ -91,6 +97,7 @@ export class LogNode {
   readonly #limits: LogLimits
   readonly #spaceLimits: SpaceLimits
   readonly #peers: Peers | null
+  readonly #lease: LeaseMemory
   #space: DiskSpace | null = null
   #lock: StoreLock | null = null
   #opened: Opened | null = null
@@ -119,6 +126,7 @@ export class LogNode {
     this.#limits = { ...LOG_LIMITS, ...options.limits }
     this.#spaceLimits = { ...SPACE_LIMITS, ...options.space }
     checkTiming(this.#timing)
+    this.#lease = ports.lease ?? new LeaseMemory()
     const { peer, members } = options
     const { log, metrics, transport } = ports
     this.#peers =
@@ -192,6 +200,10 @@ export class LogNode {
     } catch (cause) {
       throw namedError('LogReadError', `DAMAGED: ${(cause as Error).message}`)
     }
+  }
+
+  get lease(): LeaseView {
+    return this.#lease
   }
 
   /** For the inspector; empty while nothing is open. */
@@ -431,6 +443,7 @@ export class LogNode {
       onView: view => this.#onView(view),
       onVoting: () => this.#ready(),
       onResults: results => emit({ type: 'results', results }),
+      onLease: lease => this.#lease.publish(lease),
       onApplied: entries => this.#onApplied(entries),
       onInstall: () => this.#openSoon(() => this.#reopen()),
       onStoreTrouble: cause => this.#onStoreTrouble(cause),
@@ -493,9 +506,10 @@ export class LogNode {
 
   /** With one voter there is nobody whose answer could be missed. */
   #leaseLeftMs(): number | null {
-    const monoMs = performance.now()
-    const untilMs = this.#opened?.leader()?.leaseUntilMonoMs({ wallMs: Date.now(), monoMs }) ?? Number.NaN
-    return Number.isFinite(untilMs) ? Math.max(0, Math.round(untilMs - monoMs)) : null
+    const leader = this.#opened?.leader()
+    if (!leader?.serving) return null
+    const leftMs = leader.lease === null ? 0 : leaseLeftMs(leader.lease, realClock.read())
+    return Number.isFinite(leftMs) ? Math.max(0, Math.round(leftMs)) : null
   }
 
   #notWritable(): string | null {
@@ -558,6 +572,7 @@ export class LogNode {
     const opened = this.#opened
     if (opened === null) return
     await opened.system.stop()
+    this.#lease.publish(null)
     this.#closedAs = opened.core().durable
     this.#opened = null
     await opened.state.close()
@@ -567,6 +582,7 @@ export class LogNode {
   #die(status: number, reason: string): void {
     if (this.#stopped) return
     this.#stopped = true
+    this.#lease.publish(null)
     this.#ports.log.error('log-died', { reason })
     this.#ports.emit({ type: 'death', status, reason })
   }

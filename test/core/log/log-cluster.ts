@@ -15,6 +15,7 @@ import {
 import { type ClusterDescriptor, quorumOf } from '../../../src/core/log/descriptor.ts'
 import { ElectionCore, type ElectionEffect, type ElectionMessage } from '../../../src/core/log/election-core.ts'
 import type { Entry } from '../../../src/core/log/entry.ts'
+import type { LeaseDoubt } from '../../../src/core/log/lease.ts'
 import { LOG_LIMITS } from '../../../src/core/log/limits.ts'
 import { type PeerMessage, recipientOf } from '../../../src/core/log/messages.ts'
 import { type LogMeta, NO_BASE } from '../../../src/core/log/meta.ts'
@@ -121,6 +122,7 @@ export class Member {
   readonly results = new Map<number, AppendOutcome>()
   readonly resultOrder: number[] = []
   readonly lost: string[] = []
+  readonly doubts: LeaseDoubt[] = []
   serving: Ballot | null = null
   failStop: string | null = null
   committed = 0
@@ -239,6 +241,9 @@ export class Member {
       case 'ticking':
         this.ticking = effect.on
         return
+      case 'leaseDoubted':
+        this.doubts.push(effect.doubt)
+        return
     }
   }
 
@@ -275,13 +280,15 @@ export class LogCluster {
   /** False drops the parcel when it would be delivered. */
   passes: (parcel: Parcel) => boolean = () => true
   monoMs = 0
+  /** How far the wall clocks have gone ahead of the monotonic ones. */
+  wallAheadMs = 0
 
   constructor(count: number) {
     for (let id = 1; id <= count; id++) this.members.set(id, new Member(this, id, new Disk(metaOf(id, count))))
   }
 
   now() {
-    return { wallMs: 1_000_000 + this.monoMs, monoMs: this.monoMs }
+    return { wallMs: 1_000_000 + this.monoMs + this.wallAheadMs, monoMs: this.monoMs }
   }
 
   member(id: number): Member {

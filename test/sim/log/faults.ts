@@ -77,11 +77,9 @@ export class Faults {
       case 'pause':
         return this.#inSomeTurn(node, () => node.pause(forMs / 2))
       case 'suspend': {
-        // The whole machine stands still, its monotonic clock too.
         const isWaiting = node.isPaused
         if (isWaiting) return false
-        node.pause(forMs)
-        this.#queue.after(forMs - 0.001, () => node.clock.jump(-node.clock.worldMsOf(forMs - 0.001)))
+        node.suspend(forMs)
         return true
       }
       case 'slowDisk':
