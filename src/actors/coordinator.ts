@@ -13,6 +13,7 @@ import {
 } from '../core/log/coordinator-core.ts'
 import type { ElectionMessage } from '../core/log/election-core.ts'
 import type { PeerMessage } from '../core/log/messages.ts'
+import type { TransferAnswer } from '../core/log/succession.ts'
 import type { LogTiming } from '../core/log/timing.ts'
 import type { ActorSpec, Context, Ref } from './actor.ts'
 import type { LogStore, LogTransport } from './log-ports.ts'
@@ -29,6 +30,8 @@ export interface CoordinatorOptions {
   /** In position order. */
   readonly onResults: (results: readonly { readonly id: number; readonly outcome: AppendOutcome }[]) => void
   readonly onStoreTrouble: (cause: unknown) => void
+  /** One for each `transfer` that was asked for. */
+  readonly onTransfer?: (answer: TransferAnswer) => void
   /** The core, for reports of the same thread and for the simulation; never changed from outside. */
   readonly onStarted?: (core: CoordinatorCore) => void
 }
@@ -93,7 +96,13 @@ function run(effect: CoordinatorEffect, options: CoordinatorOptions, context: Co
       return
     case 'lost':
       context.log.warn('log-leadership-lost', { reason: effect.reason })
+      options.replica().tell({ type: 'reignOver' })
       options.election().tell(effect)
+      return
+    case 'transfer':
+      return options.onTransfer?.(effect.answer)
+    case 'handOverFailed':
+      context.log.warn('log-hand-over-failed', { to: effect.to, because: effect.reason })
       return
     case 'ticking':
       if (effect.on) context.startPeriodicTimer('tick', options.timing.heartbeatMs, { type: 'tick' })

@@ -30,7 +30,7 @@ const all: readonly PeerMessage[] = [
   { type: 'promise', from, ballot: [4, 1], last, commit: 6, begin: 1 },
   { type: 'accept', from, ballot: [4, 2], seq: 5, prev: last, entries, commit: 6, sentAtMs: 12.5 },
   { type: 'accept', from, ballot: [4, 2], seq: 6, prev: last, entries: [], commit: 6, sentAtMs: 13 },
-  { type: 'accepted', from, ballot: [4, 1], seq: 5, matched: 9, sentAtMs: 12.5, applied: 6 },
+  { type: 'accepted', from, ballot: [4, 1], seq: 5, matched: 9, sentAtMs: 12.5, applied: 6, freeBytes: 1e12 },
   { type: 'nack', from, ballot: [4, 1], promised: [5, 3], reason: { type: 'BALLOT' } },
   { type: 'nack', from, ballot: [4, 1], promised: [4, 1], reason: { type: 'BEHIND', last } },
   {
@@ -43,7 +43,7 @@ const all: readonly PeerMessage[] = [
     sentAtMs: 1.5,
   },
   { type: 'nack', from, ballot: [4, 1], promised: [4, 1], reason: { type: 'NO_SPACE' }, seq: 9, sentAtMs: 1.5 },
-  { type: 'release', from, ballot: [4, 2], commit: 6 },
+  { type: 'release', from, ballot: [4, 2], commit: 6, successor: 3 },
 ]
 
 const decoded = (data: Uint8Array) => {

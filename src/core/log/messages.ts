@@ -64,6 +64,8 @@ export interface Accepted {
   readonly matched: number
   readonly sentAtMs: number
   readonly applied: number
+  /** Free on the sender's disk when it last looked; null while it has not. */
+  readonly freeBytes: number | null
 }
 export type NackReason =
   | { readonly type: 'BALLOT' }
@@ -84,12 +86,14 @@ export interface Nack {
   readonly seq?: number
   readonly sentAtMs?: number
 }
-/** A leader that stops has given up its ballot for good; the receiver may stand at once and names it as released. */
+/** A leader has given up its ballot for good; the successor may stand at once and names it as released. */
 export interface Release {
   readonly type: 'release'
   readonly from: Sender
   readonly ballot: Ballot
   readonly commit: number
+  /** Null: whoever receives it. */
+  readonly successor: number | null
 }
 /** Requests go to the replica of the receiving member, replies to its coordinator (a pre-vote's to its election). */
 export type ReplicaRequest = Prevote | Prepare | Accept

@@ -17,6 +17,7 @@ import type {
   Metrics,
   RowCursor,
   RowPage,
+  TransferOutcome,
 } from '../../actors/ports.ts'
 import { type ReplicaCommand, replicaSpec } from '../../actors/replica.ts'
 import { NO_BALLOT, sameBallot } from '../../core/log/ballot.ts'
@@ -31,6 +32,7 @@ import { type SeenMember, stepEmpty, stepStarting } from '../../core/log/start-u
 import { checkTiming, LOG_TIMING, type LogTiming } from '../../core/log/timing.ts'
 import { EXIT } from '../exit.ts'
 import { DiskSpace, mebibytes, type SpaceReading } from './disk-space.ts'
+import { LeadershipTransfer } from './leadership-transfer.ts'
 import { type OpenLogOptions, openLogStore } from './lmdb-log-store.ts'
 import { type LmdbStateStore, openStateStore } from './lmdb-state-store.ts'
 import { storeTrouble } from './lmdb-trouble.ts'
@@ -78,6 +80,8 @@ const WAITING_LINE_MS = 60_000
 const WAITING_CHANGE_MS = 5_000
 /** How long a stopping leader waits until it has let go. */
 const HAND_OVER_MS_MAX = 300
+/** How long a successor may take until it serves, beside the two leases that an election may need. */
+const TAKE_OVER_MS_MAX = 3_000
 const SOFTWARE = '0.1.0'
 
 interface Opened {
@@ -97,6 +101,7 @@ export class LogNode {
   readonly #timing: LogTiming
   readonly #limits: SpaceLimits
   readonly #peers: Peers | null
+  readonly #transfer: LeadershipTransfer
   #space: DiskSpace | null = null
   #lock: StoreLock | null = null
   #opened: Opened | null = null
@@ -121,6 +126,11 @@ export class LogNode {
     this.#limits = { ...SPACE_LIMITS, ...options.space }
     checkTiming(this.#timing)
     const { peer, members } = options
+    this.#transfer = new LeadershipTransfer({
+      memberId: options.memberId,
+      tell: to => this.#opened?.coordinator.tell({ type: 'transfer', to }) ?? false,
+      takeOverMsMax: 2 * this.#timing.leaseMs + TAKE_OVER_MS_MAX,
+    })
     const { log, metrics, transport } = ports
     this.#peers =
       peer === undefined || transport !== undefined || members.length === 1
@@ -196,6 +206,11 @@ export class LogNode {
     }
   }
 
+  /** Hands leadership over, to that member or to whoever holds most; settles when another leads, or why none does. */
+  transfer(to: number | null): Promise<TransferOutcome> {
+    return this.#transfer.ask(to)
+  }
+
   /** For the inspector; empty while nothing is open. */
   actors(): readonly ActorReport[] {
     return this.#opened?.system.inspection.actors() ?? []
@@ -230,7 +245,7 @@ export class LogNode {
 
   /** A leader first hands over to the member that holds most, so that the others need not wait for its lease to end. */
   async stop(): Promise<void> {
-    if (!this.#stopped && this.#peers !== null && this.#view.role === 'LEADER') await this.#handOver()
+    if (!this.#stopped) await this.#letGo()
     this.#stopped = true
     for (const timer of this.#timers) clearInterval(timer)
     if (this.#sayLater !== null) clearTimeout(this.#sayLater)
@@ -241,7 +256,8 @@ export class LogNode {
     this.#lock = null
   }
 
-  #handOver(): Promise<void> {
+  #letGo(): Promise<void> {
+    if (this.#peers === null || this.#view.role !== 'LEADER') return Promise.resolve()
     return new Promise(resolve => {
       const late = setTimeout(resolve, HAND_OVER_MS_MAX)
       this.#onLetGo = () => {
@@ -323,7 +339,7 @@ export class LogNode {
       await store.close()
       throw cause
     }
-    this.#tellSpace(this.#space.check())
+    this.#warnOfSpace(this.#space.check())
     this.#waitingFor = null
     this.#peers?.remember(path)
     this.#peers?.tellPresence()
@@ -395,6 +411,7 @@ export class LogNode {
         election,
         onStoreTrouble,
         onResults: results => emit({ type: 'results', results }),
+        onTransfer: answer => this.#transfer.answered(answer),
         onStarted: started => {
           leader = started
         },
@@ -464,6 +481,7 @@ export class LogNode {
 
   /** A follower's feed: entries of other leaders. The own appends are told by their results. */
   #onApplied(entries: readonly Entry[]): void {
+    for (const entry of entries) if (entry.type === 'LEADER') this.#transfer.took(entry.ballot)
     const { role, ballot } = this.#view
     if (role === 'LEADER' || this.#options.members.length === 1) return
     const others = entries.filter(entry => ballot === null || !sameBallot(entry.ballot, ballot) || role === 'FOLLOWER')
@@ -471,20 +489,26 @@ export class LogNode {
   }
 
   #watchSpace(): DiskSpace {
-    const onChange = (reading: SpaceReading): void => {
+    const onLook = (reading: SpaceReading, hasTurned: boolean): void => {
       this.#tellSpace(reading)
+      if (!hasTurned) return
+      this.#warnOfSpace(reading)
       this.#ports.emit({ type: 'writable', reason: this.#notWritable() })
     }
-    const space = new DiskSpace(this.#options.path, this.#limits, onChange, this.#ports.freeBytesOf)
+    const space = new DiskSpace(this.#options.path, this.#limits, onLook, this.#ports.freeBytesOf)
     space.watch()
     return space
   }
 
-  #tellSpace({ full, low, freeBytes }: SpaceReading): void {
+  #warnOfSpace({ full, low, freeBytes }: SpaceReading): void {
     if (full || low) this.#ports.log.warn('log-disk-space', { freeBytes, path: this.#options.path, refusing: full })
+  }
+
+  #tellSpace({ full, freeBytes }: SpaceReading): void {
+    const { reserveBytes } = this.#limits
     this.#ports.metrics.gauge('log_disk_free_bytes', freeBytes)
-    this.#opened?.coordinator.tell({ type: 'space', full, freeBytes })
-    this.#opened?.replica.tell({ type: 'space', full })
+    this.#opened?.coordinator.tell({ type: 'space', full, freeBytes, reserveBytes })
+    this.#opened?.replica.tell({ type: 'space', full, freeBytes })
     this.#opened?.election.tell({ type: 'space', full })
   }
 
@@ -500,7 +524,11 @@ export class LogNode {
     const reading = this.#space?.last
     if (!reading?.full) return null
     const { path } = this.#options
-    return `only ${mebibytes(reading.freeBytes)} are free at ${path}; appends are refused below ${mebibytes(this.#limits.reserveBytes)}`
+    const few = `only ${mebibytes(reading.freeBytes)} are free at ${path}`
+    const refusal = `appends are refused below ${mebibytes(this.#limits.reserveBytes)}`
+    const isStaying = this.#view.role === 'LEADER' && this.#options.members.length > 1
+    const place = isStaying ? ', and no other member that could lead has enough' : ''
+    return `${few}${place}; ${refusal} (log.space.reserve): free some space`
   }
 
   #onStoreTrouble(cause: unknown): void {
@@ -519,6 +547,7 @@ export class LogNode {
     if (this.#trouble !== null) return
     this.#trouble = reason
     this.#ports.log.error('log-disk-full', { path: this.#options.path })
+    await this.#letGo()
     await this.#close()
     this.#show({ version: this.#view.version + 1, role: 'NONE', ballot: null, leader: null })
     this.#ports.emit({ type: 'writable', reason })
@@ -545,6 +574,7 @@ export class LogNode {
     const opened = this.#opened
     if (opened === null) return
     await opened.system.stop()
+    this.#transfer.closed()
     this.#closedAs = opened.core().durable
     this.#opened = null
     await opened.state.close()

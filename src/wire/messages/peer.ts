@@ -248,14 +248,22 @@ function fieldsOf(message: PeerMessage): readonly unknown[] {
         message.entries.map(entry => entry.record),
       ]
     case 'accepted':
-      return [number, message.ballot, message.seq, message.matched, message.sentAtMs, message.applied]
+      return [
+        number,
+        message.ballot,
+        message.seq,
+        message.matched,
+        message.sentAtMs,
+        message.applied,
+        message.freeBytes,
+      ]
     case 'nack': {
       const { ballot: refused, promised, reason, seq = null, sentAtMs = null } = message
       const detail = reason.type === 'BEHIND' ? endFields(reason.last) : reason.type === 'MISMATCH' ? reason.next : null
       return [number, refused, promised, REASONS.indexOf(reason.type), detail, seq, sentAtMs]
     }
     case 'release':
-      return [number, message.ballot, message.commit]
+      return [number, message.ballot, message.commit, message.successor]
   }
 }
 
@@ -296,6 +304,7 @@ function messageOf(fields: readonly unknown[], from: Sender): PeerMessage | null
         matched: countOf(c),
         sentAtMs: msOf(d),
         applied: countOf(e),
+        freeBytes: countOrNull(f),
       }
     case NUMBERS.nack:
       return {
@@ -308,7 +317,7 @@ function messageOf(fields: readonly unknown[], from: Sender): PeerMessage | null
         ...(f === null ? {} : { sentAtMs: msOf(f) }),
       }
     case NUMBERS.release:
-      return { type: 'release', from, ballot: ballotBy(a, from), commit: countOf(b) }
+      return { type: 'release', from, ballot: ballotBy(a, from), commit: countOf(b), successor: countOrNull(c) }
     default:
       countOf(number)
       return null
@@ -380,6 +389,9 @@ function countOf(value: unknown): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value
   throw new Error(`${typeof value} where a whole number belongs`)
 }
+
+/** Null also where an older version says nothing. */
+const countOrNull = (value: unknown): number | null => (value === undefined || value === null ? null : countOf(value))
 
 function msOf(value: unknown): number {
   if (typeof value === 'number' && Number.isFinite(value)) return value
