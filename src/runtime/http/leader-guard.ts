@@ -17,21 +17,24 @@ export function leading(deps: HttpDeps, request: FastifyRequest, reply: FastifyR
     sendProblem(reply, rejected('STORAGE_NOT_READY', undefined, { remedy }))
     return null
   }
-  const view = scheduler.leader()
-  // Where a leader serves its clients is not known before it has connected to this node.
-  const isElsewhere = view?.leader != null && view.leader.memberId !== deps.node.memberId && view.leader.httpUrl !== ''
-  const other = isElsewhere ? view.leader : null
-  if (other !== null && request.headers[BYPASS_HEADER] === undefined) {
-    reply
-      .header('location', other.httpUrl.replace(/\/$/, '') + request.url)
-      .code(307)
-      .send()
-    return null
-  }
+  if (sentOn(deps, request, reply)) return null
   const refusal = scheduler.ledger.open ? null : (scheduler.ledger.refusal() ?? notReady())
   if (refusal === null) return scheduler
   sendProblem(reply, refusal.remedy === undefined ? { ...refusal, remedy: REMEDY } : refusal)
   return null
+}
+
+/** True: another node leads, and the reply says where. */
+export function sentOn({ scheduler, node }: HttpDeps, request: FastifyRequest, reply: FastifyReply): boolean {
+  const leader = scheduler?.leader()?.leader ?? null
+  // Where a leader serves its clients is not known before it has connected to this node.
+  if (leader === null || leader.memberId === node.memberId || leader.httpUrl === '') return false
+  if (request.headers[BYPASS_HEADER] !== undefined) return false
+  reply
+    .header('location', leader.httpUrl.replace(/\/$/, '') + request.url)
+    .code(307)
+    .send()
+  return true
 }
 
 const REMEDY =
