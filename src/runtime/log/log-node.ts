@@ -380,7 +380,8 @@ export class LogNode {
     const initializeCommand = `daybreak log initialize ${configFile}`
     const hasData = this.#peers?.hasData ?? false
     const trouble = this.#peers?.trouble() ?? new Map()
-    return { clusterId, genesisHash, members, autoBootstrap, hasData, initializeCommand, trouble }
+    const disksLost = this.#peers?.disksLost() ?? null
+    return { clusterId, genesisHash, members, autoBootstrap, hasData, disksLost, initializeCommand, trouble }
   }
 
   #spawn(store: LogStore, state: LmdbStateStore): Opened {
@@ -596,7 +597,7 @@ export class LogNode {
   /** What this node waits for and from whom: to begin, or for a quorum. */
   #waiting(): string | null {
     if (this.#waitingFor !== null || this.#opened === null || this.#view.leader !== null) return this.#waitingFor
-    return this.#peers?.quorumFault() ?? null
+    return this.#peers?.disksLost() ?? this.#peers?.quorumFault() ?? null
   }
 
   #sayWaiting(): void {
@@ -607,11 +608,13 @@ export class LogNode {
     if (this.#said?.text === text && sinceMs < WAITING_LINE_MS / 2) return
     if (sinceMs < WAITING_CHANGE_MS) return this.#sayWaitingIn(WAITING_CHANGE_MS - sinceMs)
     this.#said = { text, atMs }
+    if (text === this.#peers?.disksLost()) return this.#ports.log.error('log-disks-lost', { waitingFor: text })
     if (this.#opened !== null) return this.#ports.log.warn('log-waits', { waitingFor: text })
     const { configFile, memberId } = this.#options
     this.#ports.log.warn('Replica in EMPTY status received a broadcasted recover request', {
       waitingFor: text,
-      run: `daybreak log initialize ${configFile}`,
+      // Never where it would make a second cluster of a disk that was lost.
+      ...(this.#peers?.hasData ? {} : { run: `daybreak log initialize ${configFile}` }),
       seen: [
         `member ${memberId} (this node)`,
         ...this.#seen().map(member => `member ${member.memberId} ${member.status}`),

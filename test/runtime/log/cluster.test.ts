@@ -41,6 +41,112 @@ describe('three members over real sockets', () => {
   })
 })
 
+describe('leadership that moves', () => {
+  test('asked for: that member leads within 500 ms, every acknowledged append is there, and asked again it leads already', async () => {
+    const members = await startCluster(3)
+    const { leader: old } = await append(members, putRow('a', '1'))
+    const heir = members.find(member => member !== old)!
+    const to = heir.options.memberId
+    const startedMs = performance.now()
+    const outcome = await old.port.transfer(to)
+    expect(performance.now() - startedMs).toBeLessThan(500)
+    expect(outcome).toMatchObject({ type: 'moved', memberId: to })
+    expect(await leaderOf(members)).toBe(heir)
+    await append(members, putRow('b', '1'))
+    expect(await heir.port.transfer(to)).toEqual({ type: 'already', memberId: to })
+    expect(await old.port.transfer(to)).toMatchObject({ type: 'refused', why: 'notLeader' })
+  })
+
+  test('appends all the while: those that were acknowledged are there, in order; leadership moved to and fro five times', async () => {
+    const members = await startCluster(3)
+    await append(members, putRow('n', '0'))
+    let done = false
+    const acked: number[] = []
+    const writer = (async () => {
+      while (!done) acked.push((await append(members, putRow('n', 'x'))).position)
+    })()
+    for (let round = 0; round < 5; round++) {
+      const leader = await leaderOf(members)
+      const heir = members[leader.options.memberId % 3]!
+      expect(await leader.port.transfer(heir.options.memberId)).toMatchObject({ type: 'moved' })
+    }
+    done = true
+    await writer
+    const leader = await leaderOf(members)
+    const entries = await leader.port.read(1, (await leader.status()).commit)
+    const data = new Set(entries.filter(({ type }) => type === 'DATA').map(({ position }) => position))
+    expect(acked.filter(position => !data.has(position))).toEqual([])
+    expect(acked).toEqual(acked.toSorted((a, b) => a - b))
+  })
+
+  test('a follower was restarted a moment ago: a planned stop does not wait for the lease it may have forgotten', async () => {
+    const members = await startCluster(3, () => ({ timing: { leaseMs: 3_000 } }))
+    const { leader: old } = await append(members, putRow('a', '1'))
+    const [heir, other] = members.filter(member => member !== old) as [Member, Member]
+    await other.stop()
+    const back = await new Member(other.options).start()
+    await back.when(() => back.view?.role === 'FOLLOWER')
+    await eventually(async () => (await heir.status()).peers.every(({ connected }) => connected))
+    const startedMs = performance.now()
+    await old.stop()
+    await Promise.race([heir, back].map(member => member.when(() => member.view?.role === 'LEADER')))
+    expect(performance.now() - startedMs).toBeLessThan(1_000)
+  })
+})
+
+describe('a disk that fills up', () => {
+  const MIB = 1024 * 1024
+  const space = { reserveBytes: 256 * MIB, alarmBytes: 512 * MIB, ballastBytes: 0, checkEveryMs: 50 }
+  const withDisks = async () => {
+    const free = [2_048 * MIB, 2_048 * MIB, 2_048 * MIB]
+    const all = await memberOptions(3, () => ({ space }))
+    await Promise.all(all.map(options => formatLog(options, CLUSTER)))
+    const freeBytesOf = (at: number) => (): number => free[at]!
+    const members = await Promise.all(
+      all.map((options, at) => new Member(options, { freeBytesOf: freeBytesOf(at) }).start()),
+    )
+    const set = (member: Member, bytes: number): void => {
+      free[member.options.memberId - 1] = bytes
+    }
+    return { members, set }
+  }
+
+  test('of a follower: the others append on; freed again, it catches up without anybody', async () => {
+    const { members, set } = await withDisks()
+    const { leader } = await append(members, putRow('a', '1'))
+    const full = members.find(member => member !== leader)!
+    set(full, 10 * MIB)
+    await full.said('log-disk-space')
+    const { position } = await append(members, putRow('b', '1'))
+    expect((await full.status()).notWritable).toContain('only 10 MiB are free at')
+    expect(full.entries.at(-1)?.position ?? 0).toBeLessThan(position)
+    set(full, 2_048 * MIB)
+    await full.when(() => full.entries.at(-1)?.position === position)
+  })
+
+  test('of the leader: leadership moves to one with room; freed again, it is a follower, and leadership stays', async () => {
+    const { members, set } = await withDisks()
+    const { leader: old } = await append(members, putRow('a', '1'))
+    const rest = members.filter(member => member !== old)
+    set(old, 10 * MIB)
+    await Promise.race(rest.map(member => member.when(() => member.view?.role === 'LEADER')))
+    const { leader: next, position } = await append(rest, putRow('b', '1'))
+    set(old, 2_048 * MIB)
+    await old.when(() => old.entries.at(-1)?.position === position)
+    expect([old.view?.role, next.view?.role]).toEqual(['FOLLOWER', 'LEADER'])
+  })
+
+  test('of all: the leader stays one, refuses appends by name, and says that nobody has more', async () => {
+    const { members, set } = await withDisks()
+    const { leader } = await append(members, putRow('a', '1'))
+    for (const member of members) set(member, 10 * MIB)
+    await leader.said('log-disk-space')
+    expect(await leader.port.append(putRow('b', '1'))).toEqual({ type: 'noSpace', freeBytes: 10 * MIB })
+    expect((await leader.status()).notWritable).toMatch(/and no other member that could lead has enough; appends are/)
+    expect(leader.view?.role).toBe('LEADER')
+  })
+})
+
 describe('who does not belong', () => {
   const secret = 'a secret of this cluster'
 
@@ -184,6 +290,55 @@ describe('the first start', () => {
     const again = await new Member(victim.options).start()
     await eventually(async () => (await again.status()).waitingFor?.includes('already has data') === true)
     expect(existsSync(victim.options.path)).toBe(false)
+  })
+})
+
+describe('a quorum of disks that is lost', () => {
+  /** Two of three, one of them the leader's, as if new machines had been put in their place. */
+  const twoLost = async (renew: (options: LogNodeOptions) => Promise<unknown> | undefined) => {
+    const members = await startCluster(3, () => ({ autoBootstrap: true }))
+    const { leader, position } = await append(members, putRow('a', '1'))
+    const others = members.filter(member => member !== leader)
+    await others[0]!.when(() => others[0]!.entries.at(-1)?.position === position)
+    const victims = [leader, others[1]!]
+    await Promise.all(victims.map(member => member.stop()))
+    const blank = await Promise.all(
+      victims.map(async ({ options }) => {
+        rmSync(options.path, { recursive: true })
+        await renew(options)
+        return new Member(options).start()
+      }),
+    )
+    return { kept: others[0]!, blank, position }
+  }
+
+  test('two of three blank: all three refuse and say so, and neither votes nor begins anew', async () => {
+    const { kept, blank, position } = await twoLost(() => undefined)
+    const [first, second] = blank.map(({ options }) => options.memberId).sort()
+    const text = new RegExp(
+      `quorum of disks lost: member ${first} \\(node-${first}, .* has an empty disk, member ${second} .* has an empty disk; ` +
+        '2 of the 3 disks of cluster (ab)+ are needed, at most 1 is left',
+    )
+    for (const member of [kept, ...blank]) {
+      await eventually(async () => text.test((await member.status()).waitingFor ?? ''))
+      await member.said('log-disks-lost', 'Put one of the lost disks back as it was; initialize nothing')
+    }
+    for (const { options, lines } of blank) {
+      expect(existsSync(options.path)).toBe(false)
+      expect(lines.filter(({ fields }) => fields.run !== undefined)).toEqual([])
+    }
+    expect(await kept.port.append(putRow('b', '1'))).toEqual({ type: 'notLeader' })
+    expect(await kept.status()).toMatchObject({ status: 'VOTING', commit: position })
+  })
+
+  test('two of three initialized again: still a quorum of disks lost, on all three', async () => {
+    const { kept, blank } = await twoLost(options => formatLog(options, CLUSTER))
+    for (const member of [kept, ...blank]) {
+      await eventually(async () =>
+        /quorum of disks lost: .* has a new disk/.test((await member.status()).waitingFor ?? ''),
+      )
+    }
+    for (const member of blank) expect(await member.status()).toMatchObject({ status: 'STARTING', end: 0 })
   })
 })
 
