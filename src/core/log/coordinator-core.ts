@@ -14,7 +14,7 @@ import type { BallotRuns } from './ballot-runs.ts'
 import { quorumOf } from './descriptor.ts'
 import { type Entry, encodeNote, makeEntry, PAYLOAD_BYTES_MAX } from './entry.ts'
 import type { Accept, Accepted, Nack, PeerMessage, Prepare, Promised, Sender } from './messages.ts'
-import { type Reign, Succession, type TransferAnswer } from './succession.ts'
+import { type Reign, type SpaceTold, Succession, type TransferAnswer } from './succession.ts'
 import type { LogTiming } from './timing.ts'
 
 export const BATCH_ENTRIES_MAX = 256
@@ -60,7 +60,7 @@ export type CoordinatorMessage =
   | { readonly type: 'applied'; readonly position: number }
   /** Entries read for a follower that lags; `from` as asked. */
   | { readonly type: 'loaded'; readonly peer: number; readonly from: number; readonly entries: readonly Entry[] }
-  | { readonly type: 'space'; readonly freeBytes: number; readonly full: boolean; readonly reserveBytes: number }
+  | ({ readonly type: 'space' } & SpaceTold)
   | { readonly type: 'tick' }
   | { readonly type: 'stepDown'; readonly reason: string }
   /** This node is about to stop: leadership goes to the follower that holds most, at once. */
@@ -193,7 +193,7 @@ export class CoordinatorCore {
       case 'space':
         this.#full = message.full
         this.#freeBytes = message.freeBytes
-        this.#succession.space(message)
+        this.#succession.space(message, now)
         return []
       case 'tick':
         return this.#onTick(now)

@@ -5,10 +5,13 @@
  * then is the ballot released, so the successor has all there is, can win at once, and nobody waits for a lease.
  *
  * Leadership never moves back by itself. For want of room it moves only to a member that has twice what it takes to stay
- * a leader: two disks that are about equally full do not pass it to and fro. Source: the replicated log, C6, C7 and C10.
+ * a leader, so two disks that are about equally full do not pass it to and fro; only where a quorum has room, since a new
+ * reign begins with an entry that a quorum must store; and only after everybody has looked at its own disk since, for
+ * disks of one machine fill up together. Source: the replicated log, C6, C7 and C10.
  */
 import type { Now } from '../base/time.ts'
 import type { Ballot } from './ballot.ts'
+import { quorumOf } from './descriptor.ts'
 import type { LogTiming } from './timing.ts'
 
 /** Who lags by more is not waited for while appends wait too. */
@@ -49,6 +52,14 @@ export interface TransferRefusal {
   readonly remedy: string
 }
 
+/** Of the own disk; `lookMs`: everybody looks at its own at least so often. */
+export interface SpaceTold {
+  readonly full: boolean
+  readonly freeBytes: number
+  readonly reserveBytes: number
+  readonly lookMs: number
+}
+
 export type SuccessionStep =
   | { readonly type: 'nothing' }
   | { readonly type: 'release'; readonly successor: number; readonly because: string; readonly isAsked: boolean }
@@ -69,7 +80,9 @@ export class Succession {
   readonly #self: number
   readonly #timing: LogTiming
   readonly #freeBytes = new Map<number, number>()
-  #space = { full: false, freeBytes: 0, reserveBytes: 0 }
+  #space: SpaceTold = { full: false, freeBytes: 0, reserveBytes: 0, lookMs: 0 }
+  /** Null while there is room. */
+  #fullSinceMs: number | null = null
   #plan: Plan | null = null
   /** Since when the own replica has something to flush and has finished nothing; null while it has nothing. */
   #flushSinceMs: number | null = null
@@ -109,8 +122,9 @@ export class Succession {
     if (freeBytes !== null) this.#freeBytes.set(memberId, freeBytes)
   }
 
-  space(reading: { readonly full: boolean; readonly freeBytes: number; readonly reserveBytes: number }): void {
-    this.#space = reading
+  space(told: SpaceTold, now: Now): void {
+    this.#space = told
+    this.#fullSinceMs = told.full ? (this.#fullSinceMs ?? now.monoMs) : null
   }
 
   /** Somebody wants `to` to lead, or whoever holds most. Null: it is being prepared, `step` says how it ends. */
@@ -179,11 +193,13 @@ export class Succession {
       if (heir !== null) this.#prepare(heir, 'slowDisk', because, now)
       return
     }
-    const { full, freeBytes, reserveBytes } = this.#space
-    if (!full || !reign.serving) return
-    const hasRoom = ({ memberId }: Heir): boolean =>
+    const { freeBytes, reserveBytes, lookMs } = this.#space
+    if (this.#fullSinceMs === null || !reign.serving) return
+    // By then what the others have seen has come with their answers.
+    if (now.monoMs - this.#fullSinceMs < lookMs + this.#timing.leaseMs) return
+    const hasMuch = ({ memberId }: Heir): boolean =>
       (this.#freeBytes.get(memberId) ?? 0) >= Math.max(1, ROOM_FACTOR * reserveBytes)
-    const heir = mostAdvanced(able.filter(hasRoom))
+    const heir = mostAdvanced(able.filter(hasMuch))
     if (heir === null) return
     const room = mebibytes(this.#freeBytes.get(heir.memberId) ?? 0)
     const because = `only ${mebibytes(freeBytes)} are free on the disk of this node, and ${room} on that of member ${heir.memberId}`
@@ -204,9 +220,14 @@ export class Succession {
     return now.monoMs - answeredMs <= this.#timing.leaseMs
   }
 
+  #hasRoom(memberId: number): boolean {
+    return (this.#freeBytes.get(memberId) ?? Number.POSITIVE_INFINITY) >= this.#space.reserveBytes
+  }
+
   /** Why this member could not take over right now. */
-  #fault(heir: Heir, { end }: Reign, now: Now): { readonly detail: string; readonly remedy: string } | null {
+  #fault(heir: Heir, reign: Reign, now: Now): { readonly detail: string; readonly remedy: string } | null {
     const { memberId, matched, answeredMs } = heir
+    const { end, others } = reign
     if (!this.#isThere(heir, now)) {
       const ms = Math.round(now.monoMs - answeredMs)
       return {
@@ -214,17 +235,24 @@ export class Succession {
         remedy: '`daybreak cluster status` says what keeps it away; start it, or choose another',
       }
     }
-    const freeBytes = this.#freeBytes.get(memberId)
-    if (freeBytes !== undefined && freeBytes < this.#space.reserveBytes) {
+    if (!this.#hasRoom(memberId)) {
       return {
-        detail: `member ${memberId} has only ${mebibytes(freeBytes)} free on its disk`,
+        detail: `member ${memberId} has only ${mebibytes(this.#freeBytes.get(memberId) ?? 0)} free on its disk`,
         remedy: 'free some space there, or choose another',
       }
     }
-    if (end - matched <= SUCCESSOR_LAG_MAX) return null
+    if (end - matched > SUCCESSOR_LAG_MAX) {
+      return {
+        detail: `member ${memberId} is ${end - matched} positions behind`,
+        remedy: `wait until \`daybreak cluster status\` shows it less than ${SUCCESSOR_LAG_MAX} behind, or choose another`,
+      }
+    }
+    const withRoom = others.filter(other => this.#hasRoom(other.memberId)).length + (this.#space.full ? 0 : 1)
+    const quorum = quorumOf(others.length + 1)
+    if (withRoom >= quorum) return null
     return {
-      detail: `member ${memberId} is ${end - matched} positions behind`,
-      remedy: `wait until \`daybreak cluster status\` shows it less than ${SUCCESSOR_LAG_MAX} behind, or choose another`,
+      detail: `only ${withRoom} of ${others.length + 1} members have room on their disks, and a new leader needs ${quorum}`,
+      remedy: 'free some space: until then the present leader is the one that can still answer',
     }
   }
 

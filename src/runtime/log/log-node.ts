@@ -506,9 +506,9 @@ export class LogNode {
   }
 
   #tellSpace({ full, freeBytes }: SpaceReading): void {
-    const { reserveBytes } = this.#limits
+    const { reserveBytes, checkEveryMs: lookMs } = this.#limits
     this.#ports.metrics.gauge('log_disk_free_bytes', freeBytes)
-    this.#opened?.coordinator.tell({ type: 'space', full, freeBytes, reserveBytes })
+    this.#opened?.coordinator.tell({ type: 'space', full, freeBytes, reserveBytes, lookMs })
     this.#opened?.replica.tell({ type: 'space', full, freeBytes })
     this.#opened?.election.tell({ type: 'space', full })
   }
@@ -528,7 +528,7 @@ export class LogNode {
     const few = `only ${mebibytes(reading.freeBytes)} are free at ${path}`
     const refusal = `appends are refused below ${mebibytes(this.#limits.reserveBytes)}`
     const isStaying = this.#view.role === 'LEADER' && this.#options.members.length > 1
-    const place = isStaying ? ', and no other member that could lead has enough' : ''
+    const place = isStaying ? ', and leadership stays here as long as no other member, and a quorum, has room' : ''
     return `${few}${place}; ${refusal} (log.space.reserve): free some space`
   }
 

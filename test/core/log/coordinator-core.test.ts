@@ -292,10 +292,10 @@ describe('appending', () => {
       bytes: PAYLOAD_BYTES_MAX + 1,
       bytesMax: PAYLOAD_BYTES_MAX,
     })
-    leader.toCoordinator({ type: 'space', full: true, freeBytes: 5, reserveBytes: 8 })
+    leader.toCoordinator({ type: 'space', full: true, freeBytes: 5, reserveBytes: 8, lookMs: 0 })
     leader.append(2, 'a')
     expect(leader.results.get(2)).toEqual({ type: 'noSpace', freeBytes: 5 })
-    leader.toCoordinator({ type: 'space', full: false, freeBytes: 9, reserveBytes: 8 })
+    leader.toCoordinator({ type: 'space', full: false, freeBytes: 9, reserveBytes: 8, lookMs: 0 })
     const requests = Array.from({ length: 8_192 + QUEUE_MAX + 10 }, (_, at) => ({
       id: 10 + at,
       payload: new Uint8Array(1),
@@ -317,9 +317,9 @@ describe('appending', () => {
       return leader.results.get(id)?.type ?? 'none'
     }
     expect(append(1, 1)).toBe('ok')
-    leader.toCoordinator({ type: 'space', full: true, freeBytes: 5, reserveBytes: 8 })
+    leader.toCoordinator({ type: 'space', full: true, freeBytes: 5, reserveBytes: 8, lookMs: 0 })
     expect(append(2, 1)).toBe('noSpace')
-    leader.toCoordinator({ type: 'space', full: false, freeBytes: 9, reserveBytes: 8 })
+    leader.toCoordinator({ type: 'space', full: false, freeBytes: 9, reserveBytes: 8, lookMs: 0 })
     expect(append(3, 1)).toBe('notLeader')
     expect(append(4, 2)).toBe('ok')
   })

@@ -5,6 +5,7 @@ import { LogCluster, type Member, type Parcel } from './log-cluster.ts'
 
 const { leaseMs, handOverMsMax, slowFlushMs } = LOG_TIMING
 const MIB = 1024 * 1024
+const LOOK_MS = 500
 
 /** With a leader that serves and has been quiet for a while. */
 function started(count = 3): { cluster: LogCluster; old: Member; others: Member[] } {
@@ -25,7 +26,7 @@ const without =
 /** As the node tells it: room on the disk of a member. */
 function room(member: Member, freeBytes: number, reserveBytes = 256 * MIB): void {
   const full = freeBytes < reserveBytes
-  member.toCoordinator({ type: 'space', full, freeBytes, reserveBytes })
+  member.toCoordinator({ type: 'space', full, freeBytes, reserveBytes, lookMs: LOOK_MS })
   member.toReplica({ type: 'space', full, freeBytes })
   member.toElection({ type: 'space', full })
 }
@@ -203,6 +204,8 @@ describe('a disk without room', () => {
     cluster.advance(1_000)
     expect(cluster.leaders()).toEqual([old.id])
     room(old, 200 * MIB)
+    cluster.advance(LOOK_MS + leaseMs - 100)
+    expect(cluster.leaders()).toEqual([old.id])
     cluster.advance(300)
     const [next] = cluster.leaders()
     expect(next).not.toBe(old.id)
@@ -217,6 +220,30 @@ describe('a disk without room', () => {
     cluster.advance(1_000)
     expect(old.log()).toEqual(cluster.member(next!).log())
     expect(cluster.leaders()).toEqual([next])
+  })
+
+  test('disks of one machine fill up together: what was told before does not count, and the leader stays', () => {
+    const { cluster, old, others } = started()
+    for (const member of cluster.members.values()) room(member, 600 * MIB)
+    cluster.advance(300)
+    room(old, 200 * MIB)
+    cluster.advance(LOOK_MS)
+    for (const member of others) room(member, 200 * MIB)
+    cluster.advance(10_000)
+    expect([cluster.leaders(), old.lost]).toEqual([[old.id], []])
+  })
+
+  test('one has room, but no quorum: nobody else could begin a reign, so the leader stays, asked or not', () => {
+    const { cluster, old, others } = started()
+    const [much, little] = others as [Member, Member]
+    room(much, 4_096 * MIB)
+    for (const member of [old, little]) room(member, 200 * MIB)
+    cluster.advance(10_000)
+    old.toCoordinator({ type: 'transfer', to: much.id })
+    expect(old.transfers).toMatchObject([
+      { detail: 'only 1 of 3 members have room on their disks, and a new leader needs 2' },
+    ])
+    expect([cluster.leaders(), old.lost]).toEqual([[old.id], []])
   })
 
   test('nobody has clearly more: the leader stays, and refuses appends by name; it does not go to and fro', () => {

@@ -89,36 +89,6 @@ const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'leader-promises-away',
-    edits: [
-      {
-        file: REPLICA,
-        find: 'if (this.#ownReign !== null && message.ballot[1] !== this.#self.memberId) return true;',
-        put: '',
-      },
-    ],
-  },
-  {
-    name: 'forgotten-lease-not-waited-for',
-    edits: [
-      {
-        file: REPLICA,
-        find: 'if (now.monoMs < this.#silentUntilMonoMs && !isReleased(this.#meta.promised)) return true;',
-        put: '',
-      },
-    ],
-  },
-  {
-    name: 'any-release-believed',
-    edits: [
-      {
-        file: REPLICA,
-        find: 'if (now.monoMs < this.#silentUntilMonoMs && !isReleased(this.#meta.promised)) return true;',
-        put: 'if (now.monoMs < this.#silentUntilMonoMs && released === undefined) return true;',
-      },
-    ],
-  },
-  {
     name: 'older-ballot-counted',
     edits: [
       {

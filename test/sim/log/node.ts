@@ -137,7 +137,7 @@ export class SimNode {
     if (process === null) return
     const full = this.isFull
     const freeBytes = full ? 0 : 1e9
-    process.coordinator.tell({ type: 'space', full, freeBytes, reserveBytes: 1e8 })
+    process.coordinator.tell({ type: 'space', full, freeBytes, reserveBytes: 1e8, lookMs: 0 })
     process.replica.tell({ type: 'space', full, freeBytes })
     process.election.tell({ type: 'space', full })
   }
