@@ -526,7 +526,9 @@ export class CoordinatorCore {
   #onTick(now: Now): readonly CoordinatorEffect[] {
     const { retransmitMs, leaseMs, heartbeatMs, undecidedMsMax } = this.#timing
     if (this.#role === 'preparing') {
-      const isDue = this.#promises.has(this.#self) && now.monoMs - this.#prepareSentMs >= retransmitMs
+      // A member that was restarted just now may not have been reached; after a release nobody leads until it is.
+      const everyMs = this.#prepare!.releasedBallot === undefined ? retransmitMs : heartbeatMs
+      const isDue = this.#promises.has(this.#self) && now.monoMs - this.#prepareSentMs >= everyMs
       return isDue ? this.#sendPrepare(now) : []
     }
     if (this.#role !== 'leading') return []

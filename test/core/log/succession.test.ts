@@ -194,6 +194,19 @@ describe('a hand-over soon after a voter was restarted', () => {
       expect([cluster.leaders(), cluster.monoMs]).toEqual([[heir.id], atMs])
     },
   )
+
+  test('its promise is asked for again with every heartbeat: the connection to it may be younger than the release', () => {
+    const { cluster, heir, back } = stopAfterRestart(true)
+    const from = cluster.monoMs
+    cluster.passes = without(back)
+    cluster.settle()
+    cluster.passes = () => true
+    expect(cluster.leaders()).toEqual([])
+    cluster.advance(2 * LOG_TIMING.heartbeatMs)
+    expect(cluster.leaders()).toEqual([heir.id])
+    expect(heir.replica.meta.promised[0]).toBe(2)
+    expect(cluster.monoMs - from).toBeLessThan(LOG_TIMING.retransmitMs)
+  })
 })
 
 describe('a disk without room', () => {
