@@ -445,9 +445,10 @@ export class ReplicaCore {
    * become since.
    * - Granted to `promised` itself: its leader has ended before it said so, and the ballot is never used again.
    * - Granted to an earlier ballot: that reign has no lease any more. If `promised` was given to a candidate, this very
-   *   rule had found no such grant in force, before and after earlier restarts alike. If it was raised by an ACCEPT, that
-   *   leader had been elected: in its quorum and in any that the earlier lease rests on there is a common voter, which
-   *   had let its grant run out, or be released, before it promised, and has acknowledged no earlier ballot since.
+   *   rule had found no such grant in force, after earlier restarts too, or one of the member that asked, which had ended
+   *   that reign before it did. If it was raised by an ACCEPT, that leader had been elected: in its quorum and in any
+   *   that the earlier lease rests on there is a common voter, which had let its grant run out, or be released, before it
+   *   promised (a leader's own replica: after that leader had ended), and has acknowledged no earlier ballot since.
    * A release of any other ballot proves nothing, for the leader of `promised` may be alive.
    */
   #isHeldBack(message: Prevote | Prepare, now: Now): boolean {
