@@ -15,6 +15,7 @@ import { BATCH_BYTES_MAX } from '../core/log/follower-feed.ts'
 import type { Lease, LeaseDoubt } from '../core/log/lease.ts'
 import type { LogLimits } from '../core/log/limits.ts'
 import type { PeerMessage } from '../core/log/messages.ts'
+import type { TransferAnswer } from '../core/log/succession.ts'
 import type { LogTiming } from '../core/log/timing.ts'
 import type { ActorSpec, Context, Ref } from './actor.ts'
 import type { LogStore, LogTransport } from './log-ports.ts'
@@ -36,6 +37,8 @@ export interface CoordinatorOptions {
   readonly onStoreTrouble: (cause: unknown) => void
   /** The lease after each message, before anything of it leaves: one that is over is gone before others can know. */
   readonly onLease?: (lease: Lease | null) => void
+  /** One for each `transfer` that was asked for. */
+  readonly onTransfer?: (answer: TransferAnswer) => void
   /** The core, for reports of the same thread and for the simulation; never changed from outside. */
   readonly onStarted?: (core: CoordinatorCore) => void
 }
@@ -103,10 +106,16 @@ function run(effect: CoordinatorEffect, options: CoordinatorOptions, context: Co
       return
     case 'lost':
       context.log.warn('log-leadership-lost', { reason: effect.reason })
+      options.replica().tell({ type: 'reignOver' })
       options.election().tell(effect)
       return
     case 'leaseDoubted':
       return doubted(effect.doubt, options, context)
+    case 'transfer':
+      return options.onTransfer?.(effect.answer)
+    case 'handOverFailed':
+      context.log.warn('log-hand-over-failed', { to: effect.to, because: effect.reason })
+      return
     case 'ticking':
       if (effect.on) context.startPeriodicTimer('tick', options.timing.heartbeatMs, { type: 'tick' })
       else context.cancelTimer('tick')

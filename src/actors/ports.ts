@@ -3,6 +3,7 @@ import type { Now } from '../core/base/time.ts'
 import type { Ballot } from '../core/log/ballot.ts'
 import type { AppendBasis, AppendOutcome as AppendResult } from '../core/log/coordinator-core.ts'
 import type { RowCursor, StoredRow } from '../core/log/snapshot.ts'
+import type { TransferRefusal } from '../core/log/succession.ts'
 
 export interface Clock {
   read(): Now
@@ -99,6 +100,14 @@ export interface PeerReport {
   readonly trouble: string | null
 }
 
+/** How a hand-over of leadership ended that was asked for. `moved`: that member leads now, which took so long. */
+export type TransferOutcome =
+  | { readonly type: 'moved'; readonly memberId: number; readonly tookMs: number }
+  | { readonly type: 'already'; readonly memberId: number }
+  | TransferRefusal
+  /** This node leads no longer, and has not seen who does. */
+  | { readonly type: 'unknown'; readonly detail: string; readonly remedy: string }
+
 /** How an append ended; `unknown`: leadership was lost with it under way. */
 export type { AppendOutcome as AppendResult } from '../core/log/coordinator-core.ts'
 
@@ -126,6 +135,8 @@ export interface LogPort {
   readRows(cursor: RowCursor | null, rowsMax: number): Promise<RowPage>
   /** Committed entries, both ends inclusive. */
   read(from: number, to: number): Promise<readonly LogEntryView[]>
+  /** Hands leadership over to that member, or to whoever holds most. Settles when it leads, or when it will not. */
+  transfer(to: number | null): Promise<TransferOutcome>
   stop(): Promise<void>
 }
 

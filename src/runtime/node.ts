@@ -338,6 +338,7 @@ function lateLog(): LateLog {
       append: (payload, basis) => call(thread => thread.append(payload, basis)),
       readRows: (cursor, rowsMax) => call(thread => thread.readRows(cursor, rowsMax)),
       read: (from, to) => call(thread => thread.read(from, to)),
+      transfer: to => call(thread => thread.transfer(to)),
       stop: () => call(thread => thread.stop()),
     },
   }

@@ -531,6 +531,7 @@ describe('openapi', () => {
       'POST /jobs',
       'POST /jobs/{role}/{environment}/{name}:kill',
       'POST /jobs/{role}/{environment}/{name}:restart',
+      'POST /log:transfer',
     ])
     const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g)].map(
       match => match[1] ?? '',
@@ -554,5 +555,67 @@ describe('openapi', () => {
       type: 'array',
       maxItems: 1000,
     })
+  })
+})
+
+describe('leadership of the log', () => {
+  const transfer = (app: ReturnType<typeof httpNode>['app'], payload?: object) =>
+    app.inject({ method: 'POST', url: '/api/v1/log:transfer', ...(payload === undefined ? {} : { payload }) })
+
+  test('handed over: who leads now and how long it took; nobody named: whoever holds most', async () => {
+    const { app, transfers, set } = httpNode()
+    set.logStatus = { ...set.logStatus, view: FOLLOWING }
+    const response = await transfer(app, { to: 2 })
+    expect(response.statusCode).toBe(200)
+    expect(rest.logTransfer.parse(response.json())).toEqual({
+      memberId: 2,
+      httpUrl: 'http://127.0.0.1:8181',
+      moved: true,
+      tookMs: 40,
+    })
+    await transfer(app)
+    expect(transfers).toEqual([2, null])
+  })
+
+  test('the member leads already: says so, and it is no error', async () => {
+    const { app, set } = httpNode()
+    set.transfer = { type: 'already', memberId: 1 }
+    const response = await transfer(app, { to: 1 })
+    expect([response.statusCode, response.json()]).toEqual([
+      200,
+      { memberId: 1, httpUrl: 'http://127.0.0.1:8081', moved: false, tookMs: 0 },
+    ])
+  })
+
+  test('asked of a follower: sent on to the leader, and nothing is done here', async () => {
+    const { app, transfers, set } = httpNode()
+    set.leader = FOLLOWING
+    const response = await transfer(app, { to: 3 })
+    expect([response.statusCode, response.headers.location]).toEqual([307, 'http://127.0.0.1:8181/api/v1/log:transfer'])
+    expect(transfers).toEqual([])
+  })
+
+  test.each([
+    ['notNow', 409, 'HAND_OVER_REFUSED'],
+    ['noSuchMember', 422, 'INVALID_REQUEST'],
+    ['notLeader', 503, 'NOT_LEADER'],
+  ] as const)('refused (%s): %i %s, with the reason and what to do', async (why, status, code) => {
+    const { app, set } = httpNode()
+    set.transfer = { type: 'refused', why, detail: 'member 2 is away', remedy: 'start it' }
+    const response = await transfer(app, { to: 2 })
+    expect(response.statusCode).toBe(status)
+    expect(response.json()).toMatchObject({ code, detail: 'member 2 is away', remedy: 'start it' })
+  })
+
+  test('released, but nobody was seen to lead: the outcome is unknown', async () => {
+    const { app, set } = httpNode()
+    set.transfer = { type: 'unknown', detail: 'nobody was seen to lead', remedy: 'look' }
+    expect((await transfer(app)).json()).toMatchObject({ code: 'OUTCOME_UNKNOWN', detail: 'nobody was seen to lead' })
+  })
+
+  test('a member that is none: refused before anything is done', async () => {
+    const { app, transfers } = httpNode()
+    expect((await transfer(app, { to: 'node-2' })).statusCode).toBe(422)
+    expect(transfers).toEqual([])
   })
 })

@@ -17,6 +17,7 @@ import { BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, type Follower, FollowerFeed } from 
 import { beginWatch, type Lease, type LeaseDoubt, type LeaseWatch, leaseOf, watchLease } from './lease.ts'
 import type { LogLimits } from './limits.ts'
 import type { Accepted, Nack, PeerMessage, Prepare, Promised, Sender } from './messages.ts'
+import { type Reign, type SpaceTold, Succession, type TransferAnswer } from './succession.ts'
 import type { LogTiming } from './timing.ts'
 
 export const WINDOW_BATCHES_MAX = 64
@@ -69,11 +70,13 @@ export type CoordinatorMessage =
   | { readonly type: 'dropped'; readonly begin: number }
   /** Entries read for a follower that lags; `from` as asked. */
   | { readonly type: 'loaded'; readonly peer: number; readonly from: number; readonly entries: readonly Entry[] }
-  | { readonly type: 'space'; readonly freeBytes: number; readonly full: boolean }
+  | ({ readonly type: 'space' } & SpaceTold)
   | { readonly type: 'tick' }
   | { readonly type: 'stepDown'; readonly reason: string }
-  /** This node is about to stop: leadership goes to the follower that holds most. */
+  /** This node is about to stop: leadership goes to the follower that holds most, at once. */
   | { readonly type: 'handOver' }
+  /** Somebody wants this member to lead, or whoever holds most; answered by one `transfer` effect. */
+  | { readonly type: 'transfer'; readonly to: number | null }
 
 export type CoordinatorEffect =
   | { readonly type: 'send'; readonly to: number; readonly message: PeerMessage }
@@ -83,7 +86,10 @@ export type CoordinatorEffect =
   | { readonly type: 'load'; readonly peer: number; readonly from: number; readonly countMax: number }
   /** The LEADER entry is committed and applied: appends are taken from here on. */
   | { readonly type: 'serving'; readonly ballot: Ballot; readonly position: number }
-  | { readonly type: 'lost'; readonly reason: string; readonly roundSeen: number }
+  | { readonly type: 'lost'; readonly reason: string; readonly roundSeen: number; readonly isHandedOver?: boolean }
+  | { readonly type: 'transfer'; readonly answer: TransferAnswer }
+  /** A hand-over that nobody had asked for did not work out. */
+  | { readonly type: 'handOverFailed'; readonly to: number; readonly reason: string }
   /** The own clocks are not to be believed: no lease until a quorum has answered what is sent from here on. */
   | { readonly type: 'leaseDoubted'; readonly doubt: LeaseDoubt }
   /** Whether `tick` is wanted every heartbeat; with one voter there is nobody to beat for. */
@@ -131,6 +137,7 @@ export class CoordinatorCore {
   #freeBytes = 0
   #openingRefused = 0
   #watch: LeaseWatch | null = null
+  readonly #succession: Succession
 
   constructor(options: {
     readonly self: number
@@ -142,6 +149,7 @@ export class CoordinatorCore {
     this.#limits = options.limits
     this.#timing = options.timing
     this.#software = options.software
+    this.#succession = new Succession(options.self, options.timing)
   }
 
   get role(): 'idle' | 'preparing' | 'leading' {
@@ -207,6 +215,7 @@ export class CoordinatorCore {
       case 'space':
         this.#full = message.full
         this.#freeBytes = message.freeBytes
+        this.#succession.space(message, now)
         return []
       case 'tick':
         return this.#onTick(now)
@@ -214,6 +223,8 @@ export class CoordinatorCore {
         return this.#role === 'idle' ? [] : this.#lose(message.reason)
       case 'handOver':
         return this.#onHandOver(now)
+      case 'transfer':
+        return this.#onTransfer(message.to, now)
       default:
         return assertNever(message)
     }
@@ -260,6 +271,7 @@ export class CoordinatorCore {
   #lead(now: Now): readonly CoordinatorEffect[] {
     this.#role = 'leading'
     this.#watch = beginWatch(now)
+    this.#succession.begin()
     const end = this.#runs!.end
     this.#feed = new FollowerFeed(
       {
@@ -292,7 +304,8 @@ export class CoordinatorCore {
     const effects = [...this.#advanceCommit()]
     if (follower.sender.memberId === this.#self) effects.push(...this.#cut(now))
     else effects.push(...feed.feed(follower, now))
-    return effects
+    this.#succession.heard(follower.sender.memberId, message.freeBytes)
+    return [...effects, ...this.#succeed(now)]
   }
 
   #onNack(message: Nack, now: Now): readonly CoordinatorEffect[] {
@@ -359,7 +372,7 @@ export class CoordinatorCore {
   /** Cuts batches off the queue: any size while the own replica is idle, else only full ones. */
   #cut(now: Now): readonly CoordinatorEffect[] {
     const effects: CoordinatorEffect[] = []
-    while (this.#serving && this.queued > 0 && this.#hasRoom()) {
+    while (this.#serving && !this.#succession.isPreparing && this.queued > 0 && this.#hasRoom()) {
       const isFlushing = this.#feed!.held < this.#runs!.end
       if (isFlushing && this.queued < BATCH_ENTRIES_MAX && this.#queueBytes < BATCH_BYTES_MAX) break
       const entries: Entry[] = []
@@ -472,9 +485,11 @@ export class CoordinatorCore {
   }
 
   #onTick(now: Now): readonly CoordinatorEffect[] {
-    const { retransmitMs, leaseMs, undecidedMsMax } = this.#timing
+    const { retransmitMs, heartbeatMs, leaseMs, undecidedMsMax } = this.#timing
     if (this.#role === 'preparing') {
-      const isDue = this.#promises.has(this.#self) && now.monoMs - this.#prepareSentMs >= retransmitMs
+      // A member that was restarted just now may not have been reached; after a release nobody leads until it is.
+      const everyMs = this.#prepare!.releasedBallot === undefined ? retransmitMs : heartbeatMs
+      const isDue = this.#promises.has(this.#self) && now.monoMs - this.#prepareSentMs >= everyMs
       return isDue ? this.#sendPrepare(now) : []
     }
     if (this.#role !== 'leading') return []
@@ -484,22 +499,66 @@ export class CoordinatorCore {
     if (oldest !== undefined && now.monoMs - oldest.cutMs > undecidedMsMax) {
       return this.#lose(`position ${oldest.last} stayed undecided for ${undecidedMsMax} ms`)
     }
-    return this.#feed!.beat(this.#timing, now)
+    return [...this.#feed!.beat(this.#timing, now), ...this.#succeed(now)]
   }
 
   /** The leader ends first, so nothing is acknowledged under a ballot that has been released. */
   #onHandOver(now: Now): readonly CoordinatorEffect[] {
     if (this.#role === 'idle') return []
-    const successor = [...(this.#feed?.all ?? [])]
-      .filter(({ sender, answeredMs }) => {
-        return sender.memberId !== this.#self && now.monoMs - answeredMs < this.#timing.leaseMs
-      })
-      .sort((a, b) => b.matched - a.matched)[0]
-    const message = { type: 'release', from: this.#prepare!.from, ballot: this.#ballot, commit: this.#commit } as const
-    const wasServing = this.#serving
-    const effects = this.#lose('this node stops')
-    if (successor === undefined || !wasServing) return effects
-    return [...effects, { type: 'send', to: successor.sender.memberId, message }]
+    const successor = this.#serving ? this.#succession.bestOf(this.#reign(), now) : null
+    return successor === null ? this.#lose('this node stops') : this.#release(successor, 'this node stops')
+  }
+
+  #onTransfer(to: number | null, now: Now): readonly CoordinatorEffect[] {
+    if (this.#role !== 'leading') {
+      const remedy = 'ask the leader: `daybreak cluster status` names it'
+      return [
+        {
+          type: 'transfer',
+          answer: { type: 'refused', why: 'notLeader', detail: 'this node does not lead', remedy },
+        },
+      ]
+    }
+    const answer = this.#succession.ask(to, this.#reign(), now)
+    return answer === null ? this.#succeed(now) : [{ type: 'transfer', answer }]
+  }
+
+  /** Looks whether it is time to hand over, or to give up doing so. */
+  #succeed(now: Now): readonly CoordinatorEffect[] {
+    if (this.#role !== 'leading') return []
+    const step = this.#succession.step(this.#reign(), now)
+    switch (step.type) {
+      case 'nothing':
+        return []
+      case 'release': {
+        const { successor, because, isAsked } = step
+        const answer = { type: 'released', successor, ballot: this.#ballot } as const
+        const effects = this.#release(successor, `handed over to member ${successor}: ${because}`)
+        return isAsked ? [...effects, { type: 'transfer', answer }] : effects
+      }
+      case 'goOn': {
+        const { successor, refusal, isAsked } = step
+        const told = isAsked
+          ? ({ type: 'transfer', answer: refusal } as const)
+          : ({ type: 'handOverFailed', to: successor, reason: refusal.detail } as const)
+        return [told, ...this.#cut(now)]
+      }
+      default:
+        return assertNever(step)
+    }
+  }
+
+  #release(successor: number, reason: string): readonly CoordinatorEffect[] {
+    const { from } = this.#prepare!
+    const message = { type: 'release', from, ballot: this.#ballot, commit: this.#commit, successor } as const
+    return [...this.#lose(reason, { isHandedOver: true }), { type: 'send', to: successor, message }]
+  }
+
+  #reign(): Reign {
+    const others = [...this.#feed!.all]
+      .filter(({ sender }) => sender.memberId !== this.#self)
+      .map(({ sender, matched, answeredMs }) => ({ memberId: sender.memberId, matched, answeredMs }))
+    return { serving: this.#serving, end: this.#runs!.end, commit: this.#commit, held: this.#feed!.held, others }
   }
 
   /** When a quorum was last known to be there, by own send times: network delay can only make it earlier. */
@@ -510,7 +569,8 @@ export class CoordinatorCore {
   }
 
   /** Leadership or candidacy is over: in flight ends unknown, in the queue was certainly not written. */
-  #lose(reason: string): readonly CoordinatorEffect[] {
+  #lose(reason: string, { isHandedOver = false } = {}): readonly CoordinatorEffect[] {
+    const unanswered = this.#succession.end(reason)
     const results: { id: number; outcome: AppendOutcome }[] = []
     for (const { id } of this.#inFlight.slice(this.#inFlightHead)) results.push({ id, outcome: { type: 'unknown' } })
     for (const { id } of this.#queue.slice(this.#queueHead)) results.push({ id, outcome: { type: 'notLeader' } })
@@ -528,8 +588,9 @@ export class CoordinatorCore {
     this.#promises = new Map()
     const effects: CoordinatorEffect[] = [
       { type: 'ticking', on: false },
-      { type: 'lost', reason, roundSeen: this.#roundSeen },
+      { type: 'lost', reason, roundSeen: this.#roundSeen, isHandedOver },
     ]
+    if (unanswered !== null) effects.push({ type: 'transfer', answer: unanswered })
     if (results.length > 0) effects.push({ type: 'results', results })
     return effects
   }

@@ -29,8 +29,8 @@ export function passOn(scheduler: SchedulerDeps, reply: FastifyReply, reason: Re
   if (!sentOn(scheduler, reply.request, reply)) sendProblem(reply, reason)
 }
 
-/** Answers 307 when another node is known to lead. */
-function sentOn({ leader }: SchedulerDeps, request: FastifyRequest, reply: FastifyReply): boolean {
+/** True: another node leads, and the reply says where. */
+export function sentOn({ leader }: SchedulerDeps, request: FastifyRequest, reply: FastifyReply): boolean {
   const view = leader()
   // Where a leader serves its clients is not known before it has connected to this node.
   if (view === null || view.role === 'LEADER' || view.leader === null || view.leader.httpUrl === '') return false

@@ -7,6 +7,7 @@ import type { FastifyInstance } from 'fastify'
 import type { HttpDeps } from '../http-server.ts'
 import { addClusterRoutes } from './cluster-routes.ts'
 import { addJobRoutes } from './job-routes.ts'
+import { addLogTransferRoute } from './log-transfer-route.ts'
 import { addPlaceRoutes } from './place-routes.ts'
 import { addTaskRoutes } from './task-routes.ts'
 
@@ -15,4 +16,5 @@ export function addRestRoutes(app: FastifyInstance, deps: HttpDeps): void {
   addTaskRoutes(app, deps)
   addPlaceRoutes(app, deps)
   addClusterRoutes(app, deps)
+  addLogTransferRoute(app, deps)
 }

@@ -61,6 +61,7 @@ export async function openLogThread(options: LogThreadOptions): Promise<LogThrea
     append: (payload, basis) => front.append(payload, basis),
     readRows: (cursor, rowsMax) => front.readRows(cursor, rowsMax),
     read: (from, to) => front.read(from, to),
+    transfer: to => front.transfer(to),
     stop: () => front.stop(),
     actors: () => api.actors(),
     terminate: () => {
@@ -79,6 +80,7 @@ function remoteOf(api: Remote<LogThreadApi>, lease: LeaseView): RemoteLog {
     append: requests => void api.append(requests),
     readRows: (cursor, rowsMax) => api.readRows(cursor, rowsMax),
     read: (from, to) => api.read(from, to),
+    transfer: to => api.transfer(to),
     stop: () => api.stop(),
   }
 }

@@ -13,6 +13,7 @@ import type {
   Metrics,
   RowCursor,
   RowPage,
+  TransferOutcome,
 } from '../../actors/ports.ts'
 import type { AppendBasis, AppendRequest } from '../../core/log/coordinator-core.ts'
 import { EXIT } from '../exit.ts'
@@ -26,6 +27,7 @@ export interface RemoteLog {
   append(requests: readonly AppendRequest[]): void
   readRows(cursor: RowCursor | null, rowsMax: number): RowPage | Promise<RowPage>
   read(from: number, to: number): readonly LogEntryView[] | Promise<readonly LogEntryView[]>
+  transfer(to: number | null): Promise<TransferOutcome>
   stop(): Promise<void>
 }
 
@@ -102,6 +104,10 @@ export class LogFront implements LogPort {
 
   async read(from: number, to: number): Promise<readonly LogEntryView[]> {
     return this.#remote.read(from, to)
+  }
+
+  transfer(to: number | null): Promise<TransferOutcome> {
+    return this.#remote.transfer(to)
   }
 
   async stop(): Promise<void> {

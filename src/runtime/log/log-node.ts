@@ -17,6 +17,7 @@ import type {
   Metrics,
   RowCursor,
   RowPage,
+  TransferOutcome,
 } from '../../actors/ports.ts'
 import { NO_BALLOT, sameBallot } from '../../core/log/ballot.ts'
 import type { AppendRequest } from '../../core/log/coordinator-core.ts'
@@ -32,6 +33,7 @@ import { checkTiming, LOG_TIMING, type LogTiming } from '../../core/log/timing.t
 import { realClock } from '../clock.ts'
 import { EXIT } from '../exit.ts'
 import { DiskSpace, mebibytes, type SpaceReading } from './disk-space.ts'
+import { LeadershipTransfer } from './leadership-transfer.ts'
 import { LeaseMemory } from './lease-memory.ts'
 import { hasArrivals, installArrived } from './lmdb-incoming.ts'
 import { installInLog, metaOfLog, type OpenLogOptions, openLogStore } from './lmdb-log-store.ts'
@@ -82,6 +84,8 @@ export interface LogNodePorts {
 const EMPTY_CHECK_MS = 1_000
 /** How long a stopping leader waits until it has let go. */
 const HAND_OVER_MS_MAX = 300
+/** How long a successor may take until it serves, beside the two leases that an election may need. */
+const TAKE_OVER_MS_MAX = 3_000
 const SOFTWARE = '0.1.0'
 
 interface Opened extends LogActors {
@@ -98,6 +102,7 @@ export class LogNode {
   readonly #spaceLimits: SpaceLimits
   readonly #peers: Peers | null
   readonly #lease: LeaseMemory
+  readonly #transfer: LeadershipTransfer
   #space: DiskSpace | null = null
   #lock: StoreLock | null = null
   #opened: Opened | null = null
@@ -128,6 +133,11 @@ export class LogNode {
     checkTiming(this.#timing)
     this.#lease = ports.lease ?? new LeaseMemory()
     const { peer, members } = options
+    this.#transfer = new LeadershipTransfer({
+      memberId: options.memberId,
+      tell: to => this.#opened?.coordinator.tell({ type: 'transfer', to }) ?? false,
+      takeOverMsMax: 2 * this.#timing.leaseMs + TAKE_OVER_MS_MAX,
+    })
     const { log, metrics, transport } = ports
     this.#peers =
       peer === undefined || transport !== undefined || members.length === 1
@@ -206,6 +216,11 @@ export class LogNode {
     return this.#lease
   }
 
+  /** Hands leadership over, to that member or to whoever holds most; settles when another leads, or why none does. */
+  transfer(to: number | null): Promise<TransferOutcome> {
+    return this.#transfer.ask(to)
+  }
+
   /** For the inspector; empty while nothing is open. */
   actors(): readonly ActorReport[] {
     return this.#opened?.system.inspection.actors() ?? []
@@ -240,7 +255,7 @@ export class LogNode {
 
   /** A leader first hands over to the member that holds most, so that the others need not wait for its lease to end. */
   async stop(): Promise<void> {
-    if (!this.#stopped && this.#peers !== null && this.#view.role === 'LEADER') await this.#handOver()
+    if (!this.#stopped) await this.#letGo()
     this.#stopped = true
     this.#mender?.stop()
     await this.#mending
@@ -254,7 +269,8 @@ export class LogNode {
     this.#lock = null
   }
 
-  #handOver(): Promise<void> {
+  #letGo(): Promise<void> {
+    if (this.#peers === null || this.#view.role !== 'LEADER') return Promise.resolve()
     return new Promise(resolve => {
       const late = setTimeout(resolve, HAND_OVER_MS_MAX)
       this.#onLetGo = () => {
@@ -347,7 +363,7 @@ export class LogNode {
       throw cause instanceof LogLacks ? new LogLacks(cause.message, meta, cause.positions) : cause
     }
     this.#closedAs = null
-    this.#tellSpace(this.#space.check())
+    this.#warnOfSpace(this.#space.check())
     this.#waitingFor = null
     this.#peers?.remember(path)
     this.#peers?.tellPresence()
@@ -422,7 +438,8 @@ export class LogNode {
     const initializeCommand = `daybreak log initialize ${configFile}`
     const hasData = this.#peers?.hasData ?? false
     const trouble = this.#peers?.trouble() ?? new Map()
-    return { clusterId, genesisHash, members, autoBootstrap, hasData, initializeCommand, trouble }
+    const disksLost = this.#peers?.disksLost() ?? null
+    return { clusterId, genesisHash, members, autoBootstrap, hasData, disksLost, initializeCommand, trouble }
   }
 
   #spawn(store: LogStore, state: LmdbStateStore): LogActors & { readonly system: ActorSystem } {
@@ -444,6 +461,7 @@ export class LogNode {
       onVoting: () => this.#ready(),
       onResults: results => emit({ type: 'results', results }),
       onLease: lease => this.#lease.publish(lease),
+      onTransfer: answer => this.#transfer.answered(answer),
       onApplied: entries => this.#onApplied(entries),
       onInstall: () => this.#openSoon(() => this.#reopen()),
       onStoreTrouble: cause => this.#onStoreTrouble(cause),
@@ -480,6 +498,7 @@ export class LogNode {
 
   /** A follower's feed: entries of other leaders. The own appends are told by their results. */
   #onApplied(entries: readonly Entry[]): void {
+    for (const entry of entries) if (entry.type === 'LEADER') this.#transfer.took(entry.ballot)
     const { role, ballot } = this.#view
     if (role === 'LEADER' || this.#options.members.length === 1) return
     const others = entries.filter(entry => ballot === null || !sameBallot(entry.ballot, ballot) || role === 'FOLLOWER')
@@ -487,20 +506,26 @@ export class LogNode {
   }
 
   #watchSpace(): DiskSpace {
-    const onChange = (reading: SpaceReading): void => {
+    const onLook = (reading: SpaceReading, hasTurned: boolean): void => {
       this.#tellSpace(reading)
+      if (!hasTurned) return
+      this.#warnOfSpace(reading)
       this.#ports.emit({ type: 'writable', reason: this.#notWritable() })
     }
-    const space = new DiskSpace(this.#options.path, this.#spaceLimits, onChange, this.#ports.freeBytesOf)
+    const space = new DiskSpace(this.#options.path, this.#spaceLimits, onLook, this.#ports.freeBytesOf)
     space.watch()
     return space
   }
 
-  #tellSpace({ full, low, freeBytes }: SpaceReading): void {
+  #warnOfSpace({ full, low, freeBytes }: SpaceReading): void {
     if (full || low) this.#ports.log.warn('log-disk-space', { freeBytes, path: this.#options.path, refusing: full })
+  }
+
+  #tellSpace({ full, freeBytes }: SpaceReading): void {
+    const { reserveBytes, checkEveryMs: lookMs } = this.#spaceLimits
     this.#ports.metrics.gauge('log_disk_free_bytes', freeBytes)
-    this.#opened?.coordinator.tell({ type: 'space', full, freeBytes })
-    this.#opened?.replica.tell({ type: 'space', full })
+    this.#opened?.coordinator.tell({ type: 'space', full, freeBytes, reserveBytes, lookMs })
+    this.#opened?.replica.tell({ type: 'space', full, freeBytes })
     this.#opened?.election.tell({ type: 'space', full })
   }
 
@@ -517,7 +542,11 @@ export class LogNode {
     const reading = this.#space?.last
     if (!reading?.full) return null
     const { path } = this.#options
-    return `only ${mebibytes(reading.freeBytes)} are free at ${path}; appends are refused below ${mebibytes(this.#spaceLimits.reserveBytes)}`
+    const few = `only ${mebibytes(reading.freeBytes)} are free at ${path}`
+    const refusal = `appends are refused below ${mebibytes(this.#spaceLimits.reserveBytes)}`
+    const isStaying = this.#view.role === 'LEADER' && this.#options.members.length > 1
+    const place = isStaying ? ', and leadership stays here as long as no other member, and a quorum, has room' : ''
+    return `${few}${place}; ${refusal} (log.space.reserve): free some space`
   }
 
   #onStoreTrouble(cause: unknown): void {
@@ -538,6 +567,7 @@ export class LogNode {
     if (this.#trouble !== null) return
     this.#trouble = reason
     this.#ports.log.error('log-disk-full', { path: this.#options.path })
+    await this.#letGo()
     await this.#close()
     this.#show({ version: this.#view.version + 1, role: 'NONE', ballot: null, leader: null })
     this.#ports.emit({ type: 'writable', reason })
@@ -573,6 +603,7 @@ export class LogNode {
     if (opened === null) return
     await opened.system.stop()
     this.#lease.publish(null)
+    this.#transfer.closed()
     this.#closedAs = opened.core().durable
     this.#opened = null
     await opened.state.close()
@@ -595,17 +626,19 @@ export class LogNode {
   /** What this node waits for and from whom: to begin, or for a quorum. */
   #waiting(): string | null {
     if (this.#waitingFor !== null || this.#opened === null || this.#view.leader !== null) return this.#waitingFor
-    return this.#peers?.quorumFault() ?? null
+    return this.#peers?.disksLost() ?? this.#peers?.quorumFault() ?? null
   }
 
   #say(text: string): void {
+    if (text === this.#peers?.disksLost()) return this.#ports.log.error('log-disks-lost', { waitingFor: text })
     if (this.#opened !== null || this.#closedAs !== null) {
       return this.#ports.log.warn('log-waits', { waitingFor: text })
     }
     const { configFile, memberId } = this.#options
     this.#ports.log.warn('Replica in EMPTY status received a broadcasted recover request', {
       waitingFor: text,
-      run: `daybreak log initialize ${configFile}`,
+      // Never where it would make a second cluster of a disk that was lost.
+      ...(this.#peers?.hasData ? {} : { run: `daybreak log initialize ${configFile}` }),
       seen: [
         `member ${memberId} (this node)`,
         ...this.#seen().map(member => `member ${member.memberId} ${member.status}`),

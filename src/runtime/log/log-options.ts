@@ -75,7 +75,7 @@ export interface SpaceLimits {
   readonly alarmBytes: number
   /** A file kept only to be deleted when the disk is full, because even deleting needs free pages. Default 64 MiB. */
   readonly ballastBytes: number
-  /** How often free space is looked at; a fifth of it while appends are refused. Default 5 s. */
+  /** How often free space is looked at; a fifth of it while appends are refused. Default 1 s. */
   readonly checkEveryMs: number
 }
 
@@ -83,5 +83,5 @@ export const SPACE_LIMITS: SpaceLimits = {
   reserveBytes: 256 * 1024 * 1024,
   alarmBytes: 1024 * 1024 * 1024,
   ballastBytes: 64 * 1024 * 1024,
-  checkEveryMs: 5_000,
+  checkEveryMs: 1_000,
 }

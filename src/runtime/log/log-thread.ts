@@ -32,6 +32,7 @@ export interface LogThreadApi {
   append: LogNode['append']
   readRows: LogNode['readRows']
   read: LogNode['read']
+  transfer: LogNode['transfer']
   stop: LogNode['stop']
   actors: LogNode['actors']
 }
@@ -103,6 +104,7 @@ const api: LogThreadApi = {
     )
   },
   read: (from, to) => node.read(from, to),
+  transfer: to => node.transfer(to),
   stop: () => node.stop(),
   actors: () => node.actors(),
 }

@@ -13,7 +13,7 @@ import { WebSocket, WebSocketServer } from 'ws'
 import type { LogTransport } from '../../actors/log-ports.ts'
 import type { Logger, Metrics } from '../../actors/ports.ts'
 import type { ListedMember } from '../../core/log/descriptor.ts'
-import { factsText, type PeerFacts, type PeerRecord, type Refusal } from '../../core/log/handshake.ts'
+import { factsText, type PeerFacts, type PeerRecord, type RefusalCode } from '../../core/log/handshake.ts'
 import type { PeerMessage } from '../../core/log/messages.ts'
 import { HANDSHAKE_BYTES_MAX, PEER_FRAME_BYTES_MAX, PEER_PATH, PEER_SUBPROTOCOL } from '../../wire/messages/peer.ts'
 import { isLoopback } from '../config-rules.ts'
@@ -61,6 +61,8 @@ export interface PeerState {
   readonly rttMs: number | null
   /** Why it is not connected, in words. */
   readonly trouble: string | null
+  /** Why one has refused the other at the last try. */
+  readonly refusal: { readonly code: RefusalCode; readonly by: 'us' | 'them' } | null
 }
 
 export class PeerTransport implements LogTransport {
@@ -134,7 +136,7 @@ export class PeerTransport implements LogTransport {
       const facts = incoming?.peer ?? link.known
       const connected = link.session?.isOpen === true && incoming?.isOpen === true
       const trouble = connected ? null : (link.trouble ?? 'it has not connected to this node yet')
-      return { memberId, connected, facts, rttMs: link.session?.rttMs ?? null, trouble }
+      return { memberId, connected, facts, rttMs: link.session?.rttMs ?? null, trouble, refusal: link.refusal }
     })
   }
 
@@ -261,6 +263,7 @@ class PeerLink {
   known: PeerFacts | null = null
   /** Why there is no connection. */
   trouble: string | null = 'not dialled yet'
+  refusal: PeerState['refusal'] = null
   closed: Promise<void> = Promise.resolve()
   readonly #transport: PeerTransport
   readonly #options: PeerTransportOptions
@@ -269,7 +272,6 @@ class PeerLink {
   #closing: WebSocket | null = null
   #timer: NodeJS.Timeout | null = null
   #failures = 0
-  #refusal: Refusal | null = null
   #stopped = false
 
   constructor(transport: PeerTransport, options: PeerTransportOptions, member: ListedMember) {
@@ -309,7 +311,7 @@ class PeerLink {
 
   /** The peer is there: no use in waiting longer, unless one of us has refused the other. */
   hurry(): void {
-    if (this.#socket === null && this.#refusal === null) this.dial()
+    if (this.#socket === null && this.refusal === null) this.dial()
   }
 
   stop(): void {
@@ -325,7 +327,7 @@ class PeerLink {
 
   #onOpen(peer: PeerFacts): void {
     this.#failures = 0
-    this.#refusal = null
+    this.refusal = null
     this.known = peer
     this.trouble = null
     this.#options.log.info('log-peer-connected', { peer: factsText(peer), address: this.member.address })
@@ -338,7 +340,7 @@ class PeerLink {
     this.known = this.session?.peer ?? this.known
     this.#socket = null
     this.session = null
-    this.#refusal = end.refusal
+    this.refusal = end.refusal === null || end.refusedBy === null ? null : { code: end.refusal.code, by: end.refusedBy }
     const why = end.refusal === null ? end.reason || 'the connection ended' : end.refusal.text
     this.trouble = end.refusedBy === 'them' ? `it refuses this node: ${why}` : why
     if (this.#stopped) return

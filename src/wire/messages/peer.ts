@@ -259,8 +259,8 @@ function fieldsOf(message: PeerMessage): readonly unknown[] {
         message.begin,
       ]
     case 'accepted': {
-      const { ballot: accepted, seq, matched, sentAtMs, applied, snapshot } = message
-      return [number, accepted, seq, matched, sentAtMs, applied, snapshot]
+      const { ballot: accepted, seq, matched, sentAtMs, applied, snapshot, freeBytes } = message
+      return [number, accepted, seq, matched, sentAtMs, applied, snapshot, freeBytes]
     }
     case 'nack': {
       const { ballot: refused, promised, reason, seq = null, sentAtMs = null } = message
@@ -268,7 +268,7 @@ function fieldsOf(message: PeerMessage): readonly unknown[] {
       return [number, refused, promised, REASONS.indexOf(reason.type), detail, seq, sentAtMs]
     }
     case 'release':
-      return [number, message.ballot, message.commit]
+      return [number, message.ballot, message.commit, message.successor]
     case 'fetch':
       return [number, message.ask, message.position, message.bytesMax]
     case 'entries':
@@ -333,6 +333,7 @@ function messageOf(fields: readonly unknown[], from: Sender): PeerMessage | null
         sentAtMs: msOf(d),
         applied: countOf(e),
         snapshot: countOf(f),
+        freeBytes: countOrNull(g),
       }
     case NUMBERS.nack:
       return {
@@ -345,7 +346,7 @@ function messageOf(fields: readonly unknown[], from: Sender): PeerMessage | null
         ...(f === null ? {} : { sentAtMs: msOf(f) }),
       }
     case NUMBERS.release:
-      return { type: 'release', from, ballot: ballotBy(a, from), commit: countOf(b) }
+      return { type: 'release', from, ballot: ballotBy(a, from), commit: countOf(b), successor: countOrNull(c) }
     case NUMBERS.fetch:
       return { type: 'fetch', from, ask: countOf(a), position: countOf(b), bytesMax: countOf(c) }
     case NUMBERS.entries: {
@@ -489,6 +490,9 @@ function countOf(value: unknown): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value
   throw new Error(`${typeof value} where a whole number belongs`)
 }
+
+/** Null also where an older version says nothing. */
+const countOrNull = (value: unknown): number | null => (value === undefined || value === null ? null : countOf(value))
 
 function msOf(value: unknown): number {
   if (typeof value === 'number' && Number.isFinite(value)) return value

@@ -67,6 +67,7 @@ export class Faults {
 
   #strikeNode(fault: Fault, node: SimNode, forMs: number): boolean {
     const random = this.#random
+    const { leaseMs } = this.#plan.timing
     switch (fault) {
       case 'powerLoss':
       case 'processKill':
@@ -117,7 +118,7 @@ export class Faults {
         node.process?.kernel.timers.fireDue()
         return true
       case 'stepDown':
-        node.process?.coordinator.tell({ type: 'handOver' })
+        node.process?.coordinator.tell(forMs < 3 * leaseMs ? { type: 'handOver' } : { type: 'transfer', to: null })
         return true
       default:
         return false

@@ -159,8 +159,9 @@ export class SimNode {
     const process = this.process
     if (process === null) return
     const full = this.isFull
-    process.coordinator.tell({ type: 'space', full, freeBytes: full ? 0 : 1e9 })
-    process.replica.tell({ type: 'space', full })
+    const freeBytes = full ? 0 : 1e9
+    process.coordinator.tell({ type: 'space', full, freeBytes, reserveBytes: 1e8, lookMs: 0 })
+    process.replica.tell({ type: 'space', full, freeBytes })
     process.election.tell({ type: 'space', full })
   }
 }
