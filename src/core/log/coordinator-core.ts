@@ -518,9 +518,17 @@ export class CoordinatorCore {
     if (this.#role !== 'leading') return []
     if (!this.#serving && this.#commit >= this.#leaderPosition && position >= this.#leaderPosition) {
       this.#serving = true
-      return [{ type: 'serving', ballot: this.#ballot, position: this.#leaderPosition }]
+      const serving = { type: 'serving', ballot: this.#ballot, position: this.#leaderPosition } as const
+      return [serving, ...this.#announce(now)]
     }
     return this.#cut(now)
+  }
+
+  /** That the reign has begun is heard without waiting for a heartbeat: whoever handed over looks for it. */
+  #announce(now: Now): readonly CoordinatorEffect[] {
+    return [...this.#followers.values()]
+      .filter(({ sender, probeSeq }) => sender.memberId !== this.#self && probeSeq === null)
+      .map(follower => this.#accept(follower, follower.next - 1, [], now))
   }
 
   #onTick(now: Now): readonly CoordinatorEffect[] {

@@ -13,9 +13,10 @@ describe('leadership that moves', () => {
     const heir = members.find(member => member !== old)!
     const to = heir.options.memberId
     const startedMs = performance.now()
-    const outcome = await old.port.transfer(to)
+    const outcome = old.port.transfer(to)
+    await heir.when(() => heir.view?.role === 'LEADER')
     expect(performance.now() - startedMs).toBeLessThan(500)
-    expect(outcome).toMatchObject({ type: 'moved', memberId: to })
+    expect(await outcome).toMatchObject({ type: 'moved', memberId: to })
     expect(await leaderOf(members)).toBe(heir)
     await append(members, putRow('b', '1'))
     expect(await heir.port.transfer(to)).toEqual({ type: 'already', memberId: to })
