@@ -23,6 +23,17 @@ describe('leadership that moves', () => {
     expect(await old.port.transfer(to)).toMatchObject({ type: 'refused', why: 'notLeader' })
   })
 
+  test('asked where nobody leads: refused, and it says what the log waits for', async () => {
+    const [options] = await memberOptions(3)
+    const empty = await new Member(options!).start()
+    expect(await empty.port.transfer(2)).toEqual({
+      type: 'refused',
+      why: 'notLeader',
+      detail: 'nobody is known to lead',
+      remedy: 'its log waits for an initialized log: run `daybreak log initialize node.yaml`',
+    })
+  })
+
   test('appends all the while: those that were acknowledged are there, in order; leadership moved to and fro five times', async () => {
     const members = await startCluster(3)
     await append(members, putRow('n', '0'))
