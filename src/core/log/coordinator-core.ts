@@ -457,7 +457,9 @@ export class CoordinatorCore {
     if (this.#role !== 'leading') return []
     if (!this.#serving && this.#commit >= this.#leaderPosition && position >= this.#leaderPosition) {
       this.#serving = true
-      return [{ type: 'serving', ballot: this.#ballot, position: this.#leaderPosition }]
+      const serving = { type: 'serving', ballot: this.#ballot, position: this.#leaderPosition } as const
+      // That the reign has begun is heard without waiting for a heartbeat: whoever handed over looks for it.
+      return [serving, ...this.#feed!.beat({ ...this.#timing, heartbeatMs: 0 }, now)]
     }
     return [...this.#cut(now), ...this.#sayCheckpoint(checkpoint, now), ...this.#truncate(now)]
   }

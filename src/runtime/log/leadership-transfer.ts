@@ -1,8 +1,9 @@
 /**
  * A hand-over of leadership that somebody asked this node for, from the question until another member leads: the
  * coordinator says whether it lets go, and the log itself shows who leads then, by the LEADER entry of a later ballot that
- * is committed and applied here. That entry arrives with the new leader's next words, so the time that is told is up to a
- * heartbeat longer than the pause was. One at a time; it always ends, whatever happens to the other members.
+ * is committed and applied here. A new leader says so at once, so the time that is told is that of the pause but for some
+ * milliseconds; if that word is lost, the next heartbeat tells. One at a time; it always ends, whatever happens to the
+ * other members.
  */
 import type { TransferOutcome } from '../../actors/ports.ts'
 import { type Ballot, compareBallots } from '../../core/log/ballot.ts'

@@ -217,8 +217,12 @@ export class LogNode {
   }
 
   /** Hands leadership over, to that member or to whoever holds most; settles when another leads, or why none does. */
-  transfer(to: number | null): Promise<TransferOutcome> {
-    return this.#transfer.ask(to)
+  async transfer(to: number | null): Promise<TransferOutcome> {
+    if (this.#view.role === 'LEADER') return this.#transfer.ask(to)
+    const detail = this.#view.leader === null ? 'nobody is known to lead' : 'this node does not lead'
+    const waits = this.#waiting()
+    const remedy = waits === null ? 'see who leads with `daybreak cluster status`' : `its log waits for ${waits}`
+    return { type: 'refused', why: 'notLeader', detail, remedy }
   }
 
   /** For the inspector; empty while nothing is open. */

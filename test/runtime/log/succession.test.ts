@@ -13,13 +13,25 @@ describe('leadership that moves', () => {
     const heir = members.find(member => member !== old)!
     const to = heir.options.memberId
     const startedMs = performance.now()
-    const outcome = await old.port.transfer(to)
+    const outcome = old.port.transfer(to)
+    await heir.when(() => heir.view?.role === 'LEADER')
     expect(performance.now() - startedMs).toBeLessThan(500)
-    expect(outcome).toMatchObject({ type: 'moved', memberId: to })
+    expect(await outcome).toMatchObject({ type: 'moved', memberId: to })
     expect(await leaderOf(members)).toBe(heir)
     await append(members, putRow('b', '1'))
     expect(await heir.port.transfer(to)).toEqual({ type: 'already', memberId: to })
     expect(await old.port.transfer(to)).toMatchObject({ type: 'refused', why: 'notLeader' })
+  })
+
+  test('asked where nobody leads: refused, and it says what the log waits for', async () => {
+    const [options] = await memberOptions(3)
+    const empty = await new Member(options!).start()
+    expect(await empty.port.transfer(2)).toEqual({
+      type: 'refused',
+      why: 'notLeader',
+      detail: 'nobody is known to lead',
+      remedy: 'its log waits for an initialized log: run `daybreak log initialize node.yaml`',
+    })
   })
 
   test('appends all the while: those that were acknowledged are there, in order; leadership moved to and fro five times', async () => {
