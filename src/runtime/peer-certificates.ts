@@ -90,8 +90,6 @@ export function secureOptionsOf({ cert, key, ca }: PeerTls): SecureContextOption
     key,
     ca,
     minVersion: 'TLSv1.2',
-    // What stands in caFile is trusted, whether it is a root or what a root has signed.
-    allowPartialTrustChain: true,
     // Each connection shows its certificate anew: none goes on from the session of an earlier one.
     secureOptions: constants.SSL_OP_NO_TICKET,
   }
@@ -169,7 +167,7 @@ function matched(
   const { chain, anchor } = chainOf(own, between, ca.certificates, wallMs)
   if (anchor === null) {
     const end = chain.at(-1)!
-    const text = `the certificate in ${files.certFile} (${nameOf(end)}, issued by ${issuerOf(end)}) is not signed by any in caFile ${files.caFile} (${ca.certificates.map(nameOf).join('; ')}): put the certificate of its CA there, and those in between behind the own one in certFile`
+    const text = `the certificates in ${files.certFile} lead to ${nameOf(end)}, issued by ${issuerOf(end)}, which is not in caFile ${files.caFile} (${ca.certificates.map(nameOf).join('; ')}) or has another key there: put the root there, and those in between behind the own one in certFile`
     throw new Fault('certFile', text)
   }
   for (const certificate of chain) refuseOutdated('certFile', files.certFile, certificate, wallMs)
@@ -203,21 +201,22 @@ function matched(
   return tls
 }
 
-/** From the own certificate to what signed it, and the CA that signed the last; null when there is none. */
+/** From the own certificate to what signed it, and the root in caFile that signed the last; null when there is none. */
 function chainOf(
   own: X509Certificate,
   between: readonly X509Certificate[],
   cas: readonly X509Certificate[],
   wallMs: number,
 ): { readonly chain: readonly X509Certificate[]; readonly anchor: X509Certificate | null } {
+  const roots = cas.filter(ca => isIssued(ca, ca))
   const chain = [own]
   while (chain.length < CHAIN_LENGTH_MAX) {
     const last = chain.at(-1)!
-    const anchors = cas.filter(ca => isIssued(last, ca))
+    const anchors = roots.filter(root => isIssued(last, root))
     // A CA that was renewed under its old key may stand there twice.
-    const anchor = anchors.find(ca => Date.parse(ca.validTo) > wallMs) ?? anchors[0]
+    const anchor = anchors.find(root => Date.parse(root.validTo) > wallMs) ?? anchors[0]
     if (anchor !== undefined) return { chain, anchor }
-    const next = between.find(one => one.ca && !chain.includes(one) && isIssued(last, one))
+    const next = [...between, ...cas].find(one => one.ca && !chain.includes(one) && isIssued(last, one))
     if (next === undefined) break
     chain.push(next)
   }

@@ -213,7 +213,8 @@ function answer(socket: Socket, status: string, header?: string): void {
 }
 
 /** The same for a connection and for the TLS that runs over it. */
-const originOf = ({ remoteAddress, remotePort }: Socket): Origin => `${remoteAddress ?? 'gone'}:${remotePort ?? 0}`
+const originOf = ({ remoteAddress = 'gone', remotePort = 0 }: Socket): Origin =>
+  `${remoteAddress.replace(/^::ffff:/, '')}:${remotePort}`
 
 function placeRefused(cause: Error, host: string, port: number): Error {
   const code = (cause as NodeJS.ErrnoException).code

@@ -50,5 +50,7 @@ export class PeerRefusals {
   }
 }
 
-const keyOf = (who: number | Origin): string =>
-  typeof who === 'number' ? `member ${who}` : who.slice(0, who.lastIndexOf(':'))
+/** The address alone. */
+export const hostOf = (origin: Origin): string => origin.slice(0, origin.lastIndexOf(':'))
+
+const keyOf = (who: number | Origin): string => (typeof who === 'number' ? `member ${who}` : hostOf(who))

@@ -23,7 +23,7 @@ import { CertificateWatch } from './certificate-watch.ts'
 import { LogRefused } from './log-refused.ts'
 import { PeerDialer } from './peer-dial.ts'
 import { PeerDoor } from './peer-door.ts'
-import { type Origin, PeerRefusals } from './peer-refusals.ts'
+import { hostOf, type Origin, PeerRefusals } from './peer-refusals.ts'
 import { PeerSession, type SessionEnd, type SessionOptions } from './peer-session.ts'
 
 /** After a break: 50 ms, doubling up to 2 s, less up to a half by chance. A try costs one packet. */
@@ -204,9 +204,8 @@ export class PeerTransport implements LogTransport {
   // ---- The accepting end ----
 
   #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, origin: Origin): void {
-    const remote = request.socket.remoteAddress ?? ''
     const isOurs = (request.url ?? '').split('?')[0] === PEER_PATH
-    const mayCome = this.#options.secret !== '' || isLoopback(remote.replace(/^::ffff:/, ''))
+    const mayCome = this.#options.secret !== '' || isLoopback(hostOf(origin))
     if (this.#stopped || !isOurs || !mayCome) {
       const status = isOurs ? '503 Service Unavailable' : '404 Not Found'
       socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
@@ -226,7 +225,7 @@ export class PeerTransport implements LogTransport {
         onOpen: peer => {
           isStranger = false
           this.#door.admit(origin)
-          this.#refusals.forget(origin)
+          if (!this.#isShared(hostOf(origin))) this.#refusals.forget(origin)
           this.#strangers.delete(session)
           this.#onAccepted(session, peer)
         },
@@ -245,6 +244,11 @@ export class PeerTransport implements LogTransport {
       this.#strangers.add(session)
       socket.on('data', countBytes)
     })
+  }
+
+  /** One machine may run several members: that one of them comes in says nothing of the others there. */
+  #isShared(host: string): boolean {
+    return this.#options.members.filter(({ address }) => hostOf(address) === host).length > 1
   }
 
   #onAccepted(session: PeerSession, peer: PeerFacts): void {
