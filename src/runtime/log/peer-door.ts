@@ -194,6 +194,7 @@ export function failureOf(cause: Error): TlsFailure {
   return { code: (cause as NodeJS.ErrnoException).code ?? '', message: cause.message }
 }
 
+/** That there is a certificate is asked first: a session that goes on from another one counts as authorized without. */
 function certificateFault(socket: TLSSocket): { readonly reason: string; readonly subject?: string } | null {
   const certificate = socket.getPeerX509Certificate()
   if (certificate === undefined) return { reason: 'NONE' }

@@ -5,7 +5,8 @@
  *
  * Messages may be lost at any time; the log sends again what matters. A connection that breaks is dialled again at once,
  * then with growing pauses; a refused one with long pauses, and each refusal is logged once and counted. When a peer has
- * dialled us it is there, so it is dialled at once too. Without a secret this end binds to loopback only.
+ * dialled us it is there, so it is dialled at once too. Without a secret this end binds to loopback only. With
+ * certificates all of it is TLS: `peer-dial.ts` has the way out, `peer-door.ts` the way in.
  */
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
