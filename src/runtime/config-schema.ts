@@ -249,6 +249,11 @@ export const configSchema = z.strictObject({
       default: '1s',
       aurora: '-zk_session_timeout',
     }),
+    keepEntries: key(count(100, 10_000_000), {
+      meaning:
+        'Committed entries of the log that are kept although the row tables stand for them, so that a node that was away for a moment need not be sent all rows',
+      default: 10_000,
+    }),
     space: z.strictObject({
       alarm: key(size(), { meaning: 'Free disk space below which a warning is logged', default: '1GiB' }),
       reserve: key(size(), { meaning: 'Free disk space below which no more changes are accepted', default: '256MiB' }),

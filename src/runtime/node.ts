@@ -152,6 +152,7 @@ function schedulerSide(system: ActorSystem, config: NodeConfig, logger: Logger, 
     clock: realClock,
     metrics,
     logger: logger.child('ledger'),
+    leaseMs: config.log.lease,
     requestLimits: { keptMsMax: keep, requestsMax: max },
   })
   return { ledger, log, tree: null }
@@ -333,6 +334,7 @@ function lateLog(): LateLog {
     open: thread => open(thread),
     opened: () => opened,
     port: {
+      lease: { holds: ballot => log?.lease.holds(ballot) ?? false },
       start: listener => call(thread => thread.start(listener)),
       status: () => call(thread => thread.status()),
       append: (payload, basis) => call(thread => thread.append(payload, basis)),

@@ -58,6 +58,7 @@ async function withEntries(): Promise<{ config: string; log: string }> {
   const { meta } = store.restored
   await store.write({
     ticket: 1,
+    dropBefore: null,
     cutFrom: null,
     entries,
     meta: { ...meta, status: 'VOTING', promised: [1, 1], end: 3 },

@@ -4,7 +4,7 @@ import { fingerprintOf } from '../../src/runtime/http/mutation.ts'
 import { writeCursor } from '../../src/runtime/http/paging.ts'
 import { jsonFaultAt } from '../../src/runtime/http/problem.ts'
 import * as rest from '../../src/wire/rest.ts'
-import { FOLLOWING, httpNode } from '../fixtures/http-node.ts'
+import { FOLLOWING, httpNode, LEADING } from '../fixtures/http-node.ts'
 import {
   agentRow,
   configRow,
@@ -365,6 +365,25 @@ describe('who answers', () => {
     Object.assign(ledger, { open: false, refused: rejected('NOT_LEADER') })
     const response = await app.inject({ url: '/api/v1/jobs', headers: { 'bypass-leader-redirect': '1' } })
     expect(response.json()).toMatchObject({ status: 503, code: 'NOT_LEADER' })
+  })
+
+  test('leadership lost while a read waits for the lease: on to the new leader if it is known, else refused; never answered', async () => {
+    const { app, set, ledger } = httpNode()
+    ledger.put(putConfig(configRow()), putJob(jobRow()), putTask(taskRow('t')))
+    const urls = ['jobs', 'jobs/www-data/devel/hello', 'tasks', 'tasks/t', 'tasks/nobody', 'agents', 'pending']
+    ledger.lost = rejected('NOT_LEADER', undefined, { remedy: 'try again' })
+    for (const url of urls.map(end => `/api/v1/${end}`)) {
+      // Evaluated while it seemed to lead, as after standing still.
+      set.leader = LEADING
+      ledger.isHeld = true
+      const response = app.inject(url).then(got => got)
+      await app.inject('/health')
+      set.leader = url.endsWith('pending') ? null : FOLLOWING
+      ledger.commit()
+      const { statusCode, headers } = await response
+      if (set.leader === null) expect([statusCode, headers['retry-after']]).toEqual([503, '1'])
+      else expect([statusCode, headers.location]).toEqual([307, `http://127.0.0.1:8181${url}`])
+    }
   })
 
   test('a process that is only an agent: REST says so', async () => {

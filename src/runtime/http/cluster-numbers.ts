@@ -25,6 +25,8 @@ export function collectClusterNumbers(metrics: NodeMetrics, { ledger, leader, lo
     metrics.gauge('log_ballot_round', promised[0])
     metrics.gauge('log_disk_free_bytes', diskFreeBytes)
     metrics.gauge('log_recovered', report.status === 'VOTING' ? 1 : 0)
+    // A node that is alone needs no lease.
+    if (report.members.length > 1) metrics.gauge('log_lease_remaining_ms', report.leaseLeftMs ?? 0)
   })
 }
 

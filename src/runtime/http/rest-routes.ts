@@ -1,6 +1,7 @@
 /**
  * JSON REST under `/api/v1`. Schemas are those of `src/wire/rest.ts`. Answers are made from the leader's state at once
- * and leave when everything staged so far is committed (output commit); refusals of what cannot be read leave at once.
+ * and leave when everything staged so far is committed (output commit) and the lease still runs; refusals of what cannot
+ * be read leave at once.
  */
 import type { FastifyInstance } from 'fastify'
 import type { HttpDeps } from '../http-server.ts'

@@ -4,6 +4,7 @@
  */
 import type {
   AppendResult,
+  LeaseView,
   LogEntryView,
   Logger,
   LogListener,
@@ -19,6 +20,7 @@ import type { LogEvent } from './log-node.ts'
 
 /** What a log node answers, in this thread or in another. */
 export interface RemoteLog {
+  readonly lease: LeaseView
   open(): Promise<LogStatusReport>
   report(): LogStatusReport | Promise<LogStatusReport>
   append(requests: readonly AppendRequest[]): void
@@ -70,6 +72,10 @@ export class LogFront implements LogPort {
   constructor(remote: RemoteLog, ports: FrontPorts) {
     this.#remote = remote
     this.#ports = ports
+  }
+
+  get lease(): LeaseView {
+    return this.#remote.lease
   }
 
   start(listener: LogListener): Promise<LogStatusReport> {

@@ -1,5 +1,6 @@
 /** What the log of one node is told at its start. Plain data: it crosses to the log thread. */
 import type { ListedMember } from '../../core/log/descriptor.ts'
+import { type LogLimits, limitsFor } from '../../core/log/limits.ts'
 import type { LogTiming } from '../../core/log/timing.ts'
 import type { NodeConfig } from '../config.ts'
 import type { PeerTls } from '../peer-certificates.ts'
@@ -25,6 +26,7 @@ export interface LogNodeOptions {
   readonly peer?: PeerOptions
   readonly space?: Partial<SpaceLimits>
   readonly timing?: Partial<LogTiming>
+  readonly limits?: LogLimits
   /** A flush that takes longer ends the process. Default 30 s. */
   readonly flushMsMax?: number
 }
@@ -68,6 +70,7 @@ export function logOptionsOf(
     configFile,
     autoBootstrap: config.log.autoBootstrap,
     timing: { heartbeatMs: config.log.heartbeat, leaseMs: config.log.lease },
+    limits: limitsFor(config.log.keepEntries),
     peer: { host: config.peer.host, port: config.peer.port, secret, ...(tls === null ? {} : { tls }) },
     space: {
       alarmBytes: config.log.space.alarm,

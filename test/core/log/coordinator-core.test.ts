@@ -143,6 +143,7 @@ describe('taking over', () => {
       prev: { position: 1, ballot: [1, 1] },
       entries: [second.disk.entries.get(2)!],
       commit: 0,
+      begin: 1,
       sentAtMs: 0,
     })
     cluster.settle()

@@ -15,8 +15,10 @@ import {
 import { type ClusterDescriptor, quorumOf } from '../../../src/core/log/descriptor.ts'
 import { ElectionCore, type ElectionEffect, type ElectionMessage } from '../../../src/core/log/election-core.ts'
 import type { Entry } from '../../../src/core/log/entry.ts'
-import type { PeerMessage } from '../../../src/core/log/messages.ts'
-import type { LogMeta } from '../../../src/core/log/meta.ts'
+import type { LeaseDoubt } from '../../../src/core/log/lease.ts'
+import { LOG_LIMITS } from '../../../src/core/log/limits.ts'
+import { type PeerMessage, recipientOf } from '../../../src/core/log/messages.ts'
+import { type LogMeta, NO_BASE } from '../../../src/core/log/meta.ts'
 import {
   type LogWrite,
   ReplicaCore,
@@ -62,6 +64,7 @@ export function metaOf(memberId: number, count: number, change: Partial<LogMeta>
     bootCounter: 1,
     promised: [0, 0],
     begin: 1,
+    base: NO_BASE,
     end: 0,
     commit: 0,
     digest: 0,
@@ -87,6 +90,9 @@ export class Disk {
       if (write.cutFrom !== null) {
         for (const position of [...this.entries.keys()]) if (position >= write.cutFrom) this.entries.delete(position)
       }
+      if (write.dropBefore !== null) {
+        for (const position of [...this.entries.keys()]) if (position < write.dropBefore) this.entries.delete(position)
+      }
       for (const entry of write.entries) this.entries.set(entry.position, entry)
       this.meta = write.meta
     }
@@ -95,7 +101,7 @@ export class Disk {
   }
 
   restored() {
-    const runs = new BallotRuns(this.meta.begin)
+    const runs = new BallotRuns(this.meta.begin, this.meta.base.ballot)
     const crcs = new Map<number, number>()
     for (let at = this.meta.begin; at <= this.meta.end; at++) {
       const entry = this.entries.get(at)
@@ -116,6 +122,7 @@ export class Member {
   readonly results = new Map<number, AppendOutcome>()
   readonly resultOrder: number[] = []
   readonly lost: string[] = []
+  readonly doubts: LeaseDoubt[] = []
   serving: Ballot | null = null
   failStop: string | null = null
   committed = 0
@@ -128,7 +135,7 @@ export class Member {
     this.id = id
     this.disk = disk
     this.replica = new ReplicaCore(disk.restored(), { timing: LOG_TIMING, openedAt: { wallMs: 0, monoMs: -10_000 } })
-    this.coordinator = new CoordinatorCore({ self: id, timing: LOG_TIMING, software: 'test' })
+    this.coordinator = new CoordinatorCore({ self: id, timing: LOG_TIMING, limits: LOG_LIMITS, software: 'test' })
     this.election = new ElectionCore({ self: id, timing: LOG_TIMING, random: prng(id) })
   }
 
@@ -149,9 +156,10 @@ export class Member {
   }
 
   receive(message: PeerMessage): void {
-    if (message.type === 'prevote' || message.type === 'prepare' || message.type === 'accept') this.toReplica(message)
-    else if (message.type === 'prevoteReply' || message.type === 'release') this.toElection(message)
-    else this.toCoordinator(message)
+    const recipient = recipientOf(message)
+    if (recipient === 'replica') this.toReplica(message as ReplicaMessage)
+    else if (recipient === 'election') this.toElection(message as ElectionMessage)
+    else if (recipient === 'coordinator') this.toCoordinator(message as CoordinatorMessage)
   }
 
   flush(count?: number): void {
@@ -182,7 +190,7 @@ export class Member {
       case 'committed':
         this.committed = Math.max(this.committed, effect.upTo)
         // Applying is at once here.
-        this.replica.handle({ type: 'applied', position: effect.upTo }, this.#cluster.now())
+        this.replica.handle({ type: 'applied', position: effect.upTo, snapshot: effect.upTo }, this.#cluster.now())
         return this.toCoordinator({ type: 'applied', position: effect.upTo })
       case 'candidacy':
         return this.toCoordinator(effect)
@@ -194,7 +202,11 @@ export class Member {
         this.failStop = effect.reason
         return
       case 'voting':
+      case 'behind':
+      case 'learned':
         return
+      case 'dropped':
+        return this.toCoordinator(effect)
     }
   }
 
@@ -228,6 +240,9 @@ export class Member {
         return this.toElection(effect)
       case 'ticking':
         this.ticking = effect.on
+        return
+      case 'leaseDoubted':
+        this.doubts.push(effect.doubt)
         return
     }
   }
@@ -265,13 +280,15 @@ export class LogCluster {
   /** False drops the parcel when it would be delivered. */
   passes: (parcel: Parcel) => boolean = () => true
   monoMs = 0
+  /** How far the wall clocks have gone ahead of the monotonic ones. */
+  wallAheadMs = 0
 
   constructor(count: number) {
     for (let id = 1; id <= count; id++) this.members.set(id, new Member(this, id, new Disk(metaOf(id, count))))
   }
 
   now() {
-    return { wallMs: 1_000_000 + this.monoMs, monoMs: this.monoMs }
+    return { wallMs: 1_000_000 + this.monoMs + this.wallAheadMs, monoMs: this.monoMs }
   }
 
   member(id: number): Member {

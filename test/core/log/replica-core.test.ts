@@ -80,6 +80,7 @@ function accept(ballot: Ballot, prev: [number, Ballot], entries: Entry[], commit
     prev: { position: prev[0], ballot: prev[1] },
     entries,
     commit,
+    begin: 1,
     sentAtMs: 7,
   }
 }
