@@ -140,7 +140,7 @@ describe('members that do not come together', () => {
     expect(said(first)).toHaveLength(2)
     expect(said(third)).toEqual(expect.arrayContaining([1, 2, expect.stringMatching(/^127\.0\.0\.1:\d+$/)]))
     expect(said(third)).toHaveLength(3)
-    expect(linesAbout(first, 'and this node with it').every(({ event }) => event === 'log-peer-refused')).toBe(true)
+    expect(linesAbout(first, 'TLS_ONE_SIDED').every(({ event }) => event === 'log-peer-refused')).toBe(true)
 
     await third.stop()
     const again = await new Member({
