@@ -117,7 +117,7 @@ async function finish(console: Console, run: () => Promise<void>): Promise<void>
 async function optionsOf(file: string): Promise<{ options: LogNodeOptions; url: string | null }> {
   const { advertisedHttpUrl, faultLines, loadConfig } = await import('../runtime/config.ts')
   const { logOptionsOf } = await import('../runtime/log/log-options.ts')
-  const loaded = loadConfig(file)
+  const loaded = loadConfig(file, { readFiles: false })
   if (!loaded.ok) throw new Refusal(faultLines(file, loaded.faults).join('\n'))
   const { config } = loaded
   if (!config.roles.includes('scheduler')) throw new Refusal(`${file} is not of a scheduler node: it has no log`)
