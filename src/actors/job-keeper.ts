@@ -151,6 +151,7 @@ function jobKeeper(context: Context<Message>, options: JobKeeperOptions): Behavi
       instances,
       taken: new Set(active.map(task => task.instance)),
       nowMs: wallMs,
+      who: user,
       scheduler: schedulerName,
       newTaskId: (job, instance) => newTaskId(job, instance, uuid()),
     })
