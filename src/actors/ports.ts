@@ -172,6 +172,27 @@ export interface LogListener {
   writable(reason: string | null): void
 }
 
+// ---- What a reign acts through ------------------------------------------------------------------------------------
+
+/**
+ * The way to the machines, which may have to be let in by somebody else before a leader may act: a Mesos master lets a
+ * framework in; our own agents come to whoever leads, so their driver registers at once. One registration a reign.
+ */
+export interface DriverPort {
+  /** Named in log lines. */
+  readonly name: string
+  /** Begins to register. `events` are told at any time until `stop`, also within this call. */
+  start(epoch: Ballot, events: DriverEvents): void
+  /** Settles, within seconds, when it does nothing more; then it may be started again. Harmless when it was not. */
+  stop(): Promise<void>
+}
+
+export interface DriverEvents {
+  registered(): void
+  /** It has ended by itself, before or after it was registered. */
+  exited(reason: string): void
+}
+
 // ---- Agents, as the leader sees them, and the leader, as an agent sees it -----------------------------------------
 
 /** One message-level connection: framing, batching and bounds are below it. */

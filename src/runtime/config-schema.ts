@@ -301,6 +301,12 @@ export const configSchema = z.strictObject({
       default: '75s',
       aurora: '--agent_ping_timeout',
     }),
+    registrationDelay: key(duration('1s'), {
+      meaning:
+        'How long a new leader waits for its driver to be registered before it gives leadership away; our own agents need no registration, so it matters to drivers that ask somebody else',
+      default: '1min',
+      aurora: '-max_registration_delay',
+    }),
     requestOutcomes: z.strictObject({
       keep: key(duration('10min'), {
         meaning: 'How long the outcome of a change is kept, so that its retry gets the same answer',

@@ -14,6 +14,7 @@ import type { Ledger } from '../actors/ledger.ts'
 import type { PlacementView } from '../actors/offer-broker.ts'
 import type { Clock, LeaderView, Logger, LogPort } from '../actors/ports.ts'
 import { rejected } from '../core/base/rejection.ts'
+import type { LifeView } from '../core/lifecycle/scheduler-states.ts'
 import { addHealthRoutes } from './http/health-routes.ts'
 import { addInspectRoutes } from './http/inspect-routes.ts'
 import { readJsonBody, sendProblem } from './http/problem.ts'
@@ -41,6 +42,8 @@ export interface SchedulerDeps {
   readonly log: LogPort
   /** The latest view told by the log thread; null before the first. */
   readonly leader: () => LeaderView | null
+  /** Where the node is in its life as a scheduler. */
+  readonly life: () => LifeView
   /** Null while this node does not lead. */
   readonly jobKeeper: () => Ref<JobKeeper.Command> | null
   readonly gateway: () => Ref<AgentGateway.Command> | null

@@ -1,6 +1,7 @@
 /**
- * The leader subtree: every actor that acts for the cluster, under one actor that exists only while this node leads and
- * its rows are loaded. Losing leadership stops all of them, leaves first; the next leader makes them anew from the rows.
+ * The leader subtree: every actor that acts for the cluster, under one actor that exists only while this node leads, its
+ * rows are loaded and its driver is registered. Losing leadership stops all of them, leaves first; the next leader makes
+ * them anew from the rows. When it is made and when it ends is decided by the life cycle of the scheduler.
  */
 import { createHash, createHmac, randomUUID } from 'node:crypto'
 import type { ActorSystem, AnyRef, Context, Ref } from '../actors/actor.ts'
@@ -9,10 +10,26 @@ import * as JobKeeper from '../actors/job-keeper.ts'
 import type { LedgerActor } from '../actors/ledger.ts'
 import type { PlacementView } from '../actors/offer-broker.ts'
 import { createPlacement } from '../actors/placement.ts'
-import type { AgentListener, Ballot, LeaderView, Logger, Metrics } from '../actors/ports.ts'
+import type {
+  AgentListener,
+  Ballot,
+  DriverPort,
+  LeaderView,
+  Logger,
+  Metrics,
+  TransferOutcome,
+} from '../actors/ports.ts'
+import { type ReignPort, schedulerLifecycleSpec } from '../actors/scheduler-lifecycle.ts'
 import { createTaskDirectory } from '../actors/task-directory.ts'
 import { assert } from '../core/base/assert.ts'
 import { ADMISSION_SETTINGS } from '../core/job/admission.ts'
+import {
+  IDLE_LIFE,
+  LIFE_SETTINGS,
+  type LifeSettings,
+  type LifeView,
+  lifeView,
+} from '../core/lifecycle/scheduler-states.ts'
 import { DEADLINE_SETTINGS } from '../core/task/deadlines.ts'
 import { agentKey } from '../wire/agent-proof.ts'
 import type { AgentToLeader, LeaderToAgent } from '../wire/messages/agent.ts'
@@ -30,6 +47,12 @@ export interface LeaderParts {
   readonly hostName: string
   /** A random UUID v4; the default draws one. A simulation gives its own, so that one seed gives one run. */
   readonly uuid?: () => string
+  /** Default: that of our own agents, which registers at once. */
+  readonly driver?: DriverPort
+  /** Gives leadership to whoever holds most, when a reign has ended by itself. */
+  readonly handOver: () => Promise<TransferOutcome>
+  /** Reigns fail again and again by a fault of the program. */
+  readonly endProcess: (cause: unknown) => void
   readonly metrics: Metrics
   readonly logger: Logger
 }
@@ -43,8 +66,15 @@ export interface Leading {
 }
 
 export interface LeaderTree {
-  /** Null while this node does not lead. */
+  /** Null unless this node leads and all that acts for the cluster has begun: clients and agents may be served. */
   readonly leading: Leading | null
+  readonly life: LifeView
+  /** The log is open. */
+  prepared(): void
+  /** The log cannot be opened: this node never leads. */
+  prepareFailed(): void
+  /** Told whenever `leading` has become something. Answers the way to leave. */
+  onAdvertised(listener: () => void): () => void
   stop(): Promise<void>
 }
 
@@ -52,63 +82,145 @@ export const sha256 = (text: string): string => createHash('sha256').update(text
 export const hmac = (key: Uint8Array | string, text: string): string =>
   createHmac('sha256', key).update(text).digest('hex')
 
-/** Starts and stops the subtree as leadership comes and goes. */
+/**
+ * Makes and ends the subtree as the life cycle of the scheduler wants it, which follows what the ledger tells. Call
+ * `prepared` when the log is open; until then nothing begins.
+ */
 export function followLeadership(parts: LeaderParts): LeaderTree {
-  const { system, ledger, logger } = parts
+  const { system, ledger, logger, driver = GATEWAY_DRIVER } = parts
+  const settings: LifeSettings = { ...LIFE_SETTINGS, registrationDelayMs: parts.config.scheduler.registrationDelay }
+  let life = IDLE_LIFE
+  let made: Leading | null = null
   let leading: Leading | null = null
   let root: AnyRef | null = null
-  // A reign begins only after the actors of the last one are gone: their names are the same.
+  let isStopped = false
   let stopped: Promise<void> = Promise.resolve()
+  const onAdvertised = new Set<() => void>()
 
-  const open = (view: LeaderView): void => {
-    stopped = stopped.then(() => {
-      // Lost again while the last subtree was still stopping.
-      if (!ledger.open || root !== null) return
-      root = system.spawn<never>({
-        name: 'leader',
-        kind: 'Leader',
-        start: context => {
-          leading = startReign(context, parts, view)
-          return {
-            receive: () => {},
-            summary: () => ({ epoch: (view.ballot ?? []).join('.'), since: view.version }),
-          }
-        },
-        // A half-made subtree is worse than none: the process ends and its supervisor starts it again.
-        supervision: { type: 'endProcess' },
-      })
-      logger.info('leading', { epoch: view.ballot, position: ledger.applied })
+  const start: ReignPort['start'] = (epoch, told) => {
+    // Lost since: the life cycle is told next.
+    if (!ledger.open) return null
+    const started = system.spawn<never>({
+      name: 'leader',
+      kind: 'Leader',
+      start: context => {
+        try {
+          made = startReign(watchStarts(context, told.began), parts, epoch)
+        } catch (cause) {
+          told.failed(cause)
+          throw cause
+        }
+        return { receive: () => {}, summary: () => ({ epoch: epoch.join('.'), since: ledger.applied }) }
+      },
+      // A half-made subtree never acts: what was made of it stops before its first turn, and the life cycle is told.
+      supervision: { type: 'stop' },
     })
+    root = started
+    return started
   }
-  const close = (reason: string): void => {
+  const end = (): Promise<void> => {
     const last = root
-    if (last === null) return
     root = null
+    made = null
     leading = null
-    logger.warn('leadership-ended', { because: reason })
-    stopped = stopped.then(() => system.stopActor(last))
+    if (last !== null) stopped = Promise.all([stopped, system.stopActor(last)]).then(() => {})
+    return stopped
   }
-  ledger.onOpen(open)
-  ledger.onClose(reason => close(reason.detail))
+  const lifecycle = system.spawn(
+    schedulerLifecycleSpec({
+      driver,
+      reign: {
+        start,
+        advertise() {
+          leading = made
+          if (leading === null) return
+          for (const tell of [...onAdvertised]) tell()
+        },
+        end,
+      },
+      handOver: parts.handOver,
+      endProcess: parts.endProcess,
+      onLife: next => {
+        life = next
+      },
+      logger,
+      settings,
+    }),
+  )
+  const elected = (view: LeaderView): void => {
+    assert(view.ballot !== null, 'a leader has a ballot')
+    if (!isStopped) lifecycle.tell({ type: 'elected', epoch: view.ballot })
+  }
+  ledger.onOpen(elected)
+  ledger.onClose(reason => {
+    // The subtree stops now, however much the life cycle has to do: its next message would meet rows that are gone.
+    end()
+    if (!isStopped) lifecycle.tell({ type: 'lost', reason: reason.detail })
+  })
+  lifecycle.tell({ type: 'prepare' })
   const present = ledger.leadership
-  if (ledger.open && present !== null) open(present.view)
+  if (ledger.open && present !== null) elected(present.view)
   return {
     get leading() {
       return leading
     },
+    get life() {
+      return lifeView(life, leading !== null, settings)
+    },
+    prepared: () => void lifecycle.tell({ type: 'prepared' }),
+    prepareFailed: () => void lifecycle.tell({ type: 'prepareFailed' }),
+    onAdvertised(listener) {
+      onAdvertised.add(listener)
+      return () => onAdvertised.delete(listener)
+    },
     stop() {
-      close('the node stops')
-      return stopped
+      isStopped = true
+      lifecycle.tell({ type: 'stop' })
+      // Not only on its way through a mailbox: the system may stop before that has its turn.
+      return Promise.all([end(), driver.stop()]).then(() => {})
     },
   }
 }
 
-function startReign(context: Context<never>, parts: LeaderParts, view: LeaderView): Leading {
+/** Agents come to whoever leads: there is nobody to ask. */
+const GATEWAY_DRIVER: DriverPort = {
+  name: 'agents',
+  start: (_epoch, events) => events.registered(),
+  stop: async () => {},
+}
+
+/** What a reign is made under: its direct children are waited for, those of its nests are its own matter. */
+type ReignContext = Pick<Context<never>, 'spawn' | 'spawnSilent' | 'log'>
+
+/** `began`: once everyone who was spawned in the turn of this call has begun, after that turn. */
+function watchStarts(context: Context<never>, began: () => void): ReignContext {
+  const waiting = new Set<string>()
+  let isTold = false
+  return {
+    log: context.log,
+    spawnSilent: name => context.spawnSilent(name),
+    spawn(spec) {
+      waiting.add(spec.name)
+      return context.spawn({
+        ...spec,
+        start(child) {
+          const behaviour = spec.start(child)
+          waiting.delete(spec.name)
+          if (waiting.size === 0 && !isTold) {
+            isTold = true
+            began()
+          }
+          return behaviour
+        },
+      })
+    },
+  }
+}
+
+function startReign(context: ReignContext, parts: LeaderParts, epoch: Ballot): Leading {
   const { ledger, listener, config, secret, hostName, metrics, uuid = randomUUID } = parts
   const { scheduler, executor } = config
-  const epoch: Ballot | null = view.ballot
   const clusterId = ledger.leadership?.report.clusterId ?? null
-  assert(epoch !== null, 'a leader has a ballot')
   assert(clusterId !== null, 'a leader knows its cluster')
   const executorOverhead = {
     cpusMilli: executor.overheadCpus,

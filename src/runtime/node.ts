@@ -20,6 +20,7 @@ import { createLedger, type LedgerActor } from '../actors/ledger.ts'
 import type { Logger, LogPort } from '../actors/ports.ts'
 import { createActorSystem } from '../actors/shell.ts'
 import { prng } from '../core/base/prng.ts'
+import { IDLE_LIFE, LIFE_SETTINGS, type LifeView, lifeView } from '../core/lifecycle/scheduler-states.ts'
 import { type EmbeddedAgent, startAgentThread } from './agent/agent-thread-client.ts'
 import { realClock } from './clock.ts'
 import { advertisedHttpUrl, agentWorkDir, type NodeConfig, nodeName } from './config.ts'
@@ -107,6 +108,8 @@ export async function startNode(config: NodeConfig, { configPath }: { configPath
         config,
         secret,
         hostName: hostname(),
+        handOver: () => opened.transfer(null),
+        endProcess: cause => die(EXIT.bug, 'reign-failed-for-good', cause),
         metrics,
         logger,
       })
@@ -114,8 +117,8 @@ export async function startNode(config: NodeConfig, { configPath }: { configPath
       undo.push(() => tree.stop())
       undo.push(() => listener.closeAll('the node stops'))
       side.log.open(log)
-      side.ledger.began(await log.start(side.ledger.listener))
-      await firstReign(side)
+      side.ledger.began(await prepared(tree, log.start(side.ledger.listener)))
+      await firstReign(side, tree)
     }
     if (runsTasks) {
       const agent = await startAgentThread(agentData(config, http.url, secret), {
@@ -187,6 +190,7 @@ function startHttp(config: NodeConfig, parts: HttpParts): Promise<HttpServer> {
             ledger: side.ledger,
             log: side.log.port,
             leader: () => side.ledger.leadership?.view ?? null,
+            life: () => side.tree?.life ?? NOT_BEGUN,
             jobKeeper: () => side.tree?.leading?.jobKeeper ?? null,
             gateway: () => side.tree?.leading?.gateway ?? null,
             placement: () => side.tree?.leading?.placement ?? null,
@@ -287,16 +291,29 @@ function placeOf(side: SchedulerSide, config: NodeConfig): AgentPlace {
   const leader = side.ledger.leadership?.view.leader ?? null
   if (leader !== null && leader.memberId !== config.node.id && leader.httpUrl !== '')
     return { type: 'elsewhere', httpUrl: leader.httpUrl }
-  return { type: 'nowhere', reason: side.ledger.refusal()?.detail ?? 'this node has just begun to lead' }
+  const waitsFor = side.tree?.life.waitsFor ?? 'its start'
+  return { type: 'nowhere', reason: side.ledger.refusal()?.detail ?? `this node leads and waits for ${waitsFor}` }
 }
 
-/** Settles when this node leads, or when it is known that it will not soon. */
-async function firstReign(side: SchedulerSide): Promise<void> {
+/** Tells the life cycle how the opening of the log ends. */
+async function prepared<T>(tree: LeaderTree, opening: Promise<T>): Promise<T> {
+  try {
+    const report = await opening
+    tree.prepared()
+    return report
+  } catch (cause) {
+    tree.prepareFailed()
+    throw cause
+  }
+}
+
+/** Settles when this node leads and serves, or when it is known that it will not soon. */
+async function firstReign(side: SchedulerSide, tree: LeaderTree): Promise<void> {
   const report = await side.log.port.status()
-  if (report.status !== 'VOTING' || report.members.length > 1 || side.ledger.open) return
+  if (report.status !== 'VOTING' || report.members.length > 1 || tree.leading !== null) return
   await new Promise<void>(done => {
     const late = setTimeout(done, FIRST_REIGN_MS_MAX)
-    const told = side.ledger.onOpen(() => {
+    const told = tree.onAdvertised(() => {
       clearTimeout(late)
       told()
       done()
@@ -408,6 +425,9 @@ function oldestOf(
   }
   return oldest
 }
+
+/** Before the log thread is there. */
+const NOT_BEGUN: LifeView = lifeView(IDLE_LIFE, false, LIFE_SETTINGS)
 
 /** The effective config for `/vars`, one line a key. */
 function configFacts(config: NodeConfig): Record<string, string | number> {

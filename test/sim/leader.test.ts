@@ -78,6 +78,7 @@ class Day {
       schedulePenaltyMax: 60_000,
       agentHeartbeat: 5_000,
       agentUnreachable: 75_000,
+      registrationDelay: 60_000,
       requestOutcomes: { keep: 86_400_000, max: 100_000 },
     }
     const executor = { overheadCpus: OVERHEAD.cpus * 1000, overheadRam: OVERHEAD.ramMb * 1024 * 1024 }
@@ -88,6 +89,10 @@ class Day {
       config: { scheduler, executor },
       secret: '',
       hostName: 'leader',
+      handOver: () => log.transfer(),
+      endProcess: cause => {
+        throw cause
+      },
       metrics: silentMetrics,
       logger: silentLogger,
       uuid: () => `uuid-${++this.#serial}`,
@@ -96,6 +101,7 @@ class Day {
 
   async begin(): Promise<void> {
     await this.log.start(this.ledger.listener)
+    this.tree.prepared()
     await this.elect()
   }
 

@@ -19,6 +19,12 @@ export const REJECTIONS = {
   QUOTA_EXCEEDED: { http: 422, retry: false, thrift: 'INVALID_REQUEST', text: 'Insufficient resource quota' },
   NOT_LEADER: { http: 503, retry: true, thrift: 'ERROR_TRANSIENT', text: 'This node is not the leader' },
   STORAGE_NOT_READY: { http: 503, retry: true, thrift: 'ERROR_TRANSIENT', text: 'Storage is not READY' },
+  SCHEDULER_NOT_ACTIVE: {
+    http: 503,
+    retry: true,
+    thrift: 'ERROR_TRANSIENT',
+    text: 'This node leads and is not active yet',
+  },
   BUSY: { http: 503, retry: true, thrift: 'ERROR_TRANSIENT', text: 'The node has more work than it can take in' },
   OUTCOME_UNKNOWN: {
     http: 503,

@@ -1,12 +1,15 @@
 /** Numbers that are read off the state of the cluster when somebody asks for them, under the names of Aurora. */
+import { SCHEDULER_STATES } from '../../core/lifecycle/scheduler-states.ts'
 import { TASK_STATUSES } from '../../core/task/status.ts'
 import type { SchedulerDeps } from '../http-server.ts'
 import type { NodeMetrics } from '../metrics.ts'
 import { logStatusNow } from './log-status.ts'
 
-export function collectClusterNumbers(metrics: NodeMetrics, { ledger, leader, log }: SchedulerDeps): void {
+export function collectClusterNumbers(metrics: NodeMetrics, { ledger, life, log }: SchedulerDeps): void {
   metrics.onRead(() => {
-    metrics.gauge('framework_registered', leader()?.role === 'LEADER' && ledger.open ? 1 : 0)
+    const { state, isRegistered } = life()
+    metrics.gauge('framework_registered', isRegistered ? 1 : 0)
+    for (const one of SCHEDULER_STATES) metrics.gauge('scheduler_lifecycle', one === state ? 1 : 0, { state: one })
     if (!ledger.open) return
     const counts = new Map<string, number>(Object.keys(TASK_STATUSES).map(status => [status, 0]))
     for (const { status } of ledger.view.tasks()) counts.set(status, (counts.get(status) ?? 0) + 1)

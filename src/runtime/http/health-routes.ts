@@ -23,18 +23,22 @@ export function addHealthRoutes(app: FastifyInstance, deps: HttpDeps): void {
     else reply.code(503).send(`SICK\n${reasons.map(reason => `${reason}\n`).join('')}`)
   })
   app.get('/leaderhealth', (_request, reply) => {
-    const answer = LEADER_ANSWERS[leadership(deps)]
+    const who = leadership(deps)
+    const answer = LEADER_ANSWERS[who]
+    const life = deps.scheduler?.life()
+    const waits =
+      who === 'none' && life?.waitsFor ? `\n\nThis node is ${life.state}: it waits for ${life.waitsFor}.` : ''
     reply
       .code(answer.status)
       .header('content-type', 'text/plain; charset=utf-8')
       .header('cache-control', 'no-store')
-      .send(`Current status: ${answer.text}\n\n${LEADER_HELP}\n`)
+      .send(`Current status: ${answer.text}\n\n${LEADER_HELP}${waits}\n`)
   })
 }
 
-/** As this node knows it now. */
-export function leadership(deps: HttpDeps): 'leading' | 'following' | 'none' {
-  const view = deps.scheduler?.leader() ?? null
-  if (view?.role === 'LEADER') return 'leading'
-  return view?.leader != null && view.leader.memberId !== deps.node.memberId ? 'following' : 'none'
+/** As this node knows it now. One that leads and does not act for the cluster yet is not the leader for anyone. */
+export function leadership({ scheduler, node }: HttpDeps): 'leading' | 'following' | 'none' {
+  const view = scheduler?.leader() ?? null
+  if (view?.role === 'LEADER') return scheduler?.life().isAdvertised ? 'leading' : 'none'
+  return view?.leader != null && view.leader.memberId !== node.memberId ? 'following' : 'none'
 }

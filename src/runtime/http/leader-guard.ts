@@ -1,9 +1,9 @@
 /**
  * Who may answer: what rests on the leader's state is sent on to the leader (307), and answered here only while this
- * node leads and its rows are loaded. Source: the outside interfaces, section 1.
+ * node leads, its rows are loaded and all that acts for the cluster has begun. Source: the outside interfaces, section 1.
  */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { type Rejection, rejected } from '../../core/base/rejection.ts'
+import { REJECTIONS, type Rejection, rejected } from '../../core/base/rejection.ts'
 import type { HttpDeps, SchedulerDeps } from '../http-server.ts'
 import { sendProblem } from './problem.ts'
 
@@ -18,10 +18,18 @@ export function leading(deps: HttpDeps, request: FastifyRequest, reply: FastifyR
     return null
   }
   if (sentOn(scheduler, request, reply)) return null
-  const refusal = scheduler.ledger.open ? null : (scheduler.ledger.refusal() ?? notReady())
+  const refusal = scheduler.ledger.open ? notActive(scheduler) : (scheduler.ledger.refusal() ?? notReady())
   if (refusal === null) return scheduler
   sendProblem(reply, refusal.remedy === undefined ? { ...refusal, remedy: REMEDY } : refusal)
   return null
+}
+
+/** Leads, has its rows, and does not act for the cluster yet. */
+function notActive({ life }: SchedulerDeps): Rejection | null {
+  const { isAdvertised, state, waitsFor } = life()
+  if (isAdvertised) return null
+  const detail = `${REJECTIONS.SCHEDULER_NOT_ACTIVE.text}: it is ${state} and waits for ${waitsFor ?? 'its next step'}`
+  return rejected('SCHEDULER_NOT_ACTIVE', detail)
 }
 
 /** Leadership was lost before an answer could leave: the same request goes to the new leader if one is known. */
