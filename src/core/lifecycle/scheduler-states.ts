@@ -178,6 +178,7 @@ export function step(life: SchedulerLife, message: LifeMessage, now: Now, settin
     case 'prepare':
       return { life: moved(life, 'PREPARING_STORAGE', 'none'), effects: [] }
     case 'prepared':
+      assert(life.state === 'PREPARING_STORAGE', 'a storage is prepared once', shown(life))
       return rest(moved(life, 'STORAGE_PREPARED', 'none'), settings)
     case 'prepareFailed':
       assert(life.state === 'PREPARING_STORAGE', 'only a storage that is being prepared can fail to be', shown(life))
