@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { afterAll, describe, expect, test } from 'vitest'
+import type { LifeView } from '../../src/core/lifecycle/scheduler-states.ts'
 import { createHttpApp, startHttpServer } from '../../src/runtime/http-server.ts'
 import { FOLLOWING, httpNode } from '../fixtures/http-node.ts'
 import { putTask, taskRow } from '../fixtures/rows.ts'
@@ -85,6 +86,67 @@ describe('/leaderhealth', () => {
   })
 })
 
+describe('a leader whose actors have not all begun', () => {
+  const AWAITING: LifeView = {
+    state: 'LEADER_AWAITING_REGISTRATION',
+    isAdvertised: false,
+    isRegistered: false,
+    waitsFor: 'its driver to be registered, at most 60 s',
+  }
+
+  test('/leaderhealth: 502, as when nobody leads, with the state and what it waits for', async () => {
+    const { app, set } = httpNode()
+    set.life = AWAITING
+    const response = await app.inject('/leaderhealth')
+    expect(response.statusCode).toBe(502)
+    expect(response.body).toContain(
+      'This node is LEADER_AWAITING_REGISTRATION: it waits for its driver to be registered, at most 60 s.',
+    )
+    set.life = { ...AWAITING, state: 'ACTIVE', isRegistered: true, waitsFor: 'the actors of its reign to begin' }
+    expect((await app.inject('/leaderhealth')).statusCode).toBe(502)
+  })
+
+  test.each([
+    ['GET', '/api/v1/jobs'],
+    ['GET', '/api/v1/agents'],
+    ['GET', '/api/v1/pending'],
+    ['GET', '/api/v1/tasks/some-task'],
+    ['POST', '/api/v1/jobs/www-data/devel/hello:kill'],
+  ] as const)('%s %s: 503 with the state it waits in, and nobody is told', async (method, url) => {
+    const { app, set, told } = httpNode()
+    set.life = AWAITING
+    const response = await app.inject({ method, url, ...(method === 'POST' ? { payload: { all: true } } : {}) })
+    expect(response.json()).toMatchObject({
+      status: 503,
+      code: 'SCHEDULER_NOT_ACTIVE',
+      detail:
+        'This node leads and is not active yet: it is LEADER_AWAITING_REGISTRATION and waits for its driver to be registered, at most 60 s',
+    })
+    expect(response.headers['retry-after']).toBeDefined()
+    expect(told).toEqual([])
+  })
+
+  test('/health, /vars and the index page: as ever, with the state', async () => {
+    const { app, set } = httpNode()
+    set.life = AWAITING
+    expect((await app.inject('/health')).statusCode).toBe(200)
+    const vars = (await app.inject('/vars.json')).json()
+    expect(vars).toMatchObject({
+      framework_registered: 0,
+      scheduler_lifecycle_LEADER_AWAITING_REGISTRATION: 1,
+      scheduler_lifecycle_ACTIVE: 0,
+      scheduler_lifecycle_IDLE: 0,
+      scheduler_lifecycle_PREPARING_STORAGE: 0,
+      scheduler_lifecycle_STORAGE_PREPARED: 0,
+      scheduler_lifecycle_DEAD: 0,
+    })
+    expect((await app.inject('/metrics')).body).toContain(
+      'daybreak_scheduler_lifecycle{state="LEADER_AWAITING_REGISTRATION"} 1',
+    )
+    expect((await app.inject('/')).body).toContain('this node leads and waits for its driver to be registered')
+  })
+})
+
 describe('/vars and /metrics', () => {
   test('a counter, a gauge with labels, a timing and a fact: under the names of Aurora, sorted', async () => {
     const { app, deps } = httpNode()
@@ -118,6 +180,7 @@ describe('/vars and /metrics', () => {
     const vars = (await app.inject('/vars.json')).json()
     expect(vars).toMatchObject({
       framework_registered: 1,
+      scheduler_lifecycle_ACTIVE: 1,
       task_store_PENDING: 1,
       task_store_RUNNING: 1,
       task_store_LOST: 0,

@@ -69,9 +69,7 @@ function indexPage(deps: HttpDeps, log: LogStatusReport | null): string {
     reasons.length === 0
       ? '<span class="good">healthy</span>'
       : `<span class="bad">sick</span>: ${reasons.map(escapeHtml).join('; ')}`
-  const leads = { leading: 'this node leads', following: 'another node leads', none: 'no leader is known' }[
-    leadership(deps)
-  ]
+  const leads = { leading: 'this node leads', following: 'another node leads', none: noLeader(deps) }[leadership(deps)]
   const rows = ROUTES.filter(route => route.path !== '/').map(({ method, path, meaning }) => {
     const shown = method === 'GET' && !path.includes('{') ? `<a href="${path}">${path}</a>` : escapeHtml(path)
     return `<tr><td>${method}</td><td><code>${shown}</code></td><td>${escapeHtml(meaning)}</td></tr>`
@@ -81,4 +79,11 @@ function indexPage(deps: HttpDeps, log: LogStatusReport | null): string {
     { title: `Daybreak ${name}`, refreshSecs: isWaiting(log) ? WAITING_REFRESH_SECS : 0 },
     `<h1>Daybreak ${escapeHtml(version)}: ${escapeHtml(name)}</h1><p>${health}; ${deps.scheduler === null ? 'an agent' : leads}</p>${deps.scheduler === null ? '' : logSection(log)}<table><thead><tr><th></th><th>path</th><th>what it tells</th></tr></thead><tbody>${rows.join('')}</tbody></table>`,
   )
+}
+
+/** In words, escaped: nobody is known to lead, or this node does and does not serve yet. */
+function noLeader({ scheduler }: HttpDeps): string {
+  const waitsFor = scheduler?.life().waitsFor ?? null
+  if (scheduler?.leader()?.role !== 'LEADER' || waitsFor === null) return 'no leader is known'
+  return `this node leads and waits for ${escapeHtml(waitsFor)}`
 }
