@@ -29,10 +29,10 @@ async function clusterStatus(io: Io, name: string, options: CommonOptions): Prom
   const client = restClient(io, await clusterUrl(io, name, options.url), { timeoutMs: parseDuration(options.timeout) })
   const view = await client.get<ClusterView>('/api/v1/cluster')
   const members = await memberRows(io, client)
-  // Only a leader knows the agents; without one the rest is worth showing all the more.
+  // Only an active leader knows the agents; without one the rest is worth showing all the more.
   const listed = await client.get<AgentList>('/api/v1/agents?limit=1000').then(
     list => list.agents,
-    cause => (cause instanceof CliFailure && view.leader === null ? cause : Promise.reject(cause)),
+    cause => (cause instanceof CliFailure && isLeaderless(view, cause) ? cause : Promise.reject(cause)),
   )
   const agents = listed instanceof CliFailure ? null : listed
   if (options.json === true) {
@@ -46,6 +46,9 @@ async function clusterStatus(io: Io, name: string, options: CommonOptions): Prom
   say(io, `${style.paint(name, 'strong')}  node ${view.memberId} is ${view.role}, ${view.status}; ${leader}`)
   const reign = reignText(members)
   if (reign !== null) say(io, reign)
+  // Nodes of versions before this one do not tell.
+  const waitsFor = view.scheduler?.waitsFor ?? null
+  if (waitsFor !== null) say(io, `node ${view.memberId} is ${view.scheduler.state} and waits for ${waitsFor}`)
   say(io, `log: committed ${view.commit}, applied ${view.applied}; version ${view.version}`)
   if (members.length > 1) {
     io.stdout.write(tableText(MEMBER_COLUMNS, members.map(memberCells), style))
@@ -55,7 +58,8 @@ async function clusterStatus(io: Io, name: string, options: CommonOptions): Prom
     }
   }
   if (agents === null) {
-    say(io, 'the agents are known to the leader only, and nobody leads')
+    const why = view.leader === null ? 'nobody leads' : 'it is not active yet'
+    say(io, `the agents are known to the leader only, and ${why}`)
     return CLIENT_EXIT.network
   }
   if (agents.length === 0) {
@@ -64,6 +68,11 @@ async function clusterStatus(io: Io, name: string, options: CommonOptions): Prom
   }
   io.stdout.write(tableText(AGENT_COLUMNS, agents.map(agentCells), style))
   return CLIENT_EXIT.ok
+}
+
+/** Nobody is there who could tell the agents: no leader, or one that does not serve yet. */
+function isLeaderless(view: ClusterView, cause: CliFailure): boolean {
+  return view.leader === null || cause.code === 'SCHEDULER_NOT_ACTIVE'
 }
 
 // ---- members ----

@@ -3,6 +3,7 @@
  * units stand in the names; times are ms since the epoch.
  */
 import { z } from 'zod'
+import { SCHEDULER_STATES } from '../core/lifecycle/scheduler-states.ts'
 import { TASK_STATUSES, type TaskStatus } from '../core/task/status.ts'
 
 const text = (max: number) => z.string().max(max)
@@ -186,6 +187,9 @@ export const cluster = z.object({
   role: z.string(),
   status: z.string(),
   leader: z.object({ memberId: count, httpUrl: z.string() }).nullable(),
+  scheduler: z
+    .object({ state: z.enum(SCHEDULER_STATES), waitsFor: z.string().nullable() })
+    .describe('its life as a scheduler; waitsFor: what must happen before it serves, null when it does or need not'),
   commit: count,
   applied: count,
   version: z.string(),

@@ -32,6 +32,8 @@ export interface FakeScheduler {
   /** Answers to give before any other; `drop` closes the connection without one. */
   readonly trouble: ('drop' | { status: number; problem: Partial<Problem>; headers?: Record<string, string> })[]
   readonly pages: Map<string, unknown>
+  /** Paths that are always refused. */
+  readonly refusals: Map<string, { status: number; code: string; detail: string }>
   pendingReason: string | null
   pendingDetails: string[]
   step(nowMs: number): void
@@ -65,6 +67,7 @@ export async function fakeScheduler(): Promise<FakeScheduler> {
     next: task => PATH[task.status] ?? null,
     trouble: [],
     pages: new Map(),
+    refusals: new Map(),
     pendingReason: null,
     pendingDetails: [],
     addTask: (job, instance, status, more = {}) => {
@@ -142,6 +145,8 @@ export async function fakeScheduler(): Promise<FakeScheduler> {
 
   const route = (request: SeenRequest): { status: number; body: unknown } => {
     const url = new URL(request.url, 'http://fake')
+    const refusal = fake.refusals.get(url.pathname)
+    if (refusal !== undefined) return problem(refusal.status, refusal.code, refusal.detail)
     const page = fake.pages.get(url.pathname)
     if (page !== undefined) return { status: 200, body: page }
     if (url.pathname === '/api/v1/jobs' && request.method === 'POST') {

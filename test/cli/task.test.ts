@@ -158,6 +158,28 @@ test('cluster status: leader, log, agents', async () => {
   expect(ran.out).toMatch(/worker-1 +ready +3 +0\.5\/2 +4096\/4096/)
 })
 
+test('cluster status of a leader whose driver is not registered: the state, what it waits for, and the log all the same', async () => {
+  scheduler.pages.set('/api/v1/cluster', {
+    memberId: 1,
+    role: 'LEADER',
+    status: 'VOTING',
+    leader: { memberId: 1, httpUrl: scheduler.url },
+    scheduler: { state: 'LEADER_AWAITING_REGISTRATION', waitsFor: 'its driver to be registered, at most 60 s' },
+    commit: 12,
+    applied: 12,
+    version: '0.1.0',
+  })
+  const text = 'This node leads and is not active yet'
+  scheduler.refusals.set('/api/v1/agents', { status: 503, code: 'SCHEDULER_NOT_ACTIVE', detail: text })
+  const ran = await daybreak('cluster status', scheduler, { columns: 100 })
+  expect(ran.out).toContain(
+    'node 1 is LEADER_AWAITING_REGISTRATION and waits for its driver to be registered, at most 60 s\n',
+  )
+  expect(ran.out).toContain('committed 12, applied 12')
+  expect(ran.out).toContain('the agents are known to the leader only, and it is not active yet')
+  expect(ran.exit).toBe(7)
+})
+
 test('cluster status of three: every member is asked itself; behind, not reached and waiting are told', async () => {
   const members = [1, 2, 3].map(memberId => ({ memberId, name: `node-${memberId}`, address: `h:${memberId}` }))
   const log = (memberId: number, commit: number, waitingFor: string | null = null) => ({

@@ -491,6 +491,7 @@ describe('cluster and log', () => {
     const { app } = httpNode()
     expect(rest.cluster.parse((await app.inject('/api/v1/cluster')).json())).toMatchObject({
       role: 'LEADER',
+      scheduler: { state: 'ACTIVE', waitsFor: null },
       commit: 5,
       memberId: 1,
     })

@@ -16,12 +16,14 @@ export function addClusterRoutes(app: FastifyInstance, deps: HttpDeps): void {
     if (scheduler === null) return refuse(reply, notReady())
     const status = await scheduler.log.status()
     const view = scheduler.leader() ?? status.view
+    const { state, waitsFor } = scheduler.life()
     const document: rest.ClusterView = {
       clusterId: status.clusterId,
       memberId: node.memberId,
       role: view.role,
       status: status.status,
       leader: view.leader === null ? null : { memberId: view.leader.memberId, httpUrl: view.leader.httpUrl },
+      scheduler: { state, waitsFor },
       commit: status.commit,
       applied: status.applied,
       version: node.version,
