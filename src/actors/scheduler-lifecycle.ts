@@ -166,6 +166,12 @@ function say(what: LifeEvent, driver: DriverPort, logger: Logger): void {
       return logger.error('reign-failed', { cause: what.cause, failures: what.failures })
     case 'lost':
       return logger.warn('leadership-ended', { because: what.reason })
+    case 'endingLate':
+      return logger.error('reign-ending-late', {
+        driver: driver.name,
+        afterMs: what.afterMs,
+        next: 'leadership is given away all the same; the driver, or an actor of /inspect, does not stop',
+      })
     case 'notRelieved':
       return logger.warn('leadership-kept', {
         because: what.how,

@@ -36,6 +36,7 @@ import type { AgentToLeader, LeaderToAgent } from '../wire/messages/agent.ts'
 import type { NodeConfig } from './config.ts'
 
 const MIB = 1024 * 1024
+const DRIVER_STOP_MS_MAX = 5_000
 
 export interface LeaderParts {
   readonly system: ActorSystem
@@ -177,7 +178,7 @@ export function followLeadership(parts: LeaderParts): LeaderTree {
       isStopped = true
       lifecycle.tell({ type: 'stop' })
       // Not only on its way through a mailbox: the system may stop before that has its turn.
-      return Promise.all([end(), driver.stop()]).then(() => {})
+      return Promise.all([end(), stopDriver(driver, logger)]).then(() => {})
     },
   }
 }
@@ -187,6 +188,21 @@ const GATEWAY_DRIVER: DriverPort = {
   name: 'agents',
   start: (_epoch, events) => events.registered(),
   stop: async () => {},
+}
+
+/** A node that ends waits for its driver, but not for ever and not for it to succeed. */
+async function stopDriver(driver: DriverPort, logger: Logger): Promise<void> {
+  let late: NodeJS.Timeout | undefined
+  const patience = new Promise<never>((_, reject) => {
+    late = setTimeout(() => reject(new Error(`it did not stop within ${DRIVER_STOP_MS_MAX} ms`)), DRIVER_STOP_MS_MAX)
+  })
+  try {
+    await Promise.race([driver.stop(), patience])
+  } catch (cause) {
+    logger.warn('driver-stop-failed', { driver: driver.name, cause })
+  } finally {
+    clearTimeout(late)
+  }
 }
 
 /** What a reign is made under: its direct children are waited for, those of its nests are its own matter. */

@@ -231,6 +231,27 @@ describe('a reign that fails', () => {
   })
 })
 
+describe('a driver that does not stop in order', () => {
+  test('it fails to: said, and leadership is given away as ever', async () => {
+    const node = await begun()
+    node.driver.stopping = 'fails'
+    await node.pass(60_000)
+    expect([node.count('driver-stop-failed'), node.state, node.handOvers]).toEqual([1, 'STORAGE_PREPARED', 1])
+  })
+
+  test('it never does: leadership is given away after 15 s all the same', async () => {
+    const node = await begun()
+    await node.register()
+    node.driver.stopping = 'hangs'
+    node.driver.exit('gone')
+    await node.pass(14_999)
+    expect([node.state, node.handOvers, node.tree.leading, node.actors]).toEqual(['DEAD', 0, null, 0])
+    await node.pass(1)
+    expect([node.count('reign-ending-late'), node.state, node.handOvers]).toEqual([1, 'STORAGE_PREPARED', 1])
+    node.driver.stopping = 'done'
+  })
+})
+
 describe('before all actors have begun', () => {
   test('one of them fails to at first: nobody finds this leader before it has', async () => {
     let faults = 2

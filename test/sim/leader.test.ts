@@ -1,6 +1,6 @@
 /**
  * A whole leader on virtual time: the real ledger over a log in memory, the real subtree of `runtime/leader.ts`, and
- * machines that speak the wire messages. Each seed is a day on which everything goes wrong: clients create, kill and
+ * machines that speak the wire messages, behind a driver that registers late and exits. Each seed is a day on which everything goes wrong: clients create, kill and
  * restart and repeat what they got no answer to; tasks fail; connections break; machines freeze and reboot; leadership
  * is lost with appends under way; the disk is full; single actors of the leader crash. What must hold is looked at after every step.
  */
@@ -21,6 +21,7 @@ import type { AgentToLeader, LeaderToAgent } from '../../src/wire/messages/agent
 import { MemoryLog } from '../fixtures/memory-log.ts'
 import { taskConfig } from '../fixtures/rows.ts'
 import { SIM_TOTAL, SimAgent } from '../fixtures/sim-agent.ts'
+import { SimDriver } from '../fixtures/sim-driver.ts'
 
 const SEEDS = Number(process.env.DAYBREAK_SIM_SEEDS ?? 30)
 const STEPS = 120
@@ -58,6 +59,7 @@ class Day {
   readonly requests = new Set<Request>()
   readonly said: string[] = []
   readonly ledger: LedgerActor
+  readonly driver = new SimDriver()
   readonly tree: LeaderTree
   readonly #random: Prng
   #isLed = false
@@ -89,6 +91,7 @@ class Day {
       config: { scheduler, executor },
       secret: '',
       hostName: 'leader',
+      driver: this.driver,
       handOver: () => log.transfer(),
       endProcess: cause => {
         throw cause
@@ -124,8 +127,11 @@ class Day {
     else if (dice < 66) this.sim.advance(random.int(0, 120_000))
     else if (dice < 69) this.#say('disk full', () => this.log.setWritable('too little space'))
     else if (dice < 74) this.log.setWritable(null)
+    else if (dice < 76) this.#say('driver exits', () => this.driver.exit('gone'))
     else this.sim.advance(random.int(0, 2_000))
     if (!this.#isLed && random.next() < 0.3) await this.elect()
+    // Also a driver that was stopped since: word that was under way.
+    if (random.next() < 0.6) this.driver.register()
     for (const agent of this.agents) {
       if (random.next() < 0.5) agent.connect(this.listener)
       if (random.next() < 0.7) agent.heartbeat()
@@ -246,6 +252,7 @@ class Day {
     if (!this.#isLed) await this.elect()
     for (const agent of this.agents) agent.isFrozen = false
     for (let second = 0; second < 900; second++) {
+      this.driver.register()
       this.repeatRequests()
       for (const agent of this.agents) {
         agent.connect(this.listener)
@@ -278,6 +285,10 @@ class Day {
 
   check(): void {
     for (const agent of this.agents) expect(agent.faults).toEqual([])
+    const { isRegistered, isAdvertised, state } = this.tree.life
+    const acts = this.sim.inspection.actor('/leader')?.status === 'running'
+    if (acts) expect([state, isRegistered], 'nothing acts before the registration').toEqual(['ACTIVE', true])
+    if (isAdvertised) expect([acts, this.driver.isRunning, this.ledger.open]).toEqual([true, true, true])
     expect(this.started.length, 'a task id was launched twice').toBe(new Set(this.started).size)
     if (!this.ledger.open) return
     const { view } = this.ledger

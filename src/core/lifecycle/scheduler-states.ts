@@ -96,6 +96,8 @@ export interface LifeSettings {
   /** ms. First pause of a leader that nobody relieves; doubles up to the longest. Default 1 s and 1 min. */
   readonly pauseMs: number
   readonly pauseMsMax: number
+  /** ms. How long actors and driver may take to stop before another node is asked to take over all the same. */
+  readonly endingMsMax: number
   /** So many failures by a fault of the program within so long end the process. Default 3 within 10 min. */
   readonly failuresMax: number
   readonly failuresWithinMs: number
@@ -105,6 +107,8 @@ export const LIFE_SETTINGS: LifeSettings = {
   registrationDelayMs: 60_000,
   pauseMs: 1_000,
   pauseMsMax: 60_000,
+  // An actor has 10 s for what it does when it stops.
+  endingMsMax: 15_000,
   failuresMax: 3,
   failuresWithinMs: 600_000,
 }
@@ -125,6 +129,8 @@ export type LifeMessage =
   | { readonly type: 'failed'; readonly reign: number; readonly cause: unknown }
   /** The actors of the reign and its driver are gone. */
   | { readonly type: 'ended'; readonly reign: number }
+  /** They take too long to. */
+  | { readonly type: 'endExpired'; readonly reign: number }
   | { readonly type: 'handedOver'; readonly reign: number; readonly how: string }
   | { readonly type: 'retry'; readonly reign: number }
   | { readonly type: 'stop' }
@@ -140,7 +146,7 @@ export type LifeEffect =
   | { readonly type: 'handOver'; readonly reign: number }
   | { readonly type: 'endProcess'; readonly cause: unknown }
   | { readonly type: 'say'; readonly what: LifeEvent }
-export type LifeTimer = 'registration' | 'retry'
+export type LifeTimer = 'registration' | 'ending' | 'retry'
 
 /** What an operator should see in the log. */
 export type LifeEvent =
@@ -150,6 +156,7 @@ export type LifeEvent =
   | { readonly type: 'driverExited'; readonly reason: string }
   | { readonly type: 'reignFailed'; readonly cause: unknown; readonly failures: number }
   | { readonly type: 'lost'; readonly reason: string }
+  | { readonly type: 'endingLate'; readonly afterMs: number }
   | { readonly type: 'notRelieved'; readonly how: string; readonly pauseMs: number }
   | { readonly type: 'alreadyDead' }
 
@@ -317,9 +324,10 @@ function onReign(life: SchedulerLife, message: ReignMessage, now: Now, settings:
       return onFailed(life, message.cause, now, settings)
     case 'ended':
       if (phase !== 'stopping') break
-      if (life.isOver) return { life: { ...life, phase: 'over' }, effects: [] }
-      if (!isSameElection(life)) return rest(life, settings)
-      return { life: { ...life, phase: 'handingOver' }, effects: [{ type: 'handOver', reign }] }
+      return onEnded(life, { type: 'cancelTimer', key: 'ending' }, settings)
+    case 'endExpired':
+      if (phase !== 'stopping') break
+      return onEnded(life, { type: 'say', what: { type: 'endingLate', afterMs: settings.endingMsMax } }, settings)
     case 'handedOver':
       if (phase !== 'handingOver') break
       if (!isSameElection(life)) return rest(life, settings)
@@ -340,6 +348,15 @@ function onFailed(life: SchedulerLife, cause: unknown, now: Now, settings: LifeS
   const failed = { ...life, failuresMs, isOver: isHopeless }
   const ended = end(failed, { type: 'reignFailed', cause, failures: failuresMs.length }, now, settings)
   return isHopeless ? { ...ended, effects: [...ended.effects, { type: 'endProcess', cause }] } : ended
+}
+
+function onEnded(life: SchedulerLife, first: LifeEffect, settings: LifeSettings): LifeStep {
+  if (life.isOver) return { life: { ...life, phase: 'over' }, effects: [first] }
+  if (isSameElection(life)) {
+    return { life: { ...life, phase: 'handingOver' }, effects: [first, { type: 'handOver', reign: life.reign }] }
+  }
+  const rested = rest(life, settings)
+  return { ...rested, effects: [first, ...rested.effects] }
 }
 
 // ---- Steps ----
@@ -367,6 +384,7 @@ function end(life: SchedulerLife, what: LifeEvent | null, now: Now, settings: Li
   const effects: LifeEffect[] = [
     { type: 'cancelTimer', key: 'registration' },
     { type: 'cancelTimer', key: 'retry' },
+    { type: 'startTimer', key: 'ending', afterMs: settings.endingMsMax, message: { type: 'endExpired', reign } },
     { type: 'endReign', reign, reason: what === null ? 'the node stops' : reasonOf(what) },
   ]
   return { life: dead, effects: what === null ? effects : [{ type: 'say', what }, ...effects] }

@@ -75,6 +75,7 @@ const MESSAGES: readonly LifeMessage[] = [
   { type: 'driverExited', reign: 1, reason: 'gone' },
   failed,
   ended,
+  { type: 'endExpired', reign: 1 },
   handedOver,
   { type: 'retry', reign: 1 },
   { type: 'stop' },
@@ -117,7 +118,7 @@ const TABLE: Readonly<Record<string, Answers>> = {
   },
   'ACTIVE starting': { ...STEPS_OUT_OF_ORDER, ...ENDS, elected: 'bug', servicesBegan: 'ACTIVE serving' },
   'ACTIVE serving': { ...STEPS_OUT_OF_ORDER, ...ENDS, elected: 'bug' },
-  'DEAD stopping': { ...STEPS_OUT_OF_ORDER, prepared: 'bug', elected: 'bug', ended: 'DEAD handingOver' },
+  'DEAD stopping': { ...STEPS_OUT_OF_ORDER, elected: 'bug', ended: 'DEAD handingOver', endExpired: 'DEAD handingOver' },
   'DEAD handingOver': { ...STEPS_OUT_OF_ORDER, elected: 'bug', handedOver: 'STORAGE_PREPARED pausing' },
   'STORAGE_PREPARED pausing': {
     ...STEPS_OUT_OF_ORDER,
@@ -186,8 +187,8 @@ describe('the way to a reign', () => {
 describe('the end of a reign', () => {
   test('driver not registered in time: said, stopped, leadership given away, a follower again', () => {
     const life = at('LEADER_AWAITING_REGISTRATION registering').tell(expired)
-    expect(life.types).toEqual(['say notRegistered', 'cancelTimer', 'cancelTimer', 'endReign'])
-    expect(life.tell(ended).types).toEqual(['handOver'])
+    expect(life.types).toEqual(['say notRegistered', 'cancelTimer', 'cancelTimer', 'startTimer', 'endReign'])
+    expect(life.tell(ended).types).toEqual(['cancelTimer', 'handOver'])
     expect(life.tell(lost).at).toBe('DEAD handingOver')
     expect(life.tell(handedOver).at).toBe('STORAGE_PREPARED none')
     expect(life.effects).toEqual([])
@@ -195,9 +196,9 @@ describe('the end of a reign', () => {
 
   test('leadership lost: nothing is left to give away', () => {
     const life = at('ACTIVE serving').tell(lost)
-    expect(life.types).toEqual(['say lost', 'cancelTimer', 'cancelTimer', 'endReign'])
+    expect(life.types).toEqual(['say lost', 'cancelTimer', 'cancelTimer', 'startTimer', 'endReign'])
     expect(life.tell(ended).at).toBe('STORAGE_PREPARED none')
-    expect(life.effects).toEqual([])
+    expect(life.types).toEqual(['cancelTimer'])
   })
 
   test('lost and won again under the same ballot while the last reign stops: the next begins when it is gone', () => {
@@ -251,9 +252,9 @@ describe('the end of a reign', () => {
 
   test('the node stops: nothing begins any more, whatever is told after it', () => {
     const life = at('ACTIVE serving').tell({ type: 'stop' })
-    expect(life.types).toEqual(['cancelTimer', 'cancelTimer', 'endReign'])
+    expect(life.types).toEqual(['cancelTimer', 'cancelTimer', 'startTimer', 'endReign'])
     expect(life.tell(lost, elected, ended).at).toBe('DEAD over')
-    expect(life.effects).toEqual([])
+    expect(life.types).toEqual(['cancelTimer'])
     expect(life.tell({ type: 'stop' }).types).toEqual(['say alreadyDead'])
   })
 })
@@ -273,6 +274,7 @@ test('random words of drivers, actors and the log: never out of order, never act
         { type: 'driverExited', reign, reason: 'gone' },
         { type: 'failed', reign, cause: CAUSE },
         { type: 'ended', reign },
+        { type: 'endExpired', reign },
         { type: 'handedOver', reign, how: 'alone' },
         { type: 'retry', reign },
         isLed ? lost : elected,
