@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { afterAll, describe, expect, test } from 'vitest'
-import type { LifeView } from '../../src/core/lifecycle/scheduler-states.ts'
+import type { LifeView } from '../../src/core/lifecycle/life-view.ts'
 import { createHttpApp, startHttpServer } from '../../src/runtime/http-server.ts'
 import { FOLLOWING, httpNode } from '../fixtures/http-node.ts'
 import { putTask, taskRow } from '../fixtures/rows.ts'

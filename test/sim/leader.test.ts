@@ -1,8 +1,9 @@
 /**
- * A whole leader on virtual time: the real ledger over a log in memory, the real subtree of `runtime/leader.ts`, and
- * machines that speak the wire messages, behind a driver that registers late and exits. Each seed is a day on which everything goes wrong: clients create, kill and
- * restart and repeat what they got no answer to; tasks fail; connections break; machines freeze and reboot; leadership
- * is lost with appends under way; the disk is full; single actors of the leader crash. What must hold is looked at after every step.
+ * A whole leader on virtual time: the real ledger over a log in memory, the real life cycle and subtree of
+ * `runtime/leadership.ts`, a driver that registers late and exits, and machines that speak the wire messages. Each seed is
+ * a day on which everything goes wrong: clients create, kill and restart and repeat what they got no answer to; tasks
+ * fail; connections break; machines freeze and reboot; leadership is lost with appends under way; the disk is full; single
+ * actors of the leader crash. What must hold is looked at after every step.
  */
 import { afterEach, expect, test } from 'vitest'
 import type { Ref } from '../../src/actors/actor.ts'
@@ -16,7 +17,7 @@ import { type Prng, prng } from '../../src/core/base/prng.ts'
 import type { Rejection } from '../../src/core/base/rejection.ts'
 import type { Constraint } from '../../src/core/job/task-config.ts'
 import { HOST_ASSIGNED, isActive } from '../../src/core/task/status.ts'
-import { followLeadership, type LeaderTree } from '../../src/runtime/leader.ts'
+import { followLeadership, type LeaderTree } from '../../src/runtime/leadership.ts'
 import type { AgentToLeader, LeaderToAgent } from '../../src/wire/messages/agent.ts'
 import { MemoryLog } from '../fixtures/memory-log.ts'
 import { taskConfig } from '../fixtures/rows.ts'

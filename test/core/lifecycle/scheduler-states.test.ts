@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { prng } from '../../../src/core/base/prng.ts'
+import { lifeView } from '../../../src/core/lifecycle/life-view.ts'
 import {
   IDLE_LIFE,
   invariants,
   LIFE_SETTINGS,
   type LifeEffect,
   type LifeMessage,
-  lifeView,
   type SchedulerLife,
   step,
 } from '../../../src/core/lifecycle/scheduler-states.ts'
