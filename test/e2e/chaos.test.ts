@@ -23,7 +23,6 @@ test('leader killed, leader frozen, an old copy of a disk, all killed: nothing a
     seed: 1,
     nodes: 3,
     folder: folder.path,
-    network: null,
     faultsForMs: 0,
     plan,
     say: line => void said.push(line),
