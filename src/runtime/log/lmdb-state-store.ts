@@ -9,7 +9,7 @@ import { type Database, open, type RootDatabase } from 'lmdb'
 import type { StateStore, StateWrite } from '../../actors/log-ports.ts'
 import type { RowCursor, RowPage, StoredRow } from '../../actors/ports.ts'
 import { beginOpening, isDamage, type Opening } from '../lmdb-opening.ts'
-import { storeTrouble } from './lmdb-trouble.ts'
+import { refuseFull, storeTrouble } from './lmdb-trouble.ts'
 import { LogRefused } from './log-refused.ts'
 
 /** Whose rows these are: a state folder beside another log must never be believed. */
@@ -112,6 +112,7 @@ export class LmdbStateStore implements StateStore {
     const { rows, marks } = this.#tables
     const mark = { ...this.#mark, applied: write.applied, resumeFrom: write.resumeFrom }
     try {
+      refuseFull(this.#folder, 'a write of the row tables')
       // One turn, so one transaction: nothing here may wait before the mark is put.
       const settled: Promise<unknown>[] = []
       for (const { table, key, bytes } of write.rows) {
