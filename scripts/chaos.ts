@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { FAULTS, type FaultName, isFault, kindOf, needsOf } from '../test/chaos/catalogue.ts'
+import { DRAWN_FAULTS, FAULTS, type FaultName, isFault, kindOf, needsOf } from '../test/chaos/catalogue.ts'
 import { type ChaosResult, runChaos } from '../test/chaos/chaos.ts'
 import { findMissing } from '../test/chaos/equipment.ts'
 
@@ -51,7 +51,7 @@ async function run({ minutes, nodes, seed, faults, keep }: Flags): Promise<numbe
     const options = { seed, nodes, folder, faultsForMs: minutes * 60_000, keep, say, stopped: stopping.signal }
     const result = await runChaos({ ...options, ...(faults === undefined ? {} : { faults }) })
     failed = result.violations.length > 0
-    report(result)
+    report(result, faults ?? DRAWN_FAULTS)
   } catch (cause) {
     const { message, stack } = cause as Error
     say(`\nbroken off: ${stopping.signal.aborted ? message : (stack ?? message)}`)
@@ -62,10 +62,10 @@ async function run({ minutes, nodes, seed, faults, keep }: Flags): Promise<numbe
   return failed ? 1 : 0
 }
 
-function report(result: ChaosResult): void {
+function report(result: ChaosResult, asked: readonly FaultName[]): void {
   const counts = [...result.faults].sort(([a], [b]) => FAULTS.indexOf(a) - FAULTS.indexOf(b))
   say(`\nfaults: ${counts.map(([name, times]) => `${name} ${times}`).join(', ')}`)
-  const never = FAULTS.filter(name => !result.faults.has(name))
+  const never = asked.filter(name => !result.faults.has(name))
   if (never.length > 0) say(`did not strike: ${never.join(', ')}`)
   say(
     `operations: ${result.acknowledged} acknowledged; of their tries ${result.unknown} had an unknown outcome and ${result.refused} were refused for now; ` +
@@ -80,8 +80,10 @@ async function list(): Promise<void> {
   rmSync(folder, { recursive: true, force: true })
   const width = Math.max(...FAULTS.map(name => name.length))
   for (const name of FAULTS) {
+    const { does, onDemand } = kindOf(name)
     const reason = needsOf(name).flatMap(need => missing.get(need) ?? [])[0]
-    say(`${name.padEnd(width)}  ${kindOf(name).does}${reason === undefined ? '' : ` (not here: ${reason})`}`)
+    const only = onDemand === undefined ? '' : ` (only with --faults: ${onDemand})`
+    say(`${name.padEnd(width)}  ${does}${only}${reason === undefined ? '' : ` (not here: ${reason})`}`)
   }
 }
 

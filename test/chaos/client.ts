@@ -139,8 +139,10 @@ export class Client {
     try {
       const response = await fetch(url + path, { ...init, signal: AbortSignal.timeout(ATTEMPT_MS_MAX) })
       return { status: response.status, text: await response.text() }
-    } catch {
-      return null
+    } catch (cause) {
+      // Nobody took the connection, so nobody has the request.
+      const { code } = ((cause as Error).cause ?? {}) as { code?: unknown }
+      return code === 'ECONNREFUSED' ? { status: 503, text: 'nobody listens' } : null
     }
   }
 }

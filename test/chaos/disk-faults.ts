@@ -1,13 +1,11 @@
-/** Disks that are full, slow, stuck or failing, bytes that change while nobody looks, and clocks that are wrong. */
+/** Disks that are full, slow, stuck or failing, and clocks that are wrong. */
 import { once } from 'node:events'
-import { closeSync, existsSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { inspectLogStore } from '../../src/runtime/log/lmdb-log-store.ts'
-import { storeFolder } from '../../src/runtime/log/log-folder.ts'
 import type { LogStatusView } from '../../src/wire/rest.ts'
 import { daybreak, EndedEarly } from '../fixtures/real-node.ts'
 import type { DrawnFault } from './draw.ts'
-import { acknowledgedMore, kill, lasting, leaderOf, memberIds, start, statusOf, type World, within } from './world.ts'
+import { acknowledgedMore, kill, lasting, leaderOf, start, statusOf, type World, within } from './world.ts'
 
 /** Within so many leases appends go on while one member is in trouble, counted from when another leads. */
 const GOES_ON_LEASES = 20
@@ -15,7 +13,7 @@ const LEADERSHIP_MOVES_MS_MAX = 30_000
 const BACK_MS_MAX = 60_000
 const ENDS_MS_MAX = 30_000
 /** The status of a node that ends for its store, docs/operating/exit-status.md. */
-const STORE_STATUS = 75
+export const STORE_STATUS = 75
 const SLOW_FLUSH_MS = 400
 const STUCK_FLUSH_MS = 10_000
 const AN_HOUR_S = 3_600
@@ -58,7 +56,7 @@ async function othersGoOn(world: World, victim: number, wasLeader: boolean, trou
 }
 
 /** It votes, takes writes and is up to date, and nobody had to do anything for it. */
-async function backAgain(world: World, memberId: number, after: string): Promise<void> {
+export async function backAgain(world: World, memberId: number, after: string): Promise<void> {
   let last: LogStatusView | null = null
   const back = await within(world, BACK_MS_MAX, async () => {
     last = await statusOf(world, memberId)
@@ -77,11 +75,12 @@ export async function slowFlush(world: World, victim: number, forMs: number): Pr
   return `flushes of member ${victim} took ${SLOW_FLUSH_MS} ms longer for ${forMs} ms`
 }
 
-export async function stuckFlush(world: World, victim: number, wasLeader: boolean): Promise<string> {
+export async function stuckFlush(world: World, victim: number, wasLeader: boolean, forMs: number): Promise<string> {
   const preload = world.equipment.preload!
   preload.order(victim, `flush-delay-ms ${STUCK_FLUSH_MS}`)
   let what: string
   try {
+    await lasting(world, forMs)
     what = await othersGoOn(world, victim, wasLeader, `flushes of member ${victim} take ${STUCK_FLUSH_MS / 1_000} s`)
   } finally {
     preload.order(victim)
@@ -126,8 +125,8 @@ const verify = (...args: readonly string[]) => daybreak('http://127.0.0.1:1', 'l
 const ending = (status: number | null | 'runs'): string =>
   status === 'runs' ? 'runs on' : status === null ? 'ends by a signal' : `ended with ${status}`
 
-/** Null when it was, else where it came up, which is a violation here and maybe not for the caller. */
-async function refusal(world: World, memberId: number): Promise<EndedEarly | null> {
+/** How its start was refused; null when it came up. */
+export async function refusal(world: World, memberId: number): Promise<EndedEarly | null> {
   try {
     await start(world, memberId)
     return null
@@ -145,78 +144,6 @@ async function mustBeRefused(world: World, memberId: number, says: RegExp, becau
   } else if (refused.code !== STORE_STATUS || !says.test(refused.said)) {
     world.violation(`member ${memberId} does not start since ${because}, but does not say so: ${refused.message}`)
   }
-}
-
-// ---- bytes ----
-
-/**
- * A byte of a committed record, on all copies of it in the file: pages that are no longer in use hold older ones. The
- * node must refuse the log and name the position, or repair the record from its peers; never believe it.
- */
-export async function flipRecord(world: World, victim: number, fault: DrawnFault): Promise<string> {
-  await kill(world, victim)
-  const folder = storeFolder(join(world.cluster.dataDirs[victim - 1]!, 'log'))
-  const { position, places } = await recordIn(folder, fault)
-  if (position === null) {
-    await start(world, victim)
-    return `no record of member ${victim} to flip a byte in`
-  }
-  const file = join(folder, 'data.mdb')
-  flip(file, places)
-  const refused = await refusal(world, victim)
-  if (refused !== null) {
-    const names = new RegExp(`damaged.*\\b${position}\\b`)
-    if (refused.code !== STORE_STATUS || !names.test(refused.said)) {
-      world.violation(`member ${victim} has a damaged record at ${position} and does not say so: ${refused.message}`)
-    }
-    flip(file, places)
-    await start(world, victim)
-    return `one byte of position ${position} of member ${victim} flipped: refused, position named`
-  }
-  const repaired = await within(world, BACK_MS_MAX, async () => {
-    const texts = await Promise.all(memberIds(world).map(id => entryText(world, id, position)))
-    return texts[victim - 1] !== null && new Set(texts).size === 1 ? true : null
-  })
-  if (repaired === null) {
-    world.violation(
-      `member ${victim} started with a damaged record at ${position}, and it is not as the others have it`,
-    )
-  }
-  return `one byte of position ${position} of member ${victim} flipped: it started and ${repaired ? 'has it whole again' : 'BELIEVED it'}`
-}
-
-async function recordIn(folder: string, { which, moment }: DrawnFault) {
-  const log = await inspectLogStore(folder)
-  const { begin, commit } = log.meta
-  const position = begin + (which % Math.max(1, commit - begin + 1))
-  const [found] = log.read(position, position)
-  await log.close()
-  const payload = found?.entry?.payload
-  if (payload === undefined || payload.length < 16) return { position: null, places: [] }
-  const bytes = readFileSync(join(folder, 'data.mdb'))
-  const places: number[] = []
-  const at = Math.floor(moment * payload.length)
-  for (let from = bytes.indexOf(payload); from !== -1; from = bytes.indexOf(payload, from + 1)) places.push(from + at)
-  return { position: places.length === 0 ? null : position, places }
-}
-
-/** Twice is as before. */
-function flip(path: string, places: readonly number[]): void {
-  const bytes = readFileSync(path)
-  const file = openSync(path, 'r+')
-  try {
-    for (const place of places) writeSync(file, Buffer.from([(bytes[place] ?? 0) ^ 0x10]), 0, 1, place)
-  } finally {
-    closeSync(file)
-  }
-}
-
-/** Null when it does not answer. Truncated by one is an answer too, as long as it is that of all. */
-async function entryText(world: World, memberId: number, position: number): Promise<string | null> {
-  const url = `${world.cluster.urls[memberId - 1]}/api/v1/log/entries?from=${position}&to=${position}`
-  const answer = await fetch(url, { signal: AbortSignal.timeout(1_000) }).catch(() => null)
-  if (answer === null || answer.status >= 500) return null
-  return answer.ok ? answer.text().catch(() => null) : 'TRUNCATED'
 }
 
 // ---- clocks ----

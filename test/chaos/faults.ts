@@ -3,8 +3,9 @@
  * everything back when it settles; who leads when it begins is up to the cluster.
  */
 import { assertNever } from '../../src/core/base/assert.ts'
+import { flipRecord, flipRow } from './byte-faults.ts'
 import type { FaultName } from './catalogue.ts'
-import { failFlush, fillDisk, flipRecord, slowFlush, stuckFlush, wrongClock } from './disk-faults.ts'
+import { failFlush, fillDisk, slowFlush, stuckFlush, wrongClock } from './disk-faults.ts'
 import type { DrawnFault } from './draw.ts'
 import { impostor } from './impostors.ts'
 import { cut, holdBack, linksAround, linksBetween, linksFrom, linksTo, lose, slow } from './network-faults.ts'
@@ -83,7 +84,7 @@ function inflictOn(
     case 'slow-leader':
       return slow(world, victim, fault)
     case 'late-messages':
-      return holdBack(world, victim, forMs)
+      return holdBack(world, victim, forMs + world.leaseMs)
     case 'full-disk-leader':
     case 'full-disk-follower':
       return fillDisk(world, victim, isOfLeader(name), forMs)
@@ -92,7 +93,7 @@ function inflictOn(
       return slowFlush(world, victim, forMs)
     case 'stuck-flush-leader':
     case 'stuck-flush-follower':
-      return stuckFlush(world, victim, isOfLeader(name))
+      return stuckFlush(world, victim, isOfLeader(name), forMs)
     case 'failed-flush-leader':
     case 'failed-flush-follower':
       return failFlush(world, victim)
@@ -101,6 +102,8 @@ function inflictOn(
       return wrongClock(world, victim, fault, forMs)
     case 'flip-record':
       return flipRecord(world, victim, fault)
+    case 'flip-row':
+      return flipRow(world, victim, fault)
     case 'foreign-folder':
     case 'old-copy':
     case 'empty-folder':
