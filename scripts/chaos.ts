@@ -46,20 +46,21 @@ async function run({ minutes, nodes, seed, faults, keep }: Flags): Promise<numbe
   const only = faults === undefined ? '' : ` --faults ${faults.join(',')}`
   const again = `npm run chaos -- --seed ${seed} --nodes ${nodes} --minutes ${minutes}${only}`
   say(`chaos: ${nodes} nodes and an agent, seed ${seed}, ${minutes} minutes of faults, data in ${folder}`)
-  let failed = true
+  let verdict: 'passed' | 'FAILED' | 'broken off' = 'FAILED'
   try {
     const options = { seed, nodes, folder, faultsForMs: minutes * 60_000, keep, say, stopped: stopping.signal }
     const result = await runChaos({ ...options, ...(faults === undefined ? {} : { faults }) })
-    failed = result.violations.length > 0
+    if (result.violations.length === 0) verdict = 'passed'
     report(result, faults ?? DRAWN_FAULTS)
   } catch (cause) {
     const { message, stack } = cause as Error
-    say(`\nbroken off: ${stopping.signal.aborted ? message : (stack ?? message)}`)
+    say(`\n${stopping.signal.aborted ? message : (stack ?? message)}`)
+    if (stopping.signal.aborted) verdict = 'broken off'
   }
-  if (failed || keep) say(`\nlogs, configs and data stay in ${folder}`)
+  if (verdict === 'FAILED' || keep) say(`\nlogs, configs and data stay in ${folder}`)
   else rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
-  say(`${failed ? 'FAILED' : 'passed'}; the same faults again: ${again}`)
-  return failed ? 1 : 0
+  say(`${verdict}; the same faults again: ${again}`)
+  return verdict === 'passed' ? 0 : 1
 }
 
 function report(result: ChaosResult, asked: readonly FaultName[]): void {

@@ -51,6 +51,8 @@ export function makeNetwork(count: number): Network | string {
       ip('netns', 'add', space)
       made.push(['netns', 'del', space])
       ip('link', 'add', outer, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', space)
+      // Not only with its namespace: connections that nobody has ended keep that alive for minutes.
+      made.push(['link', 'del', outer])
       ip('link', 'set', outer, 'master', bridge, 'up')
       ip('-n', space, 'addr', 'add', `${hostOf(id)}/24`, 'dev', 'eth0')
       ip('-n', space, 'link', 'set', 'eth0', 'up')
