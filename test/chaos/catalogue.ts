@@ -52,6 +52,7 @@ const KINDS = {
   'failed-flush-leader': {
     does: 'flushes of the leader fail with EIO; then what an operator does',
     needs: ['preload'],
+    alone: true,
   },
   'failed-flush-follower': {
     does: 'flushes of a follower fail with EIO; then what an operator does',

@@ -19,7 +19,7 @@ import {
   restart,
   starve,
 } from './process-faults.ts'
-import { holding, leaderOf, memberIds, type World } from './world.ts'
+import { holding, leaderOf, memberIds, type World, within } from './world.ts'
 
 /** Nobody in particular is its victim. */
 type Common = 'kill-agent' | 'kill-all' | 'lossy-network' | 'slow-network'
@@ -114,13 +114,15 @@ function inflictOn(
   }
 }
 
+const LEADER_LEASES = 5
 const OF_LEADER: readonly FaultName[] = ['kill-in-take-over', 'late-messages']
 
 const isOfLeader = (name: FaultName): boolean => name.includes('leader') || OF_LEADER.includes(name)
 
 /** The leader or a follower, as the name says, if it is in nobody's hand. */
 async function victimOf(world: World, { name, which }: DrawnFault): Promise<number | null> {
-  const leader = await leaderOf(world)
+  // Between two leaders, or while one is too busy to answer, it is not known who is which.
+  const leader = await within(world, LEADER_LEASES * world.leaseMs, () => leaderOf(world))
   if (isOfLeader(name)) return leader === null || world.held.has(leader) ? null : leader
   const others = memberIds(world).filter(id => id !== leader && !world.held.has(id))
   return others[which % others.length] ?? null
