@@ -4,7 +4,7 @@
  */
 
 /** What a machine may lack: see `equipment.ts`. */
-export const NEEDS = ['network', 'loss', 'relays', 'disks', 'preload'] as const
+export const NEEDS = ['network', 'loss', 'relays', 'disks', 'power', 'preload'] as const
 export type Need = (typeof NEEDS)[number]
 
 interface FaultKind {
@@ -45,6 +45,15 @@ const KINDS = {
 
   'full-disk-leader': { does: 'the disk of the leader is full, and freed later', needs: ['disks'], alone: true },
   'full-disk-follower': { does: 'the disk of a follower is full, and freed later', needs: ['disks'], alone: true },
+  'power-cut-leader': {
+    does: 'what the leader has written and not flushed is gone, as when the power fails',
+    needs: ['disks', 'power'],
+  },
+  'power-cut-follower': {
+    does: 'what a follower has written and not flushed is gone, as when the power fails',
+    needs: ['disks', 'power'],
+  },
+  'power-cut-all': { does: 'the power of all nodes fails at once', needs: ['disks', 'power'], alone: true },
   'slow-flush-leader': { does: 'every flush of the leader takes 400 ms longer', needs: ['preload'] },
   'slow-flush-follower': { does: 'every flush of a follower takes 400 ms longer', needs: ['preload'] },
   'stuck-flush-leader': { does: 'every flush of the leader takes 10 s longer', needs: ['preload'], alone: true },

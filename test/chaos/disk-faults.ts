@@ -65,6 +65,19 @@ export async function backAgain(world: World, memberId: number, after: string): 
   if (back === null) world.violation(`${after}, and it is not back within a minute: ${JSON.stringify(last)}`)
 }
 
+// ---- power ----
+
+/** The disks first: what is under way in that moment is lost, as it would be. */
+export async function cutPower(world: World, victims: readonly number[], forMs: number): Promise<string> {
+  const disks = world.equipment.disks!
+  for (const id of victims) disks.cutPower(id)
+  await Promise.all(victims.map(id => kill(world, id)))
+  await lasting(world, forMs)
+  for (const id of victims) disks.restorePower(id)
+  await Promise.all(victims.map(id => start(world, id)))
+  return `power of member ${victims.join(', ')} cut, back after ${forMs} ms`
+}
+
 // ---- flushes ----
 
 export async function slowFlush(world: World, victim: number, forMs: number): Promise<string> {

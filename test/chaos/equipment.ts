@@ -31,11 +31,9 @@ export function makeEquipment(folder: string, nodes: number, needs: ReadonlySet<
   const preload = make('preload', () => makePreload(folder))
   const relays = make('relays', () => new Relays(folder))
   const network = make('network', () => makeNetwork(nodes))
-  if (needs.has('loss')) {
-    const noLoss = network === null ? missing.get('network') : network.noLoss
-    if (noLoss !== undefined && noLoss !== null) missing.set('loss', noLoss)
-  }
+  if (needs.has('loss') && network !== null && network.noLoss !== null) missing.set('loss', network.noLoss)
   const disks = make('disks', () => makeSmallDisks(folder, nodes))
+  if (needs.has('power') && disks !== null && disks.noPowerCut !== null) missing.set('power', disks.noPowerCut)
   return {
     network,
     relays,

@@ -5,7 +5,7 @@
 import { assertNever } from '../../src/core/base/assert.ts'
 import { flipRecord, flipRow } from './byte-faults.ts'
 import type { FaultName } from './catalogue.ts'
-import { failFlush, fillDisk, slowFlush, stuckFlush, wrongClock } from './disk-faults.ts'
+import { cutPower, failFlush, fillDisk, slowFlush, stuckFlush, wrongClock } from './disk-faults.ts'
 import type { DrawnFault } from './draw.ts'
 import { impostor } from './impostors.ts'
 import { cut, holdBack, linksAround, linksBetween, linksFrom, linksTo, lose, slow } from './network-faults.ts'
@@ -22,7 +22,7 @@ import {
 import { holding, leaderOf, memberIds, type World, within } from './world.ts'
 
 /** Nobody in particular is its victim. */
-type Common = 'kill-agent' | 'kill-all' | 'lossy-network' | 'slow-network'
+type Common = 'kill-agent' | 'kill-all' | 'power-cut-all' | 'lossy-network' | 'slow-network'
 
 /** What was done, in words; null when there was nobody to do it to. */
 export async function inflict(world: World, fault: DrawnFault): Promise<string | null> {
@@ -33,6 +33,8 @@ export async function inflict(world: World, fault: DrawnFault): Promise<string |
       return killAgent(world, forMs)
     case 'kill-all':
       return killAll(world, forMs)
+    case 'power-cut-all':
+      return holding(world, memberIds(world), () => cutPower(world, memberIds(world), forMs))
     case 'lossy-network':
       return lose(world, null, fault)
     case 'slow-network':
@@ -88,6 +90,9 @@ function inflictOn(
     case 'full-disk-leader':
     case 'full-disk-follower':
       return fillDisk(world, victim, isOfLeader(name), forMs)
+    case 'power-cut-leader':
+    case 'power-cut-follower':
+      return cutPower(world, [victim], forMs)
     case 'slow-flush-leader':
     case 'slow-flush-follower':
       return slowFlush(world, victim, forMs)
