@@ -300,8 +300,12 @@ class Replica {
   /** Writes what is only in memory: how far is committed. Not after a failed write: memory is ahead of the disk then. */
   async rest(): Promise<void> {
     if (this.#storeFailed) return
-    for (const effect of this.#core.handle({ type: 'rest' }, this.#context.now())) {
-      if (effect.type === 'persist') await this.#options.store.write(effect.write)
+    try {
+      for (const effect of this.#core.handle({ type: 'rest' }, this.#context.now())) {
+        if (effect.type === 'persist') await this.#options.store.write(effect.write)
+      }
+    } catch (cause) {
+      this.#options.onStoreTrouble(cause)
     }
   }
 

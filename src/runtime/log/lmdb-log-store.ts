@@ -21,7 +21,7 @@ import { type FoundRecord, restoreLog } from '../../core/log/restore.ts'
 import { installedLog, type SnapshotHeader } from '../../core/log/snapshot.ts'
 import { beginOpening, isDamage, readInAnotherProcess, suspectedDamage } from '../lmdb-opening.ts'
 import { syncFolder } from './durable-file.ts'
-import { storeTrouble } from './lmdb-trouble.ts'
+import { refuseFull, storeTrouble } from './lmdb-trouble.ts'
 import { LogLacks, LogRefused } from './log-refused.ts'
 
 /** A write that takes longer has hung: nothing may be believed any more. */
@@ -74,6 +74,8 @@ export async function formatLogStore(folder: string, genesis: Genesis): Promise<
 
 export interface OpenLogOptions {
   readonly flushMsMax?: number | undefined
+  /** Default: the file system's word. */
+  readonly freeBytesOf?: ((folder: string) => number) | undefined
   /** Throws if this store is not the one that is meant; asked before anything is written. */
   readonly refuseForeign?: (meta: LogMeta) => void
 }
@@ -112,9 +114,10 @@ async function openSound(folder: string, options: OpenLogOptions): Promise<LmdbL
       generation: restored.meta.generation + 1,
       bootCounter: restored.meta.bootCounter + 1,
     }
+    refuseFull(folder, 'opening the log', options.freeBytesOf)
     // A killed process may have left records in the page cache only; this flush makes them durable before any answer.
     await putMeta(tables, meta)
-    return new LmdbLogStore(folder, tables, { ...restored, meta }, options.flushMsMax ?? FLUSH_MS_MAX)
+    return new LmdbLogStore(folder, tables, { ...restored, meta }, options)
   } catch (cause) {
     await tables.root.close()
     throw cause
@@ -238,10 +241,12 @@ export class LmdbLogStore implements LogStore {
 
   readonly #folder: string
   readonly #flushMsMax: number
+  readonly #freeBytesOf: ((folder: string) => number) | undefined
 
-  constructor(folder: string, tables: Tables, restored: RestoredLog, flushMsMax: number) {
+  constructor(folder: string, tables: Tables, restored: RestoredLog, options: OpenLogOptions) {
     this.#folder = folder
-    this.#flushMsMax = flushMsMax
+    this.#flushMsMax = options.flushMsMax ?? FLUSH_MS_MAX
+    this.#freeBytesOf = options.freeBytesOf
     this.#tables = tables
     this.restored = restored
     this.#begin = restored.meta.begin
@@ -267,6 +272,7 @@ export class LmdbLogStore implements LogStore {
     const fail = (cause: unknown): void =>
       void storeTrouble(cause, this.#folder, 'a write of the log').then(trouble => this.#fail(trouble))
     try {
+      refuseFull(this.#folder, 'a write of the log', this.#freeBytesOf)
       const settled = this.#underWay.flatMap(({ write }) => this.#put(write))
       let left = 2
       const done = (): void => {

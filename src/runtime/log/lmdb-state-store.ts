@@ -11,7 +11,7 @@ import { changedDigest } from '../../core/ledger/rows-digest.ts'
 import type { LogBase } from '../../core/log/meta.ts'
 import { beginOpening, isDamage, type Opening } from '../lmdb-opening.ts'
 import { openIncoming } from './lmdb-incoming.ts'
-import { storeTrouble } from './lmdb-trouble.ts'
+import { refuseFull, storeTrouble } from './lmdb-trouble.ts'
 import { LogLacks, LogRefused } from './log-refused.ts'
 import {
   openRowTables,
@@ -108,6 +108,7 @@ export class LmdbStateStore implements StateStore {
     let { rowsDigest } = this.#mark
     let mark: StateMark
     try {
+      refuseFull(this.#folder, 'a write of the row tables')
       const last = new Map<string, StateWrite['rows'][number]>()
       for (const change of changes) last.set(`${change.table} ${change.key}`, change)
       this.#tables.root.resetReadTxn()

@@ -38,7 +38,7 @@ import { LeaseMemory } from './lease-memory.ts'
 import { hasArrivals, installArrived } from './lmdb-incoming.ts'
 import { installInLog, metaOfLog, type OpenLogOptions, openLogStore } from './lmdb-log-store.ts'
 import { type LmdbStateStore, openStateStore } from './lmdb-state-store.ts'
-import { storeTrouble } from './lmdb-trouble.ts'
+import { isDiskFailure, storeTrouble } from './lmdb-trouble.ts'
 import {
   drawClusterId,
   formatLog,
@@ -159,8 +159,12 @@ export class LogNode {
       await this.stop()
       const { path } = this.#options
       const trouble = await storeTrouble(cause, path, 'opening it')
-      if (!(trouble instanceof StoreFull)) throw cause
-      throw new LogRefused(`The log at ${path} cannot be opened: ${trouble.message}. Free some space there`)
+      if (trouble instanceof StoreFull) {
+        throw new LogRefused(`The log at ${path} cannot be opened: ${trouble.message}. Free some space there`)
+      }
+      if (!isDiskFailure(trouble)) throw cause
+      markNeedsVerify(path, trouble.message)
+      throw new LogRefused(`The log at ${path} cannot be opened: ${trouble.message}. ${this.#verifyAdvice()}`)
     }
   }
 
@@ -171,7 +175,7 @@ export class LogNode {
     if (doubt !== null) {
       throw new LogRefused(
         `The log at ${path} ended with a disk failure (${doubt}), so what is read from it may not be what was written. ` +
-          `Check the disk, then run \`daybreak log verify ${this.#options.configFile} --accept\``,
+          this.#verifyAdvice(),
       )
     }
     this.#every(WAITING_LINE_MS, () => this.#voice.speak())
@@ -181,6 +185,10 @@ export class LogNode {
     await this.#peers?.start()
     if (this.#opened === null && this.#closedAs === null) await this.#openEmpty()
     return this.report()
+  }
+
+  #verifyAdvice(): string {
+    return `Check the disk, then run \`daybreak log verify ${this.#options.configFile} --accept\``
   }
 
   append(requests: readonly AppendRequest[]): void {
@@ -554,10 +562,12 @@ export class LogNode {
   }
 
   #onStoreTrouble(cause: unknown): void {
-    if (this.#stopped) return
-    if (cause instanceof StoreFull) return void this.#reopenWhenRoom(cause.message)
-    // The opening reads everything, and has what others hold mended.
-    if (cause instanceof DamagedRecord && this.#peers !== null) return this.#openSoon(() => this.#reopen())
+    // A planned stop writes too: what failed then is in doubt all the same.
+    if (cause instanceof StoreFull) return this.#stopped ? undefined : void this.#reopenWhenRoom(cause.message)
+    if (cause instanceof DamagedRecord && (this.#stopped || this.#peers !== null)) {
+      // The opening reads everything, and has what others hold mended.
+      return this.#stopped ? undefined : this.#openSoon(() => this.#reopen())
+    }
     const reason = messageOf(cause)
     try {
       markNeedsVerify(this.#options.path, reason)
@@ -599,6 +609,7 @@ export class LogNode {
   async #onReopenFailed(problem: unknown): Promise<void> {
     const trouble = await storeTrouble(problem, this.#options.path, 'opening the log again')
     if (trouble instanceof StoreFull) await this.#reopenWhenRoom(trouble.message)
+    else if (isDiskFailure(trouble)) this.#onStoreTrouble(trouble)
     else this.#die(EXIT.store, messageOf(problem))
   }
 
