@@ -113,11 +113,11 @@ export class LmdbStateStore implements StateStore {
     const mark = { ...this.#mark, applied: write.applied, resumeFrom: write.resumeFrom }
     try {
       // One turn, so one transaction: nothing here may wait before the mark is put.
-      const settled: Promise<unknown>[] = []
+      const settled = new Set<Promise<unknown>>()
       for (const { table, key, bytes } of write.rows) {
-        settled.push(bytes === null ? rows.remove(rowKey(table, key)) : rows.put(rowKey(table, key), bytes as Buffer))
+        settled.add(bytes === null ? rows.remove(rowKey(table, key)) : rows.put(rowKey(table, key), bytes as Buffer))
       }
-      settled.push(marks.put(MARK, mark))
+      settled.add(marks.put(MARK, mark))
       await Promise.all(settled)
     } catch (cause) {
       throw await storeTrouble(cause, this.#folder, 'a write of the row tables')
@@ -153,10 +153,14 @@ export class LmdbStateStore implements StateStore {
   }
 }
 
-/** One byte of table, then the key as UTF-8: byte order is (table, key) order. */
+/** More than LMDB takes: what is cut off here is refused there. */
+const KEY = Buffer.allocUnsafeSlow(4_096)
+
+/**
+ * One byte of table, then the key as UTF-8: byte order is (table, key) order. Good until the next call: LMDB copies it in
+ * the turn in which it is given.
+ */
 function rowKey(table: number, key: string): Buffer {
-  const bytes = Buffer.allocUnsafeSlow(1 + Buffer.byteLength(key))
-  bytes[0] = table
-  bytes.write(key, 1)
-  return bytes
+  KEY[0] = table
+  return KEY.subarray(0, 1 + KEY.write(key, 1))
 }
