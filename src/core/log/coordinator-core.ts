@@ -16,7 +16,7 @@ import { type Entry, encodeNote, makeEntry, PAYLOAD_BYTES_MAX } from './entry.ts
 import type { Accept, Accepted, Nack, PeerMessage, Prepare, Promised, Sender } from './messages.ts'
 import type { LogTiming } from './timing.ts'
 
-export const BATCH_ENTRIES_MAX = 256
+export const BATCH_ENTRIES_MAX = 1_024
 export const BATCH_BYTES_MAX = 1024 * 1024
 export const WINDOW_BATCHES_MAX = 64
 export const WINDOW_BYTES_MAX = 16 * 1024 * 1024
@@ -351,7 +351,8 @@ export class CoordinatorCore {
       const entries: Entry[] = []
       let bytes = 0
       let position = this.#runs!.end
-      while (entries.length < BATCH_ENTRIES_MAX && this.queued > 0) {
+      const countMax = Math.min(BATCH_ENTRIES_MAX, WINDOW_POSITIONS_MAX - (position - this.#commit))
+      while (entries.length < countMax && this.queued > 0) {
         const request = this.#queue[this.#queueHead]!
         if (entries.length > 0 && bytes + request.payload.length > BATCH_BYTES_MAX) break
         this.#queueHead++
