@@ -85,7 +85,8 @@ const END_MS_MAX = 5_000
 
 /** The child's end. `ending` is called once, when nobody will ask any more. */
 export function answer<Q extends Questions>(answers: Answers<Q>, ending: () => Promise<void> | void): void {
-  const reply = (answered: Answered): void => void process.send?.(answered)
+  // Whoever asked may be gone by now.
+  const reply = (answered: Answered): void => void process.send?.(answered, undefined, undefined, () => {})
   process.on('message', ({ id, name, ask }: Asked) => {
     Promise.resolve()
       .then(() => answers[name]!(ask))

@@ -5,7 +5,7 @@
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { WebSocketServer } from 'ws'
-import { type LogStatusReport, silentMetrics } from '../../src/actors/ports.ts'
+import { type Logger, type LogStatusReport, silentLogger, silentMetrics } from '../../src/actors/ports.ts'
 import { type LogThread, openLogThread } from '../../src/runtime/log/log-client.ts'
 import type { LogNodeOptions } from '../../src/runtime/log/log-options.ts'
 import { answer } from './child.ts'
@@ -33,6 +33,7 @@ let log: LogThread | null = null
 let flushes = 0
 let roleChanges = 0
 let role = 'NONE'
+let isEnding = false
 
 async function serve(thread: LogThread): Promise<number> {
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false, skipUTF8Validation: true })
@@ -51,7 +52,7 @@ async function serve(thread: LogThread): Promise<number> {
 
 async function open(options: LogNodeOptions): Promise<number> {
   const metrics = { ...silentMetrics, observe: (name: string) => void (name === 'log_flush_seconds' && flushes++) }
-  log = await openLogThread({ ...options, metrics })
+  log = await openLogThread({ ...options, metrics, log: complainer(options.memberId) })
   await log.start({
     viewChanged: view => {
       if (view.role !== role) roleChanges++
@@ -61,6 +62,17 @@ async function open(options: LogNodeOptions): Promise<number> {
     writable: () => {},
   })
   return serve(log)
+}
+
+/** Only what makes a measurement worthless. */
+function complainer(memberId: number): Logger {
+  const complain: Logger['warn'] = (event, fields) => {
+    if (!isEnding && (event === 'log-leadership-lost' || event === 'log-died')) {
+      console.error(`node-${memberId}: ${event} ${JSON.stringify(fields)}`)
+    }
+  }
+  const logger: Logger = { ...silentLogger, warn: complain, error: complain, child: () => logger }
+  return logger
 }
 
 function cpuMicros(): number {
@@ -82,5 +94,8 @@ answer<NodeQuestions>(
       return null
     },
   },
-  () => log?.terminate(),
+  () => {
+    isEnding = true
+    return log?.terminate()
+  },
 )

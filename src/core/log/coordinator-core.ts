@@ -12,7 +12,7 @@ import type { Now } from '../base/time.ts'
 import { type Ballot, ballotText, compareBallots, NO_BALLOT, sameBallot } from './ballot.ts'
 import type { BallotRuns } from './ballot-runs.ts'
 import { quorumOf } from './descriptor.ts'
-import { type Entry, encodeNote, makeEntry, PAYLOAD_BYTES_MAX } from './entry.ts'
+import { type Entry, encodeNote, makeEntries, makeEntry, PAYLOAD_BYTES_MAX } from './entry.ts'
 import type { Accept, Accepted, Nack, PeerMessage, Prepare, Promised, Sender } from './messages.ts'
 import type { LogTiming } from './timing.ts'
 
@@ -348,20 +348,20 @@ export class CoordinatorCore {
     while (this.#serving && this.queued > 0 && this.#hasRoom()) {
       const isFlushing = this.#followers.get(this.#self)!.matched < this.#runs!.end
       if (isFlushing && this.queued < BATCH_ENTRIES_MAX && this.#queueBytes < BATCH_BYTES_MAX) break
-      const entries: Entry[] = []
+      const payloads: Uint8Array[] = []
       let bytes = 0
-      let position = this.#runs!.end
-      const countMax = Math.min(BATCH_ENTRIES_MAX, WINDOW_POSITIONS_MAX - (position - this.#commit))
-      while (entries.length < countMax && this.queued > 0) {
+      const first = this.#runs!.end + 1
+      const countMax = Math.min(BATCH_ENTRIES_MAX, WINDOW_POSITIONS_MAX - (first - 1 - this.#commit))
+      while (payloads.length < countMax && this.queued > 0) {
         const request = this.#queue[this.#queueHead]!
-        if (entries.length > 0 && bytes + request.payload.length > BATCH_BYTES_MAX) break
+        if (payloads.length > 0 && bytes + request.payload.length > BATCH_BYTES_MAX) break
         this.#queueHead++
         bytes += request.payload.length
-        entries.push(makeEntry(++position, this.#ballot, 'DATA', request.payload))
-        this.#inFlight.push({ position, id: request.id })
+        this.#inFlight.push({ position: first + payloads.length, id: request.id })
+        payloads.push(request.payload)
       }
       this.#queueBytes -= bytes
-      effects.push(...this.#sendBatch(entries, now))
+      effects.push(...this.#sendBatch(makeEntries(first, this.#ballot, 'DATA', payloads), now))
     }
     if (this.#queueHead > 0 && (this.#queueHead === this.#queue.length || this.#queueHead > QUEUE_MAX)) {
       this.#queue = this.#queue.slice(this.#queueHead)

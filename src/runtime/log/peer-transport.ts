@@ -288,6 +288,7 @@ class PeerLink {
       perMessageDeflate: false,
       maxPayload: PEER_FRAME_BYTES_MAX,
       handshakeTimeout: DIAL_MS_MAX,
+      generateMask: unmasked,
     })
     this.#socket = socket
     this.#closing = socket
@@ -351,6 +352,14 @@ class PeerLink {
     this.#timer.unref()
     this.#transport.changed()
   }
+}
+
+/**
+ * A key of zeros changes nothing, and ws then leaves the masking out. Masks keep a script in a browser from sending what a
+ * careless proxy takes for HTTP; here neither is there, and each byte would be touched once more at both ends.
+ */
+function unmasked(mask: Buffer): void {
+  mask.fill(0)
 }
 
 /** `host:port`; the host of an IPv6 address may come without its brackets. */
