@@ -7,7 +7,7 @@
  * length u32, CRC-32C u32 over everything before it and the payload; then the payload.
  */
 import { assert } from '../base/assert.ts'
-import type { Ballot } from './ballot.ts'
+import { type Ballot, NO_BALLOT } from './ballot.ts'
 import { crc32c } from './crc.ts'
 
 export const ENTRY_TYPES = { NOP: 1, DATA: 2, TRUNCATE: 3, CONFIG: 4, LEADER: 5, CHECKPOINT: 6 } as const
@@ -77,7 +77,7 @@ export type ReadRecord =
 
 /** Reads a record that should be the one of `position`. Never throws: damage is an answer. Keeps `bytes`, no copy. */
 export function readRecord(bytes: Uint8Array, position: number): ReadRecord {
-  return readFrom(bytes, viewOf(bytes), 0, bytes.length, position)
+  return readFrom(bytes, viewOf(bytes), 0, bytes.length, position, NO_BALLOT)
 }
 
 /** Records that follow each other in `bytes[from..to)`, up to the first one that is bad. */
@@ -87,7 +87,8 @@ export function readRecords(bytes: Uint8Array, from: number, to: number, first: 
   for (let at = from; at < to; ) {
     const isCut = to - at < RECORD_HEADER_BYTES
     const end = isCut ? to : Math.min(to, at + RECORD_HEADER_BYTES + view.getUint32(at + 28))
-    const record = readFrom(bytes, view, at, end, first + records.length)
+    const before = records.at(-1)
+    const record = readFrom(bytes, view, at, end, first + records.length, before?.ok ? before.entry.ballot : NO_BALLOT)
     records.push(record)
     if (!record.ok) break
     at = end
@@ -95,7 +96,15 @@ export function readRecords(bytes: Uint8Array, from: number, to: number, first: 
   return records
 }
 
-function readFrom(bytes: Uint8Array, view: DataView, from: number, to: number, position: number): ReadRecord {
+/** `before`: the ballot of the record before it, which nearly always is its own. */
+function readFrom(
+  bytes: Uint8Array,
+  view: DataView,
+  from: number,
+  to: number,
+  position: number,
+  before: Ballot,
+): ReadRecord {
   if (to - from < RECORD_HEADER_BYTES) return { ok: false, reason: `only ${to - from} bytes long` }
   if (view.getUint16(from) !== MAGIC) return { ok: false, reason: 'does not begin like a record' }
   const length = view.getUint32(from + 28)
@@ -114,7 +123,9 @@ function readFrom(bytes: Uint8Array, view: DataView, from: number, to: number, p
   }
   const written = getUint53(view, from + 8)
   if (written !== position) return { ok: false, reason: `is the record of position ${written}` }
-  const ballot: Ballot = [getUint53(view, from + 16), view.getUint32(from + 24)]
+  const round = getUint53(view, from + 16)
+  const memberId = view.getUint32(from + 24)
+  const ballot: Ballot = before[0] === round && before[1] === memberId ? before : [round, memberId]
   return { ok: true, entry: entryOf(bytes, from, to, { position, ballot, type, crc }) }
 }
 
