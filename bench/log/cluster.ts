@@ -5,13 +5,15 @@ import type { LogStatusReport } from '../../src/actors/ports.ts'
 import { freePorts } from '../../test/fixtures/free-ports.ts'
 import { percentile } from '../bench.ts'
 import { Child } from './child.ts'
-import type { ClientQuestions } from './client.ts'
+import type { ClientQuestions, ClientRound, LostRound } from './client.ts'
 import type { NodeCounters, NodeQuestions } from './node.ts'
 
 const NODES = 3
 /** Two clients share a core with three nodes as it is: more processes would measure the machine. */
 export const CLIENT_PROCESSES = 2
 const LEVEL_MS_MAX = 30_000
+/** On a machine that stands still for a second now and then leadership moves, and the round counts for nothing. */
+const TRIES_MAX = 5
 const POLL_MS = 20
 
 export interface Round {
@@ -27,7 +29,11 @@ export interface Round {
 export class LogCluster {
   readonly #nodes: readonly Child<NodeQuestions>[]
   readonly #clients: readonly Child<ClientQuestions>[]
+  /** Where clients reach each node. */
+  #ports: readonly number[] = []
   #leader = 0
+  /** How often leadership ended in the middle of a round. */
+  lost = 0
   /** The follower that stands still. */
   #stopped: number | null = null
 
@@ -62,7 +68,7 @@ export class LogCluster {
       name: `node-${at + 1}`,
       address: `127.0.0.1:${port}`,
     }))
-    const ports = await Promise.all(
+    this.#ports = await Promise.all(
       this.#nodes.map((node, at) => {
         const path = join(folder, `node-${at + 1}`)
         mkdirSync(path)
@@ -79,24 +85,34 @@ export class LogCluster {
         })
       }),
     )
-    await this.#until(all => all.some(({ view }) => view.role === 'LEADER'))
-    const reports = await this.#reports()
-    this.#leader = reports.findIndex(({ view }) => view.role === 'LEADER')
-    const port = ports[this.#leader]!
-    await Promise.all(this.#clients.map((client, at) => client.ask('connect', { port, name: `client-${at + 1}` })))
+    await this.#followLeader()
     await this.level()
   }
 
   /** All clients together have `writers` appends out for `ms`. */
   async round(writers: number, ms: number): Promise<Round> {
+    for (let left = TRIES_MAX; left > 0; left--) {
+      const tried = await this.#tryRound(writers, ms)
+      if (typeof tried !== 'string') return tried
+      this.lost++
+      await this.#followLeader()
+    }
+    throw new Error(`leadership was lost in each of ${TRIES_MAX} rounds: nothing can be measured on this machine now`)
+  }
+
+  /** Answers why there is nothing to be read from it, if so. */
+  async #tryRound(writers: number, ms: number): Promise<Round | string> {
     const clients = this.#clients.slice(0, Math.min(writers, this.#clients.length))
     const before = await this.#counters()
-    const results = await Promise.all(
+    const answers = await Promise.all(
       clients.map((client, at) => {
         const share = Math.floor(writers / clients.length) + (at < writers % clients.length ? 1 : 0)
         return client.ask('round', { writers: share, ms })
       }),
     )
+    const lost = answers.find(isLost)
+    if (lost !== undefined) return lost.lost
+    const results = answers as readonly ClientRound[]
     const after = await this.#counters()
     const used = (pick: (counters: NodeCounters) => number): number =>
       after.reduce((sum, counters, at) => sum + pick(counters) - pick(before[at]!), 0)
@@ -111,12 +127,15 @@ export class LogCluster {
     }
   }
 
-  /** While the thread that a scheduler would run in stands still on the leader: how often any node changed its role. */
-  async roleChangesWhileBlocked(ms: number): Promise<number> {
+  /**
+   * While `writers` have appends out and the thread that a scheduler would run in stands still on the leader for `ms`: how
+   * often any node changed its role.
+   */
+  async roleChangesWhileBlocked(writers: number, ms: number): Promise<number> {
     const count = (counters: readonly NodeCounters[]): number =>
       counters.reduce((sum, { roleChanges }) => sum + roleChanges, 0)
     const before = count(await this.#counters())
-    await this.#nodes[this.#leader]!.ask('block', { ms })
+    await Promise.all([this.#tryRound(writers, ms + 500), this.#nodes[this.#leader]!.ask('block', { ms })])
     return count(await this.#counters()) - before
   }
 
@@ -149,6 +168,14 @@ export class LogCluster {
     ])
   }
 
+  async #followLeader(): Promise<void> {
+    const leads = ({ view }: LogStatusReport): boolean => view.role === 'LEADER'
+    await this.#until(all => all.some(leads))
+    this.#leader = (await this.#reports()).findIndex(leads)
+    const port = this.#ports[this.#leader]!
+    await Promise.all(this.#clients.map((client, at) => client.ask('connect', { port, name: `client-${at + 1}` })))
+  }
+
   /** Of the nodes that do not stand still, the leader first. */
   #counters(): Promise<readonly NodeCounters[]> {
     return Promise.all(this.#awake().map(node => node.ask('counters', null)))
@@ -172,4 +199,8 @@ export class LogCluster {
       `the nodes did not come together within ${LEVEL_MS_MAX / 1_000} s: ${JSON.stringify(await this.#reports())}`,
     )
   }
+}
+
+function isLost(answer: ClientRound | LostRound): answer is LostRound {
+  return answer.lost !== null
 }
