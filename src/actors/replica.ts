@@ -15,7 +15,7 @@ import type { PeerMessage } from '../core/log/messages.ts'
 import { type LogWrite, ReplicaCore, type ReplicaEffect, type ReplicaMessage } from '../core/log/replica-core.ts'
 import type { LogTiming } from '../core/log/timing.ts'
 import type { ActorSpec, Context, Ref } from './actor.ts'
-import { DamagedRecord, type LogStore, type LogTransport, type StateStore } from './log-ports.ts'
+import { DamagedRecord, type LogStore, type LogTransport, type StateStore, StoreFailed } from './log-ports.ts'
 import type { Metrics } from './ports.ts'
 
 export type ReplicaCommand =
@@ -39,7 +39,7 @@ export interface ReplicaOptions {
   readonly catchUp: () => Ref<CatchUpMessage>
   /** This replica may vote now (its descriptor is complete and on disk). */
   readonly onVoting: () => void
-  /** StoreFull, StoreFailed, or anything else a store rejects with. */
+  /** StoreFull, StoreFailed (also for row tables that are not those of the others), or what else a store rejects with. */
   readonly onStoreTrouble: (cause: unknown) => void
   /** Agreement is broken: the process must end and an operator must look. */
   readonly onFailStop: (reason: string) => void
@@ -53,6 +53,9 @@ const APPLY_EVERY_MS = 20
 const APPLY_ENTRIES_MAX = 2_048
 /** What is truncated goes in small steps, with pauses: appends must not wait for it. */
 const DROP_EVERY_MS = 20
+/** Nor for the reading of very large ones, before they go or when they are applied from the store. */
+const DROP_BYTES_MAX = 4 * 1024 * 1024
+const APPLY_BYTES_MAX = 16 * 1024 * 1024
 /** Digests of this many checkpoints are remembered until the leader's word on them arrives. */
 const CHECKPOINTS_KEPT = 16
 /** Entries kept in memory between their flush and their apply; beyond it they are read back from the store. */
@@ -216,7 +219,7 @@ class Replica {
     const to = Math.min(this.#committed, this.#handed + APPLY_ENTRIES_MAX, checkpoint)
     const first = this.#unapplied[0]?.position ?? Number.POSITIVE_INFINITY
     const last = this.#unapplied.at(-1)?.position ?? 0
-    if (first > from || last < to) return this.#read(from, to)
+    if (first > from || last < to) return this.#read(from, to, APPLY_BYTES_MAX)
     const entries = this.#unapplied.slice(from - first, to - first + 1)
     this.#unapplied = this.#unapplied.slice(to - first + 1)
     return entries
@@ -250,9 +253,12 @@ class Replica {
     const own = this.#checkpoints.get(position)
     if (own === undefined || own === rowsDigest) return
     this.#options.metrics.count('log_divergence')
-    this.#options.onFailStop(
-      `state divergence at ${position}: the rows of this replica have digest ${hex(own)}, those of the leader ` +
-        `${hex(rowsDigest)}; its row tables are not to be believed`,
+    // As a disk that failed: a restart must not go on with these tables as if nothing had been.
+    this.#options.onStoreTrouble(
+      new StoreFailed(
+        `state divergence at ${position}: the rows of this member have digest ${hex(own)}, those of member ` +
+          `${entry.ballot[1]}, which led, ${hex(rowsDigest)}. What the other members have tells which of the two is wrong`,
+      ),
     )
   }
 
@@ -261,16 +267,16 @@ class Replica {
     const count = Math.min(this.#core.droppable, this.#options.limits.dropStep)
     if (this.#dropping || count === 0) return
     const { begin } = this.#core.meta
-    const crcs = this.#read(begin, begin + count - 1).map(entry => entry.crc)
+    const crcs = this.#read(begin, begin + count - 1, DROP_BYTES_MAX).map(entry => entry.crc)
     if (crcs.length === 0) return
     this.#dropping = true
     this.#step({ type: 'drop', crcs })
   }
 
   /** Nothing when a record is damaged: the owner is told, and decides. */
-  #read(from: number, to: number): readonly Entry[] {
+  #read(from: number, to: number, bytesMax: number): readonly Entry[] {
     try {
-      return this.#options.store.read(from, to, to - from + 1)
+      return this.#options.store.read(from, to, to - from + 1, bytesMax)
     } catch (cause) {
       if (!(cause instanceof DamagedRecord)) throw cause
       this.#storeFailed = true

@@ -115,8 +115,9 @@ function arrivedIn({ marks }: RowTables): Arrived | null {
   return (marks.get(ARRIVED) as Arrived | undefined) ?? null
 }
 
+/** Also when a crash has left only the tables that were replaced: they take room. */
 export function hasArrivals(stateFolder: string): boolean {
-  return existsSync(`${stateFolder}.incoming`)
+  return existsSync(`${stateFolder}.incoming`) || existsSync(`${stateFolder}.replaced`)
 }
 
 /**
