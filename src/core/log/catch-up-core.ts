@@ -39,7 +39,11 @@ export type CatchUpEffect =
   | { readonly type: 'install'; readonly position: number }
   | { readonly type: 'startTimer'; readonly afterMs: number; readonly ask: number }
   | { readonly type: 'cancelTimer' }
-  | { readonly type: 'note'; readonly what: 'began' | 'snapshot' | 'done' | 'nobody'; readonly position: number }
+  | {
+      readonly type: 'note'
+      readonly what: 'began' | 'snapshot' | 'unsound' | 'refused' | 'done' | 'nobody'
+      readonly position: number
+    }
 
 /** Whoever is asked has other things to do too: 50 MiB a second at the most. */
 const BYTES_PER_MS = (50 * 1024 * 1024) / 1_000
@@ -217,7 +221,10 @@ export class CatchUpCore {
     this.#unflushed = Math.max(0, this.#unflushed - 1)
     if (this.#phase !== 'entries') return []
     // The own replica would not have it, such as for want of room: there is no use in more.
-    if (this.#unflushed === 0 && commit < this.#next - 1) return this.#stop('nobody')
+    if (this.#unflushed === 0 && commit < this.#next - 1) {
+      this.#next = commit + 1
+      return this.#stop('refused')
+    }
     return this.#awaits === 'disk' ? this.#askEntries() : []
   }
 
@@ -244,7 +251,8 @@ export class CatchUpCore {
     const progress = this.#progress!
     if (!isSound) {
       this.#progress = null
-      return this.#askAgain('elsewhere')
+      const note = { type: 'note', what: 'unsound', position: progress.header.position } as const
+      return [note, ...this.#askAgain('elsewhere')]
     }
     if (!progress.isWhole) return this.#pace(this.#pageBytes)
     this.#phase = 'installing'
@@ -275,7 +283,7 @@ export class CatchUpCore {
     return this.#phase === 'snapshot' ? this.#askPage() : this.#askEntries()
   }
 
-  #stop(what: 'done' | 'nobody'): readonly CatchUpEffect[] {
+  #stop(what: 'done' | 'refused' | 'nobody'): readonly CatchUpEffect[] {
     this.#awaits = 'nothing'
     const note = { type: 'note', what, position: this.#next - 1 } as const
     if (what === 'done') {
