@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { Ballot, LogEnd } from '../../../src/core/log/ballot.ts'
 import { BallotRuns } from '../../../src/core/log/ballot-runs.ts'
 import { type Entry, makeEntry } from '../../../src/core/log/entry.ts'
-import { type FeedEffect, type Follower, FollowerFeed } from '../../../src/core/log/follower-feed.ts'
+import { BATCH_ENTRIES_MAX, type FeedEffect, type Follower, FollowerFeed } from '../../../src/core/log/follower-feed.ts'
 import { LOG_LIMITS, type LogLimits, limitsFor } from '../../../src/core/log/limits.ts'
 import type { Accept, Accepted, Nack } from '../../../src/core/log/messages.ts'
 
