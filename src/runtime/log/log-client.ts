@@ -7,13 +7,21 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import { type Remote, transfer, wrap } from 'comlink'
 import type { ActorReport } from '../../actors/actor.ts'
-import { type Logger, type LogPort, type Metrics, silentLogger, silentMetrics } from '../../actors/ports.ts'
+import {
+  type LeaseView,
+  type Logger,
+  type LogPort,
+  type Metrics,
+  silentLogger,
+  silentMetrics,
+} from '../../actors/ports.ts'
 import { EXIT } from '../exit.ts'
 import { nodeEndpoint } from './comlink-node.ts'
+import { LeaseMemory } from './lease-memory.ts'
 import { endProcess, LogFront, type LogThreadDeath, type RemoteLog } from './log-front.ts'
 import type { LogNodeOptions } from './log-options.ts'
 import { type PackedEvent, packAppends, unpackEvents } from './log-stream.ts'
-import type { LogThreadApi } from './log-thread.ts'
+import type { LogThreadApi, LogThreadData } from './log-thread.ts'
 
 export type { LogThreadDeath } from './log-front.ts'
 
@@ -34,10 +42,12 @@ export interface LogThread extends LogPort {
 /** The thread is up when this resolves; the store is opened by `start`, which rejects with LogRefused if it must not be. */
 export async function openLogThread(options: LogThreadOptions): Promise<LogThread> {
   const { log = silentLogger, metrics = silentMetrics, onDeath = endProcess, ...nodeOptions } = options
-  const worker = new Worker(entryOf('log-thread'), { workerData: nodeOptions, name: 'daybreak log' })
+  const lease = new LeaseMemory()
+  const workerData: LogThreadData = { options: nodeOptions, lease: lease.buffer }
+  const worker = new Worker(entryOf('log-thread'), { workerData, name: 'daybreak log' })
   const api = wrap<LogThreadApi>(nodeEndpoint(worker))
   const { port1: stream, port2: theirs } = new MessageChannel()
-  const front = new LogFront(remoteOf(api, stream), { log, metrics, onDeath })
+  const front = new LogFront(remoteOf(api, stream, lease), { log, metrics, onDeath })
   worker.on('error', cause => front.died({ status: EXIT.bug, reason: cause.stack ?? cause.message }))
   worker.on('exit', status => front.died({ status, reason: `the log thread ended with status ${status}` }))
   stream.on('message', (events: readonly PackedEvent[]) => front.told(unpackEvents(events)))
@@ -49,11 +59,13 @@ export async function openLogThread(options: LogThreadOptions): Promise<LogThrea
     stream.close()
   }
   return {
+    lease,
     start: listener => front.start(listener),
     status: () => front.status(),
     append: (payload, basis) => front.append(payload, basis),
     readRows: (cursor, rowsMax) => front.readRows(cursor, rowsMax),
     read: (from, to) => front.read(from, to),
+    transfer: to => front.transfer(to),
     stop: () => front.stop(),
     actors: () => api.actors(),
     terminate: () => {
@@ -63,8 +75,9 @@ export async function openLogThread(options: LogThreadOptions): Promise<LogThrea
   }
 }
 
-function remoteOf(api: Remote<LogThreadApi>, stream: MessagePort): RemoteLog {
+function remoteOf(api: Remote<LogThreadApi>, stream: MessagePort, lease: LeaseView): RemoteLog {
   return {
+    lease,
     open: () => api.open(),
     report: () => api.report(),
     // Nobody waits for this itself: results come as events, and a dead thread ends them all.
@@ -74,6 +87,7 @@ function remoteOf(api: Remote<LogThreadApi>, stream: MessagePort): RemoteLog {
     },
     readRows: (cursor, rowsMax) => api.readRows(cursor, rowsMax),
     read: (from, to) => api.read(from, to),
+    transfer: to => api.transfer(to),
     stop: () => api.stop(),
   }
 }

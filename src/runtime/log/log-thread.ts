@@ -11,11 +11,18 @@ import { createActorSystem } from '../../actors/shell.ts'
 import { prng } from '../../core/base/prng.ts'
 import { realClock } from '../clock.ts'
 import { nodeEndpoint } from './comlink-node.ts'
+import { LeaseMemory } from './lease-memory.ts'
 import { ignoreEchoesOfFailedCommits } from './lmdb-trouble.ts'
 import type { FrontEvent } from './log-front.ts'
 import { LogNode } from './log-node.ts'
 import type { LogNodeOptions } from './log-options.ts'
 import { type PackedAppends, packEvents, unpackAppends } from './log-stream.ts'
+
+export interface LogThreadData {
+  readonly options: LogNodeOptions
+  /** Shared with the scheduler thread, which reads the lease from it. */
+  readonly lease: SharedArrayBuffer
+}
 
 export interface LogThreadApi {
   /** Appends come in and events go out here, in order. */
@@ -24,6 +31,7 @@ export interface LogThreadApi {
   report: LogNode['report']
   readRows: LogNode['readRows']
   read: LogNode['read']
+  transfer: LogNode['transfer']
   stop: LogNode['stop']
   actors: LogNode['actors']
 }
@@ -64,7 +72,9 @@ function logger(): Logger {
 ignoreEchoesOfFailedCommits()
 
 const log = logger()
-const node = new LogNode(workerData as LogNodeOptions, {
+const data = workerData as LogThreadData
+const node = new LogNode(data.options, {
+  lease: new LeaseMemory(data.lease),
   log,
   metrics,
   emit: tell,
@@ -94,6 +104,7 @@ const api: LogThreadApi = {
     )
   },
   read: (from, to) => node.read(from, to),
+  transfer: to => node.transfer(to),
   stop: () => node.stop(),
   actors: () => node.actors(),
 }

@@ -56,8 +56,8 @@ export class EntriesIn {
     return this.#end - this.#at
   }
 
-  /** The next `size` bytes: entries after `prev`, whose ballots may not go back, nor beyond the one of their leader. */
-  take(size: number, prev: LogEnd, leads: Ballot): readonly Entry[] {
+  /** The next `size` bytes: entries after `prev`, whose ballots may not go back, nor beyond `leads` if that is given. */
+  take(size: number, prev: LogEnd, leads: Ballot | null): readonly Entry[] {
     if (size > this.left) throw new Error(`${size} bytes of entries, and the frame has ${this.left} left`)
     const entries: Entry[] = []
     let before = prev.ballot
@@ -66,9 +66,9 @@ export class EntriesIn {
     for (const record of readRecords(this.#bytes, from, this.#at, prev.position + 1)) {
       const position = prev.position + 1 + entries.length
       if (!record.ok) throw new Error(`entry ${position}: ${record.reason}`)
-      if (entries.length === ENTRIES_MAX) throw new Error(`more than ${ENTRIES_MAX} entries in one ACCEPT`)
+      if (entries.length === ENTRIES_MAX) throw new Error(`more than ${ENTRIES_MAX} entries in one message`)
       const { entry } = record
-      if (compareBallots(entry.ballot, before) < 0 || compareBallots(entry.ballot, leads) > 0) {
+      if (compareBallots(entry.ballot, before) < 0 || (leads !== null && compareBallots(entry.ballot, leads) > 0)) {
         throw new Error(`entry ${position}: its ballot is out of order`)
       }
       before = entry.ballot

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { batchPayload, encodeTransaction, type RowBytes } from '../../../src/core/ledger/payload.ts'
 import { Applier } from '../../../src/core/log/apply.ts'
 import { makeEntry } from '../../../src/core/log/entry.ts'
+import { NO_BASE } from '../../../src/core/log/meta.ts'
 
 const row = (table: number, key: string, value: number | null): RowBytes => ({
   table,
@@ -13,7 +14,7 @@ function applied(...transactions: readonly (readonly RowBytes[])[]): Record<stri
   const entries = transactions.map((rows, at) =>
     makeEntry(at + 1, [1, 1], 'DATA', batchPayload([encodeTransaction({ who: 'test', why: '', wallMs: 0 }, rows)])),
   )
-  const { rows } = new Applier().apply(entries)
+  const { rows } = new Applier(NO_BASE).apply(entries)
   expect(new Set(rows.map(({ table, key }) => `${table}/${key}`)).size).toBe(rows.length)
   return Object.fromEntries(rows.map(({ table, key, bytes }) => [`${table}/${key}`, bytes?.[0] ?? null]))
 }
