@@ -64,6 +64,7 @@ function runSeeds(): void {
     const result = simulate(seed, { nodes, minutes, only, trace })
     for (const [fault, times] of result.faults) add(`fault ${fault}`, times)
     for (const [how, times] of Object.entries(result.calls)) add(`calls ${how}`, times)
+    for (const [what, times] of Object.entries(result.upkeep)) add(`log ${what}`, times)
     add('ms', result.simulatedMs)
     add('turns', result.turns)
     add('committed', result.committed)
@@ -96,6 +97,7 @@ function runSeeds(): void {
   say(`  ${(count / tookS).toFixed(1)} seeds/s, ${Math.round(sum('turns') / tookS)} turns of actors/s`)
   say(`  ${sum('committed')} positions committed under ${sum('leaders')} leaders`)
   say(`  calls of clients: ${all('calls ')}`)
+  say(`  logs: ${all('log ')}`)
   say(`  faults: ${all('fault ')}`)
   say(
     `  a healed quorum committed after ${recoveredMs[recoveredMs.length >> 1] ?? 0} ms at the median, ${recoveredMs.at(-1) ?? 0} ms at worst`,

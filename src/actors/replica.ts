@@ -6,14 +6,16 @@
  */
 import { assertNever } from '../core/base/assert.ts'
 import { Applier } from '../core/log/apply.ts'
+import type { CatchUpMessage } from '../core/log/catch-up-core.ts'
 import type { CoordinatorMessage } from '../core/log/coordinator-core.ts'
 import type { ElectionMessage } from '../core/log/election-core.ts'
-import type { Entry } from '../core/log/entry.ts'
+import { type CheckpointNote, checkpointNote, type Entry, truncateNote } from '../core/log/entry.ts'
+import type { LogLimits } from '../core/log/limits.ts'
 import type { PeerMessage } from '../core/log/messages.ts'
 import { type LogWrite, ReplicaCore, type ReplicaEffect, type ReplicaMessage } from '../core/log/replica-core.ts'
 import type { LogTiming } from '../core/log/timing.ts'
 import type { ActorSpec, Context, Ref } from './actor.ts'
-import type { LogStore, LogTransport, StateStore } from './log-ports.ts'
+import { DamagedRecord, type LogStore, type LogTransport, type StateStore } from './log-ports.ts'
 import type { Metrics } from './ports.ts'
 
 export type ReplicaCommand =
@@ -22,16 +24,20 @@ export type ReplicaCommand =
   | { readonly type: 'storeFailed'; readonly cause: unknown }
   | { readonly type: 'stateStored'; readonly entries: readonly Entry[] }
   | { readonly type: 'applyDue' }
+  | { readonly type: 'dropDue' }
+  | { readonly type: 'scrubDue' }
 
 export interface ReplicaOptions {
   readonly store: LogStore
   readonly state: StateStore
   readonly transport: LogTransport
   readonly timing: LogTiming
+  readonly limits: LogLimits
   readonly metrics: Metrics
-  /** The other two actors of the log; looked up when needed, because the three know each other. */
+  /** The other actors of the log; looked up when needed, because they know each other. */
   readonly coordinator: () => Ref<CoordinatorMessage>
   readonly election: () => Ref<ElectionMessage>
+  readonly catchUp: () => Ref<CatchUpMessage>
   /** This replica may vote now (its descriptor is complete and on disk). */
   readonly onVoting: () => void
   /** StoreFull, StoreFailed, or anything else a store rejects with. */
@@ -46,6 +52,14 @@ export interface ReplicaOptions {
 /** State commits are few and large: they share the disk with the flushes that callers wait for. */
 const APPLY_EVERY_MS = 20
 const APPLY_ENTRIES_MAX = 2_048
+/** What is truncated goes in small steps, with pauses: appends must not wait for it. */
+const DROP_EVERY_MS = 20
+/** The whole log is read once a day, slowly: a record that has rotted is found while others still hold it. */
+const SCRUB_EVERY_MS = 24 * 3_600_000
+const SCRUB_STEP_MS = 1_000
+const SCRUB_STEP_BYTES = 4 * 1024 * 1024
+/** Digests of this many checkpoints are remembered until the leader's word on them arrives. */
+const CHECKPOINTS_KEPT = 16
 /** Entries kept in memory between their flush and their apply; beyond it they are read back from the store. */
 const UNAPPLIED_KEPT_MAX = 32_768
 
@@ -70,7 +84,11 @@ class Replica {
   readonly #options: ReplicaOptions
   readonly #context: Context<ReplicaCommand>
   readonly #core: ReplicaCore
-  readonly #applier = new Applier()
+  readonly #applier: Applier
+  readonly #checkpoints = new Map<number, number>()
+  #dropping = false
+  /** Up to where the scrub has come; 0 before and after a round. */
+  #scrubbed = 0
   #unapplied: Entry[] = []
   #committed = 0
   /** The last position handed to the applier. */
@@ -83,10 +101,14 @@ class Replica {
     this.#options = options
     this.#context = context
     const { store, state, timing } = options
-    this.#core = new ReplicaCore(store.restored, { timing, openedAt: context.now(), applied: state.applied })
-    this.#handed = state.resumeFrom - 1
+    const { applied, resumeFrom } = state
+    const opened = { timing, openedAt: context.now(), applied, snapshot: resumeFrom - 1 }
+    this.#core = new ReplicaCore(store.restored, opened)
+    this.#applier = new Applier(state.base)
+    this.#handed = resumeFrom - 1
     this.#committed = store.restored.meta.commit
     options.onStarted(this.#core)
+    context.startTimer('scrub', SCRUB_EVERY_MS, { type: 'scrubDue' })
     this.#apply()
   }
 
@@ -102,6 +124,10 @@ class Replica {
         return this.#onStateStored(message.entries)
       case 'applyDue':
         return this.#apply()
+      case 'dropDue':
+        return this.#drop()
+      case 'scrubDue':
+        return this.#scrub()
       default:
         return this.#step(message)
     }
@@ -114,7 +140,7 @@ class Replica {
   }
 
   #run(effect: ReplicaEffect): void {
-    const { coordinator, election, onVoting, onFailStop } = this.#options
+    const { coordinator, election, catchUp, onVoting, onFailStop } = this.#options
     switch (effect.type) {
       case 'persist':
         return this.#persist(effect.write)
@@ -133,6 +159,15 @@ class Replica {
         return
       case 'heardLeader':
         if (effect.memberId !== this.#core.meta.memberId) election().tell(effect)
+        return
+      case 'behind':
+      case 'learned':
+        catchUp().tell(effect)
+        return
+      case 'dropped':
+        this.#dropping = false
+        this.#context.startTimer('drop', DROP_EVERY_MS, { type: 'dropDue' })
+        coordinator().tell(effect)
         return
       case 'failStop':
         return onFailStop(effect.reason)
@@ -171,9 +206,10 @@ class Replica {
       this.#context.startTimer('apply', waitMs, { type: 'applyDue' })
       return
     }
+    const entries = this.#take()
+    if (entries.length === 0) return
     this.#appliedAtMs = now.monoMs
     this.#applying = true
-    const entries = this.#take()
     const batch = this.#applier.apply(entries)
     this.#handed = batch.applied
     this.#context.pipe(this.#options.state.write(batch), settled =>
@@ -184,10 +220,13 @@ class Replica {
   /** The next committed entries: from memory when they are there, else from the store. */
   #take(): readonly Entry[] {
     const from = this.#handed + 1
-    const to = Math.min(this.#committed, this.#handed + APPLY_ENTRIES_MAX)
+    const { checkpointEvery } = this.#options.limits
+    // The digest at a checkpoint is that of exactly this position.
+    const checkpoint = Math.ceil(from / checkpointEvery) * checkpointEvery
+    const to = Math.min(this.#committed, this.#handed + APPLY_ENTRIES_MAX, checkpoint)
     const first = this.#unapplied[0]?.position ?? Number.POSITIVE_INFINITY
     const last = this.#unapplied.at(-1)?.position ?? 0
-    if (first > from || last < to) return this.#options.store.read(from, to, APPLY_ENTRIES_MAX)
+    if (first > from || last < to) return this.#read(from, to)
     const entries = this.#unapplied.slice(from - first, to - first + 1)
     this.#unapplied = this.#unapplied.slice(to - first + 1)
     return entries
@@ -195,11 +234,67 @@ class Replica {
 
   #onStateStored(entries: readonly Entry[]): void {
     this.#applying = false
+    const { state, coordinator, onApplied } = this.#options
     const position = entries.at(-1)!.position
-    this.#core.handle({ type: 'applied', position }, this.#context.now())
-    this.#options.coordinator().tell({ type: 'applied', position })
-    this.#options.onApplied(entries)
+    this.#step({ type: 'applied', position, snapshot: state.resumeFrom - 1 })
+    const checkpoint = this.#passCheckpoint(position, state.rowsDigest)
+    for (const entry of entries) this.#heed(entry)
+    coordinator().tell({ type: 'applied', position, ...(checkpoint === null ? {} : { checkpoint }) })
+    onApplied(entries)
     this.#apply()
+    this.#drop()
+  }
+
+  #passCheckpoint(position: number, rowsDigest: number): CheckpointNote | null {
+    if (position % this.#options.limits.checkpointEvery !== 0) return null
+    this.#checkpoints.set(position, rowsDigest)
+    if (this.#checkpoints.size > CHECKPOINTS_KEPT) this.#checkpoints.delete(this.#checkpoints.keys().next().value!)
+    return { position, rowsDigest }
+  }
+
+  /** What a leader says about the log itself. */
+  #heed(entry: Entry): void {
+    if (entry.type === 'TRUNCATE') return this.#step({ type: 'truncate', to: truncateNote(entry).to })
+    if (entry.type !== 'CHECKPOINT') return
+    const { position, rowsDigest } = checkpointNote(entry)
+    const own = this.#checkpoints.get(position)
+    if (own === undefined || own === rowsDigest) return
+    this.#options.metrics.count('log_divergence')
+    this.#options.onFailStop(
+      `state divergence at ${position}: the rows of this replica have digest ${hex(own)}, those of the leader ` +
+        `${hex(rowsDigest)}; its row tables are not to be believed`,
+    )
+  }
+
+  /** Deletes some of what nobody needs any more. The records are read, and so checked, one last time. */
+  #drop(): void {
+    const count = Math.min(this.#core.droppable, this.#options.limits.dropStep)
+    if (this.#dropping || count === 0) return
+    const { begin } = this.#core.meta
+    const crcs = this.#read(begin, begin + count - 1).map(entry => entry.crc)
+    if (crcs.length === 0) return
+    this.#dropping = true
+    this.#step({ type: 'drop', crcs })
+  }
+
+  #scrub(): void {
+    const { begin, commit } = this.#core.meta
+    const from = Math.max(this.#scrubbed + 1, begin)
+    const read = this.#read(from, Math.min(commit, from + APPLY_ENTRIES_MAX), SCRUB_STEP_BYTES)
+    this.#scrubbed = read.at(-1)?.position ?? 0
+    this.#context.startTimer('scrub', read.length > 0 ? SCRUB_STEP_MS : SCRUB_EVERY_MS, { type: 'scrubDue' })
+  }
+
+  /** Nothing when a record is damaged: the owner is told, and decides. */
+  #read(from: number, to: number, bytesMax?: number): readonly Entry[] {
+    try {
+      return this.#options.store.read(from, to, to - from + 1, bytesMax)
+    } catch (cause) {
+      if (!(cause instanceof DamagedRecord)) throw cause
+      this.#storeFailed = true
+      this.#options.onStoreTrouble(cause)
+      return []
+    }
   }
 
   /** Writes what is only in memory: how far is committed. Not after a failed write: memory is ahead of the disk then. */
@@ -227,4 +322,8 @@ class Replica {
       voidedTransactions: this.#applier.voided,
     }
   }
+}
+
+function hex(digest: number): string {
+  return digest.toString(16).padStart(8, '0')
 }

@@ -3,7 +3,7 @@
 import { payloadPart, payloadTransactions } from '../core/ledger/payload.ts'
 import { TABLE_NUMBERS } from '../core/ledger/rows.ts'
 import type { Ballot } from '../core/log/ballot.ts'
-import { decodeNote, type EntryType } from '../core/log/entry.ts'
+import { checkpointNote, type EntryType, leaderNote, truncateNote } from '../core/log/entry.ts'
 import type { LogStatusReport } from '../runtime/log/log-options.ts'
 import { printable } from './screen.ts'
 
@@ -40,6 +40,9 @@ export function statusText(report: LogStatusReport): string {
     // Watched from when there is a log to keep room for.
     ['disk free', report.status === 'EMPTY' ? 'not known' : `${Math.floor(report.diskFreeBytes / 1_048_576)} MiB`],
   ]
+  for (const { memberId, trouble } of report.peers) {
+    if (trouble !== null) lines.push([`member ${memberId}`, `not connected: ${trouble}`])
+  }
   if (report.waitingFor !== null) lines.push(['waits for', report.waitingFor])
   if (report.notWritable !== null) lines.push(['not writable', report.notWritable])
   return lines.map(([name, value]) => `${name.padEnd(14)}${printable(value)}\n`).join('')
@@ -81,8 +84,13 @@ function detailLines({ type, payload }: ReadEntry): string[] {
   if (payload === null) return []
   try {
     if (type === 'LEADER') {
-      const { memberId, wallMs, software } = decodeNote(payload)
+      const { memberId, wallMs, software } = leaderNote({ payload })
       return [`member ${memberId} took over at ${new Date(wallMs).toISOString()} with software ${software}`]
+    }
+    if (type === 'TRUNCATE') return [`positions before ${truncateNote({ payload }).to} are no longer needed`]
+    if (type === 'CHECKPOINT') {
+      const { position, rowsDigest } = checkpointNote({ payload })
+      return [`the rows as of position ${position} have digest ${rowsDigest.toString(16).padStart(8, '0')}`]
     }
     if (type !== 'DATA') return []
     const part = payloadPart(payload)

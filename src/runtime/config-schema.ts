@@ -217,6 +217,21 @@ export const configSchema = z.strictObject({
       meaning: 'Where the other scheduler nodes reach this one',
       unset: 'what it is bound to',
     }),
+    tls: z.strictObject({
+      certFile: optionalKey(path, {
+        meaning:
+          'Certificate of this node in PEM, for its host in members; with keyFile and caFile, scheduler nodes speak TLS only and show each other certificates; read at the start',
+        unset: 'nothing is encrypted between scheduler nodes',
+      }),
+      keyFile: optionalKey(path, {
+        meaning: 'Private key of that certificate in PEM, without a passphrase',
+        unset: 'no TLS; all three of peer.tls or none',
+      }),
+      caFile: optionalKey(path, {
+        meaning: 'Certificate of the CA, or of several, that signs those of the scheduler nodes, in PEM',
+        unset: 'no TLS; all three of peer.tls or none',
+      }),
+    }),
   }),
   log: z.strictObject({
     autoBootstrap: key(flag, {
@@ -233,6 +248,11 @@ export const configSchema = z.strictObject({
         'How long the other scheduler nodes wait for a silent leader before they elect another; at least 6 heartbeats',
       default: '1s',
       aurora: '-zk_session_timeout',
+    }),
+    keepEntries: key(count(100, 10_000_000), {
+      meaning:
+        'Committed entries of the log that are kept although the row tables stand for them, so that a node that was away for a moment need not be sent all rows',
+      default: 10_000,
     }),
     space: z.strictObject({
       alarm: key(size(), { meaning: 'Free disk space below which a warning is logged', default: '1GiB' }),

@@ -98,7 +98,7 @@ describe('faults', () => {
       'f.yaml:1: htpp: unknown key `htpp`, did you mean `http`?',
       'f.yaml:4: http.prot: unknown key `prot`, did you mean `port`?',
       'f.yaml:5: http.port: must be a whole number from 0 to 65535, found 99999',
-      'f.yaml:6: log: must hold keys (autoBootstrap, heartbeat, lease, space), found 3',
+      'f.yaml:6: log: must hold keys (autoBootstrap, heartbeat, lease, keepEntries, space), found 3',
       'f.yaml:7: autoBootstrap: unknown key `autoBootstrap`, did you mean `log.autoBootstrap`?',
       'f.yaml:9: agent.killCap: must be a duration with its unit, such as `5min` (ms, s, min, h, d), found 3',
       'f.yaml:10: agent.userMode: must be one of role, shared, found "root"',

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { NO_IDENTITY } from '../../src/core/executor/agent-book.ts'
 import { makeEntry } from '../../src/core/log/entry.ts'
+import { NO_BASE } from '../../src/core/log/meta.ts'
 import { openAgentStore } from '../../src/runtime/agent/agent-store.ts'
 import { formatLogStore, inspectLogStore, openLogStore, verifyLogStore } from '../../src/runtime/log/lmdb-log-store.ts'
 import { openStateStore } from '../../src/runtime/log/lmdb-state-store.ts'
@@ -20,7 +21,7 @@ async function logOf(entryCount: number): Promise<string> {
   const entries = Array.from({ length: entryCount }, (_, at) => makeEntry(at + 1, [1, 1], 'DATA', new Uint8Array(500)))
   const { meta } = store.restored
   const written = { ...meta, end: entryCount, promised: [1, 1], generation: meta.generation + 1 } as const
-  await store.write({ ticket: 1, cutFrom: null, entries, meta: written })
+  await store.write({ ticket: 1, dropBefore: null, cutFrom: null, entries, meta: written })
   await store.close()
   return folder
 }
@@ -29,7 +30,7 @@ async function rowsOf(rowCount: number): Promise<string> {
   const folder = join(temporaryFolder(), 'state')
   const state = await openStateStore(folder, owner, { begin: 1, end: 9 })
   const rows = Array.from({ length: rowCount }, (_, at) => ({ table: 1, key: `k${at}`, bytes: new Uint8Array(500) }))
-  await state.write({ rows, applied: 9, resumeFrom: 10 })
+  await state.write({ rows, applied: 9, resumeFrom: 10, base: NO_BASE })
   await state.close()
   return folder
 }
@@ -78,7 +79,7 @@ describe.each(DAMAGES)('the file of a store: %s', (_name, damage) => {
   test('row tables: made again from the log, and told; refused when the log is no longer whole', async () => {
     const folder = await rowsOf(300)
     damage(join(folder, 'data.mdb'))
-    await expect(openStateStore(folder, owner, { begin: 5, end: 9 })).rejects.toThrow('no longer has position 1')
+    await expect(openStateStore(folder, owner, { begin: 5, end: 9 })).rejects.toThrow('the log beside them begins at 5')
     const told: string[] = []
     const state = await openStateStore(folder, owner, { begin: 1, end: 9 }, because => told.push(because))
     onTestFinished(() => state.close())

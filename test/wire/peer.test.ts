@@ -22,15 +22,36 @@ const voters = [
   { memberId: 1, incarnation: 'cd' },
   { memberId: 2, incarnation: 'ab12' },
 ]
+const header = {
+  id: '2-ab',
+  clusterId: 'cd',
+  position: 7,
+  base: { ballot: [3, 1] as const, digest: 4_000_000_000 },
+  rowsDigest: 12,
+}
+const rows = [
+  { table: 3, key: 'a/c', bytes: new Uint8Array([1, 2]) },
+  { table: 4, key: '', bytes: new Uint8Array(0) },
+]
 const all: readonly PeerMessage[] = [
   { type: 'prevote', from, ballot: [4, 2], last, voters },
   { type: 'prevoteReply', from, ballot: [4, 1], granted: true, promised: [3, 1] },
   { type: 'prepare', from, ballot: [4, 2], last, voters },
   { type: 'prepare', from, ballot: [4, 2], last, voters, releasedBallot: [3, 1] },
   { type: 'promise', from, ballot: [4, 1], last, commit: 6, begin: 1 },
-  { type: 'accept', from, ballot: [4, 2], seq: 5, prev: last, entries, commit: 6, sentAtMs: 12.5 },
-  { type: 'accept', from, ballot: [4, 2], seq: 6, prev: last, entries: [], commit: 6, sentAtMs: 13 },
-  { type: 'accepted', from, ballot: [4, 1], seq: 5, matched: 9, sentAtMs: 12.5, applied: 6 },
+  { type: 'accept', from, ballot: [4, 2], seq: 5, prev: last, entries, commit: 6, begin: 3, sentAtMs: 12.5 },
+  { type: 'accept', from, ballot: [4, 2], seq: 6, prev: last, entries: [], commit: 6, begin: 3, sentAtMs: 13 },
+  {
+    type: 'accepted',
+    from,
+    ballot: [4, 1],
+    seq: 5,
+    matched: 9,
+    sentAtMs: 12.5,
+    applied: 6,
+    snapshot: 5,
+    freeBytes: 1e12,
+  },
   { type: 'nack', from, ballot: [4, 1], promised: [5, 3], reason: { type: 'BALLOT' } },
   { type: 'nack', from, ballot: [4, 1], promised: [4, 1], reason: { type: 'BEHIND', last } },
   {
@@ -43,7 +64,13 @@ const all: readonly PeerMessage[] = [
     sentAtMs: 1.5,
   },
   { type: 'nack', from, ballot: [4, 1], promised: [4, 1], reason: { type: 'NO_SPACE' }, seq: 9, sentAtMs: 1.5 },
-  { type: 'release', from, ballot: [4, 2], commit: 6 },
+  { type: 'release', from, ballot: [4, 2], commit: 6, successor: 3 },
+  { type: 'fetch', from, ask: 3, position: 8, bytesMax: 1_000 },
+  { type: 'entries', from, ask: 3, position: 8, entries, begin: 2, commit: 40 },
+  { type: 'snapshotFetch', from, ask: 4, id: null, cursor: null, bytesMax: 1_000 },
+  { type: 'snapshotFetch', from, ask: 5, id: '2-ab', cursor: { table: 3, key: 'a/b' }, bytesMax: 1_000 },
+  { type: 'snapshotPage', from, ask: 5, header, cursor: { table: 3, key: 'a/b' }, rows, done: false },
+  { type: 'snapshotPage', from, ask: 6, header, cursor: null, rows: [], done: true },
 ]
 
 const decoded = (data: Uint8Array) => {
@@ -79,11 +106,12 @@ describe('batches', () => {
       prev: { ballot: [4, 2], position: 8 },
       entries: [makeEntry(9, [4, 2], 'DATA', bytes('x'))],
       commit: 6,
+      begin: 1,
       sentAtMs: 12.5,
     }
     expect(hex(encodeBatch(from, 0, [message]))).toBe(
-      '96010102a46162313200919707920402059304020806cb402900000000000091c425' +
-        'db10010200000000000000000000000900000000000000040000000200000001ada16f8278dc898785',
+      '96010102a46162313200919807920402059304020806cb402900000000000091c425' +
+        'db10010200000000000000000000000900000000000000040000000200000001ada16f8278013cbf88f1',
     )
     expect(hex(encodeControl({ type: 'welcome' }))).toBe('93010081a474797065a777656c636f6d656f9de201')
   })

@@ -205,7 +205,7 @@ export class Loader {
       const whole = this.#joiner.data(entry.position, entry.payload)
       if (whole !== null) this.#applyPayload(whole)
     } else {
-      this.#joiner.interrupt()
+      this.#joiner.other(entry.position, entry.type)
     }
     this.applied = this.#joiner.pendingFrom === null ? this.#fed : this.#joiner.pendingFrom - 1
     if (this.#tables.isLoading && this.#fed >= this.#goal) this.#tables.endLoading()

@@ -57,8 +57,9 @@ export function payloadPart(payload: Uint8Array): PayloadPart | null {
 
 /**
  * Makes whole payloads of entries read in log order. A part is kept back until the last one of its transaction is
- * there; a LEADER entry, or anything that does not continue the transaction, voids what was gathered. That depends on
- * the entries alone, so every replica decides the same.
+ * there; a LEADER entry, or data that does not continue the transaction, voids what was gathered. What a leader says in
+ * between about the log itself (TRUNCATE, CHECKPOINT) is no part and no end of it. That depends on the entries alone, so
+ * every replica decides the same.
  */
 export class PayloadJoiner {
   /** The position of the first part gathered: apply must be able to begin here again after a restart. Null: none. */
@@ -73,7 +74,7 @@ export class PayloadJoiner {
   data(position: number, payload: Uint8Array): Uint8Array | null {
     const part = payloadPart(payload)
     if (part === null) {
-      this.interrupt()
+      this.#interrupt()
       return payload
     }
     const first = this.#first
@@ -86,7 +87,7 @@ export class PayloadJoiner {
       part.wholeBytes === first.wholeBytes &&
       position === this.#last + 1
     if (!continues) {
-      this.interrupt()
+      this.#interrupt()
       if (part.index !== 0) {
         this.voided++
         return null
@@ -103,8 +104,13 @@ export class PayloadJoiner {
     return whole
   }
 
-  /** A LEADER entry, or any other that is not data: a transaction that is not whole by now never will be. */
-  interrupt(): void {
+  /** An entry that is not data. After a LEADER entry, a transaction that is not whole by then never will be. */
+  other(position: number, type: string): void {
+    if (type === 'LEADER') this.#interrupt()
+    else if (position === this.#last + 1) this.#last = position
+  }
+
+  #interrupt(): void {
     if (this.#first !== null) this.voided++
     this.#forget()
   }

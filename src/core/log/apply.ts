@@ -4,17 +4,29 @@
  * log, C7.
  */
 import { PayloadJoiner, payloadRows, type RowBytes } from '../ledger/payload.ts'
+import { foldDigest } from './crc.ts'
 import type { Entry } from './entry.ts'
+import type { LogBase } from './meta.ts'
 
 export interface AppliedBatch {
   readonly rows: readonly RowBytes[]
   readonly applied: number
-  /** Where replay must begin after a restart. */
+  /** Where replay must begin after a restart. Everything before it has taken effect. */
   readonly resumeFrom: number
+  /** Of the position before `resumeFrom`. */
+  readonly base: LogBase
 }
 
 export class Applier {
   readonly #joiner = new PayloadJoiner()
+  #base: LogBase
+  #tip: LogBase
+
+  /** `base` of the position before the first entry that will be applied. */
+  constructor(base: LogBase) {
+    this.#base = base
+    this.#tip = base
+  }
 
   /** Transactions in parts that a new leader cut off; they never take effect. */
   get voided(): number {
@@ -26,14 +38,18 @@ export class Applier {
     const rows: RowBytes[] = []
     let applied = 0
     for (const entry of entries) {
-      applied = entry.position
-      if (entry.type !== 'DATA') {
-        this.#joiner.interrupt()
-        continue
-      }
-      const whole = this.#joiner.data(entry.position, entry.payload)
-      if (whole !== null) for (const row of payloadRows(whole)) rows.push(row)
+      const { position, type } = entry
+      applied = position
+      if (type === 'DATA') {
+        const whole = this.#joiner.data(position, entry.payload)
+        if (whole !== null) for (const row of payloadRows(whole)) rows.push(row)
+      } else this.#joiner.other(position, type)
+      const before = this.#tip
+      this.#tip = { ballot: entry.ballot, digest: foldDigest(before.digest, entry.crc) }
+      const { pendingFrom } = this.#joiner
+      if (pendingFrom === null) this.#base = this.#tip
+      else if (pendingFrom === position) this.#base = before
     }
-    return { rows, applied, resumeFrom: this.#joiner.pendingFrom ?? applied + 1 }
+    return { rows, applied, resumeFrom: this.#joiner.pendingFrom ?? applied + 1, base: this.#base }
   }
 }

@@ -8,10 +8,15 @@ import { type Ballot, compareBallots, type LogEnd, NO_BALLOT, sameBallot } from 
 export class BallotRuns {
   /** Ascending by `from`; a run reaches to the next one's `from` - 1, the last one to `end`. */
   readonly #runs: { readonly from: number; readonly ballot: Ballot }[] = []
+  #begin: number
+  /** Of the position before the first: everything up to there has been truncated. */
+  #before: Ballot
   #end: number
 
-  /** `begin` is the first position that may be held. */
-  constructor(begin = 1) {
+  /** `begin` is the first position that may be held, `before` the ballot of the one before it. */
+  constructor(begin = 1, before: Ballot = NO_BALLOT) {
+    this.#begin = begin
+    this.#before = before
     this.#end = begin - 1
   }
 
@@ -19,19 +24,19 @@ export class BallotRuns {
     return this.#end
   }
 
-  /** Ballot and position of the last entry; (0.0, 0) before the log. */
+  /** Ballot and position of the last entry, also when that was truncated; (0.0, 0) before the log. */
   get last(): LogEnd {
-    const run = this.#runs.at(-1)
-    return run === undefined ? { ballot: NO_BALLOT, position: this.#end } : { ballot: run.ballot, position: this.#end }
+    return { ballot: this.#runs.at(-1)?.ballot ?? this.#before, position: this.#end }
   }
 
   push(position: number, ballot: Ballot): void {
     assert(position === this.#end + 1, 'entries are added without gaps', { position, end: this.#end })
     const run = this.#runs.at(-1)
     if (run === undefined || !sameBallot(run.ballot, ballot)) {
-      assert(run === undefined || compareBallots(run.ballot, ballot) < 0, 'ballots never go back along the log', {
+      const before = run?.ballot ?? this.#before
+      assert(compareBallots(before, ballot) <= 0, 'ballots never go back along the log', {
         position,
-        before: String(run?.ballot),
+        before: String(before),
         ballot: String(ballot),
       })
       this.#runs.push({ from: position, ballot })
@@ -45,14 +50,27 @@ export class BallotRuns {
     this.#end = Math.min(this.#end, from - 1)
   }
 
+  /** Drops every position before `begin`, which is at most one past the end. */
+  dropBefore(begin: number): void {
+    const before = this.ballotAt(begin - 1)
+    assert(before !== undefined, 'what is dropped is held', { begin, end: this.#end })
+    this.#before = before
+    this.#begin = begin
+    while (this.#runs.length > 0 && (this.#runs[1]?.from ?? this.#end + 1) <= begin) this.#runs.shift()
+    const first = this.#runs[0]
+    if (first !== undefined && first.from < begin) this.#runs[0] = { from: begin, ballot: first.ballot }
+  }
+
   copy(): BallotRuns {
-    const copy = new BallotRuns(this.#end + 1)
+    const copy = new BallotRuns(this.#begin, this.#before)
     copy.#runs.push(...this.#runs)
+    copy.#end = this.#end
     return copy
   }
 
-  /** Undefined for a position that is not held. */
+  /** Of a position held, or of the one before the first. Undefined for any other. */
   ballotAt(position: number): Ballot | undefined {
+    if (position === this.#begin - 1) return this.#before
     return position > this.#end ? undefined : this.#runAt(position)?.ballot
   }
 

@@ -12,12 +12,14 @@ import type { Now } from '../base/time.ts'
 import { type Ballot, ballotText, compareBallots, NO_BALLOT, sameBallot } from './ballot.ts'
 import type { BallotRuns } from './ballot-runs.ts'
 import { quorumOf } from './descriptor.ts'
-import { type Entry, encodeNote, makeEntry, PAYLOAD_BYTES_MAX } from './entry.ts'
-import type { Accept, Accepted, Nack, PeerMessage, Prepare, Promised, Sender } from './messages.ts'
+import { type CheckpointNote, type Entry, encodeNote, makeEntry, PAYLOAD_BYTES_MAX } from './entry.ts'
+import { BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, type Follower, FollowerFeed } from './follower-feed.ts'
+import { beginWatch, type Lease, type LeaseDoubt, type LeaseWatch, leaseOf, watchLease } from './lease.ts'
+import type { LogLimits } from './limits.ts'
+import type { Accepted, Nack, PeerMessage, Prepare, Promised, Sender } from './messages.ts'
+import { type Reign, type SpaceTold, Succession, type TransferAnswer } from './succession.ts'
 import type { LogTiming } from './timing.ts'
 
-export const BATCH_ENTRIES_MAX = 256
-export const BATCH_BYTES_MAX = 1024 * 1024
 export const WINDOW_BATCHES_MAX = 64
 export const WINDOW_BYTES_MAX = 16 * 1024 * 1024
 export const WINDOW_POSITIONS_MAX = 8_192
@@ -51,19 +53,30 @@ export interface AppendRequest {
 }
 
 export type CoordinatorMessage =
-  | { readonly type: 'candidacy'; readonly prepare: Prepare; readonly runs: BallotRuns; readonly commit: number }
+  | {
+      readonly type: 'candidacy'
+      readonly prepare: Prepare
+      readonly runs: BallotRuns
+      readonly commit: number
+      readonly begin: number
+    }
   | Promised
   | Accepted
   | Nack
   | { readonly type: 'append'; readonly requests: readonly AppendRequest[] }
-  | { readonly type: 'applied'; readonly position: number }
+  /** `checkpoint`: the digest of the row tables at a position where digests are compared, if one was passed. */
+  | { readonly type: 'applied'; readonly position: number; readonly checkpoint?: CheckpointNote | undefined }
+  /** The own store begins here now. */
+  | { readonly type: 'dropped'; readonly begin: number }
   /** Entries read for a follower that lags; `from` as asked. */
   | { readonly type: 'loaded'; readonly peer: number; readonly from: number; readonly entries: readonly Entry[] }
-  | { readonly type: 'space'; readonly freeBytes: number; readonly full: boolean }
+  | ({ readonly type: 'space' } & SpaceTold)
   | { readonly type: 'tick' }
   | { readonly type: 'stepDown'; readonly reason: string }
-  /** This node is about to stop: leadership goes to the follower that holds most. */
+  /** This node is about to stop: leadership goes to the follower that holds most, at once. */
   | { readonly type: 'handOver' }
+  /** Somebody wants this member to lead, or whoever holds most; answered by one `transfer` effect. */
+  | { readonly type: 'transfer'; readonly to: number | null }
 
 export type CoordinatorEffect =
   | { readonly type: 'send'; readonly to: number; readonly message: PeerMessage }
@@ -73,24 +86,14 @@ export type CoordinatorEffect =
   | { readonly type: 'load'; readonly peer: number; readonly from: number; readonly countMax: number }
   /** The LEADER entry is committed and applied: appends are taken from here on. */
   | { readonly type: 'serving'; readonly ballot: Ballot; readonly position: number }
-  | { readonly type: 'lost'; readonly reason: string; readonly roundSeen: number }
+  | { readonly type: 'lost'; readonly reason: string; readonly roundSeen: number; readonly isHandedOver?: boolean }
+  | { readonly type: 'transfer'; readonly answer: TransferAnswer }
+  /** A hand-over that nobody had asked for did not work out. */
+  | { readonly type: 'handOverFailed'; readonly to: number; readonly reason: string }
+  /** The own clocks are not to be believed: no lease until a quorum has answered what is sent from here on. */
+  | { readonly type: 'leaseDoubted'; readonly doubt: LeaseDoubt }
   /** Whether `tick` is wanted every heartbeat; with one voter there is nobody to beat for. */
   | { readonly type: 'ticking'; readonly on: boolean }
-
-interface Follower {
-  readonly sender: Sender
-  matched: number
-  /** The next position to send. */
-  next: number
-  /** Looking for where the logs part: one ACCEPT at a time, known by its number. */
-  probeSeq: number | null
-  loading: boolean
-  /** Own send time of the newest ACCEPT it answered. */
-  echoMs: number
-  sentMs: number
-  probedMs: number
-  answeredMs: number
-}
 
 interface Batch {
   readonly last: number
@@ -99,13 +102,11 @@ interface Batch {
   readonly cutMs: number
 }
 
-/** What a follower may have received and not answered. */
-const FOLLOWER_AHEAD_MAX = 2_048
-
 export class CoordinatorCore {
   readonly #self: number
   readonly #timing: LogTiming
   readonly #software: string
+  readonly #limits: LogLimits
   #role: 'idle' | 'preparing' | 'leading' = 'idle'
   #ballot: Ballot = NO_BALLOT
   #roundSeen = 0
@@ -116,9 +117,11 @@ export class CoordinatorCore {
   #refusals = new Set<number>()
   #prepareSentMs = 0
   #runs: BallotRuns | null = null
-  #followers = new Map<number, Follower>()
-  /** Entries after `#recentFirst - 1`, not yet both committed and flushed here: followers are fed from memory. */
-  #recent: Entry[] = []
+  /** Of this reign; null before and after it. */
+  #feed: FollowerFeed | null = null
+  #begin = 1
+  #truncateTo = 1
+  #checkpoint = 0
   #batches: Batch[] = []
   #inFlight: { readonly position: number; readonly id: number }[] = []
   #inFlightHead = 0
@@ -133,11 +136,20 @@ export class CoordinatorCore {
   #full = false
   #freeBytes = 0
   #openingRefused = 0
+  #watch: LeaseWatch | null = null
+  readonly #succession: Succession
 
-  constructor(options: { readonly self: number; readonly timing: LogTiming; readonly software: string }) {
+  constructor(options: {
+    readonly self: number
+    readonly timing: LogTiming
+    readonly limits: LogLimits
+    readonly software: string
+  }) {
     this.#self = options.self
+    this.#limits = options.limits
     this.#timing = options.timing
     this.#software = options.software
+    this.#succession = new Succession(options.self, options.timing)
   }
 
   get role(): 'idle' | 'preparing' | 'leading' {
@@ -159,14 +171,28 @@ export class CoordinatorCore {
     return this.#inFlight.length - this.#inFlightHead
   }
 
-  /** A read under the lease must be evaluated before this moment of the own monotonic clock is looked at. */
-  leaseUntilMonoMs(now: Now): number {
-    if (!this.#serving) return Number.NEGATIVE_INFINITY
-    if (this.#voters.length === 1) return Number.POSITIVE_INFINITY
-    return this.#quorumContactMs(now) + this.#timing.leaseMs * (1 - this.#timing.clockDrift)
+  /** As of the last message. Null without one: not serving, or in doubt. */
+  get lease(): Lease | null {
+    if (!this.#serving || this.#watch === null) return null
+    return leaseOf(this.#watch, this.#ballot, this.#quorumContactMs(Number.POSITIVE_INFINITY), this.#timing)
   }
 
   handle(message: CoordinatorMessage, now: Now): readonly CoordinatorEffect[] {
+    const doubted = this.#lookAtClocks(now)
+    const effects = this.#handle(message, now)
+    return doubted.length === 0 ? effects : [...doubted, ...effects]
+  }
+
+  /** Before the message counts for anything: an answer to what was sent before a suspend must not renew the lease. */
+  #lookAtClocks(now: Now): readonly CoordinatorEffect[] {
+    if (this.#watch === null || this.#voters.length === 1) return []
+    const contactMonoMs = this.#quorumContactMs(now.monoMs)
+    const { watch, doubt } = watchLease(this.#watch, now, { contactMonoMs, leaseMs: this.#timing.leaseMs })
+    this.#watch = watch
+    return doubt === null ? [] : [{ type: 'leaseDoubted', doubt }]
+  }
+
+  #handle(message: CoordinatorMessage, now: Now): readonly CoordinatorEffect[] {
     switch (message.type) {
       case 'candidacy':
         return this.#onCandidacy(message)
@@ -179,12 +205,17 @@ export class CoordinatorCore {
       case 'append':
         return this.#onAppend(message.requests, now)
       case 'applied':
-        return this.#onApplied(message.position, now)
+        return this.#onApplied(message.position, message.checkpoint, now)
+      case 'dropped':
+        this.#begin = message.begin
+        if (this.#feed !== null) this.#feed.begin = message.begin
+        return []
       case 'loaded':
         return this.#onLoaded(message, now)
       case 'space':
         this.#full = message.full
         this.#freeBytes = message.freeBytes
+        this.#succession.space(message, now)
         return []
       case 'tick':
         return this.#onTick(now)
@@ -192,6 +223,8 @@ export class CoordinatorCore {
         return this.#role === 'idle' ? [] : this.#lose(message.reason)
       case 'handOver':
         return this.#onHandOver(now)
+      case 'transfer':
+        return this.#onTransfer(message.to, now)
       default:
         return assertNever(message)
     }
@@ -208,6 +241,7 @@ export class CoordinatorCore {
     this.#quorum = quorumOf(prepare.voters.length)
     this.#runs = message.runs
     this.#commit = message.commit
+    this.#begin = message.begin
     this.#promises = new Map()
     this.#refusals = new Set()
     this.#prepareSentMs = 0
@@ -236,25 +270,27 @@ export class CoordinatorCore {
 
   #lead(now: Now): readonly CoordinatorEffect[] {
     this.#role = 'leading'
+    this.#watch = beginWatch(now)
+    this.#succession.begin()
     const end = this.#runs!.end
-    this.#followers = new Map(
-      this.#voters.map(sender => [
-        sender.memberId,
-        {
-          sender,
-          matched: 0,
-          next: Math.min(end, this.#promises.get(sender.memberId)?.last.position ?? end) + 1,
-          probeSeq: null,
-          loading: false,
-          echoMs: now.monoMs,
-          sentMs: now.monoMs,
-          probedMs: now.monoMs,
-          answeredMs: now.monoMs,
-        },
-      ]),
+    this.#feed = new FollowerFeed(
+      {
+        self: this.#prepare!.from,
+        ballot: this.#ballot,
+        voters: this.#voters,
+        limits: this.#limits,
+        runs: this.#runs!,
+        begin: this.#begin,
+        commit: this.#commit,
+        endOf: memberId => this.#promises.get(memberId)?.last.position,
+        seq: this.#seq,
+      },
+      now,
     )
-    this.#recent = []
     this.#batches = []
+    // What earlier leaders have said of either is not known here: saying it again does no harm.
+    this.#truncateTo = this.#begin
+    this.#checkpoint = 0
     this.#leaderPosition = end + 1
     const note = encodeNote({ memberId: this.#self, wallMs: now.wallMs, software: this.#software })
     return this.#sendBatch([makeEntry(end + 1, this.#ballot, 'LEADER', note)], now)
@@ -263,18 +299,13 @@ export class CoordinatorCore {
   #onAccepted(message: Accepted, now: Now): readonly CoordinatorEffect[] {
     const follower = this.#followerOf(message)
     if (follower === undefined) return []
-    follower.echoMs = Math.max(follower.echoMs, message.sentAtMs)
-    follower.answeredMs = now.monoMs
-    follower.matched = Math.max(follower.matched, message.matched)
-    if (message.seq === follower.probeSeq) {
-      follower.probeSeq = null
-      follower.next = message.matched + 1
-    }
-    follower.next = Math.max(follower.next, follower.matched + 1)
+    const feed = this.#feed!
+    feed.accepted(follower, message, now)
     const effects = [...this.#advanceCommit()]
     if (follower.sender.memberId === this.#self) effects.push(...this.#cut(now))
-    else effects.push(...this.#feed(follower, now))
-    return effects
+    else effects.push(...feed.feed(follower, now))
+    this.#succession.heard(follower.sender.memberId, message.freeBytes)
+    return [...effects, ...this.#succeed(now)]
   }
 
   #onNack(message: Nack, now: Now): readonly CoordinatorEffect[] {
@@ -293,15 +324,11 @@ export class CoordinatorCore {
     if (follower.sender.memberId === this.#self) {
       return this.#lose(`the own replica refused an entry: ${message.reason.type}`)
     }
-    follower.answeredMs = now.monoMs
-    if (message.sentAtMs !== undefined && message.reason.type === 'MISMATCH') {
-      follower.echoMs = Math.max(follower.echoMs, message.sentAtMs)
+    if (message.reason.type === 'MISMATCH') {
+      return this.#feed!.mismatched(follower, message, message.reason.next, now)
     }
-    if (message.reason.type !== 'MISMATCH') return []
-    if (follower.probeSeq !== null && message.seq !== follower.probeSeq) return []
-    follower.probeSeq = null
-    follower.next = Math.max(1, Math.min(message.reason.next, follower.next - 1))
-    return this.#probe(follower, now)
+    follower.answeredMs = now.monoMs
+    return []
   }
 
   #onPrepareRefused(message: Nack): readonly CoordinatorEffect[] {
@@ -345,8 +372,8 @@ export class CoordinatorCore {
   /** Cuts batches off the queue: any size while the own replica is idle, else only full ones. */
   #cut(now: Now): readonly CoordinatorEffect[] {
     const effects: CoordinatorEffect[] = []
-    while (this.#serving && this.queued > 0 && this.#hasRoom()) {
-      const isFlushing = this.#followers.get(this.#self)!.matched < this.#runs!.end
+    while (this.#serving && !this.#succession.isPreparing && this.queued > 0 && this.#hasRoom()) {
+      const isFlushing = this.#feed!.held < this.#runs!.end
       if (isFlushing && this.queued < BATCH_ENTRIES_MAX && this.#queueBytes < BATCH_BYTES_MAX) break
       const entries: Entry[] = []
       let bytes = 0
@@ -381,102 +408,29 @@ export class CoordinatorCore {
   }
 
   #sendBatch(entries: readonly Entry[], now: Now): readonly CoordinatorEffect[] {
-    const first = entries[0]!.position
     let bytes = 0
-    for (const entry of entries) {
-      this.#runs!.push(entry.position, entry.ballot)
-      this.#recent.push(entry)
-      bytes += entry.record.length
-    }
-    this.#batches.push({ last: this.#runs!.end, bytes, count: entries.length, cutMs: now.monoMs })
-    const effects: CoordinatorEffect[] = []
-    for (const follower of this.#followers.values()) {
-      if (follower.sender.memberId !== this.#self) effects.push(...this.#feed(follower, now))
-      else effects.push(this.#accept(follower, first - 1, entries, now))
-    }
-    return effects
-  }
-
-  /** Sends what a follower has not been sent, from memory or, further back, from the store. */
-  #feed(follower: Follower, now: Now): readonly CoordinatorEffect[] {
-    const effects: CoordinatorEffect[] = []
-    while (
-      follower.probeSeq === null &&
-      !follower.loading &&
-      follower.next <= this.#runs!.end &&
-      follower.next - 1 - follower.matched < FOLLOWER_AHEAD_MAX
-    ) {
-      const recentFirst = this.#recent[0]?.position ?? this.#runs!.end + 1
-      if (follower.next < recentFirst) return [...effects, this.#load(follower)]
-      const from = follower.next - recentFirst
-      const entries = this.#chunk(this.#recent, from)
-      effects.push(this.#accept(follower, follower.next - 1, entries, now))
-    }
-    return effects
-  }
-
-  #chunk(entries: readonly Entry[], from: number): readonly Entry[] {
-    let to = from
-    for (let bytes = 0; to < entries.length && to - from < BATCH_ENTRIES_MAX && bytes < BATCH_BYTES_MAX; to++) {
-      bytes += entries[to]!.record.length
-    }
-    return entries.slice(from, to)
-  }
-
-  #load(follower: Follower): CoordinatorEffect {
-    follower.loading = true
-    return { type: 'load', peer: follower.sender.memberId, from: follower.next, countMax: BATCH_ENTRIES_MAX }
+    for (const entry of entries) bytes += entry.record.length
+    const last = entries.at(-1)!.position
+    this.#batches.push({ last, bytes, count: entries.length, cutMs: now.monoMs })
+    return this.#feed!.push(entries, now)
   }
 
   #onLoaded(message: CoordinatorMessage & { type: 'loaded' }, now: Now): readonly CoordinatorEffect[] {
-    const follower = this.#followers.get(message.peer)
-    if (this.#role !== 'leading' || follower === undefined || !follower.loading) return []
-    follower.loading = false
-    if (message.from !== follower.next || message.entries.length === 0) return []
-    const isOurLog = message.entries.every(entry => {
-      const ballot = this.#runs!.ballotAt(entry.position)
-      return ballot !== undefined && sameBallot(ballot, entry.ballot)
-    })
-    if (!isOurLog) return this.#lose('the own log is no longer the one this leader was elected with')
-    const sent = this.#accept(follower, message.from - 1, this.#chunk(message.entries, 0), now)
-    return [sent, ...this.#feed(follower, now)]
-  }
-
-  /** One small ACCEPT to find where the logs part; the answer brings the rest. */
-  #probe(follower: Follower, now: Now): readonly CoordinatorEffect[] {
-    const effect = this.#accept(follower, follower.next - 1, [], now)
-    follower.probeSeq = this.#seq
-    follower.probedMs = now.monoMs
-    return [effect]
-  }
-
-  #accept(follower: Follower, prevPosition: number, entries: readonly Entry[], now: Now): CoordinatorEffect {
-    const prevBallot = prevPosition === 0 ? NO_BALLOT : this.#runs!.ballotAt(prevPosition)
-    assert(prevBallot !== undefined, 'a leader knows the ballots of its log', { position: prevPosition })
-    const message: Accept = {
-      type: 'accept',
-      from: this.#prepare!.from,
-      ballot: this.#ballot,
-      seq: ++this.#seq,
-      prev: { ballot: prevBallot, position: prevPosition },
-      entries,
-      commit: this.#commit,
-      sentAtMs: now.monoMs,
-    }
-    follower.next = Math.max(follower.next, prevPosition + entries.length + 1)
-    follower.sentMs = now.monoMs
-    return { type: 'send', to: follower.sender.memberId, message }
+    if (this.#role !== 'leading') return []
+    const effects = this.#feed!.loaded(message.peer, message.from, message.entries, now)
+    return effects ?? this.#lose('the own log is no longer the one this leader was elected with')
   }
 
   /** The highest position of the own ballot that a quorum holds on disk, the own replica only after its own flush. */
   #advanceCommit(): readonly CoordinatorEffect[] {
-    const matched = [...this.#followers.values()].map(follower => follower.matched).sort((a, b) => b - a)
-    const position = matched[this.#quorum - 1]!
-    const held = this.#followers.get(this.#self)!.matched
+    const feed = this.#feed!
+    const { held } = feed
+    const position = feed.reachedBy(this.#quorum, ({ matched }) => matched)
     // The own replica applies what is committed, so it must hold it; it always will, being the source.
     const reached = Math.min(position, held)
     if (reached < this.#leaderPosition || reached <= this.#commit) return this.#forget(held)
     this.#commit = reached
+    feed.commit = reached
     const results: { id: number; outcome: AppendOutcome }[] = []
     while (this.inFlight > 0 && this.#inFlight[this.#inFlightHead]!.position <= reached) {
       const { id, position: at } = this.#inFlight[this.#inFlightHead++]!
@@ -494,91 +448,151 @@ export class CoordinatorCore {
   }
 
   #forget(held: number): readonly CoordinatorEffect[] {
-    const keepFrom = Math.min(this.#commit, held) + 1
-    const first = this.#recent[0]?.position ?? keepFrom
-    if (keepFrom > first) this.#recent = this.#recent.slice(keepFrom - first)
+    this.#feed!.forget(Math.min(this.#commit, held))
     return []
   }
 
-  #onApplied(position: number, now: Now): readonly CoordinatorEffect[] {
+  #onApplied(position: number, checkpoint: CheckpointNote | undefined, now: Now): readonly CoordinatorEffect[] {
     this.#applied = Math.max(this.#applied, position)
     if (this.#role !== 'leading') return []
     if (!this.#serving && this.#commit >= this.#leaderPosition && position >= this.#leaderPosition) {
       this.#serving = true
-      return [{ type: 'serving', ballot: this.#ballot, position: this.#leaderPosition }]
+      const serving = { type: 'serving', ballot: this.#ballot, position: this.#leaderPosition } as const
+      // That the reign has begun is heard without waiting for a heartbeat: whoever handed over looks for it.
+      return [serving, ...this.#feed!.beat({ ...this.#timing, heartbeatMs: 0 }, now)]
     }
-    return this.#cut(now)
+    return [...this.#cut(now), ...this.#sayCheckpoint(checkpoint, now), ...this.#truncate(now)]
+  }
+
+  /** Every replica compares its own tables at that position with these. */
+  #sayCheckpoint(checkpoint: CheckpointNote | undefined, now: Now): readonly CoordinatorEffect[] {
+    if (!this.#serving || checkpoint === undefined || checkpoint.position <= this.#checkpoint) return []
+    this.#checkpoint = checkpoint.position
+    return this.#say('CHECKPOINT', encodeNote(checkpoint), now)
+  }
+
+  /** Nobody needs what the tables of a quorum stand for, except those who were away for a moment. */
+  #truncate(now: Now): readonly CoordinatorEffect[] {
+    if (!this.#serving) return []
+    const { entriesKept, truncateStep } = this.#limits
+    const snapshot = this.#feed!.reachedBy(this.#quorum, follower => follower.snapshot)
+    const to = Math.min(snapshot, this.#commit - entriesKept) + 1
+    if (to - this.#truncateTo < truncateStep) return []
+    this.#truncateTo = to
+    return this.#say('TRUNCATE', encodeNote({ to }), now)
+  }
+
+  #say(type: 'CHECKPOINT' | 'TRUNCATE', note: Uint8Array, now: Now): readonly CoordinatorEffect[] {
+    return this.#sendBatch([makeEntry(this.#runs!.end + 1, this.#ballot, type, note)], now)
   }
 
   #onTick(now: Now): readonly CoordinatorEffect[] {
-    const { retransmitMs, leaseMs, heartbeatMs, undecidedMsMax } = this.#timing
+    const { retransmitMs, heartbeatMs, leaseMs, undecidedMsMax } = this.#timing
     if (this.#role === 'preparing') {
-      const isDue = this.#promises.has(this.#self) && now.monoMs - this.#prepareSentMs >= retransmitMs
+      // A member that was restarted just now may not have been reached; after a release nobody leads until it is.
+      const everyMs = this.#prepare!.releasedBallot === undefined ? retransmitMs : heartbeatMs
+      const isDue = this.#promises.has(this.#self) && now.monoMs - this.#prepareSentMs >= everyMs
       return isDue ? this.#sendPrepare(now) : []
     }
     if (this.#role !== 'leading') return []
-    if (now.monoMs - this.#quorumContactMs(now) > leaseMs) return this.#lose('no quorum has answered within the lease')
+    if (now.monoMs - this.#quorumContactMs(now.monoMs) > leaseMs)
+      return this.#lose('no quorum has answered within the lease')
     const oldest = this.#batches[0]
     if (oldest !== undefined && now.monoMs - oldest.cutMs > undecidedMsMax) {
       return this.#lose(`position ${oldest.last} stayed undecided for ${undecidedMsMax} ms`)
     }
-    const effects: CoordinatorEffect[] = []
-    for (const follower of this.#followers.values()) {
-      if (follower.sender.memberId === this.#self) continue
-      // A lost batch shows by the answer to the next heartbeat. While a probe is out other answers are passed over, so a
-      // probe that was lost itself has to be sent again.
-      if (follower.probeSeq !== null && now.monoMs - follower.probedMs >= retransmitMs) {
-        effects.push(...this.#probe(follower, now))
-      } else if (now.monoMs - follower.sentMs >= heartbeatMs) {
-        effects.push(this.#accept(follower, follower.next - 1, [], now))
-      }
-    }
-    return effects
+    return [...this.#feed!.beat(this.#timing, now), ...this.#succeed(now)]
   }
 
   /** The leader ends first, so nothing is acknowledged under a ballot that has been released. */
   #onHandOver(now: Now): readonly CoordinatorEffect[] {
     if (this.#role === 'idle') return []
-    const successor = [...this.#followers.values()]
-      .filter(({ sender, answeredMs }) => {
-        return sender.memberId !== this.#self && now.monoMs - answeredMs < this.#timing.leaseMs
-      })
-      .sort((a, b) => b.matched - a.matched)[0]
-    const message = { type: 'release', from: this.#prepare!.from, ballot: this.#ballot, commit: this.#commit } as const
-    const wasServing = this.#serving
-    const effects = this.#lose('this node stops')
-    if (successor === undefined || !wasServing) return effects
-    return [...effects, { type: 'send', to: successor.sender.memberId, message }]
+    const successor = this.#serving ? this.#succession.bestOf(this.#reign(), now) : null
+    return successor === null ? this.#lose('this node stops') : this.#release(successor, 'this node stops')
+  }
+
+  #onTransfer(to: number | null, now: Now): readonly CoordinatorEffect[] {
+    if (this.#role !== 'leading') {
+      const remedy = 'ask the leader: `daybreak cluster status` names it'
+      return [
+        {
+          type: 'transfer',
+          answer: { type: 'refused', why: 'notLeader', detail: 'this node does not lead', remedy },
+        },
+      ]
+    }
+    const answer = this.#succession.ask(to, this.#reign(), now)
+    return answer === null ? this.#succeed(now) : [{ type: 'transfer', answer }]
+  }
+
+  /** Looks whether it is time to hand over, or to give up doing so. */
+  #succeed(now: Now): readonly CoordinatorEffect[] {
+    if (this.#role !== 'leading') return []
+    const step = this.#succession.step(this.#reign(), now)
+    switch (step.type) {
+      case 'nothing':
+        return []
+      case 'release': {
+        const { successor, because, isAsked } = step
+        const answer = { type: 'released', successor, ballot: this.#ballot } as const
+        const effects = this.#release(successor, `handed over to member ${successor}: ${because}`)
+        return isAsked ? [...effects, { type: 'transfer', answer }] : effects
+      }
+      case 'goOn': {
+        const { successor, refusal, isAsked } = step
+        const told = isAsked
+          ? ({ type: 'transfer', answer: refusal } as const)
+          : ({ type: 'handOverFailed', to: successor, reason: refusal.detail } as const)
+        return [told, ...this.#cut(now)]
+      }
+      default:
+        return assertNever(step)
+    }
+  }
+
+  #release(successor: number, reason: string): readonly CoordinatorEffect[] {
+    const { from } = this.#prepare!
+    const message = { type: 'release', from, ballot: this.#ballot, commit: this.#commit, successor } as const
+    return [...this.#lose(reason, { isHandedOver: true }), { type: 'send', to: successor, message }]
+  }
+
+  #reign(): Reign {
+    const others = [...this.#feed!.all]
+      .filter(({ sender }) => sender.memberId !== this.#self)
+      .map(({ sender, matched, answeredMs }) => ({ memberId: sender.memberId, matched, answeredMs }))
+    return { serving: this.#serving, end: this.#runs!.end, commit: this.#commit, held: this.#feed!.held, others }
   }
 
   /** When a quorum was last known to be there, by own send times: network delay can only make it earlier. */
-  #quorumContactMs(now: Now): number {
-    const times = [...this.#followers.values()].map(follower =>
-      follower.sender.memberId === this.#self ? now.monoMs : follower.echoMs,
+  #quorumContactMs(selfMs: number): number {
+    return this.#feed!.reachedBy(this.#quorum, ({ sender, echoMs }) =>
+      sender.memberId === this.#self ? selfMs : echoMs,
     )
-    return times.sort((a, b) => b - a)[this.#quorum - 1]!
   }
 
   /** Leadership or candidacy is over: in flight ends unknown, in the queue was certainly not written. */
-  #lose(reason: string): readonly CoordinatorEffect[] {
+  #lose(reason: string, { isHandedOver = false } = {}): readonly CoordinatorEffect[] {
+    const unanswered = this.#succession.end(reason)
     const results: { id: number; outcome: AppendOutcome }[] = []
     for (const { id } of this.#inFlight.slice(this.#inFlightHead)) results.push({ id, outcome: { type: 'unknown' } })
     for (const { id } of this.#queue.slice(this.#queueHead)) results.push({ id, outcome: { type: 'notLeader' } })
     this.#role = 'idle'
     this.#serving = false
+    this.#watch = null
     this.#queue = []
     this.#queueHead = 0
     this.#queueBytes = 0
     this.#inFlight = []
     this.#inFlightHead = 0
     this.#batches = []
-    this.#recent = []
-    this.#followers = new Map()
+    this.#seq = this.#feed?.seq ?? this.#seq
+    this.#feed = null
     this.#promises = new Map()
     const effects: CoordinatorEffect[] = [
       { type: 'ticking', on: false },
-      { type: 'lost', reason, roundSeen: this.#roundSeen },
+      { type: 'lost', reason, roundSeen: this.#roundSeen, isHandedOver },
     ]
+    if (unanswered !== null) effects.push({ type: 'transfer', answer: unanswered })
     if (results.length > 0) effects.push({ type: 'results', results })
     return effects
   }
@@ -589,7 +603,7 @@ export class CoordinatorCore {
 
   #followerOf(message: Accepted | Nack): Follower | undefined {
     if (this.#role !== 'leading' || !sameBallot(message.ballot, this.#ballot) || !this.#counts(message.from)) return
-    return this.#followers.get(message.from.memberId)
+    return this.#feed!.of(message.from.memberId)
   }
 
   invariants(): void {

@@ -100,11 +100,35 @@ export interface LeaderNote {
   readonly software: string
 }
 
-export function encodeNote(note: LeaderNote): Uint8Array {
+/** What a TRUNCATE entry says: nobody needs positions before `to` any more. */
+export interface TruncateNote {
+  readonly to: number
+}
+
+/** What a CHECKPOINT entry says: the digest that the row tables have when everything up to `position` has taken effect. */
+export interface CheckpointNote {
+  readonly position: number
+  readonly rowsDigest: number
+}
+
+export function encodeNote(note: LeaderNote | TruncateNote | CheckpointNote): Uint8Array {
   return new TextEncoder().encode(JSON.stringify({ v: 1, ...note }))
 }
 
-export function decodeNote(payload: Uint8Array): LeaderNote {
-  const read = JSON.parse(new TextDecoder().decode(payload)) as LeaderNote
-  return { memberId: read.memberId, wallMs: read.wallMs, software: read.software }
+export function leaderNote(entry: Pick<Entry, 'payload'>): LeaderNote {
+  const { memberId, wallMs, software } = noteOf<LeaderNote>(entry)
+  return { memberId, wallMs, software }
+}
+
+export function truncateNote(entry: Pick<Entry, 'payload'>): TruncateNote {
+  return { to: noteOf<TruncateNote>(entry).to }
+}
+
+export function checkpointNote(entry: Pick<Entry, 'payload'>): CheckpointNote {
+  const { position, rowsDigest } = noteOf<CheckpointNote>(entry)
+  return { position, rowsDigest }
+}
+
+function noteOf<T>({ payload }: Pick<Entry, 'payload'>): T {
+  return JSON.parse(new TextDecoder().decode(payload)) as T
 }

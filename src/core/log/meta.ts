@@ -5,12 +5,21 @@
  * prefix are compared with what is found at the next start, so a record that is silently gone shows.
  * Source: the replicated log, C4, C10 and C11.
  */
-import type { Ballot } from './ballot.ts'
+import { type Ballot, NO_BALLOT } from './ballot.ts'
 import { crc32c } from './crc.ts'
 import type { ClusterDescriptor, ListedMember } from './descriptor.ts'
 
 /** EMPTY is the absence of a store and therefore never stored. */
 export type StoredStatus = 'STARTING' | 'RECOVERING' | 'VOTING'
+
+/** What is known of the last position before the first one held: the row tables stand for everything up to there. */
+export interface LogBase {
+  readonly ballot: Ballot
+  /** Fold of the record checksums of everything up to there. */
+  readonly digest: number
+}
+
+export const NO_BASE: LogBase = { ballot: NO_BALLOT, digest: 0 }
 
 export interface LogMeta {
   readonly formatVersion: 1
@@ -28,6 +37,7 @@ export interface LogMeta {
   readonly promised: Ballot
   /** First and last position held; an empty log has begin 1 and end 0. */
   readonly begin: number
+  readonly base: LogBase
   readonly end: number
   /** Known to be committed; may lag behind what is. */
   readonly commit: number
@@ -52,7 +62,9 @@ export function readMeta(copies: readonly (Uint8Array | undefined)[]): ReadMeta 
     if (bytes === undefined || bytes.length < 4) continue
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
     if (view.getUint32(0) !== crc32c(bytes, 4)) continue
-    const meta = JSON.parse(new TextDecoder().decode(bytes.subarray(4))) as LogMeta
+    // A log that was never truncated may have been written before there was a base.
+    const read = JSON.parse(new TextDecoder().decode(bytes.subarray(4))) as LogMeta & { readonly base?: LogBase }
+    const meta: LogMeta = { ...read, base: read.base ?? NO_BASE }
     if (newest === undefined || meta.generation > newest.generation) newest = meta
   }
   if (newest === undefined) return { ok: false, reason: 'no copy of the meta record is whole' }

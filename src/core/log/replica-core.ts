@@ -27,9 +27,11 @@ export interface RestoredLog {
   readonly crcs: ReadonlyMap<number, number>
 }
 
-/** One storage transaction: cut, then the entries, then the meta record. */
+/** One storage transaction: drop, cut, then the entries, then the meta record. */
 export interface LogWrite {
   readonly ticket: number
+  /** Positions before this one are deleted: the row tables stand for them. Null when none are. */
+  readonly dropBefore: number | null
   /** Positions from here on are deleted first; null when none are. */
   readonly cutFrom: number | null
   readonly entries: readonly Entry[]
@@ -44,14 +46,24 @@ export type ReplicaMessage =
   | { readonly type: 'commit'; readonly position: number }
   /** All members have shown the same genesis: the descriptor is complete and this replica may vote. */
   | { readonly type: 'admitted'; readonly descriptor: ClusterDescriptor }
-  /** The apply loop has reached this position. */
-  | { readonly type: 'applied'; readonly position: number }
-  | { readonly type: 'space'; readonly full: boolean }
+  /** The apply loop has reached this position; `snapshot`: the tables on disk need nothing up to there any more. */
+  | { readonly type: 'applied'; readonly position: number; readonly snapshot: number }
+  /** A committed TRUNCATE entry was applied: nobody needs positions before `to`. */
+  | { readonly type: 'truncate'; readonly to: number }
+  /** Entries from there on must stay for now: another member is being brought up with them. Null: no longer. */
+  | { readonly type: 'hold'; readonly from: number | null }
+  /** Checksums of the first records held, as they were read just now: they go. */
+  | { readonly type: 'drop'; readonly crcs: readonly number[] }
+  /** Committed entries that another member has, following each other; they need not follow the own commit. */
+  | { readonly type: 'learn'; readonly entries: readonly Entry[] }
+  | { readonly type: 'space'; readonly full: boolean; readonly freeBytes: number }
   /** A record was found to be bad: no vote until it is repaired. */
   | { readonly type: 'damaged' }
   /** The election of this node wants to know who would promise, or stands. Rounds up to `roundSeen` are taken. */
   | { readonly type: 'canvass'; readonly roundSeen: number }
   | { readonly type: 'stand'; readonly roundSeen: number; readonly releasedBallot?: Ballot }
+  /** The coordinator of this node leads no longer, or gave up its candidacy. */
+  | { readonly type: 'reignOver' }
   /** The node is about to stop: what is only in memory is written. */
   | { readonly type: 'rest' }
 
@@ -62,8 +74,26 @@ export type ReplicaEffect =
   | { readonly type: 'voting' }
   | { readonly type: 'canvass'; readonly prevote: Prevote }
   /** For the coordinator of this node: its PREPARE, and the ballots of the log it would lead. */
-  | { readonly type: 'candidacy'; readonly prepare: Prepare; readonly runs: BallotRuns; readonly commit: number }
+  | {
+      readonly type: 'candidacy'
+      readonly prepare: Prepare
+      readonly runs: BallotRuns
+      readonly commit: number
+      readonly begin: number
+    }
   | { readonly type: 'heardLeader'; readonly ballot: Ballot; readonly memberId: number }
+  /** A leader's log does not go on from this one: it begins at `begin` and is committed up to `end`. */
+  | {
+      readonly type: 'behind'
+      readonly leader: number
+      readonly begin: number
+      readonly end: number
+      readonly commit: number
+    }
+  /** What was to be learned is on disk, or was refused; the commit is here now. */
+  | { readonly type: 'learned'; readonly commit: number }
+  /** The log begins here now. */
+  | { readonly type: 'dropped'; readonly begin: number }
   /** The rule of agreement was seen broken: the process must end and an operator must look. */
   | { readonly type: 'failStop'; readonly reason: string }
 
@@ -84,17 +114,27 @@ export class ReplicaCore {
   readonly #early = new Set<number>()
   #waiting: { readonly ticket: number; readonly effect: ReplicaEffect }[] = []
   #applied: number
+  #snapshot: number
+  /** Nobody needs what is before it, by the last TRUNCATE entry that was applied. */
+  #truncateTo = 1
+  #holdFrom = Number.POSITIVE_INFINITY
   #commitWritten: number
   #full = false
+  #freeBytes: number | null = null
   #damaged = false
+  #nowMs = 0
+  /** When the oldest write that is not flushed was begun, or the last flush ended, whichever is later. */
+  #flushSinceMs = 0
   /** Whom the last acked ACCEPT promised: no PROMISE to anybody else until then. Volatile. */
   #grant: { readonly ballot: Ballot; readonly untilMonoMs: number } | null = null
+  /** The ballot with which the coordinator of this very node leads: it counts on this replica for as long as it does. */
+  #ownReign: Ballot | null = null
   /** After a restart a grant may have been forgotten. */
   readonly #silentUntilMonoMs: number
 
   constructor(
     restored: RestoredLog,
-    options: { readonly timing: LogTiming; readonly openedAt: Now; applied?: number },
+    options: { readonly timing: LogTiming; readonly openedAt: Now; applied?: number; snapshot?: number },
   ) {
     const { meta, runs } = restored
     assert(runs.end === meta.end, 'the runs of ballots reach to the end of the log', { runs: runs.end, end: meta.end })
@@ -104,6 +144,7 @@ export class ReplicaCore {
     this.#crcs = new Map(restored.crcs)
     this.#timing = options.timing
     this.#applied = options.applied ?? 0
+    this.#snapshot = options.snapshot ?? 0
     this.#commitWritten = meta.commit
     this.#self = { memberId: meta.memberId, incarnation: meta.incarnation }
     const { leaseMs, clockDrift } = options.timing
@@ -127,8 +168,14 @@ export class ReplicaCore {
   get flushedTicket(): number {
     return this.#flushedTicket
   }
+  /** How many of the first positions held may go: the own tables, on disk, stand for them, and nobody needs them. */
+  get droppable(): number {
+    const { begin, commit } = this.#meta
+    return Math.max(0, Math.min(this.#truncateTo, this.#snapshot + 1, commit, this.#holdFrom) - begin)
+  }
 
   handle(message: ReplicaMessage, now: Now): readonly ReplicaEffect[] {
+    this.#nowMs = now.monoMs
     switch (message.type) {
       case 'prevote':
         return this.#onPrevote(message, now)
@@ -144,9 +191,21 @@ export class ReplicaCore {
         return this.#onAdmitted(message.descriptor)
       case 'applied':
         this.#applied = Math.max(this.#applied, message.position)
+        this.#snapshot = Math.max(this.#snapshot, message.snapshot)
         return []
+      case 'truncate':
+        this.#truncateTo = Math.max(this.#truncateTo, message.to)
+        return []
+      case 'hold':
+        this.#holdFrom = message.from ?? Number.POSITIVE_INFINITY
+        return []
+      case 'drop':
+        return this.#onDrop(message.crcs)
+      case 'learn':
+        return this.#onLearn(message.entries)
       case 'space':
         this.#full = message.full
+        this.#freeBytes = message.freeBytes
         return []
       case 'damaged':
         this.#damaged = true
@@ -155,6 +214,9 @@ export class ReplicaCore {
         return this.#onCanvass(message.roundSeen)
       case 'stand':
         return this.#onStand(message.roundSeen, message.releasedBallot, now)
+      case 'reignOver':
+        this.#ownReign = null
+        return []
       case 'rest':
         return this.#meta.commit > this.#commitWritten ? [this.#persist({})] : []
       default:
@@ -166,6 +228,7 @@ export class ReplicaCore {
     const granted =
       this.#meta.status === 'VOTING' &&
       !this.#damaged &&
+      !this.#isSlow() &&
       this.#isVoterIn(message.voters) &&
       compareBallots(message.ballot, this.#meta.promised) > 0 &&
       !this.#isHeldBack(message, now) &&
@@ -215,10 +278,13 @@ export class ReplicaCore {
     const effects: ReplicaEffect[] = []
     const isNewBallot = compareBallots(ballot, this.#meta.promised) > 0
     this.#grant = { ballot, untilMonoMs: now.monoMs + this.#timing.leaseMs }
+    if (ballot[1] === this.#self.memberId) this.#ownReign = ballot
     effects.push({ type: 'heardLeader', ballot, memberId: ballot[1] })
     if (!this.#holds(prev)) {
       if (isNewBallot) effects.push(this.#persist({ promised: ballot }))
       effects.push(...this.#refuse(message, { type: 'MISMATCH', next: this.#hint(prev) }))
+      const { commit } = this.#meta
+      effects.push({ type: 'behind', leader: ballot[1], begin: message.begin, end: message.commit, commit })
       return effects
     }
     if (this.#full && entries.length > 0 && ballot[1] !== this.#self.memberId) {
@@ -226,6 +292,10 @@ export class ReplicaCore {
       effects.push(...this.#refuse(message, { type: 'NO_SPACE' }))
       return effects
     }
+    assert(entries.length === 0 || entries[0]!.position === prev.position + 1, 'an ACCEPT goes on where it says', {
+      position: entries[0]?.position,
+      prev: prev.position,
+    })
     const taken = this.#take(message)
     if (taken.conflict !== null) return [{ type: 'failStop', reason: taken.conflict }]
     const matched = prev.position + entries.length
@@ -247,17 +317,58 @@ export class ReplicaCore {
           matched,
           sentAtMs: message.sentAtMs,
           applied: this.#applied,
+          snapshot: this.#snapshot,
+          freeBytes: this.#freeBytes,
         },
       }),
     )
     return effects
   }
 
+  /**
+   * Entries that others have committed are taken as they are, without a ballot of one's own: any conflicting tail goes.
+   * The promise is raised to their ballot, so that the rule "no entry is newer than the promise" holds; that disturbs
+   * nobody, because only older leaders are refused by it. (The specification leaves the promise alone here.)
+   */
+  #onLearn(entries: readonly Entry[]): readonly ReplicaEffect[] {
+    const { status, commit, promised } = this.#meta
+    const fresh = entries.filter(entry => entry.position > commit)
+    const last = fresh.at(-1)
+    if (this.#damaged || this.#full || status !== 'VOTING' || last === undefined || fresh[0]!.position > commit + 1) {
+      return this.#whenFlushed({ type: 'learned', commit })
+    }
+    const taken = this.#take({ ballot: last.ballot, entries: fresh })
+    if (taken.conflict !== null) return [{ type: 'failStop', reason: taken.conflict }]
+    const committed = this.#moveCommit(last.position)
+    const effects: ReplicaEffect[] = []
+    if (taken.entries.length > 0) {
+      const raised = compareBallots(last.ballot, promised) > 0 ? last.ballot : promised
+      effects.push(this.#persist({ promised: raised }, taken.cutFrom, taken.entries))
+    }
+    return [...effects, ...this.#whenFlushed(...committed, { type: 'learned', commit: last.position })]
+  }
+
+  /** The digest of what goes is folded into the base, so the rest can still be checked at the next opening. */
+  #onDrop(crcs: readonly number[]): readonly ReplicaEffect[] {
+    const count = Math.min(crcs.length, this.droppable)
+    if (count === 0) return []
+    const begin = this.#meta.begin + count
+    let { digest } = this.#meta.base
+    for (const crc of crcs.slice(0, count)) digest = foldDigest(digest, crc)
+    this.#runs.dropBefore(begin)
+    this.#meta = { ...this.#meta, begin, base: { ballot: this.#runs.ballotAt(begin - 1)!, digest } }
+    return [this.#persist({}, null, [], begin), ...this.#whenFlushed({ type: 'dropped', begin })]
+  }
+
   /** Which of the entries are new, and from where the own tail must go. Changes runs and checksums, not yet the disk. */
-  #take(message: Accept): { conflict: string | null; cutFrom: number | null; entries: Entry[] } {
+  #take(message: Pick<Accept, 'ballot' | 'entries'>): {
+    conflict: string | null
+    cutFrom: number | null
+    entries: Entry[]
+  } {
     const taken: Entry[] = []
     let cutFrom: number | null = null
-    let expected = message.prev.position + 1
+    let expected = message.entries[0]?.position ?? 0
     for (const entry of message.entries) {
       assert(entry.position === expected, 'entries of an ACCEPT follow each other', {
         position: entry.position,
@@ -299,6 +410,7 @@ export class ReplicaCore {
     assert(ticket <= this.#ticket, 'only what was written can be flushed', { ticket, written: this.#ticket })
     // A later flush covers the earlier ones only once those have been reported too.
     this.#early.add(ticket)
+    this.#flushSinceMs = this.#nowMs
     while (this.#early.delete(this.#flushedTicket + 1)) {
       this.#flushedTicket++
       this.#durable = this.#written.get(this.#flushedTicket) ?? this.#durable
@@ -344,9 +456,14 @@ export class ReplicaCore {
     return [this.#persist({ descriptor, status: 'VOTING' }), ...this.#whenFlushed({ type: 'voting' })]
   }
 
+  /** Silent with a disk that flushes nothing: the promise to oneself would not get onto it, and ballots would only grow. */
   #onCanvass(roundSeen: number): readonly ReplicaEffect[] {
     const prevote = { type: 'prevote', ...this.#bid(roundSeen) } as const
-    return this.#meta.status === 'VOTING' && !this.#damaged ? [{ type: 'canvass', prevote }] : []
+    return this.#meta.status === 'VOTING' && !this.#damaged && !this.#isSlow() ? [{ type: 'canvass', prevote }] : []
+  }
+
+  #isSlow(): boolean {
+    return this.#flushedTicket < this.#ticket && this.#nowMs - this.#flushSinceMs > this.#timing.slowFlushMs
   }
 
   /** The own PREPARE is judged by the same rules as anybody's, and its ballot is on disk before it goes to others. */
@@ -356,7 +473,8 @@ export class ReplicaCore {
       ...this.#bid(roundSeen),
       ...(releasedBallot === undefined ? {} : { releasedBallot }),
     }
-    const candidacy = { type: 'candidacy', prepare, runs: this.#runs.copy(), commit: this.#meta.commit } as const
+    const { commit, begin } = this.#meta
+    const candidacy = { type: 'candidacy', prepare, runs: this.#runs.copy(), commit, begin } as const
     return [candidacy, ...this.#onPrepare(prepare, now)]
   }
 
@@ -378,12 +496,14 @@ export class ReplicaCore {
     change: Partial<Pick<LogMeta, 'promised' | 'descriptor' | 'status'>>,
     cutFrom: number | null = null,
     entries: readonly Entry[] = [],
+    dropBefore: number | null = null,
   ): ReplicaEffect {
+    if (this.#flushedTicket === this.#ticket) this.#flushSinceMs = this.#nowMs
     this.#ticket++
     this.#meta = { ...this.#meta, ...change, end: this.#runs.end, generation: this.#meta.generation + 1 }
     this.#commitWritten = this.#meta.commit
     this.#written.set(this.#ticket, this.#meta)
-    return { type: 'persist', write: { ticket: this.#ticket, cutFrom, entries, meta: this.#meta } }
+    return { type: 'persist', write: { ticket: this.#ticket, dropBefore, cutFrom, entries, meta: this.#meta } }
   }
 
   /** Holds an effect back until everything written so far is on disk. Order is kept. */
@@ -413,11 +533,31 @@ export class ReplicaCore {
     return voters.some(voter => voter.memberId === memberId && voter.incarnation === incarnation)
   }
 
+  /**
+   * A grant to a leader may still run. After a restart it may have been forgotten, and then only time helps, or the word
+   * of the very leader that the promise was given to.
+   *
+   * Why that word is enough. A grant leaves with an answer to an ACCEPT, and that answer waits until the ballot is
+   * promised on disk. So what was forgotten was granted to ballots up to the promise that was found, `promised`, or has
+   * become since.
+   * - Granted to `promised` itself: its leader has ended before it said so, and the ballot is never used again.
+   * - Granted to an earlier ballot: that reign has no lease any more. If `promised` was given to a candidate, this very
+   *   rule had found no such grant in force, after earlier restarts too, or one of the member that asked, which had ended
+   *   that reign before it did. If it was raised by an ACCEPT, that leader had been elected: in its quorum and in any
+   *   that the earlier lease rests on there is a common voter, which had let its grant run out, or be released, before it
+   *   promised (a leader's own replica: after that leader had ended), and has acknowledged no earlier ballot since. The
+   *   same if it was raised by what that leader has committed (`learn`, or a snapshot).
+   * A release of any other ballot proves nothing, for the leader of `promised` may be alive.
+   */
   #isHeldBack(message: Prevote | Prepare, now: Now): boolean {
-    if (now.monoMs < this.#silentUntilMonoMs) return true
+    const released = message.type === 'prepare' ? message.releasedBallot : undefined
+    const isReleased = (ballot: Ballot): boolean => released !== undefined && sameBallot(released, ballot)
+    if (now.monoMs < this.#silentUntilMonoMs && !isReleased(this.#meta.promised)) return true
+    // The own coordinator counts this replica as there at any moment, and hears of a promise only after it was given.
+    if (this.#ownReign !== null && message.ballot[1] !== this.#self.memberId) return true
     const grant = this.#grant
     if (grant === null || now.monoMs >= grant.untilMonoMs || grant.ballot[1] === message.ballot[1]) return false
-    return !(message.type === 'prepare' && message.releasedBallot && sameBallot(message.releasedBallot, grant.ballot))
+    return !isReleased(grant.ballot)
   }
 
   #holds(prev: LogEnd): boolean {

@@ -15,13 +15,14 @@ import { type Database, open, type RootDatabase } from 'lmdb'
 import { DamagedRecord, type LogStore, StoreFailed } from '../../actors/log-ports.ts'
 import { NO_BALLOT } from '../../core/log/ballot.ts'
 import { type Entry, getUint53, readRecord, setUint53 } from '../../core/log/entry.ts'
-import { encodeMeta, type LogMeta, readMeta } from '../../core/log/meta.ts'
+import { encodeMeta, type LogMeta, NO_BASE, readMeta } from '../../core/log/meta.ts'
 import type { LogWrite, RestoredLog } from '../../core/log/replica-core.ts'
 import { type FoundRecord, restoreLog } from '../../core/log/restore.ts'
+import { installedLog, type SnapshotHeader } from '../../core/log/snapshot.ts'
 import { beginOpening, isDamage, readInAnotherProcess, suspectedDamage } from '../lmdb-opening.ts'
 import { syncFolder } from './durable-file.ts'
 import { refuseFull, storeTrouble } from './lmdb-trouble.ts'
-import { LogRefused } from './log-refused.ts'
+import { LogLacks, LogRefused } from './log-refused.ts'
 
 /** A write that takes longer has hung: nothing may be believed any more. */
 export const FLUSH_MS_MAX = 30_000
@@ -57,6 +58,7 @@ export async function formatLogStore(folder: string, genesis: Genesis): Promise<
     bootCounter: 0,
     promised: NO_BALLOT,
     begin: 1,
+    base: NO_BASE,
     end: 0,
     commit: 0,
     digest: 0,
@@ -76,6 +78,18 @@ export interface OpenLogOptions {
   readonly freeBytesOf?: ((folder: string) => number) | undefined
   /** Throws if this store is not the one that is meant; asked before anything is written. */
   readonly refuseForeign?: (meta: LogMeta) => void
+}
+
+/** What the store says about itself, without opening it for use; null when that cannot be read. */
+export async function metaOfLog(folder: string): Promise<LogMeta | null> {
+  if (!logStoreExists(folder) || (await suspectedDamage(folder, TABLE_NAMES)) !== null) return null
+  const tables = openTables(folder, false)
+  try {
+    const read = readMeta([tables.meta.get(META_KEYS[0]!), tables.meta.get(META_KEYS[1]!)])
+    return read.ok ? read.meta : null
+  } finally {
+    await tables.root.close()
+  }
 }
 
 /** Opens, checks everything, raises the boot counter and flushes it. Throws LogRefused with the reason. */
@@ -107,6 +121,41 @@ async function openSound(folder: string, options: OpenLogOptions): Promise<LmdbL
   } catch (cause) {
     await tables.root.close()
     throw cause
+  }
+}
+
+/**
+ * Makes a snapshot that has arrived the beginning of the log: one transaction, so a crash leaves the log as it was or as
+ * it will be, and doing it again changes nothing. The caller holds the lock, and the store is not open.
+ */
+export async function installInLog(folder: string, header: SnapshotHeader): Promise<void> {
+  const tables = openTables(folder, false)
+  try {
+    const { meta } = metaOf(tables, folder)
+    const { begin, base, end } = meta
+    const { position } = header
+    const isHeld = position >= begin && position <= end
+    const record = isHeld ? readOne(tables, position) : null
+    if (record?.ok === false) throw damaged(folder, `the record of position ${position}: ${record.reason}`)
+    const held = record?.ok ? record.entry.ballot : position === begin - 1 ? base.ballot : undefined
+    const installed = installedLog(meta, held, header)
+    const last = installed.keepsTail ? position : end
+    const removed: Promise<boolean>[] = []
+    for (let at = begin; at <= last; at++) removed.push(tables.entries.remove(keyOf(at)))
+    await Promise.all([...removed, putMeta(tables, installed.meta)])
+  } finally {
+    await tables.root.close()
+  }
+}
+
+/** Puts records in place of those that were bad or gone. The caller holds the lock, and the store is not open. */
+export async function mendLog(folder: string, entries: readonly Entry[]): Promise<void> {
+  const tables = openTables(folder, false)
+  try {
+    await Promise.all(entries.map(entry => tables.entries.put(keyOf(entry.position), entry.record as Buffer)))
+    await tables.root.flushed
+  } finally {
+    await tables.root.close()
   }
 }
 
@@ -175,6 +224,7 @@ interface WriteOut {
 export class LmdbLogStore implements LogStore {
   readonly restored: RestoredLog
   readonly #tables: Tables
+  #begin: number
   #end: number
   /** Up to here records are on disk and no write under way takes them away: what has not been flushed cannot be read. */
   #readableEnd: number
@@ -199,6 +249,7 @@ export class LmdbLogStore implements LogStore {
     this.#freeBytesOf = options.freeBytesOf
     this.#tables = tables
     this.restored = restored
+    this.#begin = restored.meta.begin
     this.#end = restored.meta.end
     this.#readableEnd = restored.meta.end
   }
@@ -209,12 +260,12 @@ export class LmdbLogStore implements LogStore {
       this.#waiting.push({ write, sinceMs: performance.now(), resolve, reject })
       this.#watch()
       // All of this turn are in one transaction.
-      if (this.#waiting.length === 1 && this.#underWay.length === 0) queueMicrotask(() => this.#begin())
+      if (this.#waiting.length === 1 && this.#underWay.length === 0) queueMicrotask(() => this.#issue())
     })
     return this.#last
   }
 
-  #begin(): void {
+  #issue(): void {
     if (this.#waiting.length === 0 || this.#underWay.length > 0) return
     this.#underWay = this.#waiting
     this.#waiting = []
@@ -238,6 +289,9 @@ export class LmdbLogStore implements LogStore {
   #put(write: LogWrite): PromiseLike<unknown>[] {
     const { entries, meta } = this.#tables
     const settled: PromiseLike<unknown>[] = []
+    if (write.dropBefore !== null) {
+      for (; this.#begin < write.dropBefore; this.#begin++) settled.push(entries.remove(keyOf(this.#begin)))
+    }
     if (write.cutFrom !== null) {
       this.#readableEnd = Math.min(this.#readableEnd, write.cutFrom - 1)
       for (let position = write.cutFrom; position <= this.#end; position++) {
@@ -256,7 +310,7 @@ export class LmdbLogStore implements LogStore {
     const done = this.#underWay
     this.#underWay = []
     this.#readableEnd = this.#end
-    this.#begin()
+    this.#issue()
     for (const { resolve } of done) resolve()
   }
 
@@ -272,6 +326,7 @@ export class LmdbLogStore implements LogStore {
   read(from: number, to: number, countMax: number, bytesMax = Number.POSITIVE_INFINITY): readonly Entry[] {
     this.#tables.root.resetReadTxn()
     const found: Entry[] = []
+    if (from < this.#begin) return found
     let bytes = 0
     const last = Math.min(to, this.#readableEnd, from + countMax - 1)
     for (let position = from; position <= last && bytes < bytesMax; position++) {
@@ -356,11 +411,17 @@ function restore(tables: Tables, folder: string): RestoredLog {
 }
 
 function restoreAll(tables: Tables, folder: string): RestoredLog {
+  const { meta } = metaOf(tables, folder)
+  const result = restoreLog(meta, recordsOf(tables, folder))
+  if (result.ok) return result.restored
+  const { reason, mendable } = result
+  throw mendable.length === 0 ? damaged(folder, reason) : new LogLacks(damaged(folder, reason).message, meta, mendable)
+}
+
+function metaOf(tables: Tables, folder: string): { readonly meta: LogMeta } {
   const read = readMeta([tables.meta.get(META_KEYS[0]!), tables.meta.get(META_KEYS[1]!)])
   if (!read.ok) throw damaged(folder, read.reason)
-  const result = restoreLog(read.meta, recordsOf(tables, folder))
-  if (!result.ok) throw damaged(folder, result.reason)
-  return result.restored
+  return read
 }
 
 function* recordsOf(tables: Tables, folder: string): Iterable<FoundRecord> {

@@ -1,34 +1,33 @@
 /**
  * The row tables of one member on LMDB, in an environment of their own so that their commits do not delay the flushes of
- * the log. Rows are opaque bytes under (table number, key); the applied position is written in the same transaction as
- * the rows, so a crash leaves both or neither, and what is missing is applied again from the log.
- * Source: the replicated log, C7 (apply) and C10.
+ * the log. The applied position is written in the same transaction as the rows, so a crash leaves both or neither, and
+ * what is missing is applied again from the log. Every write is flushed before it is reported: what the tables stand for
+ * may be truncated from the log. Source: the replicated log, C7 (apply), C8 (snapshots) and C10.
  */
 import { mkdirSync, rmSync } from 'node:fs'
-import { type Database, open, type RootDatabase } from 'lmdb'
-import type { StateStore, StateWrite } from '../../actors/log-ports.ts'
+import type { IncomingSnapshot, SnapshotReader, StateStore, StateWrite } from '../../actors/log-ports.ts'
 import type { RowCursor, RowPage, StoredRow } from '../../actors/ports.ts'
+import { changedDigest } from '../../core/ledger/rows-digest.ts'
+import type { LogBase } from '../../core/log/meta.ts'
 import { beginOpening, isDamage, type Opening } from '../lmdb-opening.ts'
+import { openIncoming } from './lmdb-incoming.ts'
 import { refuseFull, storeTrouble } from './lmdb-trouble.ts'
-import { LogRefused } from './log-refused.ts'
-
-/** Whose rows these are: a state folder beside another log must never be believed. */
-export interface StateOwner {
-  readonly clusterId: string
-  readonly incarnation: string
-}
-
-interface StateMark extends StateOwner {
-  readonly v: 1
-  readonly applied: number
-  readonly resumeFrom: number
-}
-
-const MARK = 'mark'
+import { LogLacks, LogRefused } from './log-refused.ts'
+import {
+  openRowTables,
+  putMark,
+  ROW_TABLE_NAMES,
+  type RowTables,
+  readMark,
+  rowKey,
+  rowsAfter,
+  type StateMark,
+  type StateOwner,
+} from './row-tables.ts'
 
 /**
- * Opens the tables. Those of another owner, unreadable ones, or ones ahead of the log are thrown away and made again,
- * which is possible while the log still has its first position; else they are refused.
+ * Opens the tables. Those of another owner, unreadable ones, or ones that do not go with the log are thrown away and made
+ * again, which is possible while the log still has its first position; else they are refused as lacking.
  */
 export async function openStateStore(
   folder: string,
@@ -37,27 +36,37 @@ export async function openStateStore(
   onRemade: (because: string) => void = () => {},
 ): Promise<LmdbStateStore> {
   mkdirSync(folder, { recursive: true })
-  const opening = await beginOpening(folder, TABLE_NAMES)
-  const found = opening.damage === null ? tryOpen(folder, owner, log.end, opening) : null
+  const opening = await beginOpening(folder, ROW_TABLE_NAMES)
+  const found = opening.damage === null ? tryOpen(folder, owner, log, opening) : null
   if (found !== null) return found
   if (log.begin > 1) {
-    throw new LogRefused(`The row tables at ${folder} do not belong to this log, which no longer has position 1`)
+    const why = opening.damage ?? 'they are damaged, of another log, or do not reach to where this one begins'
+    const text =
+      `The row tables at ${folder} cannot be used (${why}), and the log beside them begins at ${log.begin}, so they ` +
+      'cannot be made again from it. Restore the data folder from a backup'
+    throw new LogLacks(text, null, null)
   }
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
-  onRemade(opening.damage ?? 'they are damaged, of another log, or ahead of this one')
-  const fresh = tryOpen(folder, owner, log.end, opening)
+  onRemade(opening.damage ?? 'they are damaged, of another log or another release, or ahead of this one')
+  const fresh = tryOpen(folder, owner, log, opening)
   if (fresh === null) throw new LogRefused(`The row tables at ${folder} cannot be made`)
   return fresh
 }
 
-const TABLE_NAMES = ['rows', 'mark'] as const
-
-function tryOpen(folder: string, owner: StateOwner, logEnd: number, opening: Opening): LmdbStateStore | null {
+function tryOpen(
+  folder: string,
+  owner: StateOwner,
+  log: { readonly begin: number; readonly end: number },
+  opening: Opening,
+): LmdbStateStore | null {
   try {
-    const { tables, mark } = openTables(folder, owner)
-    const isOurs = mark.clusterId === owner.clusterId && mark.incarnation === owner.incarnation
-    if (isOurs && mark.applied <= logEnd) return new LmdbStateStore(folder, tables, mark, opening)
+    const tables = openRowTables(folder)
+    const mark = readMark(tables, owner)
+    const isOurs = mark?.clusterId === owner.clusterId && mark.incarnation === owner.incarnation
+    if (isOurs && mark.applied <= log.end && mark.resumeFrom >= log.begin) {
+      return new LmdbStateStore(folder, tables, mark, opening)
+    }
     void tables.root.close()
     return null
   } catch (cause) {
@@ -66,39 +75,19 @@ function tryOpen(folder: string, owner: StateOwner, logEnd: number, opening: Ope
   }
 }
 
-function openTables(folder: string, owner: StateOwner): { tables: Tables; mark: StateMark } {
-  const root = open<Buffer, Buffer>({
-    path: folder,
-    noSubdir: false,
-    maxDbs: 4,
-    encoding: 'binary',
-    keyEncoding: 'binary',
-    // With it on, what a failed commit has left unflushed is waited for for ever, at the next close too.
-    overlappingSync: false,
-  })
-  const rows = root.openDB<Buffer, Buffer>(TABLE_NAMES[0], { encoding: 'binary', keyEncoding: 'binary' })
-  const marks = root.openDB<StateMark, string>(TABLE_NAMES[1], { encoding: 'json' })
-  const mark = marks.get(MARK) ?? { v: 1, ...owner, applied: 0, resumeFrom: 1 }
-  return { tables: { root, rows, marks }, mark }
-}
-
-interface Tables {
-  readonly root: RootDatabase<Buffer, Buffer>
-  readonly rows: Database<Buffer, Buffer>
-  readonly marks: Database<StateMark, string>
-}
-
 export class LmdbStateStore implements StateStore {
-  readonly #tables: Tables
+  readonly incoming: IncomingSnapshot & { close(): Promise<void> }
+  readonly #tables: RowTables
   readonly #folder: string
   readonly #opening: Opening
   #mark: StateMark
 
-  constructor(folder: string, tables: Tables, mark: StateMark, opening: Opening) {
+  constructor(folder: string, tables: RowTables, mark: StateMark, opening: Opening) {
     this.#folder = folder
     this.#tables = tables
     this.#mark = mark
     this.#opening = opening
+    this.incoming = openIncoming(`${folder}.incoming`, mark)
   }
 
   get applied(): number {
@@ -107,18 +96,31 @@ export class LmdbStateStore implements StateStore {
   get resumeFrom(): number {
     return this.#mark.resumeFrom
   }
+  get base(): LogBase {
+    return this.#mark.base
+  }
+  get rowsDigest(): number {
+    return this.#mark.rowsDigest
+  }
 
-  async write(write: StateWrite): Promise<void> {
-    const { rows, marks } = this.#tables
-    const mark = { ...this.#mark, applied: write.applied, resumeFrom: write.resumeFrom }
+  async write({ rows: changes, applied, resumeFrom, base }: StateWrite): Promise<void> {
+    const { rows } = this.#tables
+    let { rowsDigest } = this.#mark
+    let mark: StateMark
     try {
       refuseFull(this.#folder, 'a write of the row tables')
+      const last = new Map<string, StateWrite['rows'][number]>()
+      for (const change of changes) last.set(`${change.table} ${change.key}`, change)
+      this.#tables.root.resetReadTxn()
       // One turn, so one transaction: nothing here may wait before the mark is put.
       const settled: Promise<unknown>[] = []
-      for (const { table, key, bytes } of write.rows) {
-        settled.push(bytes === null ? rows.remove(rowKey(table, key)) : rows.put(rowKey(table, key), bytes as Buffer))
+      for (const { table, key, bytes } of last.values()) {
+        const at = rowKey(table, key)
+        rowsDigest = changedDigest(rowsDigest, at, rows.getBinary(at), bytes)
+        settled.push(bytes === null ? rows.remove(at) : rows.put(at, bytes as Buffer))
       }
-      settled.push(marks.put(MARK, mark))
+      mark = { ...this.#mark, applied, resumeFrom, base, rowsDigest }
+      settled.push(putMark(this.#tables, mark))
       await Promise.all(settled)
     } catch (cause) {
       throw await storeTrouble(cause, this.#folder, 'a write of the row tables')
@@ -127,37 +129,50 @@ export class LmdbStateStore implements StateStore {
   }
 
   readRows(cursor: RowCursor | null, rowsMax: number): RowPage {
-    const { root, rows, marks } = this.#tables
+    const { root } = this.#tables
     // Mark and rows from one read transaction: a write that is settling must show in both or in neither.
     root.resetReadTxn()
     // Parts of a transaction that is not whole have no row yet: whoever reads on must be given them again.
-    const applied = (marks.get(MARK)?.resumeFrom ?? 1) - 1
-    const start =
-      cursor === null ? Buffer.from([0]) : Buffer.concat([rowKey(cursor.table, cursor.key), Buffer.from([0])])
+    const applied = (readMark(this.#tables, this.#mark)?.resumeFrom ?? 1) - 1
     const page: StoredRow[] = []
     let done = true
-    for (const { key, value } of rows.getRange({ start, limit: rowsMax + 1 })) {
+    for (const row of rowsAfter(this.#tables, cursor, { limit: rowsMax + 1 })) {
       if (page.length === rowsMax) {
         done = false
         break
       }
-      page.push({ table: key[0]!, key: key.toString('utf8', 1), bytes: Uint8Array.prototype.slice.call(value) })
+      page.push(row)
     }
     // The last page is reached by reading all of them: only now is it known that nothing in there ends the process.
     if (done) this.#opening.passed()
     return { applied, rows: page, done }
   }
 
+  snapshot(id: string): SnapshotReader {
+    const transaction = this.#tables.root.useReadTransaction()
+    const { clusterId, resumeFrom, base, rowsDigest } = readMark(this.#tables, this.#mark, transaction) ?? this.#mark
+    return {
+      header: { id, clusterId, position: resumeFrom - 1, base, rowsDigest },
+      page: (cursor, bytesMax) => {
+        const rows: StoredRow[] = []
+        let bytes = 0
+        for (const row of rowsAfter(this.#tables, cursor, { transaction })) {
+          if (bytes >= bytesMax || rows.length >= SNAPSHOT_ROWS_MAX) return { rows, done: false }
+          rows.push(row)
+          bytes += row.bytes.length + row.key.length
+        }
+        return { rows, done: true }
+      },
+      close: () => transaction.done(),
+    }
+  }
+
   async close(): Promise<void> {
+    await this.incoming.close()
     await this.#tables.root.close()
     this.#opening.passed()
   }
 }
 
-/** One byte of table, then the key as UTF-8: byte order is (table, key) order. */
-function rowKey(table: number, key: string): Buffer {
-  const bytes = Buffer.allocUnsafeSlow(1 + Buffer.byteLength(key))
-  bytes[0] = table
-  bytes.write(key, 1)
-  return bytes
-}
+/** Of one page: small rows must not make a message of very many parts. */
+const SNAPSHOT_ROWS_MAX = 8_192

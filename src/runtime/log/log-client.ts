@@ -7,12 +7,20 @@
 import { Worker } from 'node:worker_threads'
 import { proxy, type Remote, wrap } from 'comlink'
 import type { ActorReport } from '../../actors/actor.ts'
-import { type Logger, type LogPort, type Metrics, silentLogger, silentMetrics } from '../../actors/ports.ts'
+import {
+  type LeaseView,
+  type Logger,
+  type LogPort,
+  type Metrics,
+  silentLogger,
+  silentMetrics,
+} from '../../actors/ports.ts'
 import { EXIT } from '../exit.ts'
 import { nodeEndpoint } from './comlink-node.ts'
+import { LeaseMemory } from './lease-memory.ts'
 import { endProcess, LogFront, type LogThreadDeath, type RemoteLog } from './log-front.ts'
 import type { LogNodeOptions } from './log-options.ts'
-import type { LogThreadApi } from './log-thread.ts'
+import type { LogThreadApi, LogThreadData } from './log-thread.ts'
 
 export type { LogThreadDeath } from './log-front.ts'
 
@@ -33,9 +41,11 @@ export interface LogThread extends LogPort {
 /** The thread is up when this resolves; the store is opened by `start`, which rejects with LogRefused if it must not be. */
 export async function openLogThread(options: LogThreadOptions): Promise<LogThread> {
   const { log = silentLogger, metrics = silentMetrics, onDeath = endProcess, ...nodeOptions } = options
-  const worker = new Worker(entryOf('log-thread'), { workerData: nodeOptions, name: 'daybreak log' })
+  const lease = new LeaseMemory()
+  const workerData: LogThreadData = { options: nodeOptions, lease: lease.buffer }
+  const worker = new Worker(entryOf('log-thread'), { workerData, name: 'daybreak log' })
   const api = wrap<LogThreadApi>(nodeEndpoint(worker))
-  const front = new LogFront(remoteOf(api), { log, metrics, onDeath })
+  const front = new LogFront(remoteOf(api, lease), { log, metrics, onDeath })
   worker.on('error', cause => front.died({ status: EXIT.bug, reason: cause.stack ?? cause.message }))
   worker.on('exit', status => front.died({ status, reason: `the log thread ended with status ${status}` }))
   await api.connect(proxy(events => front.told(events)))
@@ -45,11 +55,13 @@ export async function openLogThread(options: LogThreadOptions): Promise<LogThrea
     await worker.terminate()
   }
   return {
+    lease,
     start: listener => front.start(listener),
     status: () => front.status(),
     append: (payload, basis) => front.append(payload, basis),
     readRows: (cursor, rowsMax) => front.readRows(cursor, rowsMax),
     read: (from, to) => front.read(from, to),
+    transfer: to => front.transfer(to),
     stop: () => front.stop(),
     actors: () => api.actors(),
     terminate: () => {
@@ -59,14 +71,16 @@ export async function openLogThread(options: LogThreadOptions): Promise<LogThrea
   }
 }
 
-function remoteOf(api: Remote<LogThreadApi>): RemoteLog {
+function remoteOf(api: Remote<LogThreadApi>, lease: LeaseView): RemoteLog {
   return {
+    lease,
     open: () => api.open(),
     report: () => api.report(),
     // Nobody waits for this call itself: results come as events, and a dead thread ends them all.
     append: requests => void api.append(requests),
     readRows: (cursor, rowsMax) => api.readRows(cursor, rowsMax),
     read: (from, to) => api.read(from, to),
+    transfer: to => api.transfer(to),
     stop: () => api.stop(),
   }
 }

@@ -4,34 +4,39 @@
  * goes, and all opens again once there is room) or fails (the process ends). Runs in the log thread; tests also run it
  * in their own. Everything it has to tell goes through `emit`, in order.
  */
-import type { ActorReport, ActorSystem, Ref } from '../../actors/actor.ts'
-import { coordinatorSpec } from '../../actors/coordinator.ts'
-import { leaderElectionSpec } from '../../actors/leader-election.ts'
-import { type LogStore, type LogTransport, noPeers, StoreFull } from '../../actors/log-ports.ts'
+import type { ActorReport, ActorSystem } from '../../actors/actor.ts'
+import { type LogActors, spawnLog } from '../../actors/log-actors.ts'
+import { DamagedRecord, type LogStore, type LogTransport, noPeers, StoreFull } from '../../actors/log-ports.ts'
 import type {
   AppendResult,
   LeaderView,
+  LeaseView,
   LogEntryView,
   Logger,
   LogStatusReport,
   Metrics,
   RowCursor,
   RowPage,
+  TransferOutcome,
 } from '../../actors/ports.ts'
-import { type ReplicaCommand, replicaSpec } from '../../actors/replica.ts'
 import { NO_BALLOT, sameBallot } from '../../core/log/ballot.ts'
-import type { AppendRequest, CoordinatorCore, CoordinatorMessage } from '../../core/log/coordinator-core.ts'
+import type { AppendRequest } from '../../core/log/coordinator-core.ts'
 import { descriptorConflict, quorumOf } from '../../core/log/descriptor.ts'
-import type { ElectionMessage, ElectionView } from '../../core/log/election-core.ts'
+import type { ElectionView } from '../../core/log/election-core.ts'
 import type { Entry } from '../../core/log/entry.ts'
+import { leaseLeftMs } from '../../core/log/lease.ts'
+import { LOG_LIMITS, type LogLimits } from '../../core/log/limits.ts'
 import type { LogMeta } from '../../core/log/meta.ts'
 import { readRangeFault } from '../../core/log/read-range.ts'
-import type { ReplicaCore } from '../../core/log/replica-core.ts'
 import { type SeenMember, stepEmpty, stepStarting } from '../../core/log/start-up.ts'
 import { checkTiming, LOG_TIMING, type LogTiming } from '../../core/log/timing.ts'
+import { realClock } from '../clock.ts'
 import { EXIT } from '../exit.ts'
 import { DiskSpace, mebibytes, type SpaceReading } from './disk-space.ts'
-import { type OpenLogOptions, openLogStore } from './lmdb-log-store.ts'
+import { LeadershipTransfer } from './leadership-transfer.ts'
+import { LeaseMemory } from './lease-memory.ts'
+import { hasArrivals, installArrived } from './lmdb-incoming.ts'
+import { installInLog, metaOfLog, type OpenLogOptions, openLogStore } from './lmdb-log-store.ts'
 import { type LmdbStateStore, openStateStore } from './lmdb-state-store.ts'
 import { isDiskFailure, storeTrouble } from './lmdb-trouble.ts'
 import {
@@ -46,9 +51,11 @@ import {
   storeFolder,
 } from './log-folder.ts'
 import { type LogNodeOptions, SPACE_LIMITS, type SpaceLimits } from './log-options.ts'
-import { LogRefused } from './log-refused.ts'
+import { LogLacks, LogRefused } from './log-refused.ts'
+import { Mender, mend } from './mender.ts'
 import { Peers } from './peers.ts'
 import { lockFolder, type StoreLock } from './store-lock.ts'
+import { WAITING_LINE_MS, WaitingVoice } from './waiting-voice.ts'
 
 export type LogEvent =
   | { readonly type: 'results'; readonly results: readonly { readonly id: number; readonly outcome: AppendResult }[] }
@@ -62,6 +69,8 @@ export interface LogNodePorts {
   readonly log: Logger
   readonly metrics: Metrics
   readonly emit: (event: LogEvent) => void
+  /** Where the lease is written, by the clock of `makeSystem`; the default is read by this thread alone, by `realClock`. */
+  readonly lease?: LeaseMemory
   /** Makes the actor system of one opening; a new one after the disk was full. */
   readonly makeSystem: (onEndProcess: (error: unknown, path: string) => void) => ActorSystem
   /** Default: WebSockets to the other members, if there are any and the options say where to listen. */
@@ -73,30 +82,27 @@ export interface LogNodePorts {
 
 /** How often an EMPTY node looks whether somebody has initialized its log. */
 const EMPTY_CHECK_MS = 1_000
-/** A stuck node says what it waits for, once in this time, and when it changes, though not more often than this. */
-const WAITING_LINE_MS = 60_000
-const WAITING_CHANGE_MS = 5_000
 /** How long a stopping leader waits until it has let go. */
 const HAND_OVER_MS_MAX = 300
+/** How long a successor may take until it serves, beside the two leases that an election may need. */
+const TAKE_OVER_MS_MAX = 3_000
 const SOFTWARE = '0.1.0'
 
-interface Opened {
+interface Opened extends LogActors {
   readonly store: LogStore
   readonly state: LmdbStateStore
   readonly system: ActorSystem
-  readonly core: () => Pick<ReplicaCore, 'meta' | 'durable'>
-  readonly leader: () => CoordinatorCore | null
-  readonly replica: Ref<ReplicaCommand>
-  readonly coordinator: Ref<CoordinatorMessage>
-  readonly election: Ref<ElectionMessage>
 }
 
 export class LogNode {
   readonly #options: LogNodeOptions
   readonly #ports: LogNodePorts
   readonly #timing: LogTiming
-  readonly #limits: SpaceLimits
+  readonly #limits: LogLimits
+  readonly #spaceLimits: SpaceLimits
   readonly #peers: Peers | null
+  readonly #lease: LeaseMemory
+  readonly #transfer: LeadershipTransfer
   #space: DiskSpace | null = null
   #lock: StoreLock | null = null
   #opened: Opened | null = null
@@ -106,11 +112,15 @@ export class LogNode {
   #trouble: string | null = null
   #openingRefused = 0
   #opening: Promise<void> | null = null
-  /** What the store held when it was closed for want of room: this member is still the one it was. */
+  /** What the store held when it was closed, for want of room or of records: this member is still the one it was. */
   #closedAs: LogMeta | null = null
-  #said: { readonly text: string; readonly atMs: number } | null = null
-  #sayLater: NodeJS.Timeout | null = null
+  readonly #voice = new WaitingVoice(
+    () => this.#waiting(),
+    text => this.#say(text),
+  )
   #onLetGo: (() => void) | null = null
+  #mender: Mender | null = null
+  #mending: Promise<void> = Promise.resolve()
   #timers: NodeJS.Timeout[] = []
   #stopped = false
 
@@ -118,9 +128,16 @@ export class LogNode {
     this.#options = options
     this.#ports = ports
     this.#timing = { ...LOG_TIMING, ...options.timing }
-    this.#limits = { ...SPACE_LIMITS, ...options.space }
+    this.#limits = { ...LOG_LIMITS, ...options.limits }
+    this.#spaceLimits = { ...SPACE_LIMITS, ...options.space }
     checkTiming(this.#timing)
+    this.#lease = ports.lease ?? new LeaseMemory()
     const { peer, members } = options
+    this.#transfer = new LeadershipTransfer({
+      memberId: options.memberId,
+      tell: to => this.#opened?.coordinator.tell({ type: 'transfer', to }) ?? false,
+      takeOverMsMax: 2 * this.#timing.leaseMs + TAKE_OVER_MS_MAX,
+    })
     const { log, metrics, transport } = ports
     this.#peers =
       peer === undefined || transport !== undefined || members.length === 1
@@ -161,13 +178,12 @@ export class LogNode {
           this.#verifyAdvice(),
       )
     }
-    this.#every(WAITING_LINE_MS, () => this.#sayWaiting())
-    // With others about to be reached, the first words would soon be wrong.
-    if (this.#peers !== null) this.#said = { text: '', atMs: performance.now() }
+    this.#every(WAITING_LINE_MS, () => this.#voice.speak())
+    if (this.#peers !== null) this.#voice.holdBack()
     // Nobody is spoken to before this member knows who it is.
     if (isFormatted(path)) await this.#openStore()
     await this.#peers?.start()
-    if (this.#opened === null) await this.#openEmpty()
+    if (this.#opened === null && this.#closedAs === null) await this.#openEmpty()
     return this.report()
   }
 
@@ -204,13 +220,26 @@ export class LogNode {
     }
   }
 
+  get lease(): LeaseView {
+    return this.#lease
+  }
+
+  /** Hands leadership over, to that member or to whoever holds most; settles when another leads, or why none does. */
+  async transfer(to: number | null): Promise<TransferOutcome> {
+    if (this.#view.role === 'LEADER') return this.#transfer.ask(to)
+    const detail = this.#view.leader === null ? 'nobody is known to lead' : 'this node does not lead'
+    const waits = this.#waiting()
+    const remedy = waits === null ? 'see who leads with `daybreak cluster status`' : `its log waits for ${waits}`
+    return { type: 'refused', why: 'notLeader', detail, remedy }
+  }
+
   /** For the inspector; empty while nothing is open. */
   actors(): readonly ActorReport[] {
     return this.#opened?.system.inspection.actors() ?? []
   }
 
   report(): LogStatusReport {
-    const meta = this.#opened?.core().meta ?? null
+    const meta = this.#opened?.core().meta ?? this.#closedAs
     const options = this.#options
     const members = meta?.descriptor?.members ?? meta?.genesisMembers ?? options.members
     return {
@@ -238,10 +267,13 @@ export class LogNode {
 
   /** A leader first hands over to the member that holds most, so that the others need not wait for its lease to end. */
   async stop(): Promise<void> {
-    if (!this.#stopped && this.#peers !== null && this.#view.role === 'LEADER') await this.#handOver()
+    if (!this.#stopped) await this.#letGo()
     this.#stopped = true
+    this.#mender?.stop()
+    await this.#mending
+    await this.#opening
     for (const timer of this.#timers) clearInterval(timer)
-    if (this.#sayLater !== null) clearTimeout(this.#sayLater)
+    this.#voice.stop()
     this.#space?.stop()
     await this.#peers?.stop()
     await this.#close()
@@ -249,7 +281,8 @@ export class LogNode {
     this.#lock = null
   }
 
-  #handOver(): Promise<void> {
+  #letGo(): Promise<void> {
+    if (this.#peers === null || this.#view.role !== 'LEADER') return Promise.resolve()
     return new Promise(resolve => {
       const late = setTimeout(resolve, HAND_OVER_MS_MAX)
       this.#onLetGo = () => {
@@ -301,7 +334,7 @@ export class LogNode {
     if (meta?.status === 'STARTING') this.#start(meta)
     else if (meta === undefined && this.#trouble === null && !isFormatted(this.#options.path)) {
       this.#openSoon(() => this.#considerFormat())
-    } else this.#sayWaitingIn(WAITING_CHANGE_MS)
+    } else this.#voice.speakSoon()
     const { leader } = this.#view
     if (leader === null) return
     const httpUrl = this.#httpUrlOf(leader.memberId)
@@ -315,29 +348,74 @@ export class LogNode {
   }
 
   async #openStore(): Promise<void> {
+    try {
+      await this.#openStores()
+    } catch (cause) {
+      if (this.#peers === null || !(cause instanceof LogLacks)) throw cause
+      this.#mending = this.#mend(this.#peers, cause).catch(trouble => this.#onReopenFailed(trouble))
+    }
+  }
+
+  async #openStores(): Promise<void> {
     const { path, flushMsMax } = this.#options
     this.#lock ??= await lockFolder(path)
     this.#space ??= this.#watchSpace()
-    const { openStore = openLogStore } = this.#ports
+    const { openStore = openLogStore, log } = this.#ports
+    await this.#installArrived()
     const refuseForeign = (meta: LogMeta): void => this.#refuseForeign(meta)
     const store = await openStore(storeFolder(path), { flushMsMax, refuseForeign })
     const { meta } = store.restored
     try {
       const state = await openStateStore(stateFolder(path), meta, meta, because =>
-        this.#ports.log.warn('log-rows-remade', { path: stateFolder(path), because }),
+        log.warn('log-rows-remade', { path: stateFolder(path), because }),
       )
-      this.#opened = this.#spawn(store, state)
+      this.#opened = { store, state, ...this.#spawn(store, state) }
     } catch (cause) {
       await store.close()
-      throw cause
+      throw cause instanceof LogLacks ? new LogLacks(cause.message, meta, cause.positions) : cause
     }
-    this.#tellSpace(this.#space.check())
+    this.#closedAs = null
+    this.#warnOfSpace(this.#space.check())
     this.#waitingFor = null
     this.#peers?.remember(path)
     this.#peers?.tellPresence()
     if (meta.status === 'VOTING') this.#ready()
     else this.#start(meta)
     void this.#space.makeBallast().catch(cause => this.#ports.log.warn('log-ballast', { cause: messageOf(cause) }))
+  }
+
+  /** A snapshot that has arrived whole takes the place of what this member has, before anything is opened. */
+  async #installArrived(): Promise<void> {
+    const { path } = this.#options
+    const meta = hasArrivals(stateFolder(path)) ? await metaOfLog(storeFolder(path)) : null
+    if (meta === null) return
+    const position = await installArrived(stateFolder(path), meta, header => installInLog(storeFolder(path), header))
+    if (position === null) return
+    this.#ports.metrics.count('log_snapshots_installed')
+    this.#ports.log.info('log-snapshot-installed', { position })
+  }
+
+  /** What this disk has lost is had from the others; until then this member takes no part. */
+  async #mend(peers: Peers, lacks: LogLacks): Promise<void> {
+    const { path, memberId, members } = this.#options
+    const { log, metrics } = this.#ports
+    const meta = lacks.meta!
+    const what = lacks.positions === null ? 'row tables' : `${lacks.positions.length} records`
+    const others = members.map(member => member.memberId).filter(id => id !== memberId)
+    this.#closedAs = { ...meta, status: 'RECOVERING' }
+    this.#wait(`${what} that this disk has lost, from any of members ${others.join(', ')}: ${lacks.message}`)
+    peers.tellPresence()
+    const self = { memberId, incarnation: meta.incarnation }
+    const mender = new Mender({ self, others, transport: peers.transport })
+    this.#mender = mender
+    log.error('log-damaged', { because: lacks.message, lost: what })
+    metrics.count('log_records_corrupt', lacks.positions?.length ?? 0)
+    const isMended = await mend(mender, path, lacks.positions, meta)
+    this.#mender = null
+    if (!isMended || this.#stopped) return
+    log.warn('log-mended', { lost: what })
+    this.#waitingFor = null
+    await this.#openStore()
   }
 
   #refuseForeign(meta: LogMeta): void {
@@ -372,76 +450,36 @@ export class LogNode {
     const initializeCommand = `daybreak log initialize ${configFile}`
     const hasData = this.#peers?.hasData ?? false
     const trouble = this.#peers?.trouble() ?? new Map()
-    return { clusterId, genesisHash, members, autoBootstrap, hasData, initializeCommand, trouble }
+    const disksLost = this.#peers?.disksLost() ?? null
+    return { clusterId, genesisHash, members, autoBootstrap, hasData, disksLost, initializeCommand, trouble }
   }
 
-  #spawn(store: LogStore, state: LmdbStateStore): Opened {
-    const { memberId } = this.#options
+  #spawn(store: LogStore, state: LmdbStateStore): LogActors & { readonly system: ActorSystem } {
     const { metrics, emit, transport = this.#peers?.transport ?? noPeers } = this.#ports
     const system = this.#ports.makeSystem((error, path) =>
       this.#die(EXIT.bug, `${path}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
     )
-    const timing = this.#timing
-    const onStoreTrouble = (cause: unknown): void => this.#onStoreTrouble(cause)
-    let core: ReplicaCore | undefined
-    let leader: CoordinatorCore | null = null
-    const refs: { -readonly [K in 'replica' | 'coordinator' | 'election']?: Opened[K] } = {}
-    const replica = (): Ref<ReplicaCommand> => refs.replica!
-    const coordinator = (): Ref<CoordinatorMessage> => refs.coordinator!
-    const election = (): Ref<ElectionMessage> => refs.election!
-    refs.election = system.spawn(
-      leaderElectionSpec({ memberId, timing, transport, replica, coordinator, onView: view => this.#onView(view) }),
-    )
-    refs.coordinator = system.spawn(
-      coordinatorSpec({
-        memberId,
-        software: SOFTWARE,
-        store,
-        transport,
-        timing,
-        replica,
-        election,
-        onStoreTrouble,
-        onResults: results => emit({ type: 'results', results }),
-        onStarted: started => {
-          leader = started
-        },
-      }),
-    )
-    refs.replica = system.spawn(
-      replicaSpec({
-        store,
-        state,
-        transport,
-        timing,
-        metrics,
-        coordinator,
-        election,
-        onStoreTrouble,
-        onVoting: () => this.#ready(),
-        onFailStop: reason => this.#die(EXIT.store, reason),
-        onApplied: entries => this.#onApplied(entries),
-        onStarted: started => {
-          core = started
-        },
-      }),
-    )
-    transport.onMessage = message => {
-      if (message.type === 'prevote' || message.type === 'prepare' || message.type === 'accept') replica().tell(message)
-      else if (message.type === 'prevoteReply' || message.type === 'release') election().tell(message)
-      else coordinator().tell(message)
-    }
-    return {
+    const actors = spawnLog({
+      system,
+      memberId: this.#options.memberId,
+      software: SOFTWARE,
       store,
       state,
-      system,
-      // Until the replica's first turn the store's own record is the truth, and reports may be asked for already.
-      core: () => core ?? { meta: store.restored.meta, durable: store.restored.meta },
-      leader: () => leader,
-      replica: refs.replica,
-      coordinator: refs.coordinator,
-      election: refs.election,
-    }
+      transport,
+      timing: this.#timing,
+      limits: this.#limits,
+      metrics,
+      onView: view => this.#onView(view),
+      onVoting: () => this.#ready(),
+      onResults: results => emit({ type: 'results', results }),
+      onLease: lease => this.#lease.publish(lease),
+      onTransfer: answer => this.#transfer.answered(answer),
+      onApplied: entries => this.#onApplied(entries),
+      onInstall: () => this.#openSoon(() => this.#reopen()),
+      onStoreTrouble: cause => this.#onStoreTrouble(cause),
+      onFailStop: reason => this.#die(EXIT.store, reason),
+    })
+    return { system, ...actors }
   }
 
   #ready(): void {
@@ -472,6 +510,7 @@ export class LogNode {
 
   /** A follower's feed: entries of other leaders. The own appends are told by their results. */
   #onApplied(entries: readonly Entry[]): void {
+    for (const entry of entries) if (entry.type === 'LEADER') this.#transfer.took(entry.ballot)
     const { role, ballot } = this.#view
     if (role === 'LEADER' || this.#options.members.length === 1) return
     const others = entries.filter(entry => ballot === null || !sameBallot(entry.ballot, ballot) || role === 'FOLLOWER')
@@ -479,28 +518,35 @@ export class LogNode {
   }
 
   #watchSpace(): DiskSpace {
-    const onChange = (reading: SpaceReading): void => {
+    const onLook = (reading: SpaceReading, hasTurned: boolean): void => {
       this.#tellSpace(reading)
+      if (!hasTurned) return
+      this.#warnOfSpace(reading)
       this.#ports.emit({ type: 'writable', reason: this.#notWritable() })
     }
-    const space = new DiskSpace(this.#options.path, this.#limits, onChange, this.#ports.freeBytesOf)
+    const space = new DiskSpace(this.#options.path, this.#spaceLimits, onLook, this.#ports.freeBytesOf)
     space.watch()
     return space
   }
 
-  #tellSpace({ full, low, freeBytes }: SpaceReading): void {
+  #warnOfSpace({ full, low, freeBytes }: SpaceReading): void {
     if (full || low) this.#ports.log.warn('log-disk-space', { freeBytes, path: this.#options.path, refusing: full })
+  }
+
+  #tellSpace({ full, freeBytes }: SpaceReading): void {
+    const { reserveBytes, checkEveryMs: lookMs } = this.#spaceLimits
     this.#ports.metrics.gauge('log_disk_free_bytes', freeBytes)
-    this.#opened?.coordinator.tell({ type: 'space', full, freeBytes })
-    this.#opened?.replica.tell({ type: 'space', full })
+    this.#opened?.coordinator.tell({ type: 'space', full, freeBytes, reserveBytes, lookMs })
+    this.#opened?.replica.tell({ type: 'space', full, freeBytes })
     this.#opened?.election.tell({ type: 'space', full })
   }
 
   /** With one voter there is nobody whose answer could be missed. */
   #leaseLeftMs(): number | null {
-    const monoMs = performance.now()
-    const untilMs = this.#opened?.leader()?.leaseUntilMonoMs({ wallMs: Date.now(), monoMs }) ?? Number.NaN
-    return Number.isFinite(untilMs) ? Math.max(0, Math.round(untilMs - monoMs)) : null
+    const leader = this.#opened?.leader()
+    if (!leader?.serving) return null
+    const leftMs = leader.lease === null ? 0 : leaseLeftMs(leader.lease, realClock.read())
+    return Number.isFinite(leftMs) ? Math.max(0, Math.round(leftMs)) : null
   }
 
   #notWritable(): string | null {
@@ -508,12 +554,20 @@ export class LogNode {
     const reading = this.#space?.last
     if (!reading?.full) return null
     const { path } = this.#options
-    return `only ${mebibytes(reading.freeBytes)} are free at ${path}; appends are refused below ${mebibytes(this.#limits.reserveBytes)}`
+    const few = `only ${mebibytes(reading.freeBytes)} are free at ${path}`
+    const refusal = `appends are refused below ${mebibytes(this.#spaceLimits.reserveBytes)}`
+    const isStaying = this.#view.role === 'LEADER' && this.#options.members.length > 1
+    const place = isStaying ? ', and leadership stays here as long as no other member, and a quorum, has room' : ''
+    return `${few}${place}; ${refusal} (log.space.reserve): free some space`
   }
 
   #onStoreTrouble(cause: unknown): void {
     // A planned stop writes too: what failed then is in doubt all the same.
     if (cause instanceof StoreFull) return this.#stopped ? undefined : void this.#reopenWhenRoom(cause.message)
+    if (cause instanceof DamagedRecord && (this.#stopped || this.#peers !== null)) {
+      // The opening reads everything, and has what others hold mended.
+      return this.#stopped ? undefined : this.#openSoon(() => this.#reopen())
+    }
     const reason = messageOf(cause)
     try {
       markNeedsVerify(this.#options.path, reason)
@@ -527,11 +581,12 @@ export class LogNode {
     if (this.#trouble !== null) return
     this.#trouble = reason
     this.#ports.log.error('log-disk-full', { path: this.#options.path })
+    await this.#letGo()
     await this.#close()
     this.#show({ version: this.#view.version + 1, role: 'NONE', ballot: null, leader: null })
     this.#ports.emit({ type: 'writable', reason })
     this.#space?.dropBallast()
-    const poll = this.#every(this.#limits.checkEveryMs / 5, () => {
+    const poll = this.#every(this.#spaceLimits.checkEveryMs / 5, () => {
       if (this.#space?.check().full !== false) return
       clearInterval(poll)
       this.#trouble = null
@@ -540,6 +595,14 @@ export class LogNode {
         problem => this.#onReopenFailed(problem),
       )
     })
+  }
+
+  /** Closes and opens again what is on disk: a snapshot takes effect so, the same way as after a crash. */
+  async #reopen(): Promise<void> {
+    await this.#close()
+    if (this.#stopped) return
+    this.#show({ version: this.#view.version + 1, role: 'NONE', ballot: null, leader: null })
+    await this.#openStore().catch(problem => this.#onReopenFailed(problem))
   }
 
   /** Others may have been quicker to take the room, or it was not as much as it seemed. */
@@ -554,6 +617,8 @@ export class LogNode {
     const opened = this.#opened
     if (opened === null) return
     await opened.system.stop()
+    this.#lease.publish(null)
+    this.#transfer.closed()
     this.#closedAs = opened.core().durable
     this.#opened = null
     await opened.state.close()
@@ -563,47 +628,37 @@ export class LogNode {
   #die(status: number, reason: string): void {
     if (this.#stopped) return
     this.#stopped = true
+    this.#lease.publish(null)
     this.#ports.log.error('log-died', { reason })
     this.#ports.emit({ type: 'death', status, reason })
   }
 
   #wait(text: string): void {
     this.#waitingFor = text
-    this.#sayWaiting()
+    this.#voice.speak()
   }
 
   /** What this node waits for and from whom: to begin, or for a quorum. */
   #waiting(): string | null {
     if (this.#waitingFor !== null || this.#opened === null || this.#view.leader !== null) return this.#waitingFor
-    return this.#peers?.quorumFault() ?? null
+    return this.#peers?.disksLost() ?? this.#peers?.quorumFault() ?? null
   }
 
-  #sayWaiting(): void {
-    const text = this.#waiting()
-    if (text === null) return
-    const atMs = performance.now()
-    const sinceMs = atMs - (this.#said?.atMs ?? Number.NEGATIVE_INFINITY)
-    if (this.#said?.text === text && sinceMs < WAITING_LINE_MS / 2) return
-    if (sinceMs < WAITING_CHANGE_MS) return this.#sayWaitingIn(WAITING_CHANGE_MS - sinceMs)
-    this.#said = { text, atMs }
-    if (this.#opened !== null) return this.#ports.log.warn('log-waits', { waitingFor: text })
+  #say(text: string): void {
+    if (text === this.#peers?.disksLost()) return this.#ports.log.error('log-disks-lost', { waitingFor: text })
+    if (this.#opened !== null || this.#closedAs !== null) {
+      return this.#ports.log.warn('log-waits', { waitingFor: text })
+    }
     const { configFile, memberId } = this.#options
     this.#ports.log.warn('Replica in EMPTY status received a broadcasted recover request', {
       waitingFor: text,
-      run: `daybreak log initialize ${configFile}`,
+      // Never where it would make a second cluster of a disk that was lost.
+      ...(this.#peers?.hasData ? {} : { run: `daybreak log initialize ${configFile}` }),
       seen: [
         `member ${memberId} (this node)`,
         ...this.#seen().map(member => `member ${member.memberId} ${member.status}`),
       ],
     })
-  }
-
-  /** A peer that is back in a moment is not worth a line. */
-  #sayWaitingIn(ms: number): void {
-    this.#sayLater ??= setTimeout(() => {
-      this.#sayLater = null
-      this.#sayWaiting()
-    }, ms).unref()
   }
 
   #every(ms: number, run: () => void): NodeJS.Timeout {

@@ -12,10 +12,17 @@ import { prng } from '../../core/base/prng.ts'
 import type { AppendRequest } from '../../core/log/coordinator-core.ts'
 import { realClock } from '../clock.ts'
 import { nodeEndpoint } from './comlink-node.ts'
+import { LeaseMemory } from './lease-memory.ts'
 import { ignoreEchoesOfFailedCommits } from './lmdb-trouble.ts'
 import type { FrontEvent } from './log-front.ts'
 import { LogNode } from './log-node.ts'
 import type { LogNodeOptions } from './log-options.ts'
+
+export interface LogThreadData {
+  readonly options: LogNodeOptions
+  /** Shared with the scheduler thread, which reads the lease from it. */
+  readonly lease: SharedArrayBuffer
+}
 
 export interface LogThreadApi {
   /** The sink is called in order and never answers. */
@@ -25,6 +32,7 @@ export interface LogThreadApi {
   append: LogNode['append']
   readRows: LogNode['readRows']
   read: LogNode['read']
+  transfer: LogNode['transfer']
   stop: LogNode['stop']
   actors: LogNode['actors']
 }
@@ -64,7 +72,9 @@ function logger(): Logger {
 ignoreEchoesOfFailedCommits()
 
 const log = logger()
-const node = new LogNode(workerData as LogNodeOptions, {
+const data = workerData as LogThreadData
+const node = new LogNode(data.options, {
+  lease: new LeaseMemory(data.lease),
   log,
   metrics,
   emit: tell,
@@ -94,6 +104,7 @@ const api: LogThreadApi = {
     )
   },
   read: (from, to) => node.read(from, to),
+  transfer: to => node.transfer(to),
   stop: () => node.stop(),
   actors: () => node.actors(),
 }

@@ -16,11 +16,12 @@
  */
 import { Packr, Unpackr } from 'msgpackr'
 import { z } from 'zod'
-import { type Ballot, compareBallots, type LogEnd } from '../../core/log/ballot.ts'
+import { type Ballot, compareBallots, type LogEnd, NO_BALLOT } from '../../core/log/ballot.ts'
 import { crc32c } from '../../core/log/crc.ts'
 import { type Entry, readRecord } from '../../core/log/entry.ts'
 import type { PeerFacts, PeerRecord, RefusalCode } from '../../core/log/handshake.ts'
 import type { NackReason, PeerMessage, Sender } from '../../core/log/messages.ts'
+import type { RowCursor, SnapshotHeader, StoredRow } from '../../core/log/snapshot.ts'
 
 export const PEER_PATH = '/log/v1'
 export const PEER_SUBPROTOCOL = 'daybreak.log.v1'
@@ -38,6 +39,8 @@ const MESSAGES_MAX = 10_000
 const ENTRIES_MAX = 4_096
 const VOTERS_MAX = 16
 const RECORDS_MAX = 64
+const ROWS_MAX = 16_384
+const KEY_CHARS_MAX = 4_096
 
 export const PEER_CLOSE = { goingAway: 1001, badFrame: 1007, refused: 4403, replaced: 4408 } as const
 
@@ -163,9 +166,12 @@ export function decodePeerFrame(bytes: Uint8Array): DecodedPeerFrame {
 
 /** How much a message adds to a frame, roughly. */
 export function messageBytes(message: PeerMessage): number {
-  if (message.type !== 'accept') return 64
   let bytes = 64
-  for (const entry of message.entries) bytes += entry.record.length + 5
+  if (message.type === 'accept' || message.type === 'entries') {
+    for (const entry of message.entries) bytes += entry.record.length + 5
+  } else if (message.type === 'snapshotPage') {
+    for (const row of message.rows) bytes += row.key.length + row.bytes.length + 12
+  }
   return bytes
 }
 
@@ -216,6 +222,10 @@ const NUMBERS = {
   accept: 7,
   accepted: 8,
   nack: 9,
+  fetch: 10,
+  entries: 11,
+  snapshotFetch: 12,
+  snapshotPage: 13,
   release: 15,
 } as const satisfies Record<PeerMessage['type'], number>
 const REASONS = ['BALLOT', 'LEASE', 'BEHIND', 'MISMATCH', 'NOT_VOTING', 'NO_SPACE', 'CORRUPT'] as const
@@ -246,21 +256,46 @@ function fieldsOf(message: PeerMessage): readonly unknown[] {
         message.commit,
         message.sentAtMs,
         message.entries.map(entry => entry.record),
+        message.begin,
       ]
-    case 'accepted':
-      return [number, message.ballot, message.seq, message.matched, message.sentAtMs, message.applied]
+    case 'accepted': {
+      const { ballot: accepted, seq, matched, sentAtMs, applied, snapshot, freeBytes } = message
+      return [number, accepted, seq, matched, sentAtMs, applied, snapshot, freeBytes]
+    }
     case 'nack': {
       const { ballot: refused, promised, reason, seq = null, sentAtMs = null } = message
       const detail = reason.type === 'BEHIND' ? endFields(reason.last) : reason.type === 'MISMATCH' ? reason.next : null
       return [number, refused, promised, REASONS.indexOf(reason.type), detail, seq, sentAtMs]
     }
     case 'release':
-      return [number, message.ballot, message.commit]
+      return [number, message.ballot, message.commit, message.successor]
+    case 'fetch':
+      return [number, message.ask, message.position, message.bytesMax]
+    case 'entries':
+      return [
+        number,
+        message.ask,
+        message.position,
+        message.entries.map(entry => entry.record),
+        message.begin,
+        message.commit,
+      ]
+    case 'snapshotFetch':
+      return [number, message.ask, message.id, cursorFields(message.cursor), message.bytesMax]
+    case 'snapshotPage':
+      return [
+        number,
+        message.ask,
+        headerFields(message.header),
+        cursorFields(message.cursor),
+        message.rows.map(({ table, key, bytes }) => [table, key, bytes]),
+        message.done,
+      ]
   }
 }
 
 function messageOf(fields: readonly unknown[], from: Sender): PeerMessage | null {
-  const [number, a, b, c, d, e, f] = fields
+  const [number, a, b, c, d, e, f, g] = fields
   switch (number) {
     case NUMBERS.prevote:
       return { type: 'prevote', from, ballot: ballotBy(a, from), last: endOf(b), voters: votersOf(c) }
@@ -284,6 +319,7 @@ function messageOf(fields: readonly unknown[], from: Sender): PeerMessage | null
         prev,
         entries,
         commit: countOf(d),
+        begin: countOf(g),
         sentAtMs: msOf(e),
       }
     }
@@ -296,6 +332,8 @@ function messageOf(fields: readonly unknown[], from: Sender): PeerMessage | null
         matched: countOf(c),
         sentAtMs: msOf(d),
         applied: countOf(e),
+        snapshot: countOf(f),
+        freeBytes: countOrNull(g),
       }
     case NUMBERS.nack:
       return {
@@ -308,16 +346,40 @@ function messageOf(fields: readonly unknown[], from: Sender): PeerMessage | null
         ...(f === null ? {} : { sentAtMs: msOf(f) }),
       }
     case NUMBERS.release:
-      return { type: 'release', from, ballot: ballotBy(a, from), commit: countOf(b) }
+      return { type: 'release', from, ballot: ballotBy(a, from), commit: countOf(b), successor: countOrNull(c) }
+    case NUMBERS.fetch:
+      return { type: 'fetch', from, ask: countOf(a), position: countOf(b), bytesMax: countOf(c) }
+    case NUMBERS.entries: {
+      const position = countOf(b)
+      const entries = entriesOf(c, { ballot: NO_BALLOT, position: position - 1 }, null)
+      return { type: 'entries', from, ask: countOf(a), position, entries, begin: countOf(d), commit: countOf(e) }
+    }
+    case NUMBERS.snapshotFetch: {
+      const snapshotId = b === null ? null : textOf(b)
+      return { type: 'snapshotFetch', from, ask: countOf(a), id: snapshotId, cursor: cursorOf(c), bytesMax: countOf(d) }
+    }
+    case NUMBERS.snapshotPage: {
+      const header = headerOf(b)
+      return {
+        type: 'snapshotPage',
+        from,
+        ask: countOf(a),
+        header,
+        cursor: cursorOf(c),
+        rows: rowsOf(d),
+        done: e === true,
+      }
+    }
     default:
       countOf(number)
       return null
   }
 }
 
-function entriesOf(value: unknown, prev: LogEnd, leads: Ballot): readonly Entry[] {
-  const records = listOf(value, 'the entries of an ACCEPT')
-  if (records.length > ENTRIES_MAX) throw new Error(`${records.length} entries in one ACCEPT`)
+/** `leads`: no entry is newer than this ballot. */
+function entriesOf(value: unknown, prev: LogEnd, leads: Ballot | null): readonly Entry[] {
+  const records = listOf(value, 'the entries of a message')
+  if (records.length > ENTRIES_MAX) throw new Error(`${records.length} entries in one message`)
   const entries: Entry[] = []
   let before = prev.ballot
   for (const [at, bytes] of records.entries()) {
@@ -325,13 +387,61 @@ function entriesOf(value: unknown, prev: LogEnd, leads: Ballot): readonly Entry[
     const read = readRecord(bytes, prev.position + 1 + at)
     if (!read.ok) throw new Error(`entry ${prev.position + 1 + at}: ${read.reason}`)
     const { entry } = read
-    if (compareBallots(entry.ballot, before) < 0 || compareBallots(entry.ballot, leads) > 0) {
+    if (compareBallots(entry.ballot, before) < 0 || (leads !== null && compareBallots(entry.ballot, leads) > 0)) {
       throw new Error(`entry ${entry.position}: its ballot is out of order`)
     }
     before = entry.ballot
     entries.push(entry)
   }
   return entries
+}
+
+const cursorFields = (cursor: RowCursor | null) => (cursor === null ? null : [cursor.table, cursor.key])
+const headerFields = ({ id: name, clusterId, position, base, rowsDigest }: SnapshotHeader) => [
+  name,
+  clusterId,
+  position,
+  base.ballot,
+  base.digest,
+  rowsDigest,
+]
+
+function cursorOf(value: unknown): RowCursor | null {
+  if (value === null) return null
+  const [table, key] = listOf(value, 'a cursor')
+  return { table: tableOf(table), key: keyOf(key) }
+}
+
+function headerOf(value: unknown): SnapshotHeader {
+  const [name, clusterId, position, baseBallot, digest, rowsDigest] = listOf(value, 'the header of a snapshot')
+  return {
+    id: textOf(name),
+    clusterId: textOf(clusterId),
+    position: countOf(position),
+    base: { ballot: ballotOf(baseBallot), digest: countOf(digest) },
+    rowsDigest: countOf(rowsDigest),
+  }
+}
+
+function rowsOf(value: unknown): readonly StoredRow[] {
+  const list = listOf(value, 'the rows of a snapshot')
+  if (list.length > ROWS_MAX) throw new Error(`${list.length} rows in one message`)
+  return list.map(one => {
+    const [table, key, bytes] = listOf(one, 'a row')
+    if (!(bytes instanceof Uint8Array)) throw new Error('a row is not bytes')
+    return { table: tableOf(table), key: keyOf(key), bytes }
+  })
+}
+
+function tableOf(value: unknown): number {
+  const table = countOf(value)
+  if (table > 255) throw new Error(`there is no table ${table}`)
+  return table
+}
+
+function keyOf(value: unknown): string {
+  if (typeof value !== 'string' || value.length > KEY_CHARS_MAX) throw new Error('a key is a text')
+  return value
 }
 
 function reasonOf(value: unknown, detail: unknown): NackReason {
@@ -380,6 +490,9 @@ function countOf(value: unknown): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value
   throw new Error(`${typeof value} where a whole number belongs`)
 }
+
+/** Null also where an older version says nothing. */
+const countOrNull = (value: unknown): number | null => (value === undefined || value === null ? null : countOf(value))
 
 function msOf(value: unknown): number {
   if (typeof value === 'number' && Number.isFinite(value)) return value

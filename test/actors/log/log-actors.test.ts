@@ -1,15 +1,15 @@
-/** The three actors of the log on the simulated shell, with memory stores and an in-memory network: same seed, same run. */
+/** The actors of the log on the simulated shell, with memory stores and an in-memory network: same seed, same run. */
 import { describe, expect, test } from 'vitest'
 import type { Ref } from '../../../src/actors/actor.ts'
-import { coordinatorSpec } from '../../../src/actors/coordinator.ts'
-import { leaderElectionSpec } from '../../../src/actors/leader-election.ts'
+import { spawnLog } from '../../../src/actors/log-actors.ts'
 import { type LogTransport, StoreFailed } from '../../../src/actors/log-ports.ts'
 import { silentMetrics } from '../../../src/actors/ports.ts'
-import { type ReplicaCommand, replicaSpec } from '../../../src/actors/replica.ts'
+import type { ReplicaCommand } from '../../../src/actors/replica.ts'
 import { createSimSystem, type SimSystem } from '../../../src/actors/sim-shell.ts'
 import type { AppendOutcome, CoordinatorMessage } from '../../../src/core/log/coordinator-core.ts'
 import type { ElectionMessage, ElectionView } from '../../../src/core/log/election-core.ts'
 import { makeEntry } from '../../../src/core/log/entry.ts'
+import { LOG_LIMITS } from '../../../src/core/log/limits.ts'
 import type { PeerMessage } from '../../../src/core/log/messages.ts'
 import { LOG_TIMING } from '../../../src/core/log/timing.ts'
 import { metaOf } from '../../core/log/log-cluster.ts'
@@ -26,6 +26,7 @@ interface Node {
   readonly election: Ref<ElectionMessage>
   readonly outcomes: Map<number, AppendOutcome>
   readonly troubles: unknown[]
+  readonly receive: (message: PeerMessage) => void
   view: ElectionView | null
 }
 
@@ -66,55 +67,36 @@ class Simulation {
     const onStoreTrouble = (cause: unknown): void => void troubles.push(cause)
     const outcomes = new Map<number, AppendOutcome>()
     let node: Node
-    const replica = (): Ref<ReplicaCommand> => node.replica
-    const coordinator = (): Ref<CoordinatorMessage> => node.coordinator
-    const election = (): Ref<ElectionMessage> => node.election
-    const onView = (view: ElectionView): void => {
-      node.view = view
-    }
-    const common = { memberId: id, software: 'test', store, state, transport, timing, onStoreTrouble }
-    node = {
-      id,
-      disk,
+    const actors = spawnLog({
+      system: nest,
+      memberId: id,
+      software: 'test',
       store,
       state,
-      outcomes,
-      troubles,
-      view: null,
-      election: nest.spawn(leaderElectionSpec({ ...common, replica, coordinator, onView })),
-      coordinator: nest.spawn(
-        coordinatorSpec({
-          ...common,
-          replica,
-          election,
-          onResults: results => {
-            for (const result of results) outcomes.set(result.id, result.outcome)
-          },
-        }),
-      ),
-      replica: nest.spawn(
-        replicaSpec({
-          ...common,
-          metrics: silentMetrics,
-          coordinator,
-          election,
-          onVoting: () => {},
-          onFailStop: reason => void troubles.push(reason),
-          onApplied: () => {},
-          onStarted: () => {},
-        }),
-      ),
-    }
+      transport,
+      timing,
+      limits: LOG_LIMITS,
+      metrics: silentMetrics,
+      onView: view => {
+        node.view = view
+      },
+      onVoting: () => {},
+      onResults: results => {
+        for (const result of results) outcomes.set(result.id, result.outcome)
+      },
+      onApplied: () => {},
+      onInstall: () => {},
+      onStoreTrouble,
+      onFailStop: reason => void troubles.push(reason),
+    })
+    node = { id, disk, store, state, outcomes, troubles, view: null, receive: transport.onMessage, ...actors }
     return node
   }
 
   #deliver(to: number, message: PeerMessage): void {
     const node = this.nodes.get(to)
     if (node === undefined) return
-    if (message.type === 'prevote' || message.type === 'prepare' || message.type === 'accept')
-      node.replica.tell(message)
-    else if (message.type === 'prevoteReply' || message.type === 'release') node.election.tell(message)
-    else node.coordinator.tell(message)
+    node.receive(message)
   }
 }
 
@@ -204,7 +186,7 @@ describe('the actors of the log', () => {
       const prev = { position: end, ballot: end === 0 ? ([0, 0] as const) : ballot }
       const entries = Array.from({ length: count }, () => makeEntry(++end, ballot, 'DATA', putRow(`k${end}`, 'v')))
       const from = { memberId: 1, incarnation: 'disk-1' }
-      follower.replica.tell({ type: 'accept', from, ballot, seq: end, prev, entries, commit, sentAtMs: 0 })
+      follower.replica.tell({ type: 'accept', from, ballot, seq: end, prev, entries, commit, begin: 1, sentAtMs: 0 })
       await simulation.advance(10)
     }
     for (let chunk = 0; chunk < 16; chunk++) await accept(2_048, 0)
@@ -218,11 +200,11 @@ describe('the actors of the log', () => {
     expect([follower.state.applied, follower.state.rows.size]).toEqual([end, end])
   })
 
-  test('alone: no timer runs, so an idle node does nothing at all', async () => {
+  test('alone: no timer runs but the daily one of the scrub, so an idle node does nothing at all', async () => {
     const simulation = new Simulation(1, 5)
     await simulation.advance(1_000)
     expect(simulation.leader()).toBeDefined()
-    expect(simulation.sim.pendingTimers).toBe(0)
+    expect(simulation.sim.pendingTimers).toBe(1)
   })
 
   test('same seed: the same run, byte for byte', async () => {

@@ -182,11 +182,22 @@ describe('a transaction in parts', () => {
     const joiner = new PayloadJoiner()
     joiner.data(10, parts[0] as Uint8Array)
     joiner.data(11, parts[1] as Uint8Array)
-    joiner.interrupt()
+    joiner.other(12, 'LEADER')
     expect(joiner.data(13, small)).toEqual(small)
     expect(parts.slice(2).map((part, i) => joiner.data(14 + i, part))).toEqual([null, null, null, null])
     expect(joiner.voided).toBe(1 + 4)
     expect(joiner.pendingFrom).toBeNull()
+  })
+
+  test('a word about the log itself between two parts: the transaction goes on after it', () => {
+    const joiner = new PayloadJoiner()
+    const read = parts.map((part, i) => {
+      if (i === 2) joiner.other(12, 'TRUNCATE')
+      return joiner.data(i < 2 ? 10 + i : 11 + i, part)
+    })
+    expect(read.slice(0, -1).every(one => one === null)).toBe(true)
+    expect(read.at(-1)).not.toBeNull()
+    expect(joiner.voided).toBe(0)
   })
 
   test('an orphan part followed by a whole payload: skipped and counted', () => {

@@ -143,6 +143,7 @@ describe('taking over', () => {
       prev: { position: 1, ballot: [1, 1] },
       entries: [second.disk.entries.get(2)!],
       commit: 0,
+      begin: 1,
       sentAtMs: 0,
     })
     cluster.settle()
@@ -292,10 +293,10 @@ describe('appending', () => {
       bytes: PAYLOAD_BYTES_MAX + 1,
       bytesMax: PAYLOAD_BYTES_MAX,
     })
-    leader.toCoordinator({ type: 'space', full: true, freeBytes: 5 })
+    leader.toCoordinator({ type: 'space', full: true, freeBytes: 5, reserveBytes: 8, lookMs: 0 })
     leader.append(2, 'a')
     expect(leader.results.get(2)).toEqual({ type: 'noSpace', freeBytes: 5 })
-    leader.toCoordinator({ type: 'space', full: false, freeBytes: 9 })
+    leader.toCoordinator({ type: 'space', full: false, freeBytes: 9, reserveBytes: 8, lookMs: 0 })
     const requests = Array.from({ length: 8_192 + QUEUE_MAX + 10 }, (_, at) => ({
       id: 10 + at,
       payload: new Uint8Array(1),
@@ -317,9 +318,9 @@ describe('appending', () => {
       return leader.results.get(id)?.type ?? 'none'
     }
     expect(append(1, 1)).toBe('ok')
-    leader.toCoordinator({ type: 'space', full: true, freeBytes: 5 })
+    leader.toCoordinator({ type: 'space', full: true, freeBytes: 5, reserveBytes: 8, lookMs: 0 })
     expect(append(2, 1)).toBe('noSpace')
-    leader.toCoordinator({ type: 'space', full: false, freeBytes: 9 })
+    leader.toCoordinator({ type: 'space', full: false, freeBytes: 9, reserveBytes: 8, lookMs: 0 })
     expect(append(3, 1)).toBe('notLeader')
     expect(append(4, 2)).toBe('ok')
   })
@@ -448,7 +449,8 @@ describe('elections by time', () => {
     cluster.advance(5_000)
     const leader = cluster.leaders()[0]!
     const other = cluster.member(leader === 1 ? 2 : 1)
-    other.toElection({ type: 'release', from: { memberId: 3, incarnation: 'disk-3' }, ballot: [0, 3], commit: 0 })
+    const from = { memberId: 3, incarnation: 'disk-3' }
+    other.toElection({ type: 'release', from, ballot: [0, 3], commit: 0, successor: null })
     cluster.settle()
     expect(cluster.leaders()).toEqual([leader])
   })

@@ -4,7 +4,7 @@ import { open } from 'lmdb'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { DamagedRecord, type LogStore, type StateStore, StoreFull } from '../../../src/actors/log-ports.ts'
 import { type Entry, makeEntry } from '../../../src/core/log/entry.ts'
-import type { LogMeta } from '../../../src/core/log/meta.ts'
+import { type LogMeta, NO_BASE } from '../../../src/core/log/meta.ts'
 import {
   formatLogStore,
   inspectLogStore,
@@ -39,7 +39,7 @@ class Writer {
   write(entries: readonly Entry[], change: Partial<LogMeta> = {}, cutFrom: number | null = null): Promise<void> {
     const end = entries.at(-1)?.position ?? this.meta.end
     this.meta = { ...this.meta, end, promised: [1, 1], ...change, generation: this.meta.generation + 1 }
-    return this.#store.write({ ticket: ++this.#ticket, cutFrom, entries, meta: this.meta })
+    return this.#store.write({ ticket: ++this.#ticket, dropBefore: null, cutFrom, entries, meta: this.meta })
   }
 }
 
@@ -150,7 +150,12 @@ describe.each(STATE_STORES)('state store, %s', (_name, make) => {
     const bytes = new Uint8Array([1, 2, 3])
     const keys = ['b', 'a', 'ab', 'a/b', 'ä']
     const rows = [2, 1].flatMap(table => keys.map(key => ({ table, key, bytes })))
-    await state.write({ rows: [...rows, { table: 1, key: 'b', bytes: null }], applied: 7, resumeFrom: 8 })
+    await state.write({
+      rows: [...rows, { table: 1, key: 'b', bytes: null }],
+      applied: 7,
+      resumeFrom: 8,
+      base: NO_BASE,
+    })
     const found: string[] = []
     let cursor = null
     for (;;) {
@@ -168,7 +173,7 @@ describe.each(STATE_STORES)('state store, %s', (_name, make) => {
   test('some parts of a transaction in the log: the rows are of the position before the first part', async () => {
     const state = await make()
     onTestFinished(() => state.close())
-    await state.write({ rows: [], applied: 9, resumeFrom: 8 })
+    await state.write({ rows: [], applied: 9, resumeFrom: 8, base: NO_BASE })
     expect(state.applied).toBe(9)
     expect(state.readRows(null, 10)).toEqual({ applied: 7, rows: [], done: true })
   })
@@ -318,10 +323,15 @@ describe('LMDB log store', () => {
   test('state tables of another log, or ahead of it: thrown away while the log has position 1, else refused', async () => {
     const folder = join(temporaryFolder(), 'state')
     const state = await openStateStore(folder, owner, { begin: 1, end: 9 })
-    await state.write({ rows: [{ table: 1, key: 'k', bytes: new Uint8Array(1) }], applied: 9, resumeFrom: 10 })
+    await state.write({
+      rows: [{ table: 1, key: 'k', bytes: new Uint8Array(1) }],
+      applied: 9,
+      resumeFrom: 10,
+      base: NO_BASE,
+    })
     await state.close()
     const other = { ...owner, incarnation: 'other' }
-    await expect(openStateStore(folder, other, { begin: 5, end: 9 })).rejects.toThrow('position 1')
+    await expect(openStateStore(folder, other, { begin: 5, end: 9 })).rejects.toThrow('the log beside them begins at 5')
     const again = await openStateStore(folder, owner, { begin: 1, end: 8 })
     expect(again.applied).toBe(0)
     expect(again.readRows(null, 9).rows).toEqual([])

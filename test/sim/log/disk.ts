@@ -5,17 +5,21 @@
  */
 import {
   DamagedRecord,
+  type IncomingSnapshot,
   type LogStore,
+  type SnapshotReader,
   type StateStore,
   type StateWrite,
   StoreFailed,
   StoreFull,
 } from '../../../src/actors/log-ports.ts'
 import type { RowPage } from '../../../src/actors/ports.ts'
+import { changedDigest, rowKey } from '../../../src/core/ledger/rows-digest.ts'
 import { type Entry, type ReadRecord, readRecord } from '../../../src/core/log/entry.ts'
-import type { LogMeta } from '../../../src/core/log/meta.ts'
+import { type LogBase, type LogMeta, NO_BASE } from '../../../src/core/log/meta.ts'
 import type { LogWrite, RestoredLog } from '../../../src/core/log/replica-core.ts'
 import { type FoundRecord, restoreLog } from '../../../src/core/log/restore.ts'
+import { installedLog, isUseful, type SnapshotHeader, type SnapshotProgress } from '../../../src/core/log/snapshot.ts'
 import { rowsDigestChange } from './rows-digest.ts'
 import { Settlement } from './settlement.ts'
 
@@ -25,33 +29,25 @@ export interface DiskRow {
   readonly bytes: Uint8Array
 }
 
-type Undo = {
-  readonly rows: readonly (readonly [string, DiskRow | undefined])[]
-  applied: number
-  resumeFrom: number
-  digest: number
-}
-
-/** State writes whose flush may still be pending when the power goes. */
-const STATE_WRITES_UNFLUSHED_MAX = 20
-
 export class SimDisk {
   meta: LogMeta
   /** Flushed entries; the index is the position. */
   entries: (Entry | undefined)[] = [undefined]
   /** What a read finds instead of the record; null: nothing. */
   readonly damage = new Map<number, Uint8Array | null>()
-  rows = new Map<string, DiskRow>()
-  rowsDigest = 0
-  applied = 0
-  resumeFrom = 1
-  #undo: Undo[] = []
+  tables: SimTables = emptyTables()
+  /** Another member's snapshot on its way in. */
+  incoming: { progress: SnapshotProgress; readonly tables: SimTables } | null = null
 
   constructor(meta: LogMeta) {
     this.meta = meta
   }
 
   apply(write: LogWrite): void {
+    for (let at = this.meta.begin; at < (write.dropBefore ?? 0); at++) {
+      this.entries[at] = undefined
+      this.damage.delete(at)
+    }
     if (write.cutFrom !== null) {
       this.entries.length = Math.min(this.entries.length, write.cutFrom)
       for (const position of this.damage.keys()) if (position >= write.cutFrom) this.damage.delete(position)
@@ -71,7 +67,7 @@ export class SimDisk {
   }
 
   *#records(): Iterable<FoundRecord> {
-    for (let position = 1; position < this.entries.length; position++) {
+    for (let position = this.meta.begin; position < this.entries.length; position++) {
       const bytes = this.damage.get(position)
       if (bytes === null) continue
       const record: ReadRecord =
@@ -84,10 +80,9 @@ export class SimDisk {
   wipe(): void {
     this.entries = [undefined]
     this.damage.clear()
-    this.rows.clear()
-    Object.assign(this, { rowsDigest: 0, applied: 0, resumeFrom: 1 })
-    this.#undo = []
-    this.meta = { ...this.meta, promised: [0, 0], end: 0, commit: 0, digest: 0 }
+    this.tables = emptyTables()
+    this.incoming = null
+    this.meta = { ...this.meta, promised: [0, 0], begin: 1, base: NO_BASE, end: 0, commit: 0, digest: 0 }
   }
 
   entryAt(position: number): Entry | string {
@@ -100,37 +95,60 @@ export class SimDisk {
   }
 
   writeState(write: StateWrite): void {
-    const before: [string, DiskRow | undefined][] = []
-    const { applied, resumeFrom, rowsDigest: digest } = this
-    for (const { table, key, bytes } of write.rows) {
-      const id = `${table}/${key}`
-      const old = this.rows.get(id)
-      before.push([id, old])
-      this.rowsDigest = rowsDigestChange(this.rowsDigest, id, old?.bytes, bytes)
-      if (bytes === null) this.rows.delete(id)
-      else this.rows.set(id, { table, key, bytes })
-    }
-    this.applied = write.applied
-    this.resumeFrom = write.resumeFrom
-    this.#undo.push({ rows: before, applied, resumeFrom, digest })
-    if (this.#undo.length > STATE_WRITES_UNFLUSHED_MAX) this.#undo.shift()
+    const { tables } = this
+    for (const { table, key, bytes } of write.rows) changeRow(tables, table, key, bytes)
+    tables.applied = write.applied
+    tables.resumeFrom = write.resumeFrom
+    tables.base = write.base
   }
 
-  /** Power goes: the last state writes were not flushed yet. */
-  loseState(writes: number): void {
-    for (let left = writes; left > 0; left--) {
-      const undo = this.#undo.pop()
-      if (undo === undefined) break
-      for (const [id, row] of undo.rows.toReversed()) {
-        if (row === undefined) this.rows.delete(id)
-        else this.rows.set(id, row)
-      }
-      this.applied = undo.applied
-      this.resumeFrom = undo.resumeFrom
-      this.rowsDigest = undo.digest
+  /** As an opening does it; `diesBetween`: after the log has been changed, before the tables are. */
+  installArrived(diesBetween: boolean): SnapshotHeader | null {
+    const { incoming, meta } = this
+    if (incoming?.progress.isWhole !== true) return null
+    const { header } = incoming.progress
+    if (!isUseful(header, meta, this.tables.resumeFrom - 1)) {
+      this.incoming = null
+      return null
     }
-    this.#undo = []
+    const { position } = header
+    const held = position === meta.begin - 1 ? meta.base.ballot : this.entries[position]?.ballot
+    const installed = installedLog(meta, held, header)
+    for (let at = 1; at <= position && at < this.entries.length; at++) {
+      this.entries[at] = undefined
+      this.damage.delete(at)
+    }
+    this.entries.length = installed.meta.end + 1
+    this.meta = installed.meta
+    if (diesBetween) return header
+    this.tables = incoming.tables
+    this.incoming = null
+    return header
   }
+}
+
+/** The row tables of a member. */
+export interface SimTables {
+  readonly rows: Map<string, DiskRow>
+  /** As the oracle counts it, and as the product does. */
+  digest: number
+  rowsDigest: number
+  applied: number
+  resumeFrom: number
+  base: LogBase
+}
+
+function emptyTables(): SimTables {
+  return { rows: new Map(), digest: 0, rowsDigest: 0, applied: 0, resumeFrom: 1, base: NO_BASE }
+}
+
+function changeRow(tables: SimTables, table: number, key: string, bytes: Uint8Array | null): void {
+  const id = `${table}/${key}`
+  const old = tables.rows.get(id)
+  tables.digest = rowsDigestChange(tables.digest, id, old?.bytes, bytes)
+  tables.rowsDigest = changedDigest(tables.rowsDigest, rowKey(table, key), old?.bytes, bytes)
+  if (bytes === null) tables.rows.delete(id)
+  else tables.rows.set(id, { table, key, bytes })
 }
 
 export interface StoreHooks {
@@ -183,6 +201,7 @@ export class SimLogStore implements LogStore {
 
   read(from: number, to: number, countMax: number, bytesMax = Number.POSITIVE_INFINITY): readonly Entry[] {
     const found: Entry[] = []
+    if (from < this.#disk.meta.begin) return found
     let bytes = 0
     const last = Math.min(to, this.#disk.meta.end, from + countMax - 1)
     for (let position = from; position <= last && bytes < bytesMax; position++) {
@@ -242,33 +261,107 @@ export class SimLogStore implements LogStore {
   }
 }
 
-export class SimStateStore implements StateStore {
-  readonly #disk: SimDisk
-  readonly #onWritten: (disk: SimDisk) => void
+export interface StateHooks {
+  after(delayMs: number, run: () => void): () => void
+  flushMs(): number
+  onWritten(disk: SimDisk): void
+}
 
-  constructor(disk: SimDisk, onWritten: (disk: SimDisk) => void) {
+/** One opening of the row tables by one process. A write is there when it is flushed, and not before. */
+export class SimStateStore implements StateStore {
+  readonly incoming: IncomingSnapshot
+  readonly #disk: SimDisk
+  readonly #hooks: StateHooks
+  /** Makes what is being flushed be on the disk. */
+  #pending: (() => void)[] = []
+  #ended = false
+
+  constructor(disk: SimDisk, hooks: StateHooks) {
     this.#disk = disk
-    this.#onWritten = onWritten
+    this.#hooks = hooks
+    this.incoming = {
+      get progress() {
+        return disk.incoming?.progress ?? null
+      },
+      write: page => this.#writePage(page),
+    }
   }
 
   get applied(): number {
-    return this.#disk.applied
+    return this.#disk.tables.applied
   }
   get resumeFrom(): number {
-    return this.#disk.resumeFrom
+    return this.#disk.tables.resumeFrom
+  }
+  get base(): LogBase {
+    return this.#disk.tables.base
+  }
+  get rowsDigest(): number {
+    return this.#disk.tables.rowsDigest
   }
 
   write(write: StateWrite): Promise<void> {
-    const settlement = new Settlement()
-    this.#disk.writeState(write)
-    this.#onWritten(this.#disk)
-    settlement.settle(null)
-    return settlement.promise
+    return this.#flush<void>(() => {
+      this.#disk.writeState(write)
+      this.#hooks.onWritten(this.#disk)
+    })
   }
 
   readRows(): RowPage {
-    return { applied: this.#disk.resumeFrom - 1, rows: [...this.#disk.rows.values()], done: true }
+    const { resumeFrom, rows } = this.#disk.tables
+    return { applied: resumeFrom - 1, rows: [...rows.values()], done: true }
+  }
+
+  snapshot(id: string): SnapshotReader {
+    const { tables, meta } = this.#disk
+    const { resumeFrom, base, rowsDigest } = tables
+    const rows = [...tables.rows].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row)
+    return {
+      header: { id, clusterId: meta.clusterId, position: resumeFrom - 1, base, rowsDigest },
+      page: (cursor, bytesMax) => {
+        const from =
+          cursor === null ? 0 : rows.findIndex(row => row.table === cursor.table && row.key === cursor.key) + 1
+        let to = from
+        for (let bytes = 0; to < rows.length && bytes < bytesMax; to++) bytes += rows[to]!.bytes.length
+        return { rows: rows.slice(from, to), done: to === rows.length }
+      },
+      close: () => {},
+    }
   }
 
   async close(): Promise<void> {}
+
+  /** The process is gone; what was being flushed is on the disk, or not. */
+  end(keeps: boolean): void {
+    this.#ended = true
+    if (keeps) for (const toDisk of this.#pending) toDisk()
+    this.#pending = []
+  }
+
+  #writePage({ header, cursor, rows, done }: Parameters<IncomingSnapshot['write']>[0]): Promise<boolean> {
+    return this.#flush(() => {
+      const disk = this.#disk
+      const tables = cursor === null || disk.incoming === null ? emptyTables() : disk.incoming.tables
+      for (const { table, key, bytes } of rows) changeRow(tables, table, key, bytes)
+      const last = rows.at(-1)
+      const next = last === undefined ? cursor : { table: last.table, key: last.key }
+      const { position: applied, base } = header
+      Object.assign(tables, { applied, resumeFrom: applied + 1, base })
+      const isSound = !done || tables.rowsDigest === header.rowsDigest
+      disk.incoming = isSound ? { progress: { header, cursor: next, isWhole: done }, tables } : null
+      return isSound
+    })
+  }
+
+  #flush<T>(toDisk: () => T): Promise<T> {
+    const settlement = new Settlement<T>()
+    if (this.#ended) return settlement.promise
+    this.#pending.push(toDisk)
+    this.#hooks.after(this.#hooks.flushMs(), () => {
+      if (this.#ended) return
+      this.#pending = this.#pending.filter(other => other !== toDisk)
+      settlement.settle(null, toDisk())
+    })
+    return settlement.promise
+  }
 }

@@ -67,6 +67,7 @@ export class Faults {
 
   #strikeNode(fault: Fault, node: SimNode, forMs: number): boolean {
     const random = this.#random
+    const { leaseMs } = this.#plan.timing
     switch (fault) {
       case 'powerLoss':
       case 'processKill':
@@ -77,11 +78,9 @@ export class Faults {
       case 'pause':
         return this.#inSomeTurn(node, () => node.pause(forMs / 2))
       case 'suspend': {
-        // The whole machine stands still, its monotonic clock too.
         const isWaiting = node.isPaused
         if (isWaiting) return false
-        node.pause(forMs)
-        this.#queue.after(forMs - 0.001, () => node.clock.jump(-node.clock.worldMsOf(forMs - 0.001)))
+        node.suspend(forMs)
         return true
       }
       case 'slowDisk':
@@ -119,7 +118,7 @@ export class Faults {
         node.process?.kernel.timers.fireDue()
         return true
       case 'stepDown':
-        node.process?.coordinator.tell({ type: 'handOver' })
+        node.process?.coordinator.tell(forMs < 3 * leaseMs ? { type: 'handOver' } : { type: 'transfer', to: null })
         return true
       default:
         return false
@@ -176,7 +175,6 @@ export class Faults {
   #crash(node: SimNode, losesPower: boolean, forMs: number): void {
     const random = this.#random
     node.end(unflushed => (losesPower ? random.int(0, unflushed + 1) : unflushed))
-    if (losesPower) node.disk.loseState(random.int(0, 10))
     node.countdown = null
     this.#queue.after(forMs, () => node.start())
   }
@@ -185,9 +183,9 @@ export class Faults {
     const { disk } = node
     const random = this.#random
     const { end } = disk.meta
-    if (end === 0) return false
+    if (end < disk.meta.begin) return false
     // The newest records are those on which something hangs.
-    const position = random.next() < 0.5 ? end : random.int(Math.max(1, end - 20), end + 1)
+    const position = random.next() < 0.5 ? end : random.int(Math.max(disk.meta.begin, end - 20), end + 1)
     const record = disk.entries[position]?.record
     if (record === undefined) return false
     this.ruined.add(node)
@@ -197,7 +195,7 @@ export class Faults {
       else bytes[random.int(0, bytes.length)]! ^= 1 << random.int(0, 8)
       disk.damage.set(position, bytes)
     } else if (fault === 'lostRecord') disk.damage.set(position, null)
-    else disk.damage.set(position, disk.entries[random.int(1, end + 1)]!.record)
+    else disk.damage.set(position, disk.entries[random.int(disk.meta.begin, end + 1)]!.record)
     // Seen at the next opening, or when the record is read.
     if (random.next() < 0.7) this.#crash(node, false, random.next() * 1_000)
     return true

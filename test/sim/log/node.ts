@@ -4,11 +4,10 @@
  * choice of whose turn it is. Wired as the log node of a real process wires them.
  */
 import type { Ref } from '../../../src/actors/actor.ts'
-import { coordinatorSpec } from '../../../src/actors/coordinator.ts'
-import { leaderElectionSpec } from '../../../src/actors/leader-election.ts'
+import { spawnLog } from '../../../src/actors/log-actors.ts'
 import { DamagedRecord, type LogTransport, StoreFull } from '../../../src/actors/log-ports.ts'
 import { silentLogger, silentMetrics } from '../../../src/actors/ports.ts'
-import { type ReplicaCommand, replicaSpec } from '../../../src/actors/replica.ts'
+import type { ReplicaCommand } from '../../../src/actors/replica.ts'
 import type { Cell, Lane } from '../../../src/actors/shell/cell.ts'
 import { Kernel } from '../../../src/actors/shell/kernel.ts'
 import { KernelSystem } from '../../../src/actors/shell/system.ts'
@@ -67,6 +66,7 @@ export class SimNode {
   countdown: { turns: number; readonly strike: () => void } | null = null
   /** Until when it may answer reads, in world time. */
   leaseEndsMs = Number.NEGATIVE_INFINITY
+  #suspendedAtMonoMs: number | null = null
   readonly #world: World
 
   constructor(world: World, id: number, disk: SimDisk) {
@@ -88,7 +88,20 @@ export class SimNode {
     })
   }
 
+  /** The store is closed in order and opened again at once. */
+  reopen(): void {
+    this.end(unflushed => unflushed)
+    this.start()
+  }
+
   #open(): void {
+    const diesBetween = this.#world.random.next() < 0.2
+    const installed = this.disk.installArrived(diesBetween)
+    if (installed !== null && diesBetween) {
+      this.status = 'down'
+      return this.start()
+    }
+    if (installed !== null) this.#world.oracle.installed(this.id, installed.position, this.disk)
     const restored = this.disk.open()
     if (typeof restored === 'string') {
       this.status = 'lost'
@@ -115,8 +128,18 @@ export class SimNode {
     })
   }
 
+  /** The whole machine stands still, its monotonic clock too; the wall clock goes on. */
+  suspend(ms: number): void {
+    this.#suspendedAtMonoMs ??= this.clock.monoMs()
+    this.pause(ms)
+  }
+
   resume(): void {
     this.pausedUntilMs = 0
+    if (this.#suspendedAtMonoMs !== null) this.clock.jump(this.#suspendedAtMonoMs - this.clock.monoMs())
+    this.#suspendedAtMonoMs = null
+    // What it believes now of its lease.
+    this.#world.leaseChanged(this)
     this.process?.resume()
   }
 
@@ -136,17 +159,22 @@ export class SimNode {
     const process = this.process
     if (process === null) return
     const full = this.isFull
-    process.coordinator.tell({ type: 'space', full, freeBytes: full ? 0 : 1e9 })
-    process.replica.tell({ type: 'space', full })
+    const freeBytes = full ? 0 : 1e9
+    process.coordinator.tell({ type: 'space', full, freeBytes, reserveBytes: 1e8, lookMs: 0 })
+    process.replica.tell({ type: 'space', full, freeBytes })
     process.election.tell({ type: 'space', full })
   }
 }
+
+/** A state flush that hangs is no fault of its own here: the log's is the one that everything waits for. */
+const STATE_FLUSH_MS_MAX = 1_000
 
 /** One process of a member, from the opening of its store to its end. */
 export class Process {
   readonly node: SimNode
   readonly kernel: Kernel
   readonly store: SimLogStore
+  readonly state: SimStateStore
   readonly replica: Ref<ReplicaCommand>
   readonly coordinator: Ref<CoordinatorMessage>
   readonly election: Ref<ElectionMessage>
@@ -160,6 +188,7 @@ export class Process {
   readonly held: Cell[] = []
   readonly #heldCalls: (() => void)[] = []
   readonly #world: World
+  readonly #receive: (message: PeerMessage) => void
   readonly #payloads = new Map<number, Uint8Array>()
   #ids = 0
   #openings = 0
@@ -191,47 +220,43 @@ export class Process {
       onWrite: write => oracle.writes(memberId, write),
       onDurable: write => oracle.flushed(memberId, write),
     })
-    const state = new SimStateStore(disk, written => oracle.rowsWritten(memberId, written))
+    this.state = new SimStateStore(disk, {
+      after: (ms, run) => queue.after(ms, run),
+      flushMs: () => Math.min(node.flushMs(), STATE_FLUSH_MS_MAX),
+      onWritten: written => oracle.rowsWritten(memberId, written),
+    })
     const transport: LogTransport = { send: (to, message) => world.send(memberId, to, message), onMessage: () => {} }
-    const shared = {
+    const actors = spawnLog({
+      system,
       memberId,
       software: 'sim',
       store: this.store,
-      state,
+      state: this.state,
       transport,
       timing: plan.timing,
+      limits: plan.limits,
       metrics: silentMetrics,
-      replica: () => this.replica,
-      coordinator: () => this.coordinator,
-      election: () => this.election,
-      onStoreTrouble: (cause: unknown) => this.#onStoreTrouble(cause),
-    }
-    this.election = system.spawn(leaderElectionSpec({ ...shared, onView: view => this.#onView(view) }))
-    this.coordinator = system.spawn(
-      coordinatorSpec({
-        ...shared,
-        onResults: results => this.#onResults(results),
-        onStarted: core => this.#watchCoordinator(core),
-      }),
-    )
-    this.replica = system.spawn(
-      replicaSpec({
-        ...shared,
-        onVoting: () => this.#ready(meta),
-        onFailStop: reason => world.failed(new Violation('no replica sees agreement broken', reason)),
-        onApplied: () => {},
-        onStarted: core => this.#watchReplica(core),
-      }),
-    )
+      onView: view => this.#onView(view),
+      onVoting: () => this.#ready(meta),
+      onResults: results => this.#onResults(results),
+      onApplied: () => {},
+      // As an ordered stop: what is written is waited for, then the disk is opened again.
+      onInstall: () => this.node.reopen(),
+      onStoreTrouble: cause => this.#onStoreTrouble(cause),
+      onFailStop: reason => world.failed(new Violation('no replica sees agreement broken', reason)),
+      onCoordinator: core => this.#watchCoordinator(core),
+      onReplica: core => this.#watchReplica(core),
+    })
+    this.replica = actors.replica
+    this.coordinator = actors.coordinator
+    this.election = actors.election
+    this.#receive = transport.onMessage
     if (meta.status === 'VOTING') this.#ready(meta)
     node.tellSpace()
   }
 
   receive(message: PeerMessage): void {
-    if (message.type === 'prevote' || message.type === 'prepare' || message.type === 'accept') {
-      this.replica.tell(message)
-    } else if (message.type === 'prevoteReply' || message.type === 'release') this.election.tell(message)
-    else this.coordinator.tell(message)
+    this.#receive(message)
   }
 
   append(payloads: readonly Uint8Array[], basis: AppendBasis): readonly number[] {
@@ -263,6 +288,7 @@ export class Process {
   end(keeps: (unflushed: number) => number): void {
     this.isOver = true
     this.store.end(keeps(this.store.unflushed))
+    this.state.end(this.#world.random.next() < 0.5)
     this.leader?.void()
     this.leader = null
   }

@@ -8,8 +8,8 @@ import { Applier } from '../../../src/core/log/apply.ts'
 import { type Ballot, ballotText, compareBallots, sameBallot } from '../../../src/core/log/ballot.ts'
 import { foldDigest } from '../../../src/core/log/crc.ts'
 import type { Entry } from '../../../src/core/log/entry.ts'
-import type { Accept, PeerMessage } from '../../../src/core/log/messages.ts'
-import type { LogMeta } from '../../../src/core/log/meta.ts'
+import type { Accept, Entries, PeerMessage } from '../../../src/core/log/messages.ts'
+import { type LogMeta, NO_BASE } from '../../../src/core/log/meta.ts'
 import type { LogWrite } from '../../../src/core/log/replica-core.ts'
 import type { SimDisk } from './disk.ts'
 import { rowsDigestChange } from './rows-digest.ts'
@@ -40,6 +40,8 @@ interface Watched {
   applied: number
   /** What is on disk. */
   flushed: LogNode[]
+  /** Up to where the tables on its disk stand for the log. */
+  tables: number
   flushedPromise: Ballot
   incarnation: string
   /** Up to where the disk has at some time held the log of the leader of this ballot. */
@@ -47,6 +49,8 @@ interface Watched {
 }
 
 export class Oracle {
+  /** What happened to logs besides appends: a simulation in which it does not happen proves nothing about it. */
+  readonly counts = { dropped: 0, fetched: 0, installed: 0, checkpoints: 0 }
   readonly #root: LogNode = { position: 0, entry: null, parent: null }
   /** Every entry ever made, by position. */
   readonly #made: LogNode[][] = [[this.#root]]
@@ -55,7 +59,7 @@ export class Oracle {
   readonly #committed: LogNode[] = [this.#root]
   readonly #committedBy: Ballot[] = [[0, 0]]
   readonly #digests: number[] = [0]
-  readonly #applier = new Applier()
+  readonly #applier = new Applier(NO_BASE)
   readonly #rows = new Map<string, Uint8Array>()
   readonly #rowsDigests: number[] = [0]
 
@@ -81,8 +85,8 @@ export class Oracle {
   opened(memberId: number, boot: number, meta: LogMeta, entries: readonly (Entry | undefined)[]): void {
     const process = `${memberId}#${boot}`
     const before = this.#watched.get(memberId)
-    const log: LogNode[] = [this.#root]
-    for (let at = 1; at <= meta.end; at++) log.push(this.#grow(log[at - 1]!, entries[at]!, process))
+    const log = this.#truncatedPart(process, meta)
+    for (let at = meta.begin; at <= meta.end; at++) log.push(this.#grow(log[at - 1]!, entries[at]!, process))
     if (before !== undefined && before.incarnation === meta.incarnation) {
       holds(
         compareBallots(meta.promised, before.flushedPromise) >= 0,
@@ -104,10 +108,39 @@ export class Oracle {
       commit: meta.commit,
       applied: 0,
       flushed: log.slice(),
+      tables: before?.tables ?? 0,
       flushedPromise: meta.promised,
       incarnation: meta.incarnation,
       proven: before?.incarnation === meta.incarnation ? before.proven : new Map(),
     })
+  }
+
+  /** A snapshot took the place of everything up to there; what followed it goes on, if it did follow it. */
+  installed(memberId: number, position: number, disk: SimDisk): void {
+    const replica = this.#of(memberId)
+    holds(
+      position <= this.committed,
+      'only what is committed is applied',
+      () => `member ${memberId} installs ${position}`,
+    )
+    this.counts.installed++
+    const path = this.#committed.slice(0, position + 1)
+    const follows = replica.flushed[position] === path[position] ? replica.flushed.slice(position + 1) : []
+    replica.flushed = [...path, ...follows]
+    this.rowsWritten(memberId, disk)
+  }
+
+  /** Entries leave for a member that lags. */
+  serves(memberId: number, message: Entries): void {
+    this.counts.fetched += message.entries.length
+    for (const entry of message.entries) {
+      const committed = this.committedEntry(entry.position)
+      holds(
+        committed !== null && committed.crc === entry.crc && sameBallot(committed.ballot, entry.ballot),
+        'only what is committed is given to others',
+        () => `member ${memberId} gives ${entry.position} of ${ballotText(entry.ballot)}`,
+      )
+    }
   }
 
   /** The replica asked its store to write. */
@@ -120,6 +153,16 @@ export class Oracle {
       () => `${replica.process} writes ${ballotText(meta.promised)} after ${ballotText(replica.promised)}`,
     )
     replica.promised = meta.promised
+    if (write.dropBefore !== null) {
+      const { dropBefore } = write
+      this.counts.dropped++
+      holds(
+        dropBefore - 1 <= replica.tables,
+        'nothing is truncated that the own tables do not stand for',
+        () => `${replica.process} drops up to ${dropBefore - 1}, its tables reach to ${replica.tables}`,
+      )
+      this.#truncatedPart(replica.process, meta)
+    }
     this.#change(replica.log, write, replica.process)
     holds(meta.end === replica.log.length - 1, 'the log has no gap', () => `${replica.process} ends at ${meta.end}`)
     const last = replica.log.at(-1)!.entry
@@ -223,6 +266,7 @@ export class Oracle {
     for (const next of path.reverse()) {
       this.#committed.push(next)
       this.#committedBy.push(ballot)
+      if (next.entry!.type === 'CHECKPOINT') this.counts.checkpoints++
       this.#digests.push(foldDigest(this.#digests.at(-1)!, next.entry!.crc))
       for (const later of this.#leaders.values()) {
         if (compareBallots(later.ballot, ballot) > 0) this.#keeps(later, next.position)
@@ -270,17 +314,32 @@ export class Oracle {
 
   /** Rows were written: equal position, equal rows. */
   rowsWritten(memberId: number, disk: SimDisk): void {
+    const { applied, digest, resumeFrom } = disk.tables
     holds(
-      disk.applied <= this.committed,
+      applied <= this.committed,
       'only what is committed is applied',
-      () => `member ${memberId} applied ${disk.applied} of ${this.committed}`,
+      () => `member ${memberId} applied ${applied} of ${this.committed}`,
     )
-    while (this.#rowsDigests.length <= disk.applied) this.#applyNext()
+    while (this.#rowsDigests.length <= applied) this.#applyNext()
     holds(
-      this.#rowsDigests[disk.applied] === disk.rowsDigest,
+      this.#rowsDigests[applied] === digest,
       'equal applied position, equal rows',
-      () => `member ${memberId} at ${disk.applied}`,
+      () => `member ${memberId} at ${applied}`,
     )
+    this.#of(memberId).tables = resumeFrom - 1
+  }
+
+  /** The log up to where it begins: what is gone must be committed, and be described as it was. */
+  #truncatedPart(process: string, { begin, base }: LogMeta): LogNode[] {
+    const before = begin - 1
+    holds(before <= this.committed, 'only what is committed is truncated', () => `${process} begins at ${begin}`)
+    holds(
+      base.digest === this.#digests[before] &&
+        sameBallot(base.ballot, this.#committed[before]!.entry?.ballot ?? [0, 0]),
+      'the base of a log is what was truncated',
+      () => `${process} at ${before}: ballot ${ballotText(base.ballot)}`,
+    )
+    return this.#committed.slice(0, begin)
   }
 
   /** The chain of one member as it stands on disk, for the end of a run. */

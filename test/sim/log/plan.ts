@@ -4,6 +4,7 @@
  * far enough to break the interesting things.
  */
 import type { Prng } from '../../../src/core/base/prng.ts'
+import { LOG_LIMITS, type LogLimits } from '../../../src/core/log/limits.ts'
 import { LOG_TIMING, type LogTiming } from '../../../src/core/log/timing.ts'
 
 /** Strike one node or link, for a time. */
@@ -62,7 +63,7 @@ export interface Plan {
   readonly faults: ReadonlyMap<Fault, number>
   /** How far the clock of a node may be off in rate; beyond the bound nobody may rely on leases. */
   readonly drift: number
-  /** Whether leases must hold: clocks keep the bound, none jumps, none stands still. */
+  /** Whether leases must hold: clocks keep the bound, and no monotonic one jumps ahead, which voters would not notice. */
   readonly leasesHold: boolean
   readonly clients: number
   readonly thinkMs: number
@@ -70,6 +71,7 @@ export interface Plan {
   readonly reads: number
   /** Share of transactions that are written in several parts. */
   readonly inParts: number
+  readonly limits: LogLimits
 }
 
 export interface PlanOptions {
@@ -112,7 +114,7 @@ export function drawPlan(seed: number, random: Prng, options: PlanOptions = {}):
   const isBeyond = chance(0.1) && allowed('clockBeyond')
   const isDrifting = chance(0.6) && allowed('drift')
   const drift = isBeyond ? between(0.05, 1) : isDrifting ? timing.clockDrift / 2 : 0
-  const leasesHold = !isBeyond && !faults.has('clockJump') && !faults.has('suspend')
+  const leasesHold = !isBeyond && !faults.has('clockJump')
   return {
     seed,
     nodes,
@@ -128,7 +130,21 @@ export function drawPlan(seed: number, random: Prng, options: PlanOptions = {}):
     thinkMs: between(20, 1_000),
     reads: chance(0.8) ? between(0.1, 0.7) : 0,
     inParts: chance(0.3) ? 0.1 : 0,
+    limits: drawLimits(random),
   }
+}
+
+/** Mostly so small that a short run truncates, fetches and installs snapshots again and again. */
+function drawLimits(random: Prng): LogLimits {
+  const small: LogLimits = {
+    entriesKept: random.int(3, 60),
+    truncateStep: random.int(3, 20),
+    dropStep: random.int(1, 10),
+    lagMax: random.int(5, 40),
+    pageBytes: random.int(200, 4_000),
+    checkpointEvery: random.int(5, 40),
+  }
+  return random.next() < 0.75 ? small : LOG_LIMITS
 }
 
 /** A cluster on which nothing strikes by itself: for scenes in which a test does. */
@@ -157,6 +173,7 @@ export function quietPlan(seed: number, change: Partial<Plan> = {}): Plan {
     thinkMs: 20,
     reads: 0.3,
     inParts: 0,
+    limits: LOG_LIMITS,
     ...change,
   }
 }

@@ -36,6 +36,12 @@ describe('the simulated cluster', () => {
     ]) {
       expect(struck).toContain(fault)
     }
+    for (const what of ['dropped', 'fetched', 'installed', 'checkpoints'] as const) {
+      expect(
+        results.reduce((sum, { upkeep }) => sum + upkeep[what], 0),
+        what,
+      ).toBeGreaterThan(10)
+    }
     expect(results.reduce((sum, { leaders }) => sum + leaders, 0)).toBeGreaterThan(SEEDS)
     expect(results.reduce((sum, { calls }) => sum + calls.ok, 0)).toBeGreaterThan(1_000)
     expect(results.reduce((sum, { calls }) => sum + calls.reads, 0)).toBeGreaterThan(100)

@@ -6,8 +6,9 @@ import type { Cell } from '../../../src/actors/shell/cell.ts'
 import { typeOfMessage } from '../../../src/actors/shell/cell.ts'
 import { type Prng, prng } from '../../../src/core/base/prng.ts'
 import { type ClusterDescriptor, quorumOf } from '../../../src/core/log/descriptor.ts'
+import { leaseLeftMs } from '../../../src/core/log/lease.ts'
 import type { PeerMessage } from '../../../src/core/log/messages.ts'
-import type { LogMeta } from '../../../src/core/log/meta.ts'
+import { type LogMeta, NO_BASE } from '../../../src/core/log/meta.ts'
 import { Clients } from './clients.ts'
 import { SimDisk } from './disk.ts'
 import { EventQueue } from './event-queue.ts'
@@ -35,6 +36,7 @@ export interface RunResult {
   readonly recoveredMs: number | null
   readonly faults: ReadonlyMap<string, number>
   readonly calls: Clients['counts']
+  readonly upkeep: Oracle['counts']
   /** Eight hex digits over everything that ran. */
   readonly traceHash: string
 }
@@ -109,6 +111,7 @@ export class Simulation implements World {
       recoveredMs,
       faults,
       calls: this.clients.counts,
+      upkeep: this.oracle.counts,
       traceHash: this.traceHash,
     }
   }
@@ -169,7 +172,7 @@ export class Simulation implements World {
       const { committed } = this.oracle
       return well.every(node => {
         const tip = node.process === null ? null : this.oracle.flushedTip(node.id)
-        return tip?.isCommitted === true && tip.position === committed && node.disk.applied === committed
+        return tip?.isCommitted === true && tip.position === committed && node.disk.tables.applied === committed
       })
     }
     while (!isEqual()) {
@@ -185,6 +188,7 @@ export class Simulation implements World {
   // ---- The world, as its nodes see it -------------------------------------------------------------------------------
 
   send(from: number, to: number, message: PeerMessage): void {
+    if (message.type === 'entries') this.oracle.serves(from, message)
     this.network.send(from, to, message)
   }
 
@@ -195,8 +199,7 @@ export class Simulation implements World {
   leaseChanged(node: SimNode): void {
     const core = node.process?.coordinatorCore
     if (core == null || !this.plan.leasesHold) return
-    const now = node.clock.read()
-    const leftMs = core.leaseUntilMonoMs(now) - now.monoMs
+    const leftMs = core.lease === null ? 0 : leaseLeftMs(core.lease, node.clock.read())
     const { nowMs } = this.queue
     node.leaseEndsMs = leftMs > 0 ? nowMs + node.clock.worldMsOf(leftMs) : Number.NEGATIVE_INFINITY
     if (leftMs <= 0) return
@@ -312,6 +315,7 @@ function metaOf(memberId: number, count: number): LogMeta {
     bootCounter: 0,
     promised: [0, 0],
     begin: 1,
+    base: NO_BASE,
     end: 0,
     commit: 0,
     digest: 0,

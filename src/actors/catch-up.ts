@@ -1,0 +1,182 @@
+/**
+ * The CatchUp of a node. For the own replica it fetches what was missed (`catch-up-core.ts`); for other members it is the
+ * one who answers: committed entries as they stand in the store, and rows of a snapshot, which is one reading of the row
+ * tables that stays as it was while it is open.
+ */
+import { assertNever } from '../core/base/assert.ts'
+import { CatchUpCore, type CatchUpEffect, type CatchUpMessage } from '../core/log/catch-up-core.ts'
+import type { LogLimits } from '../core/log/limits.ts'
+import type { Fetch, Sender, SnapshotFetch } from '../core/log/messages.ts'
+import type { LogMeta } from '../core/log/meta.ts'
+import type { ActorSpec, Context, Ref } from './actor.ts'
+import type { LogStore, LogTransport, SnapshotReader, StateStore } from './log-ports.ts'
+import type { ReplicaCommand } from './replica.ts'
+
+export type CatchUpCommand =
+  | CatchUpMessage
+  | Fetch
+  | SnapshotFetch
+  | { readonly type: 'storeFailed'; readonly cause: unknown }
+  | { readonly type: 'snapshotIdle' }
+
+export interface CatchUpOptions {
+  readonly self: Sender
+  readonly store: LogStore
+  readonly state: StateStore
+  readonly transport: LogTransport
+  readonly limits: LogLimits
+  readonly replica: () => Ref<ReplicaCommand>
+  /** Of the own replica: what is committed and held. */
+  readonly meta: () => Pick<LogMeta, 'begin' | 'commit'>
+  /** The other voters. */
+  readonly others: () => readonly number[]
+  /** A whole snapshot is on disk: it takes effect when the log is opened again. */
+  readonly onInstall: (position: number) => void
+  readonly onStoreTrouble: (cause: unknown) => void
+}
+
+const ENTRIES_MAX = 2_048
+const PAGE_BYTES_MAX = 1024 * 1024
+/** A snapshot holds pages of the store back from being used again: so long at the most, then a newer one begins. */
+const SNAPSHOT_MS_MAX = 5 * 60_000
+/** After the last page, and while entries are asked for: what follows the snapshot is kept until its reader is through. */
+const SNAPSHOT_IDLE_MS_MAX = 30_000
+
+export function catchUpSpec(options: CatchUpOptions): ActorSpec<CatchUpCommand> {
+  return {
+    name: 'catch-up',
+    kind: 'CatchUp',
+    supervision: { type: 'endProcess' },
+    start: context => {
+      const catchUp = new CatchUp(options, context)
+      return {
+        receive: message => catchUp.receive(message),
+        stopping: () => catchUp.closeSnapshot(),
+        summary: () => catchUp.summary(),
+      }
+    },
+  }
+}
+
+class CatchUp {
+  readonly #options: CatchUpOptions
+  readonly #context: Context<CatchUpCommand>
+  readonly #core: CatchUpCore
+  #snapshot: { readonly reader: SnapshotReader; readonly sinceMs: number } | null = null
+  #served = 0
+
+  constructor(options: CatchUpOptions, context: Context<CatchUpCommand>) {
+    this.#options = options
+    this.#context = context
+    const { self, limits, others, state } = options
+    this.#core = new CatchUpCore({ self, limits, others, progress: state.incoming.progress })
+  }
+
+  receive(message: CatchUpCommand): void {
+    switch (message.type) {
+      case 'fetch':
+        return this.#onFetch(message)
+      case 'snapshotFetch':
+        return this.#onSnapshotFetch(message)
+      case 'storeFailed':
+        return this.#options.onStoreTrouble(message.cause)
+      case 'snapshotIdle':
+        return this.closeSnapshot()
+      default:
+        for (const effect of this.#core.handle(message)) this.#run(effect)
+    }
+  }
+
+  #run(effect: CatchUpEffect): void {
+    switch (effect.type) {
+      case 'send':
+        return this.#options.transport.send(effect.to, effect.message)
+      case 'learn':
+        this.#options.replica().tell(effect)
+        return
+      case 'store': {
+        const { page } = effect
+        this.#context.pipe(this.#options.state.incoming.write(page), settled =>
+          settled.ok
+            ? { type: 'pageStored', ask: page.ask, isSound: settled.value }
+            : { type: 'storeFailed', cause: settled.cause },
+        )
+        return
+      }
+      case 'install':
+        this.#context.log.info('log-snapshot-arrived', { position: effect.position })
+        return this.#options.onInstall(effect.position)
+      case 'startTimer':
+        return this.#context.startTimer('due', effect.afterMs, { type: 'due', ask: effect.ask })
+      case 'cancelTimer':
+        return this.#context.cancelTimer('due')
+      case 'note':
+        this.#context.log.info('log-catch-up', { what: effect.what, position: effect.position })
+        return
+      default:
+        return assertNever(effect)
+    }
+  }
+
+  #onFetch({ from, ask, position, bytesMax }: Fetch): void {
+    const { self, store, transport, meta, onStoreTrouble } = this.#options
+    const { begin, commit } = meta()
+    const isHere = position >= begin && position <= commit
+    try {
+      const entries = isHere ? store.read(position, commit, ENTRIES_MAX, Math.min(bytesMax, PAGE_BYTES_MAX)) : []
+      transport.send(from.memberId, { type: 'entries', from: self, ask, position, entries, begin, commit })
+      this.#served += entries.length
+      if (this.#snapshot !== null) this.#keepSnapshot()
+    } catch (cause) {
+      onStoreTrouble(cause)
+    }
+  }
+
+  #onSnapshotFetch({ from, ask, id, cursor, bytesMax }: SnapshotFetch): void {
+    const { self, transport } = this.#options
+    const open = this.#openSnapshot(id)
+    const { header } = open
+    const after = header.id === id ? cursor : null
+    const { rows, done } = open.page(after, Math.min(bytesMax, PAGE_BYTES_MAX))
+    this.#served += rows.length
+    transport.send(from.memberId, { type: 'snapshotPage', from: self, ask, header, cursor: after, rows, done })
+    this.#keepSnapshot()
+  }
+
+  #keepSnapshot(): void {
+    this.#context.startTimer('snapshotIdle', SNAPSHOT_IDLE_MS_MAX, { type: 'snapshotIdle' })
+  }
+
+  /** The one that is asked for, if it is open and not too old; else a new one. */
+  #openSnapshot(id: string | null): SnapshotReader {
+    const { monoMs } = this.#context.now()
+    const open = this.#snapshot
+    const isYoung = open !== null && monoMs - open.sinceMs < SNAPSHOT_MS_MAX
+    // Whoever begins is given the one that another member is reading: two members that lag cost one.
+    if (isYoung && (id === null || id === open.reader.header.id)) return open.reader
+    this.closeSnapshot()
+    const number = Math.floor(this.#context.random.next() * 2 ** 32)
+    const reader = this.#options.state.snapshot(`${this.#options.self.memberId}-${number.toString(16)}`)
+    this.#snapshot = { reader, sinceMs: monoMs }
+    this.#options.replica().tell({ type: 'hold', from: reader.header.position + 1 })
+    return reader
+  }
+
+  closeSnapshot(): void {
+    if (this.#snapshot === null) return
+    this.#snapshot.reader.close()
+    this.#snapshot = null
+    this.#options.replica().tell({ type: 'hold', from: null })
+    this.#context.cancelTimer('snapshotIdle')
+  }
+
+  summary(): Record<string, string | number | boolean | null> {
+    return {
+      phase: this.#core.phase,
+      next: this.#core.next,
+      source: this.#core.source,
+      snapshotOpen: this.#snapshot?.reader.header.position ?? null,
+      served: this.#served,
+    }
+  }
+}

@@ -1,0 +1,238 @@
+/**
+ * How a member that lags by very much gets what is committed, without any ballot and without disturbing the leader: it asks
+ * another member for committed entries, page after page, and when that one no longer holds the next one, for the rows of a
+ * snapshot. It pulls: all that must be remembered is on its own side, the other one just answers, and a transfer that was
+ * cut off anywhere goes on from what is on disk. (Pushing by the leader was rejected: the leader would have to keep the
+ * state of every such transfer, and is the one that has the least time.)
+ *
+ * Followers are asked before the leader. Who does not answer in time is passed over for the next one; when nobody helps it
+ * stops, and the leader's next heartbeat begins anew. Source: the replicated log, C8.
+ */
+import { assertNever } from '../base/assert.ts'
+import type { Entry } from './entry.ts'
+import type { LogLimits } from './limits.ts'
+import type { Entries, Fetch, Sender, SnapshotFetch, SnapshotPage } from './messages.ts'
+import type { RowCursor, SnapshotProgress } from './snapshot.ts'
+
+export type CatchUpMessage =
+  /** A leader's log, committed up to `end`, does not go on from the own one, which is committed up to `commit`. */
+  | {
+      readonly type: 'behind'
+      readonly leader: number
+      readonly begin: number
+      readonly end: number
+      readonly commit: number
+    }
+  | Entries
+  | SnapshotPage
+  /** What was to be learned is on disk, or was refused: then the commit is as it was. */
+  | { readonly type: 'learned'; readonly commit: number }
+  /** A page of a snapshot is on disk; `isSound` false: the rows are all there and are not those that were sent. */
+  | { readonly type: 'pageStored'; readonly ask: number; readonly isSound: boolean }
+  | { readonly type: 'due'; readonly ask: number }
+
+export type CatchUpEffect =
+  | { readonly type: 'send'; readonly to: number; readonly message: Fetch | SnapshotFetch }
+  | { readonly type: 'learn'; readonly entries: readonly Entry[] }
+  | { readonly type: 'store'; readonly page: SnapshotPage }
+  | { readonly type: 'install'; readonly position: number }
+  | { readonly type: 'startTimer'; readonly afterMs: number; readonly ask: number }
+  | { readonly type: 'cancelTimer' }
+  | { readonly type: 'note'; readonly what: 'began' | 'snapshot' | 'done' | 'nobody'; readonly position: number }
+
+/** Whoever is asked has other things to do too: 50 MiB a second at the most. */
+const BYTES_PER_MS = (50 * 1024 * 1024) / 1_000
+const ANSWER_MS_MAX = 2_000
+/** Learned pages that may wait for the own disk. */
+const UNFLUSHED_MAX = 4
+/** All are asked so many times before it is given up until the leader's next word. */
+const ROUNDS_MAX = 2
+
+type Phase = 'idle' | 'entries' | 'snapshot' | 'installing'
+
+export class CatchUpCore {
+  readonly #self: Sender
+  readonly #limits: LogLimits
+  readonly #others: () => readonly number[]
+  #phase: Phase = 'idle'
+  #leader = 0
+  #next = 1
+  #sources: readonly number[] = []
+  #tries = 0
+  #ask = 0
+  /** Whether an answer is awaited, the own disk, or only the time for the next page. */
+  #awaits: 'answer' | 'disk' | 'pace' | 'nothing' = 'nothing'
+  #unflushed = 0
+  #progress: SnapshotProgress | null
+
+  constructor(options: {
+    readonly self: Sender
+    readonly limits: LogLimits
+    /** The other voters. */
+    readonly others: () => readonly number[]
+    /** What an earlier process has left of a snapshot. */
+    readonly progress: SnapshotProgress | null
+  }) {
+    this.#self = options.self
+    this.#limits = options.limits
+    this.#others = options.others
+    this.#progress = options.progress
+  }
+
+  get phase(): Phase {
+    return this.#phase
+  }
+  get next(): number {
+    return this.#next
+  }
+  /** Who is asked at present. */
+  get source(): number | null {
+    return this.#phase === 'idle' ? null : (this.#sources[this.#tries % this.#sources.length] ?? null)
+  }
+
+  handle(message: CatchUpMessage): readonly CatchUpEffect[] {
+    switch (message.type) {
+      case 'behind':
+        return this.#onBehind(message)
+      case 'entries':
+        return this.#onEntries(message)
+      case 'snapshotPage':
+        return this.#onPage(message)
+      case 'learned':
+        return this.#onLearned(message.commit)
+      case 'pageStored':
+        return this.#onPageStored(message.ask, message.isSound)
+      case 'due':
+        return message.ask === this.#ask ? this.#onDue() : []
+      default:
+        return assertNever(message)
+    }
+  }
+
+  #onBehind(message: CatchUpMessage & { type: 'behind' }): readonly CatchUpEffect[] {
+    this.#leader = message.leader
+    const isFar = message.end - message.commit > this.#limits.lagMax || message.commit + 1 < message.begin
+    if (this.#phase !== 'idle' || !isFar || this.#unflushed > 0) return []
+    this.#phase = 'entries'
+    this.#next = message.commit + 1
+    this.#tries = 0
+    this.#sources = this.#others().toSorted((a, b) => Number(a === this.#leader) - Number(b === this.#leader) || a - b)
+    if (this.#sources.length === 0) return this.#stop('nobody')
+    return [{ type: 'note', what: 'began', position: this.#next }, ...this.#askEntries()]
+  }
+
+  #askEntries(): readonly CatchUpEffect[] {
+    const message: Fetch = {
+      type: 'fetch',
+      from: this.#self,
+      ask: ++this.#ask,
+      position: this.#next,
+      bytesMax: this.#limits.pageBytes,
+    }
+    return this.#send(message)
+  }
+
+  #askPage(): readonly CatchUpEffect[] {
+    const message: SnapshotFetch = {
+      type: 'snapshotFetch',
+      from: this.#self,
+      ask: ++this.#ask,
+      id: this.#progress?.header.id ?? null,
+      cursor: this.#progress?.cursor ?? null,
+      bytesMax: this.#limits.pageBytes,
+    }
+    return this.#send(message)
+  }
+
+  #send(message: Fetch | SnapshotFetch): readonly CatchUpEffect[] {
+    this.#awaits = 'answer'
+    return [
+      { type: 'send', to: this.source!, message },
+      { type: 'startTimer', afterMs: ANSWER_MS_MAX, ask: this.#ask },
+    ]
+  }
+
+  #onEntries(message: Entries): readonly CatchUpEffect[] {
+    if (this.#phase !== 'entries' || this.#awaits !== 'answer' || message.ask !== this.#ask) return []
+    const last = message.entries.at(-1)
+    if (last === undefined) {
+      // Another one may still hold it, such as the one that has just sent its snapshot.
+      if (message.begin > this.#next && this.#tries + 1 >= this.#sources.length) {
+        this.#phase = 'snapshot'
+        return [{ type: 'note', what: 'snapshot', position: this.#next }, ...this.#askPage()]
+      }
+      // Or it does not know more than this member does. Near the end the leader's stream takes over.
+      return this.#tries + 1 >= this.#sources.length ? this.#stop('done') : this.#tryNext()
+    }
+    this.#next = last.position + 1
+    this.#unflushed++
+    const effects: CatchUpEffect[] = [{ type: 'learn', entries: message.entries }]
+    if (this.#next > message.commit) return [...effects, ...this.#stop('done')]
+    let bytes = 0
+    for (const entry of message.entries) bytes += entry.record.length
+    return [...effects, ...this.#pace(bytes)]
+  }
+
+  /** The next page is asked for when its turn has come and the own disk keeps up. */
+  #pace(bytes: number): readonly CatchUpEffect[] {
+    this.#awaits = 'pace'
+    return [{ type: 'startTimer', afterMs: bytes / BYTES_PER_MS, ask: this.#ask }]
+  }
+
+  #onLearned(commit: number): readonly CatchUpEffect[] {
+    this.#unflushed = Math.max(0, this.#unflushed - 1)
+    if (this.#phase !== 'entries') return []
+    // The own replica would not have it, such as for want of room: there is no use in more.
+    if (this.#unflushed === 0 && commit < this.#next - 1) return this.#stop('nobody')
+    return this.#awaits === 'disk' ? this.#askEntries() : []
+  }
+
+  #onPage(page: SnapshotPage): readonly CatchUpEffect[] {
+    if (this.#phase !== 'snapshot' || this.#awaits !== 'answer' || page.ask !== this.#ask) return []
+    const isSame = page.header.id === this.#progress?.header.id
+    // Older than what is here already: of no use, whoever it is from.
+    if (page.header.position < this.#next) return this.#tryNext()
+    if (page.cursor !== null && !(isSame && sameCursor(page.cursor, this.#progress!.cursor))) return this.#tryNext()
+    const last = page.rows.at(-1)
+    const cursor = last === undefined ? page.cursor : { table: last.table, key: last.key }
+    this.#progress = { header: page.header, cursor, isWhole: page.done }
+    this.#awaits = 'disk'
+    return [{ type: 'cancelTimer' }, { type: 'store', page }]
+  }
+
+  #onPageStored(ask: number, isSound: boolean): readonly CatchUpEffect[] {
+    if (this.#phase !== 'snapshot' || this.#awaits !== 'disk' || ask !== this.#ask) return []
+    const progress = this.#progress!
+    if (!isSound) {
+      this.#progress = null
+      return this.#tryNext()
+    }
+    if (!progress.isWhole) return this.#askPage()
+    this.#phase = 'installing'
+    this.#awaits = 'nothing'
+    return [{ type: 'install', position: progress.header.position }]
+  }
+
+  #onDue(): readonly CatchUpEffect[] {
+    if (this.#awaits === 'answer') return this.#tryNext()
+    if (this.#awaits !== 'pace') return []
+    if (this.#unflushed < UNFLUSHED_MAX) return this.#askEntries()
+    this.#awaits = 'disk'
+    return []
+  }
+
+  #tryNext(): readonly CatchUpEffect[] {
+    if (++this.#tries >= ROUNDS_MAX * this.#sources.length) return this.#stop('nobody')
+    return this.#phase === 'snapshot' ? this.#askPage() : this.#askEntries()
+  }
+
+  #stop(what: 'done' | 'nobody'): readonly CatchUpEffect[] {
+    this.#phase = 'idle'
+    this.#awaits = 'nothing'
+    return [{ type: 'cancelTimer' }, { type: 'note', what, position: this.#next - 1 }]
+  }
+}
+
+function sameCursor(a: RowCursor, b: RowCursor | null): boolean {
+  return b !== null && a.table === b.table && a.key === b.key
+}

@@ -1,0 +1,81 @@
+/**
+ * A snapshot is the row tables as of one position: they stand for every entry up to there. No copy is ever made of them;
+ * a member that lacks entries which nobody holds any more reads them page by page from another one's store, writes them
+ * beside its own, and puts them in their place when the last one is there. What its log then holds follows from here.
+ * Source: the replicated log, C8.
+ */
+import { assert } from '../base/assert.ts'
+import { type Ballot, compareBallots, sameBallot } from './ballot.ts'
+import type { LogBase, LogMeta } from './meta.ts'
+
+/** One row as it is stored: the log never looks inside `bytes`. */
+export interface StoredRow {
+  readonly table: number
+  readonly key: string
+  readonly bytes: Uint8Array
+}
+
+/** Rows come in (table, key) order; a cursor names the last one that was seen. */
+export interface RowCursor {
+  readonly table: number
+  readonly key: string
+}
+
+/** Of which state the rows of a snapshot are. */
+export interface SnapshotHeader {
+  /** Names one reading of one store: pages of different readings never mix. */
+  readonly id: string
+  readonly clusterId: string
+  readonly position: number
+  /** Ballot and digest of the log at `position`. */
+  readonly base: LogBase
+  readonly rowsDigest: number
+}
+
+/** What has arrived of a snapshot. */
+export interface SnapshotProgress {
+  readonly header: SnapshotHeader
+  /** The last row that is on disk; null: none yet. */
+  readonly cursor: RowCursor | null
+  /** All rows are there and have the digest that the header names. */
+  readonly isWhole: boolean
+}
+
+/** Whether a whole snapshot brings this member further, whose tables stand for everything up to `covered`. */
+export function isUseful(header: SnapshotHeader, meta: Pick<LogMeta, 'clusterId' | 'begin'>, covered: number): boolean {
+  const { clusterId, position } = header
+  return clusterId === meta.clusterId && position > covered && position >= meta.begin - 1
+}
+
+export interface Installed {
+  readonly meta: LogMeta
+  /** Entries after the snapshot stay; else all go. */
+  readonly keepsTail: boolean
+}
+
+/**
+ * The log beneath an installed snapshot. `held`: the ballot of the own entry at its position, if there is one. Entries
+ * after it stay when that entry is the one the snapshot ends with; else they follow another history, which cannot be
+ * committed any more. The promise stays, and is at least the ballot of what was taken over, as after any ACCEPT.
+ */
+export function installedLog(meta: LogMeta, held: Ballot | undefined, { position, base }: SnapshotHeader): Installed {
+  const keepsTail = held !== undefined && sameBallot(held, base.ballot)
+  assert(keepsTail || meta.commit <= position, 'what is committed after a snapshot follows from it', {
+    commit: meta.commit,
+    position,
+  })
+  const isAhead = keepsTail && meta.commit > position
+  return {
+    keepsTail,
+    meta: {
+      ...meta,
+      generation: meta.generation + 1,
+      promised: compareBallots(meta.promised, base.ballot) >= 0 ? meta.promised : base.ballot,
+      begin: position + 1,
+      base,
+      end: keepsTail ? meta.end : position,
+      commit: isAhead ? meta.commit : position,
+      digest: isAhead ? meta.digest : base.digest,
+    },
+  }
+}
