@@ -13,7 +13,7 @@ import type { Entry } from './entry.ts'
 import type { LogLimits } from './limits.ts'
 import type { Accept, Accepted, Nack, PeerMessage, Sender } from './messages.ts'
 
-export const BATCH_ENTRIES_MAX = 256
+export const BATCH_ENTRIES_MAX = 1_024
 export const BATCH_BYTES_MAX = 1024 * 1024
 /** What a follower may have received and not answered. */
 const FOLLOWER_AHEAD_MAX = 2_048

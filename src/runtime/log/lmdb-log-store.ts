@@ -273,7 +273,12 @@ export class LmdbLogStore implements LogStore {
       void storeTrouble(cause, this.#folder, 'a write of the log').then(trouble => this.#fail(trouble))
     try {
       refuseFull(this.#folder, 'a write of the log', this.#freeBytesOf)
-      const settled = this.#underWay.flatMap(({ write }) => this.#put(write))
+      // LMDB has one promise for what goes into one transaction: it is waited for once, not once a record.
+      const settled = new Set<PromiseLike<unknown>>()
+      for (const { write } of this.#underWay) this.#put(write, settled)
+      // One transaction, so what the last of them says is all that would be left of it.
+      const record = encodeMeta(this.#underWay.at(-1)!.write.meta) as Buffer
+      for (const key of META_KEYS) settled.add(this.#tables.meta.put(key, record))
       let left = 2
       const done = (): void => {
         if (--left === 0) this.#done()
@@ -286,23 +291,19 @@ export class LmdbLogStore implements LogStore {
     }
   }
 
-  #put(write: LogWrite): PromiseLike<unknown>[] {
-    const { entries, meta } = this.#tables
-    const settled: PromiseLike<unknown>[] = []
+  #put(write: LogWrite, settled: Set<PromiseLike<unknown>>): void {
+    const { entries } = this.#tables
     if (write.dropBefore !== null) {
-      for (; this.#begin < write.dropBefore; this.#begin++) settled.push(entries.remove(keyOf(this.#begin)))
+      for (; this.#begin < write.dropBefore; this.#begin++) settled.add(entries.remove(keyOf(this.#begin)))
     }
     if (write.cutFrom !== null) {
       this.#readableEnd = Math.min(this.#readableEnd, write.cutFrom - 1)
       for (let position = write.cutFrom; position <= this.#end; position++) {
-        settled.push(entries.remove(keyOf(position)))
+        settled.add(entries.remove(keyOf(position)))
       }
     }
-    for (const entry of write.entries) settled.push(entries.put(keyOf(entry.position), entry.record as Buffer))
-    const record = encodeMeta(write.meta) as Buffer
-    for (const key of META_KEYS) settled.push(meta.put(key, record))
+    for (const entry of write.entries) settled.add(entries.put(keyOf(entry.position), entry.record as Buffer))
     this.#end = write.meta.end
-    return settled
   }
 
   #done(): void {
@@ -387,10 +388,13 @@ function openAll(folder: string, readOnly: boolean): Tables {
   return { root, entries: root.openDB(entries, options), meta: root.openDB(meta, options) }
 }
 
+const KEY = Buffer.allocUnsafeSlow(8)
+const KEY_VIEW = new DataView(KEY.buffer)
+
+/** Good until the next call: LMDB copies it in the turn in which it is given. */
 function keyOf(position: number): Buffer {
-  const key = Buffer.allocUnsafeSlow(8)
-  setUint53(new DataView(key.buffer), 0, position)
-  return key
+  setUint53(KEY_VIEW, 0, position)
+  return KEY
 }
 
 function putMeta(tables: Tables, meta: LogMeta): Promise<void> {

@@ -109,18 +109,16 @@ export class LmdbStateStore implements StateStore {
     let mark: StateMark
     try {
       refuseFull(this.#folder, 'a write of the row tables')
-      const last = new Map<string, StateWrite['rows'][number]>()
-      for (const change of changes) last.set(`${change.table} ${change.key}`, change)
       this.#tables.root.resetReadTxn()
       // One turn, so one transaction: nothing here may wait before the mark is put.
-      const settled: Promise<unknown>[] = []
-      for (const { table, key, bytes } of last.values()) {
+      const settled = new Set<Promise<unknown>>()
+      for (const { table, key, bytes } of changes) {
         const at = rowKey(table, key)
         rowsDigest = changedDigest(rowsDigest, at, rows.getBinary(at), bytes)
-        settled.push(bytes === null ? rows.remove(at) : rows.put(at, bytes as Buffer))
+        settled.add(bytes === null ? rows.remove(at) : rows.put(at, bytes as Buffer))
       }
       mark = { ...this.#mark, applied, resumeFrom, base, rowsDigest }
-      settled.push(putMark(this.#tables, mark))
+      settled.add(putMark(this.#tables, mark))
       await Promise.all(settled)
     } catch (cause) {
       throw await storeTrouble(cause, this.#folder, 'a write of the row tables')

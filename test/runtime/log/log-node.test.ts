@@ -14,6 +14,7 @@ import {
 import { createActorSystem } from '../../../src/actors/shell.ts'
 import { prng } from '../../../src/core/base/prng.ts'
 import { payloadRows } from '../../../src/core/ledger/payload.ts'
+import { BATCH_ENTRIES_MAX } from '../../../src/core/log/follower-feed.ts'
 import { realClock } from '../../../src/runtime/clock.ts'
 import { openLogStore } from '../../../src/runtime/log/lmdb-log-store.ts'
 import { drawClusterId, formatLog, markNeedsVerify, needsVerify } from '../../../src/runtime/log/log-folder.ts'
@@ -366,7 +367,9 @@ describe('a disk that fills up', () => {
     const log = await new Opened(options, { openStore, freeBytesOf: () => disk.freeBytes }).lead()
     // Two full batches at once; the first is committed, the second is not written.
     Object.assign(disk, { writesUntilFull: 2, freeBytes: 10 })
-    const appends = Array.from({ length: 600 }, (_, at) => log.port.append(putRow(`k${at}`, '1')))
+    const appends = Array.from({ length: 2 * BATCH_ENTRIES_MAX + 88 }, (_, at) =>
+      log.port.append(putRow(`k${at}`, '1')),
+    )
     void appends[0]!.then(acknowledged)
     const ends = await Promise.all(appends)
     expect(new Set(ends.map(({ type }) => type))).toEqual(new Set(['ok', 'unknown', 'notLeader']))
