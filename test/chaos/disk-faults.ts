@@ -43,7 +43,11 @@ async function othersGoOn(world: World, victim: number, wasLeader: boolean, trou
       const leader = await leaderOf(world)
       return leader !== null && leader !== victim ? leader : null
     })
-    if (next === null) return `member ${victim} led on for ${LEADERSHIP_MOVES_MS_MAX / 1_000} s`
+    if (next === null) {
+      const what = `member ${victim} leads on for ${LEADERSHIP_MOVES_MS_MAX / 1_000} s`
+      world.violation(`${trouble}, and ${what}`)
+      return what
+    }
   }
   const movedMs = Math.round(performance.now() - began)
   // More than were under way when it began.

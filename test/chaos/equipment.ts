@@ -41,9 +41,10 @@ export function makeEquipment(folder: string, nodes: number, needs: ReadonlySet<
     preload,
     missing,
     async remove(options) {
-      await relays?.remove()
-      network?.remove()
-      disks?.remove(options)
+      const removals = [() => relays?.remove(), () => network?.remove(), () => disks?.remove(options)]
+      // One that fails must not keep the others.
+      const ends = await Promise.allSettled(removals.map(async removal => removal()))
+      for (const end of ends) if (end.status === 'rejected') throw end.reason
     },
   }
 }

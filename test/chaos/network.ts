@@ -28,13 +28,15 @@ const TABLE = ['inet', 'daybreak_chaos']
 export function makeNetwork(count: number): Network | string {
   if (process.getuid?.() !== 0) return 'only root can make network namespaces'
   if (spawnSync('ip', ['-V']).status !== 0) return 'the tool `ip` (iproute2) is not there'
+  if (spawnSync('nsenter', ['--version']).status !== 0) return 'the tool `nsenter` (util-linux) is not there'
   const tag = `dbc${process.pid % 100_000}`
   // Of the addresses for tests of networks (RFC 2544): nobody's own.
   const prefix = `198.${randomInt(18, 20)}.${randomInt(0, 256)}`
   const bridge = `${tag}br`
   const hostOf = (memberId: number): string => `${prefix}.${memberId}`
   const spaceOf = (memberId: number): string => `${tag}-${memberId}`
-  const within = (memberId: number): readonly string[] => ['ip', 'netns', 'exec', spaceOf(memberId)]
+  // `ip netns exec` would also give each process mounts of its own, and a disk would stay mounted in all of them.
+  const within = (memberId: number): readonly string[] => ['nsenter', `--net=/run/netns/${spaceOf(memberId)}`]
   const made: string[][] = []
   const remove = (): void => {
     for (const undo of made.splice(0).reverse()) spawnSync('ip', undo)

@@ -88,6 +88,7 @@ class SmallDisk {
   readonly #path: string
   readonly #filler: string
   #isMounted = false
+  #hasPower = true
 
   constructor(folder: string, memberId: number) {
     this.#path = join(folder, `disk-${memberId}`)
@@ -125,22 +126,34 @@ class SmallDisk {
 
   cutPower(cutter: string): void {
     run(cutter, this.#path)
+    this.#hasPower = false
   }
 
   restorePower(): void {
     run('umount', this.#path)
     this.#isMounted = false
     this.#mount()
+    this.#hasPower = true
   }
 
   remove(keepData: boolean): void {
     if (this.#isMounted) {
-      if (keepData && existsSync(this.dataDir)) cpSync(this.dataDir, this.#copyTo, { recursive: true })
+      if (keepData) this.#copy()
       // Whoever still has a file open in it keeps it until then.
       if (spawnSync('umount', [this.#path]).status !== 0) spawnSync('umount', ['-l', this.#path])
       this.#isMounted = false
     }
     rmSync(this.#image, { force: true })
+  }
+
+  /** For whoever looks for what went wrong: what cannot be read any more must not keep the disk mounted. */
+  #copy(): void {
+    try {
+      if (!this.#hasPower) this.restorePower()
+      if (existsSync(this.dataDir)) cpSync(this.dataDir, this.#copyTo, { recursive: true })
+    } catch (cause) {
+      writeFileSync(`${this.#copyTo}.lost`, `the data could not be copied: ${(cause as Error).message}\n`)
+    }
   }
 
   #mount(): void {
