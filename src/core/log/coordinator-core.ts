@@ -12,7 +12,7 @@ import type { Now } from '../base/time.ts'
 import { type Ballot, ballotText, compareBallots, NO_BALLOT, sameBallot } from './ballot.ts'
 import type { BallotRuns } from './ballot-runs.ts'
 import { quorumOf } from './descriptor.ts'
-import { type CheckpointNote, type Entry, encodeNote, makeEntry, PAYLOAD_BYTES_MAX } from './entry.ts'
+import { type CheckpointNote, type Entry, encodeNote, makeEntries, makeEntry, PAYLOAD_BYTES_MAX } from './entry.ts'
 import { BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, type Follower, FollowerFeed } from './follower-feed.ts'
 import { beginWatch, type Lease, type LeaseDoubt, type LeaseWatch, leaseOf, watchLease } from './lease.ts'
 import type { LogLimits } from './limits.ts'
@@ -282,7 +282,7 @@ export class CoordinatorCore {
         runs: this.#runs!,
         begin: this.#begin,
         commit: this.#commit,
-        endOf: memberId => this.#promises.get(memberId)?.last.position,
+        lastOf: memberId => this.#promises.get(memberId)?.last,
         seq: this.#seq,
       },
       now,
@@ -375,19 +375,20 @@ export class CoordinatorCore {
     while (this.#serving && !this.#succession.isPreparing && this.queued > 0 && this.#hasRoom()) {
       const isFlushing = this.#feed!.held < this.#runs!.end
       if (isFlushing && this.queued < BATCH_ENTRIES_MAX && this.#queueBytes < BATCH_BYTES_MAX) break
-      const entries: Entry[] = []
+      const payloads: Uint8Array[] = []
       let bytes = 0
-      let position = this.#runs!.end
-      while (entries.length < BATCH_ENTRIES_MAX && this.queued > 0) {
+      const first = this.#runs!.end + 1
+      const countMax = Math.min(BATCH_ENTRIES_MAX, WINDOW_POSITIONS_MAX - (first - 1 - this.#commit))
+      while (payloads.length < countMax && this.queued > 0) {
         const request = this.#queue[this.#queueHead]!
-        if (entries.length > 0 && bytes + request.payload.length > BATCH_BYTES_MAX) break
+        if (payloads.length > 0 && bytes + request.payload.length > BATCH_BYTES_MAX) break
         this.#queueHead++
         bytes += request.payload.length
-        entries.push(makeEntry(++position, this.#ballot, 'DATA', request.payload))
-        this.#inFlight.push({ position, id: request.id })
+        this.#inFlight.push({ position: first + payloads.length, id: request.id })
+        payloads.push(request.payload)
       }
       this.#queueBytes -= bytes
-      effects.push(...this.#sendBatch(entries, now))
+      effects.push(...this.#sendBatch(makeEntries(first, this.#ballot, 'DATA', payloads), now))
     }
     if (this.#queueHead > 0 && (this.#queueHead === this.#queue.length || this.#queueHead > QUEUE_MAX)) {
       this.#queue = this.#queue.slice(this.#queueHead)

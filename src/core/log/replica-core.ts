@@ -14,6 +14,7 @@ import type { Now } from '../base/time.ts'
 import { type Ballot, ballotText, compareBallots, compareEnds, type LogEnd, sameBallot } from './ballot.ts'
 import type { BallotRuns } from './ballot-runs.ts'
 import { foldDigest } from './crc.ts'
+import { CrcWindow } from './crc-window.ts'
 import type { ClusterDescriptor } from './descriptor.ts'
 import type { Entry } from './entry.ts'
 import type { Accept, NackReason, Prepare, Prevote, ReplicaReply, ReplicaRequest, Sender } from './messages.ts'
@@ -106,7 +107,7 @@ export class ReplicaCore {
   readonly #written = new Map<number, LogMeta>()
   #durable: LogMeta
   readonly #runs: BallotRuns
-  readonly #crcs: Map<number, number>
+  readonly #crcs: CrcWindow
   readonly #timing: LogTiming
   readonly #self: Sender
   #ticket = 0
@@ -141,7 +142,7 @@ export class ReplicaCore {
     this.#meta = meta
     this.#durable = meta
     this.#runs = runs
-    this.#crcs = new Map(restored.crcs)
+    this.#crcs = new CrcWindow(restored.crcs)
     this.#timing = options.timing
     this.#applied = options.applied ?? 0
     this.#snapshot = options.snapshot ?? 0

@@ -21,7 +21,7 @@ import { type FoundRecord, restoreLog } from '../../core/log/restore.ts'
 import { installedLog, type SnapshotHeader } from '../../core/log/snapshot.ts'
 import { beginOpening, isDamage, readInAnotherProcess, suspectedDamage } from '../lmdb-opening.ts'
 import { syncFolder } from './durable-file.ts'
-import { storeTrouble } from './lmdb-trouble.ts'
+import { refuseFull, storeTrouble } from './lmdb-trouble.ts'
 import { LogLacks, LogRefused } from './log-refused.ts'
 
 /** A write that takes longer has hung: nothing may be believed any more. */
@@ -74,19 +74,24 @@ export async function formatLogStore(folder: string, genesis: Genesis): Promise<
 
 export interface OpenLogOptions {
   readonly flushMsMax?: number | undefined
+  /** Default: the file system's word. */
+  readonly freeBytesOf?: ((folder: string) => number) | undefined
   /** Throws if this store is not the one that is meant; asked before anything is written. */
   readonly refuseForeign?: (meta: LogMeta) => void
 }
 
 /** What the store says about itself, without opening it for use; null when that cannot be read. */
 export async function metaOfLog(folder: string): Promise<LogMeta | null> {
-  if (!logStoreExists(folder) || (await suspectedDamage(folder, TABLE_NAMES)) !== null) return null
+  if (!logStoreExists(folder)) return null
+  const opening = await beginOpening(folder, TABLE_NAMES)
+  if (opening.damage !== null) return null
   const tables = openTables(folder, false)
   try {
     const read = readMeta([tables.meta.get(META_KEYS[0]!), tables.meta.get(META_KEYS[1]!)])
     return read.ok ? read.meta : null
   } finally {
     await tables.root.close()
+    opening.passed()
   }
 }
 
@@ -112,9 +117,10 @@ async function openSound(folder: string, options: OpenLogOptions): Promise<LmdbL
       generation: restored.meta.generation + 1,
       bootCounter: restored.meta.bootCounter + 1,
     }
+    refuseFull(folder, 'opening the log', options.freeBytesOf)
     // A killed process may have left records in the page cache only; this flush makes them durable before any answer.
     await putMeta(tables, meta)
-    return new LmdbLogStore(folder, tables, { ...restored, meta }, options.flushMsMax ?? FLUSH_MS_MAX)
+    return new LmdbLogStore(folder, tables, { ...restored, meta }, options)
   } catch (cause) {
     await tables.root.close()
     throw cause
@@ -238,10 +244,12 @@ export class LmdbLogStore implements LogStore {
 
   readonly #folder: string
   readonly #flushMsMax: number
+  readonly #freeBytesOf: ((folder: string) => number) | undefined
 
-  constructor(folder: string, tables: Tables, restored: RestoredLog, flushMsMax: number) {
+  constructor(folder: string, tables: Tables, restored: RestoredLog, options: OpenLogOptions) {
     this.#folder = folder
-    this.#flushMsMax = flushMsMax
+    this.#flushMsMax = options.flushMsMax ?? FLUSH_MS_MAX
+    this.#freeBytesOf = options.freeBytesOf
     this.#tables = tables
     this.restored = restored
     this.#begin = restored.meta.begin
@@ -267,7 +275,13 @@ export class LmdbLogStore implements LogStore {
     const fail = (cause: unknown): void =>
       void storeTrouble(cause, this.#folder, 'a write of the log').then(trouble => this.#fail(trouble))
     try {
-      const settled = this.#underWay.flatMap(({ write }) => this.#put(write))
+      refuseFull(this.#folder, 'a write of the log', this.#freeBytesOf)
+      // LMDB has one promise for what goes into one transaction: it is waited for once, not once a record.
+      const settled = new Set<PromiseLike<unknown>>()
+      for (const { write } of this.#underWay) this.#put(write, settled)
+      // One transaction, so what the last of them says is all that would be left of it.
+      const record = encodeMeta(this.#underWay.at(-1)!.write.meta) as Buffer
+      for (const key of META_KEYS) settled.add(this.#tables.meta.put(key, record))
       let left = 2
       const done = (): void => {
         if (--left === 0) this.#done()
@@ -280,23 +294,19 @@ export class LmdbLogStore implements LogStore {
     }
   }
 
-  #put(write: LogWrite): PromiseLike<unknown>[] {
-    const { entries, meta } = this.#tables
-    const settled: PromiseLike<unknown>[] = []
+  #put(write: LogWrite, settled: Set<PromiseLike<unknown>>): void {
+    const { entries } = this.#tables
     if (write.dropBefore !== null) {
-      for (; this.#begin < write.dropBefore; this.#begin++) settled.push(entries.remove(keyOf(this.#begin)))
+      for (; this.#begin < write.dropBefore; this.#begin++) settled.add(entries.remove(keyOf(this.#begin)))
     }
     if (write.cutFrom !== null) {
       this.#readableEnd = Math.min(this.#readableEnd, write.cutFrom - 1)
       for (let position = write.cutFrom; position <= this.#end; position++) {
-        settled.push(entries.remove(keyOf(position)))
+        settled.add(entries.remove(keyOf(position)))
       }
     }
-    for (const entry of write.entries) settled.push(entries.put(keyOf(entry.position), entry.record as Buffer))
-    const record = encodeMeta(write.meta) as Buffer
-    for (const key of META_KEYS) settled.push(meta.put(key, record))
+    for (const entry of write.entries) settled.add(entries.put(keyOf(entry.position), entry.record as Buffer))
     this.#end = write.meta.end
-    return settled
   }
 
   #done(): void {
@@ -381,10 +391,13 @@ function openAll(folder: string, readOnly: boolean): Tables {
   return { root, entries: root.openDB(entries, options), meta: root.openDB(meta, options) }
 }
 
+const KEY = Buffer.allocUnsafeSlow(8)
+const KEY_VIEW = new DataView(KEY.buffer)
+
+/** Good until the next call: LMDB copies it in the turn in which it is given. */
 function keyOf(position: number): Buffer {
-  const key = Buffer.allocUnsafeSlow(8)
-  setUint53(new DataView(key.buffer), 0, position)
-  return key
+  setUint53(KEY_VIEW, 0, position)
+  return KEY
 }
 
 function putMeta(tables: Tables, meta: LogMeta): Promise<void> {

@@ -6,50 +6,43 @@
  */
 import type { ActorReport, ActorSystem } from '../../actors/actor.ts'
 import { type LogActors, spawnLog } from '../../actors/log-actors.ts'
-import { DamagedRecord, type LogStore, type LogTransport, noPeers, StoreFull } from '../../actors/log-ports.ts'
+import { DamagedRecord, type LogTransport, noPeers, StoreFull } from '../../actors/log-ports.ts'
 import type {
   AppendResult,
   LeaderView,
   LeaseView,
   LogEntryView,
-  Logger,
   LogStatusReport,
-  Metrics,
   RowCursor,
   RowPage,
   TransferOutcome,
 } from '../../actors/ports.ts'
 import { NO_BALLOT, sameBallot } from '../../core/log/ballot.ts'
 import type { AppendRequest } from '../../core/log/coordinator-core.ts'
-import { descriptorConflict, quorumOf } from '../../core/log/descriptor.ts'
+import { quorumOf } from '../../core/log/descriptor.ts'
 import type { ElectionView } from '../../core/log/election-core.ts'
 import type { Entry } from '../../core/log/entry.ts'
 import { leaseLeftMs } from '../../core/log/lease.ts'
 import { LOG_LIMITS, type LogLimits } from '../../core/log/limits.ts'
 import type { LogMeta } from '../../core/log/meta.ts'
 import { readRangeFault } from '../../core/log/read-range.ts'
-import { type SeenMember, stepEmpty, stepStarting } from '../../core/log/start-up.ts'
 import { checkTiming, LOG_TIMING, type LogTiming } from '../../core/log/timing.ts'
 import { realClock } from '../clock.ts'
 import { EXIT } from '../exit.ts'
 import { DiskSpace, mebibytes, type SpaceReading } from './disk-space.ts'
+import { nextWhenFormatted, nextWithoutLog, seenBy } from './first-start.ts'
 import { LeadershipTransfer } from './leadership-transfer.ts'
 import { LeaseMemory } from './lease-memory.ts'
-import { hasArrivals, installArrived } from './lmdb-incoming.ts'
-import { installInLog, metaOfLog, type OpenLogOptions, openLogStore } from './lmdb-log-store.ts'
-import { type LmdbStateStore, openStateStore } from './lmdb-state-store.ts'
-import { storeTrouble } from './lmdb-trouble.ts'
+import { isDiskFailure, storeTrouble } from './lmdb-trouble.ts'
 import {
   drawClusterId,
   formatLog,
-  genesisHashOf,
   isFormatted,
   markNeedsVerify,
   needsVerify,
   refuseMemberFaults,
-  stateFolder,
-  storeFolder,
 } from './log-folder.ts'
+import { type OpenedStores, type OpeningPorts, openStores } from './log-opening.ts'
 import { type LogNodeOptions, SPACE_LIMITS, type SpaceLimits } from './log-options.ts'
 import { LogLacks, LogRefused } from './log-refused.ts'
 import { Mender, mend } from './mender.ts'
@@ -65,9 +58,7 @@ export type LogEvent =
   /** The process must end with this status. */
   | { readonly type: 'death'; readonly status: number; readonly reason: string }
 
-export interface LogNodePorts {
-  readonly log: Logger
-  readonly metrics: Metrics
+export interface LogNodePorts extends OpeningPorts {
   readonly emit: (event: LogEvent) => void
   /** Where the lease is written, by the clock of `makeSystem`; the default is read by this thread alone, by `realClock`. */
   readonly lease?: LeaseMemory
@@ -75,8 +66,7 @@ export interface LogNodePorts {
   readonly makeSystem: (onEndProcess: (error: unknown, path: string) => void) => ActorSystem
   /** Default: WebSockets to the other members, if there are any and the options say where to listen. */
   readonly transport?: LogTransport
-  /** Default: the LMDB store, and the file system's word. Tests hand in disks that fail and fill up. */
-  readonly openStore?: (folder: string, options: OpenLogOptions) => Promise<LogStore>
+  /** Default: the file system's word. Tests hand in disks that fill up. */
   readonly freeBytesOf?: (folder: string) => number
 }
 
@@ -88,9 +78,7 @@ const HAND_OVER_MS_MAX = 300
 const TAKE_OVER_MS_MAX = 3_000
 const SOFTWARE = '0.1.0'
 
-interface Opened extends LogActors {
-  readonly store: LogStore
-  readonly state: LmdbStateStore
+interface Opened extends LogActors, OpenedStores {
   readonly system: ActorSystem
 }
 
@@ -159,8 +147,12 @@ export class LogNode {
       await this.stop()
       const { path } = this.#options
       const trouble = await storeTrouble(cause, path, 'opening it')
-      if (!(trouble instanceof StoreFull)) throw cause
-      throw new LogRefused(`The log at ${path} cannot be opened: ${trouble.message}. Free some space there`)
+      if (trouble instanceof StoreFull) {
+        throw new LogRefused(`The log at ${path} cannot be opened: ${trouble.message}. Free some space there`)
+      }
+      if (!isDiskFailure(trouble)) throw cause
+      markNeedsVerify(path, trouble.message)
+      throw new LogRefused(`The log at ${path} cannot be opened: ${trouble.message}. ${this.#verifyAdvice()}`)
     }
   }
 
@@ -171,7 +163,7 @@ export class LogNode {
     if (doubt !== null) {
       throw new LogRefused(
         `The log at ${path} ended with a disk failure (${doubt}), so what is read from it may not be what was written. ` +
-          `Check the disk, then run \`daybreak log verify ${this.#options.configFile} --accept\``,
+          this.#verifyAdvice(),
       )
     }
     this.#every(WAITING_LINE_MS, () => this.#voice.speak())
@@ -181,6 +173,10 @@ export class LogNode {
     await this.#peers?.start()
     if (this.#opened === null && this.#closedAs === null) await this.#openEmpty()
     return this.report()
+  }
+
+  #verifyAdvice(): string {
+    return `Check the disk, then run \`daybreak log verify ${this.#options.configFile} --accept\``
   }
 
   append(requests: readonly AppendRequest[]): void {
@@ -295,12 +291,9 @@ export class LogNode {
     await this.#considerFormat()
   }
 
-  /** EMPTY: formats when the config allows it and all members have shown that nothing exists yet. */
   async #considerFormat(): Promise<void> {
-    const { path, clusterId, members, memberId } = this.#options
-    const genesisHash = genesisHashOf(clusterId ?? '', members)
-    const self: SeenMember = { memberId, status: 'EMPTY', genesisHash, incarnation: null, end: 0 }
-    const step = stepEmpty({ ...this.#facts(genesisHash, clusterId ?? ''), seen: [self, ...this.#seen()] })
+    const { path, clusterId } = this.#options
+    const step = nextWithoutLog(this.#options, this.#peers)
     if (step.type === 'wait') return this.#wait(step.waitingFor)
     if (step.type !== 'format') return
     this.#lock ??= await lockFolder(path)
@@ -335,10 +328,6 @@ export class LogNode {
     }
   }
 
-  #seen(): readonly SeenMember[] {
-    return this.#peers?.seen() ?? []
-  }
-
   async #openStore(): Promise<void> {
     try {
       await this.#openStores()
@@ -349,23 +338,12 @@ export class LogNode {
   }
 
   async #openStores(): Promise<void> {
-    const { path, flushMsMax } = this.#options
+    const { path } = this.#options
     this.#lock ??= await lockFolder(path)
     this.#space ??= this.#watchSpace()
-    const { openStore = openLogStore, log } = this.#ports
-    await this.#installArrived()
-    const refuseForeign = (meta: LogMeta): void => this.#refuseForeign(meta)
-    const store = await openStore(storeFolder(path), { flushMsMax, refuseForeign })
-    const { meta } = store.restored
-    try {
-      const state = await openStateStore(stateFolder(path), meta, meta, because =>
-        log.warn('log-rows-remade', { path: stateFolder(path), because }),
-      )
-      this.#opened = { store, state, ...this.#spawn(store, state) }
-    } catch (cause) {
-      await store.close()
-      throw cause instanceof LogLacks ? new LogLacks(cause.message, meta, cause.positions) : cause
-    }
+    const stores = await openStores(this.#options, this.#ports)
+    const { meta } = stores.store.restored
+    this.#opened = { ...stores, ...this.#spawn(stores) }
     this.#closedAs = null
     this.#warnOfSpace(this.#space.check())
     this.#waitingFor = null
@@ -374,17 +352,6 @@ export class LogNode {
     if (meta.status === 'VOTING') this.#ready()
     else this.#start(meta)
     void this.#space.makeBallast().catch(cause => this.#ports.log.warn('log-ballast', { cause: messageOf(cause) }))
-  }
-
-  /** A snapshot that has arrived whole takes the place of what this member has, before anything is opened. */
-  async #installArrived(): Promise<void> {
-    const { path } = this.#options
-    const meta = hasArrivals(stateFolder(path)) ? await metaOfLog(storeFolder(path)) : null
-    if (meta === null) return
-    const position = await installArrived(stateFolder(path), meta, header => installInLog(storeFolder(path), header))
-    if (position === null) return
-    this.#ports.metrics.count('log_snapshots_installed')
-    this.#ports.log.info('log-snapshot-installed', { position })
   }
 
   /** What this disk has lost is had from the others; until then this member takes no part. */
@@ -410,43 +377,13 @@ export class LogNode {
     await this.#openStore()
   }
 
-  #refuseForeign(meta: LogMeta): void {
-    const { path, memberId, clusterId, members } = this.#options
-    if (meta.memberId !== memberId) {
-      throw new LogRefused(`The log at ${path} is that of member ${meta.memberId}, the config is that of ${memberId}`)
-    }
-    const stored = {
-      clusterId: meta.clusterId,
-      configVersion: meta.descriptor?.configVersion ?? 0,
-      members: meta.descriptor?.members ?? meta.genesisMembers,
-    }
-    const conflict = descriptorConflict(stored, { clusterId, members })
-    if (conflict !== null) throw new LogRefused(`The log at ${path} is not the one of this config: ${conflict}`)
-  }
-
-  /** STARTING: all listed members must have shown the same genesis, or one that votes must know this disk. */
   #start(meta: LogMeta): void {
-    const { memberId, genesisHash, incarnation, end } = meta
-    const self: SeenMember = { memberId, status: 'STARTING', genesisHash, incarnation, end }
-    const step = stepStarting({
-      ...this.#facts(genesisHash, meta.clusterId),
-      seen: [self, ...this.#seen()],
-      incarnation,
-    })
+    const step = nextWhenFormatted(meta, this.#options, this.#peers)
     if (step.type === 'admit') this.#opened?.replica.tell({ type: 'admitted', descriptor: step.descriptor })
     else if (step.type === 'wait') this.#wait(step.waitingFor)
   }
 
-  #facts(genesisHash: string, clusterId: string) {
-    const { members, autoBootstrap, configFile } = this.#options
-    const initializeCommand = `daybreak log initialize ${configFile}`
-    const hasData = this.#peers?.hasData ?? false
-    const trouble = this.#peers?.trouble() ?? new Map()
-    const disksLost = this.#peers?.disksLost() ?? null
-    return { clusterId, genesisHash, members, autoBootstrap, hasData, disksLost, initializeCommand, trouble }
-  }
-
-  #spawn(store: LogStore, state: LmdbStateStore): LogActors & { readonly system: ActorSystem } {
+  #spawn({ store, state }: OpenedStores): LogActors & { readonly system: ActorSystem } {
     const { metrics, emit, transport = this.#peers?.transport ?? noPeers } = this.#ports
     const system = this.#ports.makeSystem((error, path) =>
       this.#die(EXIT.bug, `${path}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
@@ -554,10 +491,12 @@ export class LogNode {
   }
 
   #onStoreTrouble(cause: unknown): void {
-    if (this.#stopped) return
-    if (cause instanceof StoreFull) return void this.#reopenWhenRoom(cause.message)
-    // The opening reads everything, and has what others hold mended.
-    if (cause instanceof DamagedRecord && this.#peers !== null) return this.#openSoon(() => this.#reopen())
+    // A planned stop writes too: what failed then is in doubt all the same.
+    if (cause instanceof StoreFull) return this.#stopped ? undefined : void this.#reopenWhenRoom(cause.message)
+    if (cause instanceof DamagedRecord && (this.#stopped || this.#peers !== null)) {
+      // The opening reads everything, and has what others hold mended.
+      return this.#stopped ? undefined : this.#openSoon(() => this.#reopen())
+    }
     const reason = messageOf(cause)
     try {
       markNeedsVerify(this.#options.path, reason)
@@ -599,6 +538,7 @@ export class LogNode {
   async #onReopenFailed(problem: unknown): Promise<void> {
     const trouble = await storeTrouble(problem, this.#options.path, 'opening the log again')
     if (trouble instanceof StoreFull) await this.#reopenWhenRoom(trouble.message)
+    else if (isDiskFailure(trouble)) this.#onStoreTrouble(trouble)
     else this.#die(EXIT.store, messageOf(problem))
   }
 
@@ -645,7 +585,7 @@ export class LogNode {
       ...(this.#peers?.hasData ? {} : { run: `daybreak log initialize ${configFile}` }),
       seen: [
         `member ${memberId} (this node)`,
-        ...this.#seen().map(member => `member ${member.memberId} ${member.status}`),
+        ...seenBy(this.#peers).map(member => `member ${member.memberId} ${member.status}`),
       ],
     })
   }

@@ -1,15 +1,14 @@
 /**
- * The log thread: a log node with an actor system of its own, behind comlink. It shares nothing with the scheduler thread,
- * so a long scheduling round or a garbage collection there delays neither a flush nor a heartbeat. What it has to tell
- * goes out once per turn, in order, as one call.
+ * The log thread: a log node with an actor system of its own, behind comlink and a stream (`log-stream.ts`). It shares
+ * nothing with the scheduler thread, so a long scheduling round or a garbage collection there delays neither a flush nor
+ * a heartbeat. What it has to tell goes out once per turn, in order, as one message.
  */
 import { randomInt } from 'node:crypto'
-import { parentPort, workerData } from 'node:worker_threads'
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { expose, transfer } from 'comlink'
 import type { Logger, Metrics, RowCursor } from '../../actors/ports.ts'
 import { createActorSystem } from '../../actors/shell.ts'
 import { prng } from '../../core/base/prng.ts'
-import type { AppendRequest } from '../../core/log/coordinator-core.ts'
 import { realClock } from '../clock.ts'
 import { nodeEndpoint } from './comlink-node.ts'
 import { LeaseMemory } from './lease-memory.ts'
@@ -17,6 +16,7 @@ import { ignoreEchoesOfFailedCommits } from './lmdb-trouble.ts'
 import type { FrontEvent } from './log-front.ts'
 import { LogNode } from './log-node.ts'
 import type { LogNodeOptions } from './log-options.ts'
+import { type PackedAppends, packEvents, unpackAppends } from './log-stream.ts'
 
 export interface LogThreadData {
   readonly options: LogNodeOptions
@@ -25,11 +25,10 @@ export interface LogThreadData {
 }
 
 export interface LogThreadApi {
-  /** The sink is called in order and never answers. */
-  connect(sink: (events: readonly FrontEvent[]) => void): void
+  /** Appends come in and events go out here, in order. */
+  connect(stream: MessagePort): void
   open: LogNode['open']
   report: LogNode['report']
-  append: LogNode['append']
   readRows: LogNode['readRows']
   read: LogNode['read']
   transfer: LogNode['transfer']
@@ -37,7 +36,7 @@ export interface LogThreadApi {
   actors: LogNode['actors']
 }
 
-let sink: ((events: readonly FrontEvent[]) => void) | null = null
+let stream: MessagePort | null = null
 let outbox: FrontEvent[] = []
 
 function tell(event: FrontEvent): void {
@@ -45,7 +44,8 @@ function tell(event: FrontEvent): void {
   queueMicrotask(() => {
     const events = outbox
     outbox = []
-    sink?.(events)
+    const { message, transfer: buffers } = packEvents(events)
+    stream?.postMessage(message, buffers)
   })
 }
 
@@ -90,12 +90,12 @@ const node = new LogNode(data.options, {
 })
 
 const api: LogThreadApi = {
-  connect: told => {
-    sink = told
+  connect: port => {
+    stream = port
+    port.on('message', (appends: PackedAppends) => node.append(unpackAppends(appends)))
   },
   open: () => node.open(),
   report: () => node.report(),
-  append: (requests: readonly AppendRequest[]) => node.append(requests),
   readRows: (cursor: RowCursor | null, rowsMax: number) => {
     const page = node.readRows(cursor, rowsMax)
     return transfer(

@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { open } from 'lmdb'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { DamagedRecord, type LogStore, type StateStore } from '../../../src/actors/log-ports.ts'
-import { type Entry, makeEntry } from '../../../src/core/log/entry.ts'
+import { DamagedRecord, type LogStore, StoreFull } from '../../../src/actors/log-ports.ts'
+import type { Entry } from '../../../src/core/log/entry.ts'
 import { type LogMeta, NO_BASE } from '../../../src/core/log/meta.ts'
 import {
   formatLogStore,
@@ -12,54 +12,8 @@ import {
   verifyLogStore,
 } from '../../../src/runtime/log/lmdb-log-store.ts'
 import { openStateStore } from '../../../src/runtime/log/lmdb-state-store.ts'
-import { metaOf } from '../../core/log/log-cluster.ts'
 import { temporaryFolder } from './log-folders.ts'
-import { MemoryDisk, MemoryLogStore, MemoryStateStore } from './memory-stores.ts'
-
-const data = (position: number, value = `v${position}`): Entry =>
-  makeEntry(position, [1, 1], 'DATA', new TextEncoder().encode(value))
-const owner = { clusterId: 'c', incarnation: 'disk-1' }
-const genesis = {
-  clusterId: 'c',
-  genesisHash: 'g',
-  memberId: 1,
-  incarnation: 'disk-1',
-  genesisMembers: [{ memberId: 1, name: 'node-1', address: 'alone' }],
-}
-
-/** Writes entries on top of what the store has. */
-class Writer {
-  meta: LogMeta
-  #ticket = 0
-  readonly #store: LogStore
-  constructor(store: LogStore) {
-    this.#store = store
-    this.meta = store.restored.meta
-  }
-  write(entries: readonly Entry[], change: Partial<LogMeta> = {}, cutFrom: number | null = null): Promise<void> {
-    const end = entries.at(-1)?.position ?? this.meta.end
-    this.meta = { ...this.meta, end, promised: [1, 1], ...change, generation: this.meta.generation + 1 }
-    return this.#store.write({ ticket: ++this.#ticket, dropBefore: null, cutFrom, entries, meta: this.meta })
-  }
-}
-
-const LOG_STORES: [string, () => Promise<() => Promise<LogStore>>][] = [
-  [
-    'memory',
-    async () => {
-      const disk = new MemoryDisk(metaOf(1, 1, { bootCounter: 0 }))
-      return async () => new MemoryLogStore(disk)
-    },
-  ],
-  [
-    'LMDB',
-    async () => {
-      const folder = join(temporaryFolder(), 'store')
-      await formatLogStore(folder, genesis)
-      return () => openLogStore(folder)
-    },
-  ],
-]
+import { data, genesis, LOG_STORES, owner, STATE_STORES, Writer } from './store-bodies.ts'
 
 describe.each(LOG_STORES)('log store, %s', (_name, make) => {
   const opened = async (reopen: () => Promise<LogStore>): Promise<LogStore> => {
@@ -138,14 +92,9 @@ describe.each(LOG_STORES)('log store, %s', (_name, make) => {
   })
 })
 
-const STATE_STORES: [string, () => Promise<StateStore>][] = [
-  ['memory', async () => new MemoryStateStore()],
-  ['LMDB', async () => openStateStore(join(temporaryFolder(), 'state'), owner, { begin: 1, end: 1_000 })],
-]
-
 describe.each(STATE_STORES)('state store, %s', (_name, make) => {
   test('rows come page by page in (table, key) order, all of one applied position', async () => {
-    const state = await make()
+    const state = await make()()
     onTestFinished(() => state.close())
     const bytes = new Uint8Array([1, 2, 3])
     const keys = ['b', 'a', 'ab', 'a/b', 'ä']
@@ -171,7 +120,7 @@ describe.each(STATE_STORES)('state store, %s', (_name, make) => {
   })
 
   test('some parts of a transaction in the log: the rows are of the position before the first part', async () => {
-    const state = await make()
+    const state = await make()()
     onTestFinished(() => state.close())
     await state.write({ rows: [], applied: 9, resumeFrom: 8, base: NO_BASE })
     expect(state.applied).toBe(9)
@@ -208,6 +157,23 @@ describe('LMDB log store', () => {
     await root.close()
   }
   const positionOf = (key: Buffer): number => Number(key.readBigUInt64BE())
+
+  test('less room than a commit may need: refused before LMDB meets the full disk, which ends its process; whole when opened again', async () => {
+    const MIB = 1024 * 1024
+    const disk = { freeBytes: 900 * MIB }
+    const freeBytesOf = (): number => disk.freeBytes
+    const folder = await formatted([data(1)])
+    const store = await openLogStore(folder, { freeBytesOf })
+    const writer = new Writer(store)
+    disk.freeBytes = 15 * MIB
+    await expect(writer.write([data(2)])).rejects.toThrow(StoreFull)
+    await store.close()
+    await expect(openLogStore(folder, { freeBytesOf })).rejects.toThrow(StoreFull)
+    disk.freeBytes = 900 * MIB
+    const again = await openLogStore(folder, { freeBytesOf })
+    onTestFinished(() => again.close())
+    expect(again.restored.meta.end).toBe(1)
+  })
 
   test('a write fails: what was asked for meanwhile and later fails too, for it builds on that', async () => {
     const folder = await formatted([data(1)])
