@@ -84,6 +84,7 @@ class Replica {
   readonly #core: ReplicaCore
   readonly #applier: Applier
   readonly #checkpoints = new Map<number, number>()
+  /** One is on its way to the disk, or the pause after it. */
   #dropping = false
   #unapplied: Entry[] = []
   #committed = 0
@@ -120,6 +121,7 @@ class Replica {
       case 'applyDue':
         return this.#apply()
       case 'dropDue':
+        this.#dropping = false
         return this.#drop()
       default:
         return this.#step(message)
@@ -158,7 +160,6 @@ class Replica {
         catchUp().tell(effect)
         return
       case 'dropped':
-        this.#dropping = false
         this.#context.startTimer('drop', DROP_EVERY_MS, { type: 'dropDue' })
         coordinator().tell(effect)
         return
