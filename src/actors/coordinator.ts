@@ -12,11 +12,14 @@ import {
 } from '../core/log/coordinator-core.ts'
 import type { ElectionMessage } from '../core/log/election-core.ts'
 import { BATCH_BYTES_MAX } from '../core/log/follower-feed.ts'
+import type { Lease, LeaseDoubt } from '../core/log/lease.ts'
 import type { LogLimits } from '../core/log/limits.ts'
 import type { PeerMessage } from '../core/log/messages.ts'
+import type { TransferAnswer } from '../core/log/succession.ts'
 import type { LogTiming } from '../core/log/timing.ts'
 import type { ActorSpec, Context, Ref } from './actor.ts'
 import type { LogStore, LogTransport } from './log-ports.ts'
+import type { Metrics } from './ports.ts'
 import type { ReplicaCommand } from './replica.ts'
 
 export interface CoordinatorOptions {
@@ -26,11 +29,16 @@ export interface CoordinatorOptions {
   readonly transport: LogTransport
   readonly timing: LogTiming
   readonly limits: LogLimits
+  readonly metrics: Metrics
   readonly replica: () => Ref<ReplicaCommand>
   readonly election: () => Ref<ElectionMessage>
   /** In position order. */
   readonly onResults: (results: readonly { readonly id: number; readonly outcome: AppendOutcome }[]) => void
   readonly onStoreTrouble: (cause: unknown) => void
+  /** The lease after each message, before anything of it leaves: one that is over is gone before others can know. */
+  readonly onLease?: (lease: Lease | null) => void
+  /** One for each `transfer` that was asked for. */
+  readonly onTransfer?: (answer: TransferAnswer) => void
   /** The core, for reports of the same thread and for the simulation; never changed from outside. */
   readonly onStarted?: (core: CoordinatorCore) => void
 }
@@ -49,11 +57,14 @@ export function coordinatorSpec(options: CoordinatorOptions): ActorSpec<Coordina
         receive: message => {
           const effects = core.handle(message, context.now())
           core.invariants()
+          options.onLease?.(core.lease)
           for (const effect of effects) run(effect, options, context)
         },
         // Whoever still waits for an append learns that its outcome is not known.
         stopping: () => {
-          for (const effect of core.handle({ type: 'stepDown', reason: 'the log is stopping' }, context.now())) {
+          const effects = core.handle({ type: 'stepDown', reason: 'the log is stopping' }, context.now())
+          options.onLease?.(core.lease)
+          for (const effect of effects) {
             if (effect.type === 'results') options.onResults(effect.results)
           }
         },
@@ -95,7 +106,15 @@ function run(effect: CoordinatorEffect, options: CoordinatorOptions, context: Co
       return
     case 'lost':
       context.log.warn('log-leadership-lost', { reason: effect.reason })
+      options.replica().tell({ type: 'reignOver' })
       options.election().tell(effect)
+      return
+    case 'leaseDoubted':
+      return doubted(effect.doubt, options, context)
+    case 'transfer':
+      return options.onTransfer?.(effect.answer)
+    case 'handOverFailed':
+      context.log.warn('log-hand-over-failed', { to: effect.to, because: effect.reason })
       return
     case 'ticking':
       if (effect.on) context.startPeriodicTimer('tick', options.timing.heartbeatMs, { type: 'tick' })
@@ -103,6 +122,20 @@ function run(effect: CoordinatorEffect, options: CoordinatorOptions, context: Co
       return
     default:
       return assertNever(effect)
+  }
+}
+
+function doubted(
+  { because, byMs }: LeaseDoubt,
+  options: CoordinatorOptions,
+  context: Context<CoordinatorMessage>,
+): void {
+  if (because === 'clocks') {
+    options.metrics.count('log_clock_jumps_total')
+    context.log.warn('log-clocks-apart', { wallAheadMs: Math.round(byMs) })
+  } else {
+    options.metrics.count('log_stalls_total')
+    context.log.warn('log-stalled', { forMs: Math.round(byMs) })
   }
 }
 

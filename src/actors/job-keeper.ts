@@ -20,7 +20,7 @@ import type { LedgerView } from '../core/ledger/view.ts'
 import { insertTasks } from '../core/task/creation.ts'
 import { newTaskId } from '../core/task/task-id.ts'
 import type { ActorSpec, Behaviour, Context, Ref } from './actor.ts'
-import { answerCommitted, causeOf, createJobOperations, isBegun, type OperationMessage } from './job-operations.ts'
+import { answerUnchanged, causeOf, createJobOperations, isBegun, type OperationMessage } from './job-operations.ts'
 import type { Ledger } from './ledger.ts'
 import type { PlacementView } from './offer-broker.ts'
 import { type Metrics, silentMetrics } from './ports.ts'
@@ -118,10 +118,10 @@ function jobKeeper(context: Context<Message>, options: JobKeeperOptions): Behavi
     const known = requestOutcome(view, command.requestId, command.fingerprint)
     switch (known.type) {
       case 'conflict':
-        return answerCommitted(ledger, command, known.rejection)
+        return answerUnchanged(ledger, command, known.rejection)
       case 'done':
         if (command.type !== 'create' && isBegun(known.outcome)) return operations.resume(command, known.outcome)
-        return answerCommitted(ledger, command, known.outcome as JobOutcome)
+        return answerUnchanged(ledger, command, known.outcome as JobOutcome)
       case 'new':
         return command.type === 'create' ? create(command) : operations.begin(command)
     }
@@ -131,11 +131,11 @@ function jobKeeper(context: Context<Message>, options: JobKeeperOptions): Behavi
     const { user, requestId, fingerprint } = command
     const { wallMs } = context.now()
     const admitted = admit(command.job, admission, machines(view, placement))
-    if (admitted.type === 'rejected') return answerCommitted(ledger, command, admitted)
+    if (admitted.type === 'rejected') return answerUnchanged(ledger, command, admitted)
     const { key, instanceCount, task: config } = admitted.job
     const active = view.activeTasksOfJob(key)
     if (active.length > 0)
-      return answerCommitted(
+      return answerUnchanged(
         ledger,
         command,
         rejected('JOB_EXISTS', `Job ${jobKeyText(key)} already exists`, {
@@ -151,10 +151,11 @@ function jobKeeper(context: Context<Message>, options: JobKeeperOptions): Behavi
       instances,
       taken: new Set(active.map(task => task.instance)),
       nowMs: wallMs,
+      who: user,
       scheduler: schedulerName,
       newTaskId: (job, instance) => newTaskId(job, instance, uuid()),
     })
-    if (inserted.type === 'rejected') return answerCommitted(ledger, command, inserted)
+    if (inserted.type === 'rejected') return answerUnchanged(ledger, command, inserted)
     const outcome: JobOutcome = { type: 'done', key, instances, message: null, warnings: admitted.warnings }
     const job = { v: 1, key, configId, instanceCount, createdAtMs: wallMs, createdBy: user } as const
     stage(

@@ -68,11 +68,11 @@ export function createJobOperations<M>(
   function begin(command: Kill | Restart): void {
     const { key, instances } = command
     const job = view.job(key)
-    if (job === undefined && view.tasksOfJob(key).length === 0) return answerCommitted(ledger, command, noSuchJob(key))
+    if (job === undefined && view.tasksOfJob(key).length === 0) return answerUnchanged(ledger, command, noSuchJob(key))
     const active = view.activeTasksOfJob(key)
     const chosen = instances === null ? active : active.filter(task => instances.includes(task.instance))
     if (command.type === 'restart' && instances !== null && chosen.length < new Set(instances).size)
-      return answerCommitted(ledger, command, notActive(command, chosen))
+      return answerUnchanged(ledger, command, notActive(command, chosen))
 
     // The job goes first: what comes after it under its name is another one.
     const isWhole = command.type === 'kill' && instances === null
@@ -151,7 +151,7 @@ export function createJobOperations<M>(
       for (const ref of replyTo) ref.tell(said)
     }
     // Full or busy by now: what was done is done, and a retry finds it so.
-    if (ledger.refusal() !== null) return ledger.whenCommitted(() => reply(outcome), reply)
+    if (ledger.refusal() !== null) return ledger.whenLeased(() => reply(outcome), reply)
     const record = requestChange(requestId, fingerprint, outcome, context.now().wallMs)
     ledger.stage(
       { cause: causeOf(command, context.now().wallMs), changes: [...changes, record] },
@@ -193,9 +193,12 @@ export function createJobOperations<M>(
   }
 }
 
-/** Nothing was changed; the answer waits all the same, as it may rest on what is not committed yet. */
-export function answerCommitted(ledger: Ledger, { replyTo }: Command, said: JobOutcome | Rejection): void {
-  ledger.whenCommitted(
+/**
+ * Nothing was changed; the answer waits all the same, as it may rest on what is not committed yet, or on rows that
+ * another leader has changed since.
+ */
+export function answerUnchanged(ledger: Ledger, { replyTo }: Command, said: JobOutcome | Rejection): void {
+  ledger.whenLeased(
     () => void replyTo.tell(said),
     reason => void replyTo.tell(reason),
   )

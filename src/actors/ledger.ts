@@ -27,6 +27,13 @@ export interface Ledger {
   /** Runs `output` once everything staged so far is committed; at once when nothing is pending. */
   whenCommitted(output: () => void, lost?: (reason: Rejection) => void): void
   /**
+   * For answers that show state and change nothing (reads, refusals, no-ops): runs `output` once everything staged so far
+   * is committed and the lease of this reign runs at a look after that. Evaluate before the call. Without a lease it
+   * waits for its renewal; if leadership is lost instead, or nothing is heard for too long, `lost` runs. What goes to
+   * agents needs none of this: it carries the epoch, and an agent that has seen a higher one refuses it.
+   */
+  whenLeased(output: () => void, lost?: (reason: Rejection) => void): void
+  /**
    * `staged`: told in the turn of the staging, for books that decisions build on. `committed`: told at the commit, before the
    * transaction's own `then`. Returns the way to unsubscribe. A listener that throws is a bug of its owner's and is
    * logged; the others are still told.

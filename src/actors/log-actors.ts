@@ -3,9 +3,11 @@
 import type { AppendOutcome, CoordinatorCore, CoordinatorMessage } from '../core/log/coordinator-core.ts'
 import type { ElectionMessage, ElectionView } from '../core/log/election-core.ts'
 import type { Entry } from '../core/log/entry.ts'
+import type { Lease } from '../core/log/lease.ts'
 import type { LogLimits } from '../core/log/limits.ts'
 import { type PeerMessage, recipientOf } from '../core/log/messages.ts'
 import type { ReplicaCore } from '../core/log/replica-core.ts'
+import type { TransferAnswer } from '../core/log/succession.ts'
 import type { LogTiming } from '../core/log/timing.ts'
 import type { Nest, Ref } from './actor.ts'
 import { type CatchUpCommand, catchUpSpec } from './catch-up.ts'
@@ -32,8 +34,11 @@ export interface LogActorsOptions {
   readonly onApplied: (entries: readonly Entry[]) => void
   /** A whole snapshot has arrived: it takes effect at the next opening. */
   readonly onInstall: (position: number) => void
+  readonly onTransfer?: (answer: TransferAnswer) => void
   readonly onStoreTrouble: (cause: unknown) => void
   readonly onFailStop: (reason: string) => void
+  /** Before anything that the change brought about leaves. */
+  readonly onLease?: (lease: Lease | null) => void
   /** The cores, for whoever watches them. */
   readonly onReplica?: (core: ReplicaCore) => void
   readonly onCoordinator?: (core: CoordinatorCore) => void

@@ -61,7 +61,7 @@ export interface IncomingSnapshot {
   write(page: Pick<SnapshotPage, 'header' | 'cursor' | 'rows' | 'done'>): Promise<boolean>
 }
 
-/** `rows` in order: a later change of a row replaces an earlier one. */
+/** `rows`: each row once, as it is at `applied`. */
 export interface StateWrite {
   readonly rows: readonly RowBytes[]
   readonly applied: number

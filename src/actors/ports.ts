@@ -3,6 +3,7 @@ import type { Now } from '../core/base/time.ts'
 import type { Ballot } from '../core/log/ballot.ts'
 import type { AppendBasis, AppendOutcome as AppendResult } from '../core/log/coordinator-core.ts'
 import type { RowCursor, StoredRow } from '../core/log/snapshot.ts'
+import type { TransferRefusal } from '../core/log/succession.ts'
 
 export interface Clock {
   read(): Now
@@ -99,6 +100,14 @@ export interface PeerReport {
   readonly trouble: string | null
 }
 
+/** How a hand-over of leadership ended that was asked for. `moved`: that member leads now, which took so long. */
+export type TransferOutcome =
+  | { readonly type: 'moved'; readonly memberId: number; readonly tookMs: number }
+  | { readonly type: 'already'; readonly memberId: number }
+  | TransferRefusal
+  /** This node leads no longer, and has not seen who does. */
+  | { readonly type: 'unknown'; readonly detail: string; readonly remedy: string }
+
 /** How an append ended; `unknown`: leadership was lost with it under way. */
 export type { AppendOutcome as AppendResult } from '../core/log/coordinator-core.ts'
 
@@ -109,6 +118,7 @@ export type { RowCursor, StoredRow } from '../core/log/snapshot.ts'
  * only reads their row changes (`core/ledger/payload.ts`) to write them into its tables.
  */
 export interface LogPort {
+  readonly lease: LeaseView
   /** Opens the store and takes part. `listener` is told of everything from here on. */
   start(listener: LogListener): Promise<LogStatusReport>
   status(): Promise<LogStatusReport>
@@ -125,7 +135,19 @@ export interface LogPort {
   readRows(cursor: RowCursor | null, rowsMax: number): Promise<RowPage>
   /** Committed entries, both ends inclusive. */
   read(from: number, to: number): Promise<readonly LogEntryView[]>
+  /** Hands leadership over to that member, or to whoever holds most. Settles when it leads, or when it will not. */
+  transfer(to: number | null): Promise<TransferOutcome>
   stop(): Promise<void>
+}
+
+/** The lease of this node, from memory that both threads share: looking at it asks nobody and waits for nothing. */
+export interface LeaseView {
+  /**
+   * Whether the lease of that reign runs at the moment of this call: if so, no other node can have led before it, and
+   * what was evaluated in this reign until now is true. Looking first and evaluating afterwards proves nothing, because
+   * the process may stand still in between.
+   */
+  holds(ballot: Ballot): boolean
 }
 
 export interface RowPage {

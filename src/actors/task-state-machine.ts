@@ -34,6 +34,8 @@ export interface Propose {
   readonly expectVersion?: number
   readonly message?: string
   readonly who: string
+  /** The reason that was given, for the task's history. */
+  readonly why?: string
   /** The agent's sequence number, for status updates: lower than the row's is answered without a decision. */
   readonly agentSeq?: number
   /** The agent that reports, for status updates: what should not run is killed there, even if no row names the agent. */

@@ -82,10 +82,11 @@ export function transition(world: TaskWorld, command: Command, now: Now): Decisi
 function proposalOf(command: Command): Proposal {
   switch (command.type) {
     case 'propose':
-      return command
+      // Which agent reports is in the row.
+      return command.agentSeq === undefined ? command : { ...command, who: 'agent' }
     case 'assign': {
       const { taskId, agentId, host, ports } = command
-      return { taskId, to: 'ASSIGNED', expectStatus: 'PENDING', placement: { agentId, host, ports } }
+      return { taskId, to: 'ASSIGNED', expectStatus: 'PENDING', placement: { agentId, host, ports }, who: 'assigner' }
     }
     default:
       return assertNever(command)

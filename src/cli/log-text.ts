@@ -40,6 +40,9 @@ export function statusText(report: LogStatusReport): string {
     // Watched from when there is a log to keep room for.
     ['disk free', report.status === 'EMPTY' ? 'not known' : `${Math.floor(report.diskFreeBytes / 1_048_576)} MiB`],
   ]
+  for (const { memberId, trouble } of report.peers) {
+    if (trouble !== null) lines.push([`member ${memberId}`, `not connected: ${trouble}`])
+  }
   if (report.waitingFor !== null) lines.push(['waits for', report.waitingFor])
   if (report.notWritable !== null) lines.push(['not writable', report.notWritable])
   return lines.map(([name, value]) => `${name.padEnd(14)}${printable(value)}\n`).join('')

@@ -1,10 +1,11 @@
 /**
- * `daybreak log …`: initialize a member's log, and look at one. `status` and `read` ask the running node, or open the store
+ * `daybreak log …`: initialize a member's log, look at one, and say who is to lead. `status` and `read` ask the running node, or open the store
  * read-only when it is down; neither ever makes a store. Status 0 done, 1 refused or failed, 2 wrong usage.
  */
 import type { Command } from 'commander'
 import type { LogNodeOptions, LogStatusReport } from '../runtime/log/log-options.ts'
 import type { ReadEntry } from './log-text.ts'
+import type { LogNodeConnection } from './log-transfer.ts'
 
 export interface LogEnd {
   /** Ends the process. Default: `process.exit`. */
@@ -69,6 +70,19 @@ export function registerLog(program: Command, end: LogEnd = {}): void {
       }),
     )
   log
+    .command('transfer')
+    .description('hand leadership over to another member, and wait until it leads')
+    .argument('[file]', 'the config file of any node')
+    .option('--to <member>', 'id or name of the member; default: whoever holds most of the log')
+    .option('--url <url>', 'ask the node at this URL')
+    .option('--json', 'print JSON')
+    .action((file: string | undefined, options: { to?: string; url?: string; json?: boolean }) =>
+      finish(console, async () => {
+        const { transferLeadership } = await import('./log-transfer.ts')
+        console.write(await transferLeadership(await runningNode(console, file, options.url), options))
+      }),
+    )
+  log
     .command('verify')
     .description('check every record of a stopped node; with --accept, let it start again after a failure')
     .argument('<file>', 'the config file of the node')
@@ -103,7 +117,7 @@ async function finish(console: Console, run: () => Promise<void>): Promise<void>
 async function optionsOf(file: string): Promise<{ options: LogNodeOptions; url: string | null }> {
   const { advertisedHttpUrl, faultLines, loadConfig } = await import('../runtime/config.ts')
   const { logOptionsOf } = await import('../runtime/log/log-options.ts')
-  const loaded = loadConfig(file)
+  const loaded = loadConfig(file, { readFiles: false })
   if (!loaded.ok) throw new Refusal(faultLines(file, loaded.faults).join('\n'))
   const { config } = loaded
   if (!config.roles.includes('scheduler')) throw new Refusal(`${file} is not of a scheduler node: it has no log`)
@@ -168,16 +182,38 @@ async function sourceOf(file: string | undefined, url: string | undefined): Prom
   return { type: 'store', options }
 }
 
-async function ask<T>(console: Console, url: string, path: string): Promise<T> {
+/** With a body: a change is asked for. */
+async function ask<T>(console: Console, url: string, path: string, body?: object): Promise<T> {
   let answer: Response
   try {
-    answer = await console.fetch(`${url}/api/v1${path}`)
+    const request = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
+    answer = await console.fetch(`${url}/api/v1${path}`, body === undefined ? {} : request)
   } catch (cause) {
     throw new Refusal(`No node answers at ${url}: ${(cause as Error).message}`)
   }
-  const body = (await answer.json()) as T & { detail?: string }
-  if (!answer.ok) throw new Refusal(body.detail ?? `${url} answered ${answer.status}`)
-  return body
+  const read = (await answer.json()) as T & { detail?: string; remedy?: string }
+  if (answer.ok) return read
+  const remedy = read.remedy === undefined ? '' : `\n  ${read.remedy}`
+  throw new Refusal(`${read.detail ?? `${url} answered ${answer.status}`}${remedy}`)
+}
+
+/** A node to ask for a change: what cannot be done in the store of one that is down. */
+async function runningNode(
+  console: Console,
+  file: string | undefined,
+  url: string | undefined,
+): Promise<LogNodeConnection> {
+  const source = await sourceOf(file, url)
+  if (source.type === 'store') {
+    throw new Refusal(`The node of ${file} is not running: start it, or ask another one with --url`)
+  }
+  return {
+    report: await statusOfNode(console, source),
+    post: (path, body) => ask(console, source.url, path, body),
+    refuse: text => {
+      throw new Refusal(text)
+    },
+  }
 }
 
 async function status(console: Console, file: string | undefined, url: string | undefined): Promise<LogStatusReport> {

@@ -29,10 +29,15 @@ export type LoadedConfig =
 export interface LoadOptions {
   /** Raw texts by dotted key: `{ 'http.port': '8181' }`. */
   readonly flags?: Readonly<Record<string, string>>
+  /**
+   * Whether the secret and the certificates are read too. Default true; not for those who only look at what a node has
+   * on its disk: it may be theirs when the secret is not, and a certificate may have expired.
+   */
+  readonly readFiles?: boolean
 }
 
 /** Refuses with all faults at once; `line` is set for those that have one in the file. */
-export function loadConfig(path: string, { flags = {} }: LoadOptions = {}): LoadedConfig {
+export function loadConfig(path: string, options: LoadOptions = {}): LoadedConfig {
   let text: string
   try {
     text = readFileSync(path, 'utf8')
@@ -40,11 +45,15 @@ export function loadConfig(path: string, { flags = {} }: LoadOptions = {}): Load
     const why = cause instanceof Error ? cause.message : String(cause)
     return { ok: false, faults: [{ path: '', text: `the config file cannot be read: ${why}` }] }
   }
-  return readConfig(text, flags)
+  return readConfig(text, options.flags, options)
 }
 
 /** The same for a text at hand. */
-export function readConfig(text: string, flags: Readonly<Record<string, string>> = {}): LoadedConfig {
+export function readConfig(
+  text: string,
+  flags: Readonly<Record<string, string>> = {},
+  { readFiles = true }: Pick<LoadOptions, 'readFiles'> = {},
+): LoadedConfig {
   const lines = new LineCounter()
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false })
   if (document.errors.length > 0) {
@@ -87,7 +96,7 @@ export function readConfig(text: string, flags: Readonly<Record<string, string>>
     else for (const issue of done!.error.issues) faults.push(...issueFaults(issue, named, where))
   }
   const checked = config as unknown as NodeConfig
-  for (const fault of configRuleFaults(checked)) {
+  for (const fault of configRuleFaults(checked, { readFiles })) {
     if (fault.keys.some(name => bad.has(name))) continue
     const at = fault.keys.map(name => sources.get(name)).find(source => source?.type === 'file')
     faults.push({ path: fault.keys[0] ?? '', text: fault.text, ...(at?.type === 'file' ? { line: at.line } : {}) })

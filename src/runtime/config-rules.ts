@@ -8,6 +8,7 @@ import { memberFaults } from '../core/log/descriptor.ts'
 import { HEARTBEATS_IN_LEASE_MIN } from '../core/log/timing.ts'
 import type { NodeConfig } from './config-schema.ts'
 import { showDuration } from './config-units.ts'
+import { type ReadPeerTls, readPeerTls } from './peer-certificates.ts'
 
 export interface RuleFault {
   /** The keys it is about, the one to change first; it is not told when one of them could not even be read. */
@@ -17,14 +18,23 @@ export interface RuleFault {
 
 export const SECRET_CHARACTERS_MIN = 16
 const HEARTBEATS_UNTIL_UNREACHABLE_MIN = 3
+const TLS_KEYS = ['peer.tls.certFile', 'peer.tls.keyFile', 'peer.tls.caFile']
 
-export function configRuleFaults(config: NodeConfig): readonly RuleFault[] {
+/** `readFiles`: whether the secret and the certificates are looked at too, and not only their keys. */
+export function configRuleFaults(config: NodeConfig, { readFiles }: { readFiles: boolean }): readonly RuleFault[] {
   return [
     ...roleFaults(config),
     ...(config.roles.includes('scheduler') ? [...memberRules(config), ...timeFaults(config)] : []),
     ...portFaults(config),
-    ...secretFaults(config),
+    ...secretFaults(config, readFiles),
+    ...(readFiles ? tlsFaults(config) : []),
   ]
+}
+
+/** The certificates of `peer.tls`, as they are now. */
+export function readTlsOf({ members, node, peer }: NodeConfig): ReadPeerTls {
+  const host = members?.find(member => member.id === node.id)?.host ?? null
+  return readPeerTls(peer.tls, { host, wallMs: Date.now() })
 }
 
 /** 127.0.0.0/8, ::1 and localhost. */
@@ -118,8 +128,15 @@ function portFaults({ roles, http, peer, agent }: NodeConfig): RuleFault[] {
   return faults
 }
 
-function secretFaults({ roles, cluster, http, peer, agent, members }: NodeConfig): RuleFault[] {
-  if (cluster.secretFile !== null) return secretFileFaults(cluster.secretFile)
+function tlsFaults(config: NodeConfig): RuleFault[] {
+  if (!config.roles.includes('scheduler')) return []
+  const read = readTlsOf(config)
+  if (read.ok) return []
+  return read.faults.map(({ key, text }) => ({ keys: [`peer.tls.${key}`, ...TLS_KEYS], text }))
+}
+
+function secretFaults({ roles, cluster, http, peer, agent, members }: NodeConfig, readFiles: boolean): RuleFault[] {
+  if (cluster.secretFile !== null) return readFiles ? secretFileFaults(cluster.secretFile) : []
   const faults: RuleFault[] = []
   const remedy = 'set cluster.secretFile to a file with the secret of the cluster, or use 127.0.0.1'
   const listening: [string, string][] = [['http.host', http.host]]

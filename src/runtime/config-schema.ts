@@ -217,6 +217,21 @@ export const configSchema = z.strictObject({
       meaning: 'Where the other scheduler nodes reach this one',
       unset: 'what it is bound to',
     }),
+    tls: z.strictObject({
+      certFile: optionalKey(path, {
+        meaning:
+          'Certificate of this node in PEM, for its host in members; with keyFile and caFile, scheduler nodes speak TLS only and show each other certificates; read at the start',
+        unset: 'nothing is encrypted between scheduler nodes',
+      }),
+      keyFile: optionalKey(path, {
+        meaning: 'Private key of that certificate in PEM, without a passphrase',
+        unset: 'no TLS; all three of peer.tls or none',
+      }),
+      caFile: optionalKey(path, {
+        meaning: 'Certificate of the CA, or of several, that signs those of the scheduler nodes, in PEM',
+        unset: 'no TLS; all three of peer.tls or none',
+      }),
+    }),
   }),
   log: z.strictObject({
     autoBootstrap: key(flag, {

@@ -23,6 +23,7 @@ import { prng } from '../core/base/prng.ts'
 import { type EmbeddedAgent, startAgentThread } from './agent/agent-thread-client.ts'
 import { realClock } from './clock.ts'
 import { advertisedHttpUrl, agentWorkDir, type NodeConfig, nodeName } from './config.ts'
+import { readTlsOf } from './config-rules.ts'
 import { eventLoopLag } from './event-loop-lag.ts'
 import { EXIT, type ExitStatus, exitStatusOf, NodeFailure } from './exit.ts'
 import { type HttpServer, startHttpServer } from './http-server.ts'
@@ -31,6 +32,7 @@ import { type LogThread, openLogThread } from './log/log-client.ts'
 import { logOptionsOf } from './log/log-options.ts'
 import { createLogger } from './logger.ts'
 import { createMetrics, type NodeMetrics } from './metrics.ts'
+import type { PeerTls } from './peer-certificates.ts'
 import { type AgentPlace, listenForAgents } from './ws-agent-listener.ts'
 
 const MIB = 1024 * 1024
@@ -89,7 +91,7 @@ export async function startNode(config: NodeConfig, { configPath }: { configPath
     let log: LogThread | null = null
     if (side !== null) {
       log = await openLogThread({
-        ...logOptionsOf(config, configPath, httpUrl, secret),
+        ...logOptionsOf(config, configPath, httpUrl, { secret, tls: peerTls(config) }),
         log: logger.child('log'),
         metrics,
         onDeath: death => die(death.status as ExitStatus, 'log-thread-ended', death.reason),
@@ -150,6 +152,7 @@ function schedulerSide(system: ActorSystem, config: NodeConfig, logger: Logger, 
     clock: realClock,
     metrics,
     logger: logger.child('ledger'),
+    leaseMs: config.log.lease,
     requestLimits: { keptMsMax: keep, requestsMax: max },
   })
   return { ledger, log, tree: null }
@@ -331,11 +334,13 @@ function lateLog(): LateLog {
     open: thread => open(thread),
     opened: () => opened,
     port: {
+      lease: { holds: ballot => log?.lease.holds(ballot) ?? false },
       start: listener => call(thread => thread.start(listener)),
       status: () => call(thread => thread.status()),
       append: (payload, basis) => call(thread => thread.append(payload, basis)),
       readRows: (cursor, rowsMax) => call(thread => thread.readRows(cursor, rowsMax)),
       read: (from, to) => call(thread => thread.read(from, to)),
+      transfer: to => call(thread => thread.transfer(to)),
       stop: () => call(thread => thread.stop()),
     },
   }
@@ -369,6 +374,13 @@ function placed(cause: unknown, config: NodeConfig): unknown {
     return new NodeFailure(EXIT.place, text, cause)
   }
   return cause
+}
+
+/** They were looked at with the config; what has changed since is told the same way. */
+function peerTls(config: NodeConfig): PeerTls | null {
+  const read = readTlsOf(config)
+  if (read.ok) return read.tls
+  throw new NodeFailure(EXIT.config, read.faults.map(({ key, text }) => `peer.tls.${key}: ${text}`).join('; '))
 }
 
 function makeFolder(path: string): void {

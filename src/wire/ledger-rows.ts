@@ -95,12 +95,16 @@ export class RowReader {
     if (present(f[15])) row.host = this.#text(f[15])
     if (present(f[16])) row.ancestorId = f[16] as NonNullable<TaskRow['ancestorId']>
     if (present(f[17])) row.readyAtMs = f[17] as number
+    if (present(f[18])) row.flapCount = f[18] as number
+    if (present(f[19])) row.freshEvents = f[19] as number
     return row
   }
 
   #event(f: readonly unknown[]): TaskEvent {
     const event: Writable<TaskEvent> = { atMs: f[0] as number, status: statusOf(f[1]), scheduler: this.#text(f[2]) }
     if (present(f[3])) event.message = this.#text(f[3])
+    if (present(f[4])) event.who = this.#text(f[4])
+    if (present(f[5])) event.why = this.#text(f[5])
     return event
   }
 
@@ -175,8 +179,13 @@ const TASK_FIELDS = [
   'host',
   'ancestorId',
   'readyAtMs',
+  'flapCount',
+  'freshEvents',
 ] as const
-const EVENT_FIELDS = ['atMs', 'status', 'scheduler', 'message'] as const
+const EVENT_FIELDS = ['atMs', 'status', 'scheduler', 'message', 'who', 'why'] as const
+
+const FIELDS_BEFORE_0_2 = 18
+const EVENT_FIELDS_BEFORE_0_2 = 4
 
 /** Fields that every row of form 1 has; what was added later may be missing and reads as absent. */
 const FIELDS_MIN: Readonly<Record<TableName, number>> = { task: 14, job: 6, config: 3, agent: 10, request: 5, meta: 3 }
@@ -215,7 +224,7 @@ function toFields(table: TableName, row: Rows[TableName]): readonly unknown[] {
 
 function taskFields(row: TaskRow): readonly unknown[] {
   const { role, environment, name } = row.job
-  return [
+  const fields = [
     row.v,
     row.taskId,
     role,
@@ -229,12 +238,26 @@ function taskFields(row: TaskRow): readonly unknown[] {
     row.failureCount,
     row.timesPartitioned,
     row.agentSeq,
-    row.events.map(event => [event.atMs, TASK_STATUSES[event.status], event.scheduler, event.message ?? null]),
+    row.events.map(eventFields),
     row.agentId ?? null,
     row.host ?? null,
     row.ancestorId ?? null,
     row.readyAtMs ?? null,
+    row.flapCount ?? null,
+    row.freshEvents ?? null,
   ]
+  return withoutAbsentEnd(fields, FIELDS_BEFORE_0_2)
+}
+
+function eventFields(event: TaskEvent): readonly unknown[] {
+  const { atMs, status, scheduler, message = null, who = null, why = null } = event
+  return withoutAbsentEnd([atMs, TASK_STATUSES[status], scheduler, message, who, why], EVENT_FIELDS_BEFORE_0_2)
+}
+
+/** What was added later costs nothing where it is absent, and the bytes are those of earlier releases. */
+function withoutAbsentEnd(fields: unknown[], countMin: number): unknown[] {
+  while (fields.length > countMin && fields.at(-1) === null) fields.pop()
+  return fields
 }
 
 function unnamed<R extends object>(fields: readonly (keyof R)[], row: R): unknown[] {

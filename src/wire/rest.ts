@@ -233,6 +233,16 @@ export const logStatus = z.object({
   ),
 })
 
+/** POST /log:transfer: the member that is to lead; without one whoever holds most. */
+export const transferLog = z.object({ to: z.number().int().min(1).optional() })
+/** `moved` false: it led already. `tookMs`: until its reign was seen to have begun. */
+export const logTransfer = z.object({
+  memberId: count,
+  httpUrl: z.string(),
+  moved: z.boolean(),
+  tookMs: count,
+})
+
 /** `application/problem+json`: RFC 9457 with a code from the rejection table. */
 export const problem = z.object({
   type: z.string(),
@@ -257,6 +267,7 @@ export type LogPiece = z.infer<typeof logPiece>
 export type LogQuery = z.infer<typeof logQuery>
 export type ClusterView = z.infer<typeof cluster>
 export type LogStatusView = z.infer<typeof logStatus>
+export type LogTransfer = z.infer<typeof logTransfer>
 export type Problem = z.infer<typeof problem>
 export type CreateJob = z.infer<typeof createJob>
 export type KillJob = z.infer<typeof killJob>

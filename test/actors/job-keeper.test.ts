@@ -57,6 +57,22 @@ describe('create', () => {
     expect(view.job(HELLO)).toMatchObject({ instanceCount: 3, createdBy: 'alice' })
   })
 
+  test('refused for what an old memory says, without a lease: no refusal leaves; renewed: it does', async () => {
+    const leader = await lead()
+    await leader.create()
+    leader.log.isLeased = false
+    const answers = [
+      leader.ask({ type: 'create', job: job() }),
+      leader.ask({ type: 'kill', key: { ...HELLO, name: 'nobody' } }),
+      leader.ask({ type: 'restart', instances: [7] }),
+    ]
+    await leader.sim.settle()
+    expect(answers.flat()).toEqual([])
+    leader.log.isLeased = true
+    leader.sim.advance(10)
+    expect(answers.flat()).toMatchObject([{ code: 'JOB_EXISTS' }, { code: 'NOT_FOUND' }, { code: 'NOT_ACTIVE' }])
+  })
+
   test('a transaction that is too large for one position: all of it or nothing', async () => {
     const leader = await lead()
     expect(await leader.create({ instanceCount: 4000 })).toMatchObject({ type: 'done' })

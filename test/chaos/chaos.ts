@@ -3,17 +3,21 @@
  * throughout, and faults drawn from a seed, one after the other or two at a time. When time is up everything is healed,
  * the clients end what they have begun, and what was acknowledged is compared with what is there.
  */
+import type { ChildProcess } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { prng } from '../../src/core/base/prng.ts'
 import { jobConfigurationOf } from '../fixtures/job-configurations.ts'
-import { startRealCluster } from '../fixtures/real-cluster.ts'
+import { type Placement, startRealCluster } from '../fixtures/real-cluster.ts'
 import { eventually, taskProcesses } from '../fixtures/real-node.ts'
+import { DRAWN_FAULTS, type FaultName, type Need, needsOf } from './catalogue.ts'
 import { checkLedger, checkLogs, checkRows, settled } from './checks.ts'
 import { Client, pause } from './client.ts'
-import { drawFault, FAULTS, type FaultName, IMPOSTORS, inflict, NETWORK_FAULTS } from './faults.ts'
-import type { Network } from './network.ts'
-import { type World, within } from './world.ts'
+import { type DrawnFault, drawn, FaultBag } from './draw.ts'
+import { type Equipment, makeEquipment } from './equipment.ts'
+import { inflict } from './faults.ts'
+import { MEMBER_VARIABLE } from './relay.ts'
+import { acknowledgedMore, type World, within } from './world.ts'
 
 const LEASE_MS = 1_000
 const CLIENTS = 4
@@ -26,13 +30,14 @@ export interface ChaosOptions {
   readonly seed: number
   readonly nodes: number
   readonly folder: string
-  readonly network: Network | null
   /** New faults begin until then. */
   readonly faultsForMs: number
-  /** Only these are drawn. */
-  readonly only?: readonly FaultName[]
+  /** Only these are drawn; default: all. */
+  readonly faults?: readonly FaultName[]
   /** Instead of drawing for a time: exactly these, one after the other. */
   readonly plan?: readonly FaultName[]
+  /** The data of the nodes stays in the folder also when nothing was wrong. */
+  readonly keep?: boolean
   readonly say: (line: string) => void
   readonly stopped: AbortSignal
 }
@@ -41,27 +46,66 @@ export interface ChaosResult {
   readonly violations: readonly string[]
   readonly faults: ReadonlyMap<FaultName, number>
   readonly acknowledged: number
-  readonly retries: number
-  readonly longestMs: number
+  /** Tries after which nobody could say whether it was done, and tries that were refused for now. */
+  readonly unknown: number
+  readonly refused: number
+  /** Between two operations acknowledged one after the other; ms. */
+  readonly longestGapMs: number
   /** What was compared, in words. */
   readonly checked: readonly string[]
 }
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
-  const { folder, nodes, network, say, stopped, seed } = options
+  const { folder, nodes, say } = options
+  const names = options.plan ?? options.faults ?? DRAWN_FAULTS
+  const equipment = makeEquipment(folder, nodes, new Set(names.flatMap(needsOf)))
+  let keepData = true
+  try {
+    for (const line of skippedLines(names, equipment.missing)) say(line)
+    if (names.every(name => !isPossible(name, equipment))) throw new Error('none of these faults is possible here')
+    const result = await runOn(equipment, options)
+    keepData = options.keep === true || result.violations.length > 0
+    return result
+  } finally {
+    await equipment.remove({ keepData })
+  }
+}
+
+/** Which kinds are left out, by the reason. */
+export function skippedLines(names: readonly FaultName[], missing: ReadonlyMap<Need, string>): readonly string[] {
+  const byReason = new Map<string, FaultName[]>()
+  for (const name of new Set(names)) {
+    const reason = needsOf(name).flatMap(need => missing.get(need) ?? [])[0]
+    if (reason !== undefined) byReason.set(reason, [...(byReason.get(reason) ?? []), name])
+  }
+  return [...byReason].map(([reason, skipped]) => `skipped, because ${reason}: ${skipped.join(', ')}`)
+}
+
+const isPossible = (name: FaultName, { missing }: Equipment): boolean => needsOf(name).every(need => !missing.has(need))
+
+async function runOn(equipment: Equipment, options: ChaosOptions): Promise<ChaosResult> {
+  const { folder, nodes, say, stopped, seed } = options
   const violations: string[] = []
   const violation = (text: string): void => {
     violations.push(text)
     say(`VIOLATION: ${text}`)
   }
-  const placement = network === null ? undefined : { hosts: network.hosts, within: network.within }
-  const cluster = await startRealCluster(folder, nodes, placement)
-  const world: World = { cluster, folder, network, leaseMs: LEASE_MS, held: new Set(), say, violation, stopped }
+  const pulse = new Pulse()
+  const processes = new Map<number | 'agent', ChildProcess>()
+  const all = new Set<ChildProcess>()
+  const onSpawn = (who: number | 'agent', child: ChildProcess): void => {
+    processes.set(who, child)
+    all.add(child)
+    child.once('exit', () => all.delete(child))
+  }
   try {
-    const clients = makeClients(world, seed)
-    const acknowledged = (): number => clients.reduce((sum, client) => sum + client.acknowledged.length, 0)
+    const cluster = await startRealCluster(folder, nodes, { ...placementOf(folder, equipment), onSpawn })
+    const acknowledged = (): number => pulse.count
+    const base = { cluster, folder, equipment, processes, acknowledged, leaseMs: LEASE_MS, held: new Set<number>() }
+    const world: World = { ...base, say, violation, stopped }
+    const clients = makeClients(world, seed, () => pulse.beat())
     const ended = Promise.all(clients.map(client => client.run()))
-    const faults = await inflictAll(world, options, acknowledged)
+    const faults = await inflictAll(world, options)
     for (const client of clients) client.end()
     if ((await within(world, PROGRESS_MS_MAX, () => Promise.race([ended, pause(50).then(() => null)]))) === null) {
       throw new Error(`operations are not acknowledged ${PROGRESS_MS_MAX / 1_000} s after all is healed`)
@@ -77,13 +121,14 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
     return {
       violations,
       faults,
-      acknowledged: acknowledged(),
-      retries: clients.reduce((sum, client) => sum + client.retries, 0),
-      longestMs: Math.max(...clients.map(client => client.longestMs)),
+      acknowledged: pulse.count,
+      unknown: clients.reduce((sum, client) => sum + client.unknown, 0),
+      refused: clients.reduce((sum, client) => sum + client.refused, 0),
+      longestGapMs: Math.round(pulse.longestGapMs),
       checked,
     }
   } finally {
-    await cluster.end()
+    await endAll(all)
     for (const { pid } of taskProcesses(folder)) process.kill(pid, 'SIGKILL')
     await eventually(
       async () => taskProcesses(folder).length,
@@ -92,52 +137,92 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   }
 }
 
+/** When operations were acknowledged, by whichever client. */
+class Pulse {
+  count = 0
+  longestGapMs = 0
+  #lastMs = 0
+
+  beat(): void {
+    const nowMs = performance.now()
+    if (this.count > 0) this.longestGapMs = Math.max(this.longestGapMs, nowMs - this.#lastMs)
+    this.#lastMs = nowMs
+    this.count++
+  }
+}
+
+function placementOf(folder: string, { network, relays, disks, preload }: Equipment): Placement {
+  const spaceOf = (memberId: number): readonly string[] => network?.within(memberId) ?? []
+  return {
+    ...(network === null ? {} : { hosts: network.hosts, within: spaceOf }),
+    ...(disks === null ? {} : { dataDir: disks.dataDirOf }),
+    ...(relays === null ? {} : { relay: (id, listed, own) => relays.start(id, listed, own, spaceOf(id)) }),
+    env: memberId => ({ [MEMBER_VARIABLE]: `${folder}:${memberId}`, ...preload?.env(memberId) }),
+    logFile: who => join(folder, who === 'agent' ? 'agent.log' : `node-${who}.log`),
+  }
+}
+
+async function endAll(processes: ReadonlySet<ChildProcess>): Promise<void> {
+  await Promise.all(
+    [...processes].map(
+      child =>
+        new Promise<void>(resolve => {
+          if (child.exitCode !== null || child.signalCode !== null) return resolve()
+          child.once('exit', () => resolve())
+          child.kill('SIGKILL')
+        }),
+    ),
+  )
+}
+
 /** Answers how often each fault struck. */
-async function inflictAll(
-  world: World,
-  options: ChaosOptions,
-  acknowledged: () => number,
-): Promise<ReadonlyMap<FaultName, number>> {
+async function inflictAll(world: World, options: ChaosOptions): Promise<ReadonlyMap<FaultName, number>> {
   const random = prng(options.seed)
-  const possible = (options.only ?? FAULTS).filter(name => world.network !== null || !NETWORK_FAULTS.includes(name))
-  if (possible.length === 0) throw new Error('none of these faults is possible here')
-  const together = possible.filter(name => !IMPOSTORS.includes(name) && name !== 'kill-all')
+  const bag = new FaultBag(random, options.faults ?? DRAWN_FAULTS)
   const faults = new Map<FaultName, number>()
   const plan = options.plan === undefined ? null : [...options.plan]
   const began = performance.now()
   const isDone = (): boolean => (plan === null ? performance.now() - began > options.faultsForMs : plan.length === 0)
-  await progress(world, acknowledged)
+  await progress(world)
   while (!isDone()) {
     world.stopped.throwIfAborted()
     const planned = plan?.shift()
-    const first = drawFault(random, planned === undefined ? possible : [planned])
-    const second = drawFault(random, together.length === 0 ? possible : together)
-    const isPair = planned === undefined && random.next() < 0.3 && together.includes(first.name)
-    const before = acknowledged()
-    const done = await Promise.all(
-      (isPair ? [first, second] : [first]).map(async fault => {
-        const what = await inflict(world, fault)
-        if (what !== null) faults.set(fault.name, (faults.get(fault.name) ?? 0) + 1)
-        return what
-      }),
-    )
-    const during = acknowledged() - before
-    const afterMs = await progress(world, acknowledged)
-    const text = done.filter(what => what !== null).join(' and ') || `${first.name}: nobody to do it to`
-    world.say(`${seconds(began)}  ${text}; ${during} acknowledged meanwhile, the next ${afterMs} ms later`)
+    // What is not possible here is drawn all the same: a seed gives the same order on every machine.
+    const next = planned === undefined ? bag.next() : [drawn(random, planned)]
+    const struck = next.filter(({ name }) => isPossible(name, world.equipment))
+    if (struck.length > 0) await strike(world, struck, faults, began)
   }
   return faults
 }
 
-/** Ms until one more operation is acknowledged. */
-async function progress(world: World, acknowledged: () => number): Promise<number> {
-  const [before, began] = [acknowledged(), performance.now()]
-  const more = await within(world, PROGRESS_MS_MAX, async () => (acknowledged() > before ? true : null))
-  if (more === null) throw new Error(`nothing was acknowledged for ${PROGRESS_MS_MAX / 1_000} s after all was healed`)
-  return Math.round(performance.now() - began)
+async function strike(
+  world: World,
+  struck: readonly DrawnFault[],
+  faults: Map<FaultName, number>,
+  began: number,
+): Promise<void> {
+  const before = world.acknowledged()
+  const done = await Promise.all(
+    struck.map(async fault => {
+      const what = await inflict(world, fault)
+      if (what !== null) faults.set(fault.name, (faults.get(fault.name) ?? 0) + 1)
+      return `${fault.name}: ${what ?? 'nobody to do it to'}`
+    }),
+  )
+  const during = world.acknowledged() - before
+  const afterMs = await progress(world)
+  world.say(`${seconds(began)}  ${done.join(' and ')}; ${during} acknowledged meanwhile, the next ${afterMs} ms later`)
 }
 
-function makeClients(world: World, seed: number): readonly Client[] {
+/** Ms until one more operation is acknowledged. */
+async function progress(world: World): Promise<number> {
+  const afterMs = await acknowledgedMore(world, 1, PROGRESS_MS_MAX)
+  if (afterMs === null)
+    throw new Error(`nothing was acknowledged for ${PROGRESS_MS_MAX / 1_000} s after all was healed`)
+  return afterMs
+}
+
+function makeClients(world: World, seed: number, onAcknowledged: () => void): readonly Client[] {
   const files = { pending: join(world.folder, 'pending.yaml'), running: join(world.folder, 'running.yaml') }
   writeFileSync(files.running, jobFile(''))
   // No machine is called that, so it stays PENDING: a change of the ledger that costs no process.
@@ -154,6 +239,7 @@ function makeClients(world: World, seed: number): readonly Client[] {
           ...jobConfigurationOf(files[kind], { role: ROLE, environment: ENVIRONMENT, name }),
           instanceCount: instances,
         }),
+        onAcknowledged,
         onViolation: world.violation,
       }),
   )

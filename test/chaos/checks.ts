@@ -9,6 +9,7 @@ import type { JobList, LogStatusView, TaskList } from '../../src/wire/rest.ts'
 import { taskProcesses } from '../fixtures/real-node.ts'
 import { rowsDigestChange } from '../sim/log/rows-digest.ts'
 import type { Client } from './client.ts'
+import { digestFault, historyFaults, jobFaults, type LoggedOperation } from './history.ts'
 import { leaderOf, memberIds, statusOf, type World, within } from './world.ts'
 
 const SETTLE_MS_MAX = 60_000
@@ -37,11 +38,7 @@ export async function checkLedger(world: World, clients: readonly Client[]): Pro
     for await (const page of pages<JobList>(url, '/api/v1/jobs?limit=1000')) {
       for (const job of page.jobs) active.set(job.key.name, job.active)
     }
-    for (const [name, job] of known) {
-      const [has, wanted] = [active.get(name) ?? 0, job.killed ? 0 : job.instances]
-      if (has !== wanted) found.push(`${name} has ${has} active instances, the clients know of ${wanted}`)
-    }
-    for (const [name, count] of active) if (!known.has(name) && count > 0) found.push(`nobody knows of ${name}`)
+    found.push(...jobFaults([...known.values()], active))
     const running = new Set<string>()
     for await (const page of pages<TaskList>(url, '/api/v1/tasks?limit=1000&status=active')) {
       for (const task of page.tasks) {
@@ -74,41 +71,36 @@ export async function checkLedger(world: World, clients: readonly Client[]): Pro
 /** The same entries everywhere; every acknowledged operation in it, once, and in the order of its client. */
 export async function checkLogs(world: World, clients: readonly Client[], commit: number): Promise<string> {
   const digests: string[] = []
+  const reports = await Promise.all(memberIds(world).map(id => statusOf(world, id)))
+  // What one has truncated cannot be compared.
+  const begin = Math.max(1, ...reports.map(report => report?.begin ?? 1))
   for (const id of memberIds(world)) {
     const hash = createHash('sha256')
-    const order = new Map<string, number>()
-    const creations = new Map<string, number>()
+    const operations: LoggedOperation[] = []
     const url = `${world.cluster.urls[id - 1]}/api/v1/log/entries`
-    for (let from = 1; from <= commit; ) {
-      const page = (await (await fetch(`${url}?from=${from}&to=${commit}`)).json()) as EntriesPage
+    for (let from = begin; from <= commit; ) {
+      const response = await fetch(`${url}?from=${from}&to=${commit}`)
+      if (!response.ok) throw new Error(`node ${id}, entries from ${from}: ${response.status} ${await response.text()}`)
+      const page = (await response.json()) as EntriesPage
       for (const { position, ballot, type, payload } of page.entries) {
         hash.update(`${position} ${ballot.join('.')} ${type} ${payload}\n`)
         const bytes = Buffer.from(payload, 'base64')
         if (type !== 'DATA' || payloadPart(bytes) !== null) continue
         for (const { cause } of payloadTransactions(bytes)) {
-          if (cause.requestId === undefined) continue
-          if (!order.has(cause.requestId)) order.set(cause.requestId, order.size)
-          if (cause.why === 'job create') creations.set(cause.requestId, (creations.get(cause.requestId) ?? 0) + 1)
+          if (cause.requestId !== undefined) operations.push({ requestId: cause.requestId, why: cause.why })
         }
       }
       from = page.next ?? commit + 1
     }
     digests.push(hash.digest('hex'))
-    for (const [request, times] of creations) {
-      if (times !== 1) world.violation(`node ${id}: ${request} is in the log ${times} times`)
-    }
-    for (const { acknowledged } of clients) {
-      let last = -1
-      for (const request of acknowledged) {
-        const at = order.get(request)
-        if (at === undefined) world.violation(`node ${id}: ${request} was acknowledged and is not in the log`)
-        else if (at < last) world.violation(`node ${id}: ${request} is in the log before what came before it`)
-        else last = at
-      }
+    const acknowledged = clients.map(client => client.acknowledged)
+    for (const fault of historyFaults(operations, acknowledged, begin === 1)) {
+      world.violation(`node ${id}: ${fault}`)
     }
   }
-  if (new Set(digests).size > 1) world.violation(`logs differ: ${digests.join(', ')}`)
-  return `log of ${commit} entries ${digests[0]?.slice(0, 12)} on all ${digests.length} nodes, every acknowledged operation in it once and in order`
+  const fault = digestFault('logs', digests)
+  if (fault !== null) world.violation(fault)
+  return `the log from ${begin} to ${commit} is ${digests[0]?.slice(0, 12)} on all ${digests.length} nodes, every acknowledged operation in it once and in order`
 }
 
 interface EntriesPage {
@@ -120,7 +112,7 @@ interface EntriesPage {
 export async function checkRows(world: World, commit: number): Promise<string> {
   const digests: number[] = []
   for (const id of memberIds(world)) {
-    const path = join(world.folder, `node-${id}`, 'log')
+    const path = join(world.cluster.dataDirs[id - 1]!, 'log')
     const log = await inspectLogStore(storeFolder(path))
     const { clusterId, incarnation, begin, end } = log.meta
     await log.close()
@@ -141,7 +133,8 @@ export async function checkRows(world: World, commit: number): Promise<string> {
     digests.push(digest)
     await state.close()
   }
-  if (new Set(digests).size > 1) world.violation(`rows differ: ${digests.join(', ')}`)
+  const fault = digestFault('rows', digests)
+  if (fault !== null) world.violation(fault)
   return `rows of position ${commit} have the digest ${digests[0]?.toString(16)} on all ${digests.length} nodes`
 }
 

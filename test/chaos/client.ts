@@ -31,6 +31,7 @@ export interface ClientOptions {
   readonly urls: readonly string[]
   readonly jobPath: (name: string) => string
   readonly jobOf: JobMaker
+  readonly onAcknowledged: () => void
   readonly onViolation: (text: string) => void
 }
 
@@ -40,7 +41,9 @@ export class Client {
   readonly acknowledged: string[] = []
   /** Between the first try of an operation and its acknowledgement; ms. */
   longestMs = 0
-  retries = 0
+  /** Tries after which nobody could say whether it was done, and those that were refused for now. */
+  unknown = 0
+  refused = 0
   readonly #options: ClientOptions
   readonly #prng: Prng
   #operations = 0
@@ -99,13 +102,15 @@ export class Client {
       if (answer !== null && answer.status < 300) {
         this.longestMs = Math.max(this.longestMs, performance.now() - began)
         this.acknowledged.push(id)
+        this.#options.onAcknowledged()
         return true
       }
       if (answer !== null && answer.status < 500) {
         this.#options.onViolation(`${id} was refused: ${answer.status} ${answer.text}`)
         return false
       }
-      this.retries++
+      if (answer === null || answer.text.includes('OUTCOME_UNKNOWN')) this.unknown++
+      else this.refused++
       await pause(RETRY_PAUSE_MS)
     }
   }
@@ -134,8 +139,10 @@ export class Client {
     try {
       const response = await fetch(url + path, { ...init, signal: AbortSignal.timeout(ATTEMPT_MS_MAX) })
       return { status: response.status, text: await response.text() }
-    } catch {
-      return null
+    } catch (cause) {
+      // Nobody took the connection, so nobody has the request.
+      const { code } = ((cause as Error).cause ?? {}) as { code?: unknown }
+      return code === 'ECONNREFUSED' ? { status: 503, text: 'nobody listens' } : null
     }
   }
 }

@@ -220,3 +220,58 @@ describe('daybreak log', () => {
     expect((await run(['verify', config])).status).toBe(0)
   })
 })
+
+describe('daybreak log transfer', () => {
+  const members = [1, 2, 3].map(memberId => ({ memberId, name: `node-${memberId}`, address: `127.0.0.1:${memberId}` }))
+  const done = { memberId: 2, httpUrl: 'http://127.0.0.1:8181', moved: true, tookMs: 48 }
+  const asked: { url: string; body: unknown }[] = []
+  const node = (answer: object, status = 200): typeof fetch =>
+    (async (url: string, init?: RequestInit) => {
+      if (url.endsWith('/log/status')) return new Response(JSON.stringify({ members }))
+      asked.push({ url, body: JSON.parse(String(init?.body)) })
+      return new Response(JSON.stringify(answer), { status })
+    }) as typeof fetch
+  const transfer = (answer: object, args: readonly string[], status = 200) =>
+    run(['transfer', '--url', 'http://n', ...args], node(answer, status))
+
+  test('to a member by id or name: who leads now and how long it took', async () => {
+    for (const to of ['2', 'node-2']) {
+      expect(await transfer(done, ['--to', to])).toEqual({
+        status: 0,
+        out: 'member 2 (node-2) leads now at http://127.0.0.1:8181; it took 48 ms\n',
+        err: '',
+      })
+      expect(asked.pop()).toEqual({ url: 'http://n/api/v1/log:transfer', body: { to: 2 } })
+    }
+    expect(JSON.parse((await transfer(done, ['--json'])).out)).toEqual(done)
+    expect(asked.pop()?.body).toEqual({})
+  })
+
+  test('it leads already: said, and no failure', async () => {
+    const { status, out } = await transfer({ ...done, moved: false, tookMs: 0 }, ['--to', '2'])
+    expect([status, out]).toEqual([0, 'member 2 (node-2) leads already\n'])
+  })
+
+  test('refused: the reason and what to do, status 1', async () => {
+    const problem = { detail: 'member 2 has not answered for 1240 ms', remedy: 'start it, or choose another' }
+    const { status, err } = await transfer(problem, ['--to', '2'], 409)
+    expect([status, err]).toEqual([1, 'error: member 2 has not answered for 1240 ms\n  start it, or choose another\n'])
+  })
+
+  test('another member was quicker: status 1, and who leads', async () => {
+    const { status, err } = await transfer({ ...done, memberId: 3 }, ['--to', '2'])
+    expect([status, err]).toEqual([1, expect.stringContaining('member 3 (node-3) leads now, not member 2 (node-2)')])
+  })
+
+  test('a member that is none: refused with those that are, and no node is asked', async () => {
+    asked.length = 0
+    const { status, err } = await transfer(done, ['--to', 'node-9'])
+    expect([status, err]).toEqual([1, expect.stringContaining("There is no member 'node-9': members are 1 node-1, ")])
+    expect(asked).toEqual([])
+  })
+
+  test('the node of the file is down: refused, since no store can do that', async () => {
+    const { config } = await withEntries()
+    expect(await run(['transfer', config])).toMatchObject({ status: 1, err: expect.stringContaining('is not running') })
+  })
+})

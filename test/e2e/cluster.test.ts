@@ -48,7 +48,7 @@ const create = (node: RealNode, name: string, requestId: string): Promise<Respon
     body: JSON.stringify({ job: jobConfigurationOf(file, { role: ROLE, environment: 'devel', name }) }),
   }).catch(() => null)
 
-test('leader killed with SIGKILL: the job is untouched, a new one is created, a request cut off by it is done once; then a planned stop', {
+test('leader killed with SIGKILL: the job is untouched, a new one is created, a request cut off by it is done once; then leadership moved as asked, and a planned stop', {
   timeout: 120_000,
 }, async () => {
   cluster = await startRealCluster(folder.path, 3)
@@ -93,14 +93,27 @@ test('leader killed with SIGKILL: the job is untouched, a new one is created, a 
   expect(status.stdout).toMatch(new RegExp(`${second.memberId} +node-${second.memberId} +LEADER +VOTING`))
   expect(status.stdout).toMatch(/agent-1 +ready +3/)
 
+  // Asked of the member that is to lead, by its config file: sent on to the leader, and done when the command ends.
+  const heir = (second.memberId % 3) + 1
+  const ask = () =>
+    daybreak('http://127.0.0.1:1', 'log', 'transfer', cluster!.configs[heir - 1]!, '--to', `node-${heir}`)
+  const moved = new RegExp(
+    `^member ${heir} \\(node-${heir}\\) leads now at ${cluster.urls[heir - 1]}; it took \\d+ ms\n$`,
+  )
+  expect(await ask()).toMatchObject({ status: 0, stdout: expect.stringMatching(moved) })
+  expect(await ask()).toMatchObject({ status: 0, stdout: `member ${heir} (node-${heir}) leads already\n` })
+  const mover = await cluster.leader()
+  expect(mover.memberId).toBe(heir)
+  await running(second.node, 'one')
+
   // A planned stop hands over instead of letting the lease run out.
-  const stopping = second.node.stop()
-  const others = cluster.nodes.filter((node): node is RealNode => node !== null && node !== second.node)
-  cluster.nodes[second.memberId - 1] = null
+  const stopping = mover.node.stop()
+  const others = cluster.nodes.filter((node): node is RealNode => node !== null && node !== mover.node)
+  cluster.nodes[mover.memberId - 1] = null
   expect(await stopping).toBe(0)
   const third = await cluster.leader()
   expect(others).toContain(third.node)
-  expect(second.node.output()).toContain('this node stops')
+  expect(mover.node.output()).toContain('this node stops')
   await running(third.node, 'one')
   expect((await daybreak(third.node.url, 'job', 'create', `local/${ROLE}/devel/three`, file)).status).toBe(0)
   await running(third.node, 'three')

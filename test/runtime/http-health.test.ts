@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { afterAll, describe, expect, test } from 'vitest'
-import { startHttpServer } from '../../src/runtime/http-server.ts'
+import { createHttpApp, startHttpServer } from '../../src/runtime/http-server.ts'
 import { FOLLOWING, httpNode } from '../fixtures/http-node.ts'
 import { putTask, taskRow } from '../fixtures/rows.ts'
 
@@ -210,8 +210,57 @@ describe('/inspect', () => {
     for (const path of ['/health', '/vars', '/metrics', '/inspect', '/api/v1/openapi.json'])
       expect(body).toContain(`href="${path}"`)
     expect(body).toContain('this node leads')
+    expect(body).toContain('<span class="good">VOTING</span>, the only member; committed 5, applied 5')
+    expect(body).not.toContain('http-equiv="refresh"')
+  })
+
+  test('index page of a node that is not initialized: its status, what it waits for, the command, and who was seen', async () => {
+    const { app, set } = httpNode()
+    const peer = { ...PEER, memberId: 2, connected: true, status: 'EMPTY' as const, trouble: null }
+    set.leader = null
+    set.logStatus = {
+      ...set.logStatus,
+      status: 'EMPTY',
+      waitingFor: 'an initialized log: run `daybreak log initialize <node>.yaml`',
+      members: [1, 2, 3].map(memberId => ({ memberId, name: `node-${memberId}`, address: `10.0.0.${memberId}:8083` })),
+      quorum: 2,
+      peers: [peer, { ...PEER, memberId: 3, trouble: 'connect ECONNREFUSED 10.0.0.3:8083' }],
+    }
+    const { body } = await app.inject('/')
+    expect(body).toContain('<span class="bad">EMPTY</span>, member 1 of 3, quorum 2')
+    expect(body).toContain(
+      '<strong>It waits for</strong> an initialized log: run <code>daybreak log initialize &#60;node',
+    )
+    expect(body).toContain('<td>EMPTY</td><td>this node</td>')
+    expect(body).toContain('<td>EMPTY</td><td class="good">connected</td>')
+    expect(body).toContain('<td class="soft">not known</td><td class="bad">connect ECONNREFUSED 10.0.0.3:8083</td>')
+    // As it is now, without a hand on the keyboard.
+    expect(body).toContain('http-equiv="refresh" content="5"')
+  })
+
+  test('index page, the log does not answer: served without it', async () => {
+    const { deps } = httpNode()
+    const scheduler = deps.scheduler!
+    const app = createHttpApp({
+      ...deps,
+      scheduler: { ...scheduler, log: { ...scheduler.log, status: () => new Promise(() => {}) } },
+    })
+    expect((await app.inject('/')).body).toContain('The log does not answer right now.')
   })
 })
+
+const PEER = {
+  memberId: 0,
+  connected: false,
+  status: null,
+  httpUrl: null,
+  matched: null,
+  applied: null,
+  committed: null,
+  acknowledgedMsAgo: null,
+  rttMs: null,
+  trouble: null,
+}
 
 describe('the server', () => {
   test('a port that is taken: refused with EADDRINUSE', async () => {

@@ -4,7 +4,7 @@ import { fingerprintOf } from '../../src/runtime/http/mutation.ts'
 import { writeCursor } from '../../src/runtime/http/paging.ts'
 import { jsonFaultAt } from '../../src/runtime/http/problem.ts'
 import * as rest from '../../src/wire/rest.ts'
-import { FOLLOWING, httpNode } from '../fixtures/http-node.ts'
+import { FOLLOWING, httpNode, LEADING } from '../fixtures/http-node.ts'
 import {
   agentRow,
   configRow,
@@ -367,6 +367,25 @@ describe('who answers', () => {
     expect(response.json()).toMatchObject({ status: 503, code: 'NOT_LEADER' })
   })
 
+  test('leadership lost while a read waits for the lease: on to the new leader if it is known, else refused; never answered', async () => {
+    const { app, set, ledger } = httpNode()
+    ledger.put(putConfig(configRow()), putJob(jobRow()), putTask(taskRow('t')))
+    const urls = ['jobs', 'jobs/www-data/devel/hello', 'tasks', 'tasks/t', 'tasks/nobody', 'agents', 'pending']
+    ledger.lost = rejected('NOT_LEADER', undefined, { remedy: 'try again' })
+    for (const url of urls.map(end => `/api/v1/${end}`)) {
+      // Evaluated while it seemed to lead, as after standing still.
+      set.leader = LEADING
+      ledger.isHeld = true
+      const response = app.inject(url).then(got => got)
+      await app.inject('/health')
+      set.leader = url.endsWith('pending') ? null : FOLLOWING
+      ledger.commit()
+      const { statusCode, headers } = await response
+      if (set.leader === null) expect([statusCode, headers['retry-after']]).toEqual([503, '1'])
+      else expect([statusCode, headers.location]).toEqual([307, `http://127.0.0.1:8181${url}`])
+    }
+  })
+
   test('a process that is only an agent: REST says so', async () => {
     const { deps } = httpNode()
     const { createHttpApp } = await import('../../src/runtime/http-server.ts')
@@ -532,6 +551,7 @@ describe('openapi', () => {
       'POST /jobs',
       'POST /jobs/{role}/{environment}/{name}:kill',
       'POST /jobs/{role}/{environment}/{name}:restart',
+      'POST /log:transfer',
     ])
     const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g)].map(
       match => match[1] ?? '',
@@ -555,5 +575,67 @@ describe('openapi', () => {
       type: 'array',
       maxItems: 1000,
     })
+  })
+})
+
+describe('leadership of the log', () => {
+  const transfer = (app: ReturnType<typeof httpNode>['app'], payload?: object) =>
+    app.inject({ method: 'POST', url: '/api/v1/log:transfer', ...(payload === undefined ? {} : { payload }) })
+
+  test('handed over: who leads now and how long it took; nobody named: whoever holds most', async () => {
+    const { app, transfers, set } = httpNode()
+    set.logStatus = { ...set.logStatus, view: FOLLOWING }
+    const response = await transfer(app, { to: 2 })
+    expect(response.statusCode).toBe(200)
+    expect(rest.logTransfer.parse(response.json())).toEqual({
+      memberId: 2,
+      httpUrl: 'http://127.0.0.1:8181',
+      moved: true,
+      tookMs: 40,
+    })
+    await transfer(app)
+    expect(transfers).toEqual([2, null])
+  })
+
+  test('the member leads already: says so, and it is no error', async () => {
+    const { app, set } = httpNode()
+    set.transfer = { type: 'already', memberId: 1 }
+    const response = await transfer(app, { to: 1 })
+    expect([response.statusCode, response.json()]).toEqual([
+      200,
+      { memberId: 1, httpUrl: 'http://127.0.0.1:8081', moved: false, tookMs: 0 },
+    ])
+  })
+
+  test('asked of a follower: sent on to the leader, and nothing is done here', async () => {
+    const { app, transfers, set } = httpNode()
+    set.leader = FOLLOWING
+    const response = await transfer(app, { to: 3 })
+    expect([response.statusCode, response.headers.location]).toEqual([307, 'http://127.0.0.1:8181/api/v1/log:transfer'])
+    expect(transfers).toEqual([])
+  })
+
+  test.each([
+    ['notNow', 409, 'HAND_OVER_REFUSED'],
+    ['noSuchMember', 422, 'INVALID_REQUEST'],
+    ['notLeader', 503, 'NOT_LEADER'],
+  ] as const)('refused (%s): %i %s, with the reason and what to do', async (why, status, code) => {
+    const { app, set } = httpNode()
+    set.transfer = { type: 'refused', why, detail: 'member 2 is away', remedy: 'start it' }
+    const response = await transfer(app, { to: 2 })
+    expect(response.statusCode).toBe(status)
+    expect(response.json()).toMatchObject({ code, detail: 'member 2 is away', remedy: 'start it' })
+  })
+
+  test('released, but nobody was seen to lead: the outcome is unknown', async () => {
+    const { app, set } = httpNode()
+    set.transfer = { type: 'unknown', detail: 'nobody was seen to lead', remedy: 'look' }
+    expect((await transfer(app)).json()).toMatchObject({ code: 'OUTCOME_UNKNOWN', detail: 'nobody was seen to lead' })
+  })
+
+  test('a member that is none: refused before anything is done', async () => {
+    const { app, transfers } = httpNode()
+    expect((await transfer(app, { to: 'node-2' })).statusCode).toBe(422)
+    expect(transfers).toEqual([])
   })
 })

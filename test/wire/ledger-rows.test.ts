@@ -95,7 +95,7 @@ describe('rows as bytes', () => {
         agentSeq: fc.maxSafeNat(),
         events: fc.array(
           fc.record(
-            { atMs: fc.maxSafeNat(), status, scheduler: text, message: text },
+            { atMs: fc.maxSafeNat(), status, scheduler: text, message: text, who: text, why: text },
             { requiredKeys: ['atMs', 'status', 'scheduler'] },
           ),
         ),
@@ -103,6 +103,8 @@ describe('rows as bytes', () => {
         host: text,
         ancestorId: text.map(taskId),
         readyAtMs: fc.maxSafeNat(),
+        flapCount: fc.nat(),
+        freshEvents: fc.integer({ min: 2, max: 9 }),
       },
       {
         requiredKeys: [

@@ -41,7 +41,17 @@ const all: readonly PeerMessage[] = [
   { type: 'promise', from, ballot: [4, 1], last, commit: 6, begin: 1 },
   { type: 'accept', from, ballot: [4, 2], seq: 5, prev: last, entries, commit: 6, begin: 3, sentAtMs: 12.5 },
   { type: 'accept', from, ballot: [4, 2], seq: 6, prev: last, entries: [], commit: 6, begin: 3, sentAtMs: 13 },
-  { type: 'accepted', from, ballot: [4, 1], seq: 5, matched: 9, sentAtMs: 12.5, applied: 6, snapshot: 5 },
+  {
+    type: 'accepted',
+    from,
+    ballot: [4, 1],
+    seq: 5,
+    matched: 9,
+    sentAtMs: 12.5,
+    applied: 6,
+    snapshot: 5,
+    freeBytes: 1e12,
+  },
   { type: 'nack', from, ballot: [4, 1], promised: [5, 3], reason: { type: 'BALLOT' } },
   { type: 'nack', from, ballot: [4, 1], promised: [4, 1], reason: { type: 'BEHIND', last } },
   {
@@ -54,7 +64,7 @@ const all: readonly PeerMessage[] = [
     sentAtMs: 1.5,
   },
   { type: 'nack', from, ballot: [4, 1], promised: [4, 1], reason: { type: 'NO_SPACE' }, seq: 9, sentAtMs: 1.5 },
-  { type: 'release', from, ballot: [4, 2], commit: 6 },
+  { type: 'release', from, ballot: [4, 2], commit: 6, successor: 3 },
   { type: 'fetch', from, ask: 3, position: 8, bytesMax: 1_000 },
   { type: 'entries', from, ask: 3, position: 8, entries, begin: 2, commit: 40 },
   { type: 'snapshotFetch', from, ask: 4, id: null, cursor: null, bytesMax: 1_000 },
@@ -100,15 +110,17 @@ describe('batches', () => {
       sentAtMs: 12.5,
     }
     expect(hex(encodeBatch(from, 0, [message]))).toBe(
-      '96010102a46162313200919807920402059304020806cb402900000000000091c425' +
-        'db10010200000000000000000000000900000000000000040000000200000001ada16f8278013cbf88f1',
+      '96010102a46162313200919807920402059304020806cb40290000000000002501' +
+        'db10010200000000000000000000000900000000000000040000000200000001ada16f8278' +
+        '000000' +
+        '2123b51cb0',
     )
-    expect(hex(encodeControl({ type: 'welcome' }))).toBe('93010081a474797065a777656c636f6d656f9de201')
+    expect(hex(encodeControl({ type: 'welcome' }))).toBe('93010081a474797065a777656c636f6d6500000011ae9165bd')
   })
 
   test('a message type of the future is counted and skipped, its neighbours are taken', () => {
     // [1, 1, 2, 'ab12', 0, [[99, 'x'], [15, [4, 2], 6]]]
-    const frame = Buffer.from('96010102a46162313200929263a178930f920402061a9124b8', 'hex')
+    const frame = Buffer.from('96010102a46162313200929263a178930f920402060000001524efb48d', 'hex')
     expect(decoded(frame)).toMatchObject({ unknown: 1, messages: [{ type: 'release', ballot: [4, 2], commit: 6 }] })
   })
 })
@@ -146,10 +158,11 @@ describe('what breaks a rule of the sender is refused', () => {
 })
 
 describe('bytes that are no frame', () => {
-  /** With the right checksum, so that what is behind it is tried. */
-  const sealed = (data: Uint8Array): Uint8Array => {
-    const seal = Buffer.alloc(4)
-    seal.writeUInt32BE(crc32c(data))
+  /** With the right checksum, so that what is behind it is tried. The first bytes are the array, the others entries. */
+  const sealed = (data: Uint8Array, headLength = data.length): Uint8Array => {
+    const seal = Buffer.alloc(8)
+    seal.writeUInt32BE(headLength)
+    seal.writeUInt32BE(crc32c(seal, 0, 4, crc32c(data, 0, headLength)), 4)
     return Buffer.concat([data, seal])
   }
 
@@ -162,8 +175,8 @@ describe('bytes that are no frame', () => {
 
   test('random: never a throw, and nothing but messages that could be sent', () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 200 }), data => {
-        const read = decodePeerFrame(sealed(data))
+      fc.property(fc.uint8Array({ maxLength: 200 }), fc.nat(200), (data, headLength) => {
+        const read = decodePeerFrame(sealed(data, Math.min(headLength, data.length)))
         if (read.ok && read.frame.type === 'batch') encodeBatch(read.frame.from, 0, read.frame.messages)
       }),
       { numRuns: 5_000 },
@@ -171,16 +184,33 @@ describe('bytes that are no frame', () => {
   })
 
   test('a whole frame with random changes: never a throw', () => {
-    const whole = encodeBatch(from, 0, all)
+    const whole = Buffer.from(encodeBatch(from, 0, all))
+    const headLength = whole.readUInt32BE(whole.length - 8)
     fc.assert(
       fc.property(fc.nat(whole.length - 1), fc.nat(255), fc.nat(whole.length - 1), fc.nat(255), (a, x, b, y) => {
         const changed = Uint8Array.from(whole)
         changed[a] = x
         changed[b] = y
-        decodePeerFrame(sealed(changed.subarray(0, -4)))
+        decodePeerFrame(sealed(changed.subarray(0, -8), headLength))
       }),
       { numRuns: 5_000 },
     )
+  })
+
+  test('entries that belong to no message, and messages whose entries are not there: refused', () => {
+    const heartbeat = encodeBatch(from, 0, [{ ...all[5], entries: [] } as PeerMessage]).subarray(0, -8)
+    const { record } = entries[0]!
+    expect(decodePeerFrame(sealed(heartbeat)).ok).toBe(true)
+    expect(decodePeerFrame(sealed(Buffer.concat([heartbeat, record]), heartbeat.length))).toMatchObject({
+      ok: false,
+      reason: `${record.length} bytes of entries that belong to no message`,
+    })
+    const whole = Buffer.from(encodeBatch(from, 0, [{ ...all[5], entries: [entries[0]!] } as PeerMessage]))
+    const headLength = whole.readUInt32BE(whole.length - 8)
+    expect(decodePeerFrame(sealed(whole.subarray(0, headLength)))).toMatchObject({
+      ok: false,
+      reason: `${record.length} bytes of entries, and the frame has 0 left`,
+    })
   })
 
   test('over the limit: refused before it is read', () => {

@@ -17,6 +17,7 @@ import { EXPIRED_REQUESTS_MAX, expiredRequests, type RequestLimits } from '../..
 import { Tables } from '../../core/ledger/tables.ts'
 import type { Transaction } from '../../core/ledger/transaction.ts'
 import { sameBallot } from '../../core/log/ballot.ts'
+import { LOG_TIMING } from '../../core/log/timing.ts'
 import { changeBytes } from '../../wire/ledger-rows.ts'
 import type { ActorSystem, Behaviour, Context, Ref } from '../actor.ts'
 import type { Ledger, LedgerChange } from '../ledger.ts'
@@ -34,6 +35,7 @@ import type {
 } from '../ports.ts'
 import { type Appended, Appends } from './appends.ts'
 import { Audience } from './audience.ts'
+import { LeasedOutputs, type LeaseLook } from './leased-outputs.ts'
 import { Loader, type LoaderMessage } from './loader.ts'
 import { type Leadership, notReady, whyClosed } from './refusals.ts'
 
@@ -49,6 +51,8 @@ export interface LedgerOptions {
   readonly pruneEveryMs?: number
   /** Which outcomes of requests are kept. Default: 24 h, 100,000. */
   readonly requestLimits?: RequestLimits
+  /** `log.lease` of the config, ms: how long answers wait for the log to confirm that this node leads follows from it. */
+  readonly leaseMs?: number
 }
 
 export interface LedgerActor extends Ledger {
@@ -73,6 +77,7 @@ export type LedgerMessage =
   | { readonly type: 'lingerExpired' }
   | Appended
   | { readonly type: 'pruneRequests' }
+  | LeaseLook
   | LoaderMessage
 
 export function createLedger(options: LedgerOptions): LedgerActor {
@@ -99,6 +104,7 @@ class LedgerBody implements LedgerActor {
   readonly #loader: Loader
   readonly #audience: Audience
   readonly #appends: Appends
+  readonly #leased: LeasedOutputs
   #pipeline = new Pipeline()
   #context: Context<LedgerMessage> | null = null
   /** Counts openings: results of appends of an earlier one are only waited for. */
@@ -115,6 +121,12 @@ class LedgerBody implements LedgerActor {
     this.#options = options
     this.#audience = new Audience(options.logger, options.metrics)
     this.#appends = new Appends(options.log, options.metrics)
+    this.#leased = new LeasedOutputs({
+      lease: options.log.lease,
+      leaseMs: options.leaseMs ?? LOG_TIMING.leaseMs,
+      metrics: options.metrics,
+      run: output => this.#audience.output(output),
+    })
     this.#loader = new Loader(this.#tables, options.log, options.pageRowsMax ?? 2_000)
     this.listener = {
       viewChanged: (view, report) => this.#tell({ type: 'viewChanged', view, report }),
@@ -170,6 +182,15 @@ class LedgerBody implements LedgerActor {
     else output()
   }
 
+  whenLeased(output: () => void, lost?: (reason: Rejection) => void): void {
+    // Run only while it is open, so the actor has started.
+    const look = (): void => this.#leased.add(this.#context!, this.#reign, { output, lost }, this.#monoMs())
+    // What it waited for may yet be committed; it has changed nothing itself.
+    this.whenCommitted(look, reason =>
+      lost?.(reason.code === 'OUTCOME_UNKNOWN' ? this.#whyClosed('NOT_LEADER') : reason),
+    )
+  }
+
   subscribe(moment: 'staged' | 'committed', listener: (change: LedgerChange) => void): () => void {
     return this.#audience[moment].add(listener)
   }
@@ -197,6 +218,7 @@ class LedgerBody implements LedgerActor {
         applied: this.applied,
         staged: this.#pipeline.staged,
         batchesInFlight: this.#pipeline.batchesInFlight,
+        waitingForLease: this.#leased.waiting,
         notWritable: this.#notWritable,
         ...this.#tables.counts,
       }),
@@ -221,6 +243,8 @@ class LedgerBody implements LedgerActor {
         return this.#flush(context)
       case 'appended':
         return this.#onAppended(message.term, message.batch, message.result, context)
+      case 'lookAtLease':
+        return this.#leased.look(context, this.#reign, this.#monoMs())
       case 'pruneRequests':
         return this.#pruneRequests(context)
       case 'page':
@@ -310,6 +334,7 @@ class LedgerBody implements LedgerActor {
       const { lost: told } = entry
       if (told !== undefined) this.#audience.output(() => told(why))
     }
+    this.#leased.drop(reason)
     this.#loader.forget()
   }
 

@@ -26,6 +26,12 @@ export const REJECTIONS = {
     thrift: 'ERROR_TRANSIENT',
     text: 'Leadership was lost while the change was being written',
   },
+  HAND_OVER_REFUSED: {
+    http: 409,
+    retry: true,
+    thrift: 'ERROR_TRANSIENT',
+    text: 'Leadership cannot be handed over now',
+  },
   AGENT_UNREACHABLE: {
     http: 503,
     retry: true,

@@ -3,7 +3,7 @@
  * with the last of them or not at all.
  */
 import { crc32c } from '../log/crc.ts'
-import { BadPayload, HEADER_BYTES, KIND_PART, openPayload, Writer, writeHeader } from './payload-bytes.ts'
+import { BadPayload, HEADER_BYTES, isBatch, KIND_PART, openPayload, Writer, writeHeader } from './payload-bytes.ts'
 
 /** Of the bytes that one part carries. The log's own limit is 1 MiB. */
 export const PART_BYTES_MAX = 512 * 1_024
@@ -72,7 +72,8 @@ export class PayloadJoiner {
 
   /** The payload that takes effect at this position, or null when more parts are to come. Throws BadPayload. */
   data(position: number, payload: Uint8Array): Uint8Array | null {
-    const part = payloadPart(payload)
+    // Nearly all are: whoever reads them checks the rest.
+    const part = isBatch(payload) ? null : payloadPart(payload)
     if (part === null) {
       this.#interrupt()
       return payload

@@ -93,20 +93,29 @@ export function batchPayload(transactions: readonly Uint8Array[]): Uint8Array {
  */
 export function payloadRows(payload: Uint8Array): RowBytes[] {
   const rows: RowBytes[] = []
-  readBatch(payload, rows, null)
+  readBatch(payload, reader => {
+    skipCause(reader)
+    readRows(reader, rows)
+  })
   return rows
 }
 
 /** Everything in a whole payload: what an audit trail shows, and what a follower applies. Throws BadPayload. */
 export function payloadTransactions(payload: Uint8Array): TransactionBytes[] {
   const transactions: TransactionBytes[] = []
-  readBatch(payload, null, transactions)
+  readBatch(payload, reader => {
+    const cause = readCause(reader)
+    const rows: RowBytes[] = []
+    readRows(reader, rows)
+    transactions.push({ cause, rows })
+  })
   return transactions
 }
 
 // ---- Details ----------------------------------------------------------------------------------------------------
 
-function readBatch(payload: Uint8Array, rows: RowBytes[] | null, transactions: TransactionBytes[] | null): void {
+/** `each` reads one transaction, to its end. */
+function readBatch(payload: Uint8Array, each: (reader: Reader) => void): void {
   const reader = openPayload(payload)
   if (reader.kind !== KIND_BATCH) throw new BadPayload('a part is not a whole payload')
   const count = reader.u32()
@@ -114,19 +123,27 @@ function readBatch(payload: Uint8Array, rows: RowBytes[] | null, transactions: T
     const bytes = reader.u32()
     const end = reader.at + bytes
     if (bytes > reader.left) throw new BadPayload(`transaction ${i} ends beyond the payload`)
-    const wallMs = reader.f64()
-    const who = reader.text()
-    const why = reader.text()
-    const requestId = reader.text()
-    const rowCount = reader.u32()
-    const own: RowBytes[] | null = transactions === null ? rows : []
-    for (let r = 0; r < rowCount; r++) own?.push(readRow(reader))
+    each(reader)
     if (reader.at !== end) throw new BadPayload(`transaction ${i} does not end where it says`)
-    if (transactions === null || own === null) continue
-    const cause: Cause = requestId === '' ? { who, why, wallMs } : { who, why, requestId, wallMs }
-    transactions.push({ cause, rows: own })
   }
   if (reader.left !== 0) throw new BadPayload(`${reader.left} bytes after the last transaction`)
+}
+
+function readCause(reader: Reader): Cause {
+  const wallMs = reader.f64()
+  const who = reader.text()
+  const why = reader.text()
+  const requestId = reader.text()
+  return requestId === '' ? { who, why, wallMs } : { who, why, requestId, wallMs }
+}
+
+function skipCause(reader: Reader): void {
+  reader.skip(8)
+  for (let text = 0; text < 3; text++) reader.skipText()
+}
+
+function readRows(reader: Reader, rows: RowBytes[]): void {
+  for (let left = reader.u32(); left > 0; left--) rows.push(readRow(reader))
 }
 
 function readRow(reader: Reader): RowBytes {

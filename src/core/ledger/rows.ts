@@ -13,6 +13,10 @@ export interface TaskEvent {
   readonly message?: string
   /** Host name of the leader that wrote it. */
   readonly scheduler: string
+  /** Who proposed it: a user, an agent, a part of the scheduler. */
+  readonly who?: string
+  /** The reason that somebody gave for it, beside what the message says. */
+  readonly why?: string
 }
 
 /** A task. Shape: `events` oldest first, never empty; the last one's status is `status`. */
@@ -36,6 +40,13 @@ export interface TaskRow {
   /** The last status update of the agent that was applied. */
   readonly agentSeq: number
   readonly events: readonly TaskEvent[]
+  /** How many runs in a row, this one's ancestors, have ended too soon by themselves; absent: none. */
+  readonly flapCount?: number
+  /**
+   * How many of the last `events` came with this version of the row; absent: one. So what has happened can be told from
+   * the row alone, without the one it replaced; the status before is that of the event before them.
+   */
+  readonly freshEvents?: number
 }
 
 export interface ConfigRow {

@@ -9,6 +9,7 @@ import type { Entry } from './entry.ts'
 import type { LogBase } from './meta.ts'
 
 export interface AppliedBatch {
+  /** What the entries leave of each row they change, in no order: of several changes of a row only the last. */
   readonly rows: readonly RowBytes[]
   readonly applied: number
   /** Where replay must begin after a restart. Everything before it has taken effect. */
@@ -35,14 +36,14 @@ export class Applier {
 
   /** `entries` continue where the last call ended. Throws BadPayload: a committed entry that cannot be read. */
   apply(entries: readonly Entry[]): AppliedBatch {
-    const rows: RowBytes[] = []
+    const changed = new LastChanges()
     let applied = 0
     for (const entry of entries) {
       const { position, type } = entry
       applied = position
       if (type === 'DATA') {
         const whole = this.#joiner.data(position, entry.payload)
-        if (whole !== null) for (const row of payloadRows(whole)) rows.push(row)
+        if (whole !== null) for (const row of payloadRows(whole)) changed.add(row)
       } else this.#joiner.other(position, type)
       const before = this.#tip
       this.#tip = { ballot: entry.ballot, digest: foldDigest(before.digest, entry.crc) }
@@ -50,6 +51,29 @@ export class Applier {
       if (pendingFrom === null) this.#base = this.#tip
       else if (pendingFrom === position) this.#base = before
     }
-    return { rows, applied, resumeFrom: this.#joiner.pendingFrom ?? applied + 1, base: this.#base }
+    return {
+      rows: changed.rows(),
+      applied,
+      resumeFrom: this.#joiner.pendingFrom ?? applied + 1,
+      base: this.#base,
+    }
+  }
+}
+
+/** A task passes several states within one batch, and each row of the tables costs more than finding that out. */
+class LastChanges {
+  readonly #byTable = new Map<number, Map<string, RowBytes>>()
+
+  add(row: RowBytes): void {
+    let table = this.#byTable.get(row.table)
+    if (table === undefined) {
+      table = new Map()
+      this.#byTable.set(row.table, table)
+    }
+    table.set(row.key, row)
+  }
+
+  rows(): readonly RowBytes[] {
+    return [...this.#byTable.values()].flatMap(table => [...table.values()])
   }
 }

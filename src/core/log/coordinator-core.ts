@@ -12,10 +12,12 @@ import type { Now } from '../base/time.ts'
 import { type Ballot, ballotText, compareBallots, NO_BALLOT, sameBallot } from './ballot.ts'
 import type { BallotRuns } from './ballot-runs.ts'
 import { quorumOf } from './descriptor.ts'
-import { type CheckpointNote, type Entry, encodeNote, makeEntry, PAYLOAD_BYTES_MAX } from './entry.ts'
+import { type CheckpointNote, type Entry, encodeNote, makeEntries, makeEntry, PAYLOAD_BYTES_MAX } from './entry.ts'
 import { BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, type Follower, FollowerFeed } from './follower-feed.ts'
+import { beginWatch, type Lease, type LeaseDoubt, type LeaseWatch, leaseOf, watchLease } from './lease.ts'
 import type { LogLimits } from './limits.ts'
 import type { Accepted, Nack, PeerMessage, Prepare, Promised, Sender } from './messages.ts'
+import { type Reign, type SpaceTold, Succession, type TransferAnswer } from './succession.ts'
 import type { LogTiming } from './timing.ts'
 
 export const WINDOW_BATCHES_MAX = 64
@@ -68,11 +70,13 @@ export type CoordinatorMessage =
   | { readonly type: 'dropped'; readonly begin: number }
   /** Entries read for a follower that lags; `from` as asked. */
   | { readonly type: 'loaded'; readonly peer: number; readonly from: number; readonly entries: readonly Entry[] }
-  | { readonly type: 'space'; readonly freeBytes: number; readonly full: boolean }
+  | ({ readonly type: 'space' } & SpaceTold)
   | { readonly type: 'tick' }
   | { readonly type: 'stepDown'; readonly reason: string }
-  /** This node is about to stop: leadership goes to the follower that holds most. */
+  /** This node is about to stop: leadership goes to the follower that holds most, at once. */
   | { readonly type: 'handOver' }
+  /** Somebody wants this member to lead, or whoever holds most; answered by one `transfer` effect. */
+  | { readonly type: 'transfer'; readonly to: number | null }
 
 export type CoordinatorEffect =
   | { readonly type: 'send'; readonly to: number; readonly message: PeerMessage }
@@ -82,7 +86,12 @@ export type CoordinatorEffect =
   | { readonly type: 'load'; readonly peer: number; readonly from: number; readonly countMax: number }
   /** The LEADER entry is committed and applied: appends are taken from here on. */
   | { readonly type: 'serving'; readonly ballot: Ballot; readonly position: number }
-  | { readonly type: 'lost'; readonly reason: string; readonly roundSeen: number }
+  | { readonly type: 'lost'; readonly reason: string; readonly roundSeen: number; readonly isHandedOver?: boolean }
+  | { readonly type: 'transfer'; readonly answer: TransferAnswer }
+  /** A hand-over that nobody had asked for did not work out. */
+  | { readonly type: 'handOverFailed'; readonly to: number; readonly reason: string }
+  /** The own clocks are not to be believed: no lease until a quorum has answered what is sent from here on. */
+  | { readonly type: 'leaseDoubted'; readonly doubt: LeaseDoubt }
   /** Whether `tick` is wanted every heartbeat; with one voter there is nobody to beat for. */
   | { readonly type: 'ticking'; readonly on: boolean }
 
@@ -127,6 +136,8 @@ export class CoordinatorCore {
   #full = false
   #freeBytes = 0
   #openingRefused = 0
+  #watch: LeaseWatch | null = null
+  readonly #succession: Succession
 
   constructor(options: {
     readonly self: number
@@ -138,6 +149,7 @@ export class CoordinatorCore {
     this.#limits = options.limits
     this.#timing = options.timing
     this.#software = options.software
+    this.#succession = new Succession(options.self, options.timing)
   }
 
   get role(): 'idle' | 'preparing' | 'leading' {
@@ -159,14 +171,28 @@ export class CoordinatorCore {
     return this.#inFlight.length - this.#inFlightHead
   }
 
-  /** A read under the lease must be evaluated before this moment of the own monotonic clock is looked at. */
-  leaseUntilMonoMs(now: Now): number {
-    if (!this.#serving) return Number.NEGATIVE_INFINITY
-    if (this.#voters.length === 1) return Number.POSITIVE_INFINITY
-    return this.#quorumContactMs(now) + this.#timing.leaseMs * (1 - this.#timing.clockDrift)
+  /** As of the last message. Null without one: not serving, or in doubt. */
+  get lease(): Lease | null {
+    if (!this.#serving || this.#watch === null) return null
+    return leaseOf(this.#watch, this.#ballot, this.#quorumContactMs(Number.POSITIVE_INFINITY), this.#timing)
   }
 
   handle(message: CoordinatorMessage, now: Now): readonly CoordinatorEffect[] {
+    const doubted = this.#lookAtClocks(now)
+    const effects = this.#handle(message, now)
+    return doubted.length === 0 ? effects : [...doubted, ...effects]
+  }
+
+  /** Before the message counts for anything: an answer to what was sent before a suspend must not renew the lease. */
+  #lookAtClocks(now: Now): readonly CoordinatorEffect[] {
+    if (this.#watch === null || this.#voters.length === 1) return []
+    const contactMonoMs = this.#quorumContactMs(now.monoMs)
+    const { watch, doubt } = watchLease(this.#watch, now, { contactMonoMs, leaseMs: this.#timing.leaseMs })
+    this.#watch = watch
+    return doubt === null ? [] : [{ type: 'leaseDoubted', doubt }]
+  }
+
+  #handle(message: CoordinatorMessage, now: Now): readonly CoordinatorEffect[] {
     switch (message.type) {
       case 'candidacy':
         return this.#onCandidacy(message)
@@ -189,6 +215,7 @@ export class CoordinatorCore {
       case 'space':
         this.#full = message.full
         this.#freeBytes = message.freeBytes
+        this.#succession.space(message, now)
         return []
       case 'tick':
         return this.#onTick(now)
@@ -196,6 +223,8 @@ export class CoordinatorCore {
         return this.#role === 'idle' ? [] : this.#lose(message.reason)
       case 'handOver':
         return this.#onHandOver(now)
+      case 'transfer':
+        return this.#onTransfer(message.to, now)
       default:
         return assertNever(message)
     }
@@ -241,6 +270,8 @@ export class CoordinatorCore {
 
   #lead(now: Now): readonly CoordinatorEffect[] {
     this.#role = 'leading'
+    this.#watch = beginWatch(now)
+    this.#succession.begin()
     const end = this.#runs!.end
     this.#feed = new FollowerFeed(
       {
@@ -273,7 +304,8 @@ export class CoordinatorCore {
     const effects = [...this.#advanceCommit()]
     if (follower.sender.memberId === this.#self) effects.push(...this.#cut(now))
     else effects.push(...feed.feed(follower, now))
-    return effects
+    this.#succession.heard(follower.sender.memberId, message.freeBytes)
+    return [...effects, ...this.#succeed(now)]
   }
 
   #onNack(message: Nack, now: Now): readonly CoordinatorEffect[] {
@@ -340,22 +372,23 @@ export class CoordinatorCore {
   /** Cuts batches off the queue: any size while the own replica is idle, else only full ones. */
   #cut(now: Now): readonly CoordinatorEffect[] {
     const effects: CoordinatorEffect[] = []
-    while (this.#serving && this.queued > 0 && this.#hasRoom()) {
+    while (this.#serving && !this.#succession.isPreparing && this.queued > 0 && this.#hasRoom()) {
       const isFlushing = this.#feed!.held < this.#runs!.end
       if (isFlushing && this.queued < BATCH_ENTRIES_MAX && this.#queueBytes < BATCH_BYTES_MAX) break
-      const entries: Entry[] = []
+      const payloads: Uint8Array[] = []
       let bytes = 0
-      let position = this.#runs!.end
-      while (entries.length < BATCH_ENTRIES_MAX && this.queued > 0) {
+      const first = this.#runs!.end + 1
+      const countMax = Math.min(BATCH_ENTRIES_MAX, WINDOW_POSITIONS_MAX - (first - 1 - this.#commit))
+      while (payloads.length < countMax && this.queued > 0) {
         const request = this.#queue[this.#queueHead]!
-        if (entries.length > 0 && bytes + request.payload.length > BATCH_BYTES_MAX) break
+        if (payloads.length > 0 && bytes + request.payload.length > BATCH_BYTES_MAX) break
         this.#queueHead++
         bytes += request.payload.length
-        entries.push(makeEntry(++position, this.#ballot, 'DATA', request.payload))
-        this.#inFlight.push({ position, id: request.id })
+        this.#inFlight.push({ position: first + payloads.length, id: request.id })
+        payloads.push(request.payload)
       }
       this.#queueBytes -= bytes
-      effects.push(...this.#sendBatch(entries, now))
+      effects.push(...this.#sendBatch(makeEntries(first, this.#ballot, 'DATA', payloads), now))
     }
     if (this.#queueHead > 0 && (this.#queueHead === this.#queue.length || this.#queueHead > QUEUE_MAX)) {
       this.#queue = this.#queue.slice(this.#queueHead)
@@ -425,7 +458,9 @@ export class CoordinatorCore {
     if (this.#role !== 'leading') return []
     if (!this.#serving && this.#commit >= this.#leaderPosition && position >= this.#leaderPosition) {
       this.#serving = true
-      return [{ type: 'serving', ballot: this.#ballot, position: this.#leaderPosition }]
+      const serving = { type: 'serving', ballot: this.#ballot, position: this.#leaderPosition } as const
+      // That the reign has begun is heard without waiting for a heartbeat: whoever handed over looks for it.
+      return [serving, ...this.#feed!.beat({ ...this.#timing, heartbeatMs: 0 }, now)]
     }
     return [...this.#cut(now), ...this.#sayCheckpoint(checkpoint, now), ...this.#truncate(now)]
   }
@@ -453,49 +488,98 @@ export class CoordinatorCore {
   }
 
   #onTick(now: Now): readonly CoordinatorEffect[] {
-    const { retransmitMs, leaseMs, undecidedMsMax } = this.#timing
+    const { retransmitMs, heartbeatMs, leaseMs, undecidedMsMax } = this.#timing
     if (this.#role === 'preparing') {
-      const isDue = this.#promises.has(this.#self) && now.monoMs - this.#prepareSentMs >= retransmitMs
+      // A member that was restarted just now may not have been reached; after a release nobody leads until it is.
+      const everyMs = this.#prepare!.releasedBallot === undefined ? retransmitMs : heartbeatMs
+      const isDue = this.#promises.has(this.#self) && now.monoMs - this.#prepareSentMs >= everyMs
       return isDue ? this.#sendPrepare(now) : []
     }
     if (this.#role !== 'leading') return []
-    if (now.monoMs - this.#quorumContactMs(now) > leaseMs) return this.#lose('no quorum has answered within the lease')
+    if (now.monoMs - this.#quorumContactMs(now.monoMs) > leaseMs)
+      return this.#lose('no quorum has answered within the lease')
     const oldest = this.#batches[0]
     if (oldest !== undefined && now.monoMs - oldest.cutMs > undecidedMsMax) {
       return this.#lose(`position ${oldest.last} stayed undecided for ${undecidedMsMax} ms`)
     }
-    return this.#feed!.beat(this.#timing, now)
+    return [...this.#feed!.beat(this.#timing, now), ...this.#succeed(now)]
   }
 
   /** The leader ends first, so nothing is acknowledged under a ballot that has been released. */
   #onHandOver(now: Now): readonly CoordinatorEffect[] {
     if (this.#role === 'idle') return []
-    const successor = [...(this.#feed?.all ?? [])]
-      .filter(({ sender, answeredMs }) => {
-        return sender.memberId !== this.#self && now.monoMs - answeredMs < this.#timing.leaseMs
-      })
-      .sort((a, b) => b.matched - a.matched)[0]
-    const message = { type: 'release', from: this.#prepare!.from, ballot: this.#ballot, commit: this.#commit } as const
-    const wasServing = this.#serving
-    const effects = this.#lose('this node stops')
-    if (successor === undefined || !wasServing) return effects
-    return [...effects, { type: 'send', to: successor.sender.memberId, message }]
+    const successor = this.#serving ? this.#succession.bestOf(this.#reign(), now) : null
+    return successor === null ? this.#lose('this node stops') : this.#release(successor, 'this node stops')
+  }
+
+  #onTransfer(to: number | null, now: Now): readonly CoordinatorEffect[] {
+    if (this.#role !== 'leading') {
+      const remedy = 'ask the leader: `daybreak cluster status` names it'
+      return [
+        {
+          type: 'transfer',
+          answer: { type: 'refused', why: 'notLeader', detail: 'this node does not lead', remedy },
+        },
+      ]
+    }
+    const answer = this.#succession.ask(to, this.#reign(), now)
+    return answer === null ? this.#succeed(now) : [{ type: 'transfer', answer }]
+  }
+
+  /** Looks whether it is time to hand over, or to give up doing so. */
+  #succeed(now: Now): readonly CoordinatorEffect[] {
+    if (this.#role !== 'leading') return []
+    const step = this.#succession.step(this.#reign(), now)
+    switch (step.type) {
+      case 'nothing':
+        return []
+      case 'release': {
+        const { successor, because, isAsked } = step
+        const answer = { type: 'released', successor, ballot: this.#ballot } as const
+        const effects = this.#release(successor, `handed over to member ${successor}: ${because}`)
+        return isAsked ? [...effects, { type: 'transfer', answer }] : effects
+      }
+      case 'goOn': {
+        const { successor, refusal, isAsked } = step
+        const told = isAsked
+          ? ({ type: 'transfer', answer: refusal } as const)
+          : ({ type: 'handOverFailed', to: successor, reason: refusal.detail } as const)
+        return [told, ...this.#cut(now)]
+      }
+      default:
+        return assertNever(step)
+    }
+  }
+
+  #release(successor: number, reason: string): readonly CoordinatorEffect[] {
+    const { from } = this.#prepare!
+    const message = { type: 'release', from, ballot: this.#ballot, commit: this.#commit, successor } as const
+    return [...this.#lose(reason, { isHandedOver: true }), { type: 'send', to: successor, message }]
+  }
+
+  #reign(): Reign {
+    const others = [...this.#feed!.all]
+      .filter(({ sender }) => sender.memberId !== this.#self)
+      .map(({ sender, matched, answeredMs }) => ({ memberId: sender.memberId, matched, answeredMs }))
+    return { serving: this.#serving, end: this.#runs!.end, commit: this.#commit, held: this.#feed!.held, others }
   }
 
   /** When a quorum was last known to be there, by own send times: network delay can only make it earlier. */
-  #quorumContactMs(now: Now): number {
+  #quorumContactMs(selfMs: number): number {
     return this.#feed!.reachedBy(this.#quorum, ({ sender, echoMs }) =>
-      sender.memberId === this.#self ? now.monoMs : echoMs,
+      sender.memberId === this.#self ? selfMs : echoMs,
     )
   }
 
   /** Leadership or candidacy is over: in flight ends unknown, in the queue was certainly not written. */
-  #lose(reason: string): readonly CoordinatorEffect[] {
+  #lose(reason: string, { isHandedOver = false } = {}): readonly CoordinatorEffect[] {
+    const unanswered = this.#succession.end(reason)
     const results: { id: number; outcome: AppendOutcome }[] = []
     for (const { id } of this.#inFlight.slice(this.#inFlightHead)) results.push({ id, outcome: { type: 'unknown' } })
     for (const { id } of this.#queue.slice(this.#queueHead)) results.push({ id, outcome: { type: 'notLeader' } })
     this.#role = 'idle'
     this.#serving = false
+    this.#watch = null
     this.#queue = []
     this.#queueHead = 0
     this.#queueBytes = 0
@@ -507,8 +591,9 @@ export class CoordinatorCore {
     this.#promises = new Map()
     const effects: CoordinatorEffect[] = [
       { type: 'ticking', on: false },
-      { type: 'lost', reason, roundSeen: this.#roundSeen },
+      { type: 'lost', reason, roundSeen: this.#roundSeen, isHandedOver },
     ]
+    if (unanswered !== null) effects.push({ type: 'transfer', answer: unanswered })
     if (results.length > 0) effects.push({ type: 'results', results })
     return effects
   }

@@ -20,7 +20,7 @@ export type ElectionMessage =
   | PrevoteReply
   | Release
   | { readonly type: 'serving'; readonly ballot: Ballot }
-  | { readonly type: 'lost'; readonly reason: string; readonly roundSeen: number }
+  | { readonly type: 'lost'; readonly reason: string; readonly roundSeen: number; readonly isHandedOver?: boolean }
   | { readonly type: 'space'; readonly full: boolean }
   | { readonly type: 'timeout'; readonly attempt: number }
 
@@ -83,13 +83,13 @@ export class ElectionCore {
       case 'prevoteReply':
         return this.#onPrevoteReply(message)
       case 'release':
-        return this.#onRelease(message.ballot)
+        return this.#onRelease(message)
       case 'serving':
         this.#phase = 'leading'
         this.#failures = 0
         return [{ type: 'cancelTimer' }, ...this.#show('LEADER', message.ballot, this.#self)]
       case 'lost':
-        return this.#onLost(message.roundSeen)
+        return this.#onLost(message.roundSeen, message.isHandedOver === true)
       case 'space':
         this.#full = message.full
         return []
@@ -155,9 +155,10 @@ export class ElectionCore {
   }
 
   /** The leader that this member follows has ended in its favour: no pre-vote, for nobody is disturbed. */
-  #onRelease(ballot: Ballot): readonly ElectionEffect[] {
+  #onRelease({ ballot, successor }: Release): readonly ElectionEffect[] {
+    const isMeant = successor === null || successor === this.#self
     const isFollowing = this.#phase === 'waiting' && sameBallot(ballot, this.#heard)
-    return isFollowing && !this.#full ? this.#stand(ballot) : []
+    return isMeant && isFollowing && !this.#full ? this.#stand(ballot) : []
   }
 
   #stand(releasedBallot?: Ballot): readonly ElectionEffect[] {
@@ -170,10 +171,12 @@ export class ElectionCore {
     return this.#voterCount === 1 ? effects : [...effects, ...this.#timer(this.#electionTimeoutMs())]
   }
 
-  #onLost(roundSeen: number): readonly ElectionEffect[] {
+  #onLost(roundSeen: number, isHandedOver: boolean): readonly ElectionEffect[] {
     this.#roundSeen = Math.max(this.#roundSeen, roundSeen)
     if (this.#phase !== 'leading' && this.#phase !== 'standing') return []
-    return this.#backOff()
+    if (!isHandedOver) return this.#backOff()
+    // The successor is given the time that anybody has to be heard of; its rivals are not helped by the old leader.
+    return [...this.#wait(this.#electionTimeoutMs()), ...this.#show('CANDIDATE', null, null)]
   }
 
   #backOff(): readonly ElectionEffect[] {

@@ -7,13 +7,13 @@
  * length u32, CRC-32C u32 over everything before it and the payload; then the payload.
  */
 import { assert } from '../base/assert.ts'
-import type { Ballot } from './ballot.ts'
+import { type Ballot, NO_BALLOT } from './ballot.ts'
 import { crc32c } from './crc.ts'
 
 export const ENTRY_TYPES = { NOP: 1, DATA: 2, TRUNCATE: 3, CONFIG: 4, LEADER: 5, CHECKPOINT: 6 } as const
 export type EntryType = keyof typeof ENTRY_TYPES
 
-/** `record` is the whole record, `payload` the part of it after the header: the same memory. */
+/** `record` is the whole record, `payload` the part of it after the header: the same memory, perhaps with others. */
 export interface Entry {
   readonly position: number
   readonly ballot: Ballot
@@ -32,21 +32,43 @@ const CRC_AT = 32
 const NAMES = new Map<number, EntryType>(Object.entries(ENTRY_TYPES).map(([name, id]) => [id, name as EntryType]))
 
 export function makeEntry(position: number, ballot: Ballot, type: EntryType, payload: Uint8Array): Entry {
-  assert(Number.isSafeInteger(position) && position > 0, 'a position is a whole number from 1', { position })
-  assert(payload.length <= PAYLOAD_BYTES_MAX, 'a payload fits one position', { bytes: payload.length })
-  const record = new Uint8Array(RECORD_HEADER_BYTES + payload.length)
-  const view = new DataView(record.buffer)
-  view.setUint16(0, MAGIC)
-  view.setUint8(2, RECORD_VERSION)
-  view.setUint8(3, ENTRY_TYPES[type])
-  setUint53(view, 8, position)
-  setUint53(view, 16, ballot[0])
-  view.setUint32(24, ballot[1])
-  view.setUint32(28, payload.length)
-  record.set(payload, RECORD_HEADER_BYTES)
-  const crc = checksum(record)
-  view.setUint32(CRC_AT, crc)
-  return { position, ballot, type, payload: record.subarray(RECORD_HEADER_BYTES), crc, record }
+  return makeEntries(position, ballot, type, [payload])[0]!
+}
+
+/** At consecutive positions. All records lie in one piece of memory: it is pieces that cost, far more than bytes. */
+export function makeEntries(
+  first: number,
+  ballot: Ballot,
+  type: EntryType,
+  payloads: readonly Uint8Array[],
+): readonly Entry[] {
+  assert(Number.isSafeInteger(first) && first > 0, 'a position is a whole number from 1', { position: first })
+  let total = 0
+  for (const { length } of payloads) {
+    assert(length <= PAYLOAD_BYTES_MAX, 'a payload fits one position', { bytes: length })
+    total += RECORD_HEADER_BYTES + length
+  }
+  const bytes = new Uint8Array(total)
+  const view = new DataView(bytes.buffer)
+  const entries: Entry[] = []
+  let at = 0
+  for (const payload of payloads) {
+    const position = first + entries.length
+    const to = at + RECORD_HEADER_BYTES + payload.length
+    view.setUint16(at, MAGIC)
+    view.setUint8(at + 2, RECORD_VERSION)
+    view.setUint8(at + 3, ENTRY_TYPES[type])
+    setUint53(view, at + 8, position)
+    setUint53(view, at + 16, ballot[0])
+    view.setUint32(at + 24, ballot[1])
+    view.setUint32(at + 28, payload.length)
+    bytes.set(payload, at + RECORD_HEADER_BYTES)
+    const crc = checksum(bytes, at, to)
+    view.setUint32(at + CRC_AT, crc)
+    entries.push(entryOf(bytes, at, to, { position, ballot, type, crc }))
+    at = to
+  }
+  return entries
 }
 
 export type ReadRecord =
@@ -55,32 +77,74 @@ export type ReadRecord =
 
 /** Reads a record that should be the one of `position`. Never throws: damage is an answer. Keeps `bytes`, no copy. */
 export function readRecord(bytes: Uint8Array, position: number): ReadRecord {
-  if (bytes.length < RECORD_HEADER_BYTES) return { ok: false, reason: `only ${bytes.length} bytes long` }
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  if (view.getUint16(0) !== MAGIC) return { ok: false, reason: 'does not begin like a record' }
-  const length = view.getUint32(28)
-  if (length !== bytes.length - RECORD_HEADER_BYTES) {
-    return { ok: false, reason: `says ${length} bytes of payload and has ${bytes.length - RECORD_HEADER_BYTES}` }
+  return readFrom(bytes, viewOf(bytes), 0, bytes.length, position, NO_BALLOT)
+}
+
+/** Records that follow each other in `bytes[from..to)`, up to the first one that is bad. */
+export function readRecords(bytes: Uint8Array, from: number, to: number, first: number): readonly ReadRecord[] {
+  const view = viewOf(bytes)
+  const records: ReadRecord[] = []
+  for (let at = from; at < to; ) {
+    const isCut = to - at < RECORD_HEADER_BYTES
+    const end = isCut ? to : Math.min(to, at + RECORD_HEADER_BYTES + view.getUint32(at + 28))
+    const before = records.at(-1)
+    const record = readFrom(bytes, view, at, end, first + records.length, before?.ok ? before.entry.ballot : NO_BALLOT)
+    records.push(record)
+    if (!record.ok) break
+    at = end
   }
-  const crc = view.getUint32(CRC_AT)
-  if (crc !== checksum(bytes)) return { ok: false, reason: 'the checksum does not match' }
-  const version = view.getUint8(2)
+  return records
+}
+
+/** `before`: the ballot of the record before it, which nearly always is its own. */
+function readFrom(
+  bytes: Uint8Array,
+  view: DataView,
+  from: number,
+  to: number,
+  position: number,
+  before: Ballot,
+): ReadRecord {
+  if (to - from < RECORD_HEADER_BYTES) return { ok: false, reason: `only ${to - from} bytes long` }
+  if (view.getUint16(from) !== MAGIC) return { ok: false, reason: 'does not begin like a record' }
+  const length = view.getUint32(from + 28)
+  if (length !== to - from - RECORD_HEADER_BYTES) {
+    return { ok: false, reason: `says ${length} bytes of payload and has ${to - from - RECORD_HEADER_BYTES}` }
+  }
+  const crc = view.getUint32(from + CRC_AT)
+  if (crc !== checksum(bytes, from, to)) return { ok: false, reason: 'the checksum does not match' }
+  const version = view.getUint8(from + 2)
   if (version !== RECORD_VERSION) {
     return { ok: false, version, reason: `record version ${version}; this software reads ${RECORD_VERSION}` }
   }
-  const type = NAMES.get(view.getUint8(3))
-  if (type === undefined) return { ok: false, reason: `entry type ${view.getUint8(3)} is not known to this software` }
-  const written = getUint53(view, 8)
-  if (written !== position) return { ok: false, reason: `is the record of position ${written}` }
-  const ballot: Ballot = [getUint53(view, 16), view.getUint32(24)]
-  return {
-    ok: true,
-    entry: { position, ballot, type, payload: bytes.subarray(RECORD_HEADER_BYTES), crc, record: bytes },
+  const type = NAMES.get(view.getUint8(from + 3))
+  if (type === undefined) {
+    return { ok: false, reason: `entry type ${view.getUint8(from + 3)} is not known to this software` }
   }
+  const written = getUint53(view, from + 8)
+  if (written !== position) return { ok: false, reason: `is the record of position ${written}` }
+  const round = getUint53(view, from + 16)
+  const memberId = view.getUint32(from + 24)
+  const ballot: Ballot = before[0] === round && before[1] === memberId ? before : [round, memberId]
+  return { ok: true, entry: entryOf(bytes, from, to, { position, ballot, type, crc }) }
 }
 
-function checksum(record: Uint8Array): number {
-  return crc32c(record, RECORD_HEADER_BYTES, record.length, crc32c(record, 0, CRC_AT))
+/** Its memory is that of `bytes`. */
+function entryOf(
+  { buffer, byteOffset }: Uint8Array,
+  from: number,
+  to: number,
+  { position, ballot, type, crc }: Omit<Entry, 'payload' | 'record'>,
+): Entry {
+  const payload = new Uint8Array(buffer, byteOffset + from + RECORD_HEADER_BYTES, to - from - RECORD_HEADER_BYTES)
+  const record = new Uint8Array(buffer, byteOffset + from, to - from)
+  return { position, ballot, type, payload, crc, record }
+}
+
+const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+
+function checksum(bytes: Uint8Array, from: number, to: number): number {
+  return crc32c(bytes, from + RECORD_HEADER_BYTES, to, crc32c(bytes, from, from + CRC_AT))
 }
 
 /** 8 bytes, big-endian, so that byte order is numeric order: also the key of a position in a store. */

@@ -13,7 +13,7 @@ import type { Entry } from './entry.ts'
 import type { LogLimits } from './limits.ts'
 import type { Accept, Accepted, Nack, PeerMessage, Sender } from './messages.ts'
 
-export const BATCH_ENTRIES_MAX = 256
+export const BATCH_ENTRIES_MAX = 1_024
 export const BATCH_BYTES_MAX = 1024 * 1024
 /** What a follower may have received and not answered. */
 const FOLLOWER_AHEAD_MAX = 2_048
@@ -211,7 +211,8 @@ export class FollowerFeed {
   }
 
   /**
-   * What is due to the others when nothing else was sent. A lost batch shows by the answer to the next heartbeat. While a
+   * What is due to the others when nothing else was sent, looked at once in a heartbeat: with the whole of one as the
+   * limit, a timer that is early by a hair would skip every second one. A lost batch shows by the answer to the next heartbeat. While a
    * probe is out other answers are passed over, so a probe that was lost itself has to be sent again.
    */
   beat(timing: { readonly heartbeatMs: number; readonly retransmitMs: number }, now: Now): readonly FeedEffect[] {
@@ -224,7 +225,7 @@ export class FollowerFeed {
       }
       if (follower.probeSeq !== null && now.monoMs - follower.probedMs >= timing.retransmitMs) {
         effects.push(this.probe(follower, now))
-      } else if (now.monoMs - follower.sentMs >= timing.heartbeatMs) {
+      } else if (now.monoMs - follower.sentMs >= timing.heartbeatMs / 2) {
         // Who catches up is shown where the log ends; the refusal says how far it has come.
         const prev = follower.isCatchingUp ? this.#runs.end : follower.next - 1
         effects.push(this.#accept(follower, prev, [], now))

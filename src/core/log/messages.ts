@@ -70,6 +70,8 @@ export interface Accepted {
   readonly applied: number
   /** The sender's row tables, on disk, stand for everything up to here: it needs no entry before it any more. */
   readonly snapshot: number
+  /** Free on the sender's disk when it last looked; null while it has not. */
+  readonly freeBytes: number | null
 }
 export type NackReason =
   | { readonly type: 'BALLOT' }
@@ -90,12 +92,14 @@ export interface Nack {
   readonly seq?: number
   readonly sentAtMs?: number
 }
-/** A leader that stops has given up its ballot for good; the receiver may stand at once and names it as released. */
+/** A leader has given up its ballot for good; the successor may stand at once and names it as released. */
 export interface Release {
   readonly type: 'release'
   readonly from: Sender
   readonly ballot: Ballot
   readonly commit: number
+  /** Null: whoever receives it. */
+  readonly successor: number | null
 }
 /** Asks for committed entries from there on: no ballot is involved, so nobody is disturbed. */
 export interface Fetch {

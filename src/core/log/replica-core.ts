@@ -14,6 +14,7 @@ import type { Now } from '../base/time.ts'
 import { type Ballot, ballotText, compareBallots, compareEnds, type LogEnd, sameBallot } from './ballot.ts'
 import type { BallotRuns } from './ballot-runs.ts'
 import { foldDigest } from './crc.ts'
+import { CrcWindow } from './crc-window.ts'
 import type { ClusterDescriptor } from './descriptor.ts'
 import type { Entry } from './entry.ts'
 import type { Accept, NackReason, Prepare, Prevote, ReplicaReply, ReplicaRequest, Sender } from './messages.ts'
@@ -56,12 +57,14 @@ export type ReplicaMessage =
   | { readonly type: 'drop'; readonly crcs: readonly number[] }
   /** Committed entries that another member has, following each other; they need not follow the own commit. */
   | { readonly type: 'learn'; readonly entries: readonly Entry[] }
-  | { readonly type: 'space'; readonly full: boolean }
+  | { readonly type: 'space'; readonly full: boolean; readonly freeBytes: number }
   /** A record was found to be bad: no vote until it is repaired. */
   | { readonly type: 'damaged' }
   /** The election of this node wants to know who would promise, or stands. Rounds up to `roundSeen` are taken. */
   | { readonly type: 'canvass'; readonly roundSeen: number }
   | { readonly type: 'stand'; readonly roundSeen: number; readonly releasedBallot?: Ballot }
+  /** The coordinator of this node leads no longer, or gave up its candidacy. */
+  | { readonly type: 'reignOver' }
   /** The node is about to stop: what is only in memory is written. */
   | { readonly type: 'rest' }
 
@@ -104,7 +107,7 @@ export class ReplicaCore {
   readonly #written = new Map<number, LogMeta>()
   #durable: LogMeta
   readonly #runs: BallotRuns
-  readonly #crcs: Map<number, number>
+  readonly #crcs: CrcWindow
   readonly #timing: LogTiming
   readonly #self: Sender
   #ticket = 0
@@ -118,9 +121,15 @@ export class ReplicaCore {
   #holdFrom = Number.POSITIVE_INFINITY
   #commitWritten: number
   #full = false
+  #freeBytes: number | null = null
   #damaged = false
+  #nowMs = 0
+  /** When the oldest write that is not flushed was begun, or the last flush ended, whichever is later. */
+  #flushSinceMs = 0
   /** Whom the last acked ACCEPT promised: no PROMISE to anybody else until then. Volatile. */
   #grant: { readonly ballot: Ballot; readonly untilMonoMs: number } | null = null
+  /** The ballot with which the coordinator of this very node leads: it counts on this replica for as long as it does. */
+  #ownReign: Ballot | null = null
   /** After a restart a grant may have been forgotten. */
   readonly #silentUntilMonoMs: number
 
@@ -133,7 +142,7 @@ export class ReplicaCore {
     this.#meta = meta
     this.#durable = meta
     this.#runs = runs
-    this.#crcs = new Map(restored.crcs)
+    this.#crcs = new CrcWindow(restored.crcs)
     this.#timing = options.timing
     this.#applied = options.applied ?? 0
     this.#snapshot = options.snapshot ?? 0
@@ -167,6 +176,7 @@ export class ReplicaCore {
   }
 
   handle(message: ReplicaMessage, now: Now): readonly ReplicaEffect[] {
+    this.#nowMs = now.monoMs
     switch (message.type) {
       case 'prevote':
         return this.#onPrevote(message, now)
@@ -196,6 +206,7 @@ export class ReplicaCore {
         return this.#onLearn(message.entries)
       case 'space':
         this.#full = message.full
+        this.#freeBytes = message.freeBytes
         return []
       case 'damaged':
         this.#damaged = true
@@ -204,6 +215,9 @@ export class ReplicaCore {
         return this.#onCanvass(message.roundSeen)
       case 'stand':
         return this.#onStand(message.roundSeen, message.releasedBallot, now)
+      case 'reignOver':
+        this.#ownReign = null
+        return []
       case 'rest':
         return this.#meta.commit > this.#commitWritten ? [this.#persist({})] : []
       default:
@@ -215,6 +229,7 @@ export class ReplicaCore {
     const granted =
       this.#meta.status === 'VOTING' &&
       !this.#damaged &&
+      !this.#isSlow() &&
       this.#isVoterIn(message.voters) &&
       compareBallots(message.ballot, this.#meta.promised) > 0 &&
       !this.#isHeldBack(message, now) &&
@@ -264,6 +279,7 @@ export class ReplicaCore {
     const effects: ReplicaEffect[] = []
     const isNewBallot = compareBallots(ballot, this.#meta.promised) > 0
     this.#grant = { ballot, untilMonoMs: now.monoMs + this.#timing.leaseMs }
+    if (ballot[1] === this.#self.memberId) this.#ownReign = ballot
     effects.push({ type: 'heardLeader', ballot, memberId: ballot[1] })
     if (!this.#holds(prev)) {
       if (isNewBallot) effects.push(this.#persist({ promised: ballot }))
@@ -303,6 +319,7 @@ export class ReplicaCore {
           sentAtMs: message.sentAtMs,
           applied: this.#applied,
           snapshot: this.#snapshot,
+          freeBytes: this.#freeBytes,
         },
       }),
     )
@@ -394,6 +411,7 @@ export class ReplicaCore {
     assert(ticket <= this.#ticket, 'only what was written can be flushed', { ticket, written: this.#ticket })
     // A later flush covers the earlier ones only once those have been reported too.
     this.#early.add(ticket)
+    this.#flushSinceMs = this.#nowMs
     while (this.#early.delete(this.#flushedTicket + 1)) {
       this.#flushedTicket++
       this.#durable = this.#written.get(this.#flushedTicket) ?? this.#durable
@@ -439,9 +457,14 @@ export class ReplicaCore {
     return [this.#persist({ descriptor, status: 'VOTING' }), ...this.#whenFlushed({ type: 'voting' })]
   }
 
+  /** Silent with a disk that flushes nothing: the promise to oneself would not get onto it, and ballots would only grow. */
   #onCanvass(roundSeen: number): readonly ReplicaEffect[] {
     const prevote = { type: 'prevote', ...this.#bid(roundSeen) } as const
-    return this.#meta.status === 'VOTING' && !this.#damaged ? [{ type: 'canvass', prevote }] : []
+    return this.#meta.status === 'VOTING' && !this.#damaged && !this.#isSlow() ? [{ type: 'canvass', prevote }] : []
+  }
+
+  #isSlow(): boolean {
+    return this.#flushedTicket < this.#ticket && this.#nowMs - this.#flushSinceMs > this.#timing.slowFlushMs
   }
 
   /** The own PREPARE is judged by the same rules as anybody's, and its ballot is on disk before it goes to others. */
@@ -476,6 +499,7 @@ export class ReplicaCore {
     entries: readonly Entry[] = [],
     dropBefore: number | null = null,
   ): ReplicaEffect {
+    if (this.#flushedTicket === this.#ticket) this.#flushSinceMs = this.#nowMs
     this.#ticket++
     this.#meta = { ...this.#meta, ...change, end: this.#runs.end, generation: this.#meta.generation + 1 }
     this.#commitWritten = this.#meta.commit
@@ -510,11 +534,31 @@ export class ReplicaCore {
     return voters.some(voter => voter.memberId === memberId && voter.incarnation === incarnation)
   }
 
+  /**
+   * A grant to a leader may still run. After a restart it may have been forgotten, and then only time helps, or the word
+   * of the very leader that the promise was given to.
+   *
+   * Why that word is enough. A grant leaves with an answer to an ACCEPT, and that answer waits until the ballot is
+   * promised on disk. So what was forgotten was granted to ballots up to the promise that was found, `promised`, or has
+   * become since.
+   * - Granted to `promised` itself: its leader has ended before it said so, and the ballot is never used again.
+   * - Granted to an earlier ballot: that reign has no lease any more. If `promised` was given to a candidate, this very
+   *   rule had found no such grant in force, after earlier restarts too, or one of the member that asked, which had ended
+   *   that reign before it did. If it was raised by an ACCEPT, that leader had been elected: in its quorum and in any
+   *   that the earlier lease rests on there is a common voter, which had let its grant run out, or be released, before it
+   *   promised (a leader's own replica: after that leader had ended), and has acknowledged no earlier ballot since. The
+   *   same if it was raised by what that leader has committed (`learn`, or a snapshot).
+   * A release of any other ballot proves nothing, for the leader of `promised` may be alive.
+   */
   #isHeldBack(message: Prevote | Prepare, now: Now): boolean {
-    if (now.monoMs < this.#silentUntilMonoMs) return true
+    const released = message.type === 'prepare' ? message.releasedBallot : undefined
+    const isReleased = (ballot: Ballot): boolean => released !== undefined && sameBallot(released, ballot)
+    if (now.monoMs < this.#silentUntilMonoMs && !isReleased(this.#meta.promised)) return true
+    // The own coordinator counts this replica as there at any moment, and hears of a promise only after it was given.
+    if (this.#ownReign !== null && message.ballot[1] !== this.#self.memberId) return true
     const grant = this.#grant
     if (grant === null || now.monoMs >= grant.untilMonoMs || grant.ballot[1] === message.ballot[1]) return false
-    return !(message.type === 'prepare' && message.releasedBallot && sameBallot(message.releasedBallot, grant.ballot))
+    return !isReleased(grant.ballot)
   }
 
   #holds(prev: LogEnd): boolean {

@@ -18,7 +18,15 @@ export interface FoundRecord {
 
 export type RestoreResult =
   | { readonly ok: true; readonly restored: RestoredLog }
-  | { readonly ok: false; readonly reason: string }
+  | {
+      readonly ok: false
+      readonly reason: string
+      /** When nothing else is wrong: committed positions whose records are bad or gone. Other members have them too. */
+      readonly mendable: readonly number[]
+    }
+
+/** More than this is not a matter of a few bad records. */
+const MENDABLE_MAX = 10_000
 
 /** `found` in order of position, everything that is there. */
 export function restoreLog(meta: LogMeta, found: Iterable<FoundRecord>): RestoreResult {
@@ -26,17 +34,41 @@ export function restoreLog(meta: LogMeta, found: Iterable<FoundRecord>): Restore
   const crcs = new Map<number, number>()
   let { digest } = meta.base
   let expected = meta.begin
+  let reason: string | null = null
+  const mendable: number[] = []
+  /** False: it is not known to be committed, so it may be what this replica has voted for. */
+  const missing = (from: number, to: number): boolean => {
+    reason ??= `the record of position ${from} is missing`
+    if (to > meta.commit || to - from + mendable.length >= MENDABLE_MAX) return false
+    for (let at = from; at <= to; at++) mendable.push(at)
+    return true
+  }
   for (const { position, record } of found) {
-    if (position !== expected) return { ok: false, reason: `the record of position ${expected} is missing` }
-    if (!record.ok) return { ok: false, reason: `the record of position ${position}: ${record.reason}` }
+    if (position < expected)
+      return { ok: false, reason: `position ${position} was truncated and is there`, mendable: [] }
+    if (position > expected && !missing(expected, position - 1)) return { ok: false, reason: reason!, mendable: [] }
+    expected = position
+    if (!record.ok) {
+      reason ??= `the record of position ${position}: ${record.reason}`
+      if (position > meta.commit || mendable.length >= MENDABLE_MAX) return { ok: false, reason, mendable: [] }
+      mendable.push(position)
+      expected++
+      continue
+    }
+    expected++
+    // What lies between is read again once it is mended.
+    if (mendable.length > 0) continue
     const { crc, ballot } = record.entry
     runs.push(position, ballot)
     if (position <= meta.commit) digest = foldDigest(digest, crc)
     else crcs.set(position, crc)
-    expected++
   }
-  if (expected - 1 < meta.end) return { ok: false, reason: `the record of position ${expected} is missing` }
-  if (expected - 1 > meta.end) return { ok: false, reason: `position ${expected - 1} is after the end ${meta.end}` }
+  if (expected - 1 > meta.end) {
+    return { ok: false, reason: `position ${expected - 1} is after the end ${meta.end}`, mendable: [] }
+  }
+  if (expected - 1 < meta.end && !missing(expected, meta.end)) return { ok: false, reason: reason!, mendable: [] }
+  if (reason !== null) return { ok: false, reason, mendable }
   if (digest === meta.digest) return { ok: true, restored: { meta, runs, crcs } }
-  return { ok: false, reason: `the digest of positions 1 to ${meta.commit} is not the one that was written` }
+  const text = `the digest of positions 1 to ${meta.commit} is not the one that was written`
+  return { ok: false, reason: text, mendable: [] }
 }

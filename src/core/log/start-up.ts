@@ -31,6 +31,8 @@ export interface StartUpFacts {
   readonly autoBootstrap: boolean
   /** Some reachable peer or agent knows this cluster with data in it. */
   readonly hasData: boolean
+  /** In words: so many disks of this cluster are lost that nothing can begin. */
+  readonly disksLost?: string | null
   /** What to run, for people. */
   readonly initializeCommand: string
   /** Of the own disk, once there is one. */
@@ -44,6 +46,7 @@ export interface StartUpFacts {
  * others have begun without waiting longer: then a VOTING member's descriptor names this very disk.
  */
 export function stepStarting(facts: StartUpFacts): StartUpStep {
+  if (facts.disksLost != null) return { type: 'wait', waitingFor: facts.disksLost }
   const begun = facts.seen.find(
     ({ status, genesisHash, descriptor }) =>
       status === 'VOTING' &&
@@ -88,11 +91,11 @@ export function stepStarting(facts: StartUpFacts): StartUpStep {
 /** EMPTY → STARTING by itself: only where the config allows it and every listed member shows that nothing exists yet. */
 export function stepEmpty(facts: StartUpFacts): StartUpStep {
   const advice = `run \`${facts.initializeCommand}\``
+  if (facts.disksLost != null) return { type: 'wait', waitingFor: facts.disksLost }
   if (facts.hasData) {
-    return {
-      type: 'wait',
-      waitingFor: `an operator: cluster ${facts.clusterId} already has data; use log join or log force-new-cluster`,
-    }
+    const cluster = facts.clusterId === '' ? 'the cluster' : `cluster ${facts.clusterId}`
+    const what = 'so this disk is not the one that this member had: put that one back. Do not initialize this one'
+    return { type: 'wait', waitingFor: `an operator: ${cluster} already has data, ${what}` }
   }
   if (!facts.autoBootstrap) return { type: 'wait', waitingFor: `an initialized log: ${advice}` }
   if (facts.clusterId === '' && facts.members.length > 1) {

@@ -9,6 +9,10 @@ export interface LogTiming {
   readonly retransmitMs: number
   /** An append that stays undecided for this long although others answer makes the leader step down. */
   readonly undecidedMsMax: number
+  /** A disk that has not finished a flush for this long is a slow one: a leader hands over, nobody stands with one. */
+  readonly slowFlushMs: number
+  /** How long appends wait while a successor is brought up to the end of the log; then the leader goes on. */
+  readonly handOverMsMax: number
   readonly electionBackoffMsMin: number
   readonly electionBackoffMsMax: number
 }
@@ -19,6 +23,8 @@ export const LOG_TIMING: LogTiming = {
   clockDrift: 0.01,
   retransmitMs: 500,
   undecidedMsMax: 30_000,
+  slowFlushMs: 2_000,
+  handOverMsMax: 2_000,
   electionBackoffMsMin: 100,
   electionBackoffMsMax: 2_000,
 }

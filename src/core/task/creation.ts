@@ -21,6 +21,8 @@ export interface Insertion {
   readonly taken: ReadonlySet<InstanceId>
   readonly nowMs: Instant
   readonly scheduler: string
+  /** Who wants them. */
+  readonly who?: string
   readonly newTaskId: (job: JobKey, instance: InstanceId) => TaskId
 }
 

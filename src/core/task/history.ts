@@ -8,23 +8,39 @@ import type { Instant } from '../base/time.ts'
 import type { TaskEvent, TaskRow } from '../ledger/rows.ts'
 import type { TaskStatus } from './status.ts'
 
+/** When, by which leader, at whose wish and for which reason. */
+export interface RecordFacts {
+  readonly nowMs: Instant
+  readonly scheduler: string
+  readonly who?: string | undefined
+  readonly why?: string | undefined
+}
+
+/** The row before a decision adds to its history: none of its events is new. */
+export function opened(row: TaskRow): TaskRow {
+  return { ...row, freshEvents: 0 }
+}
+
 /** The row after a saved transition. The event's time is never before the last one's, whatever the clock says. */
 export function recorded(
   row: TaskRow,
   status: TaskStatus,
   message: string | undefined,
-  { nowMs, scheduler }: { readonly nowMs: Instant; readonly scheduler: string },
+  { nowMs, scheduler, who, why }: RecordFacts,
 ): TaskRow {
   const event: TaskEvent = {
     atMs: Math.max(nowMs, row.events.at(-1)?.atMs ?? nowMs),
     status,
     scheduler,
     ...(message === undefined ? undefined : { message }),
+    ...(who === undefined ? undefined : { who }),
+    ...(why === undefined ? undefined : { why }),
   }
   // Only a THROTTLED task has a moment to wait for.
-  const { readyAtMs: _, ...rest } = row
+  const { readyAtMs: _, freshEvents = row.events.length === 0 ? 0 : 1, ...rest } = row
   return {
     ...rest,
+    ...(freshEvents === 0 ? undefined : { freshEvents: freshEvents + 1 }),
     status,
     timesPartitioned: row.timesPartitioned + (status === 'PARTITIONED' ? 1 : 0),
     events: [...(status === 'PARTITIONED' ? compacted(row.events) : row.events), event],

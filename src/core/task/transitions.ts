@@ -17,7 +17,7 @@ import type { Instant } from '../base/time.ts'
 import type { TaskConfig } from '../job/task-config.ts'
 import type { TaskRow } from '../ledger/rows.ts'
 import type { RowChange } from '../ledger/transaction.ts'
-import { recorded } from './history.ts'
+import { opened, recorded } from './history.ts'
 import { isTerminal, type TaskStatus, type TaskStatusOrDeleted } from './status.ts'
 
 /** In the order in which they are carried out. The three conditional forms of RESCHED are one effect. */
@@ -98,6 +98,9 @@ export interface Proposal {
   readonly expectStatus?: TaskStatus
   readonly expectVersion?: number
   readonly message?: string
+  /** For the history: who wants it, and the reason that was given. */
+  readonly who?: string
+  readonly why?: string
   /** Per task and agent. Lower than the row's: an old report, answered without a decision. Equal: decided again. */
   readonly agentSeq?: number
   /** The machine that reports; a kill of a task that should not be there goes to it. */
@@ -174,6 +177,7 @@ export function decide(subject: Subject, proposal: Proposal, facts: Facts): Deci
     row: begin(subject.row, proposal),
     config: subject.config,
     facts,
+    by: { who: proposal.who, why: proposal.why },
     effects: [],
     outputs: [],
   }
@@ -207,6 +211,7 @@ interface Work {
   row: TaskRow
   readonly config: TaskConfig
   readonly facts: Facts
+  readonly by: { readonly who: string | undefined; readonly why: string | undefined }
   readonly effects: Effect[]
   readonly outputs: Output[]
   replacement: TaskRow | null
@@ -217,7 +222,7 @@ const WORK = { replacement: null, isDropped: false, limitReached: false }
 
 function begin(row: TaskRow, proposal: Proposal): TaskRow {
   return {
-    ...row,
+    ...opened(row),
     ...(row.status === 'PENDING' ? proposal.placement : undefined),
     agentSeq: Math.max(row.agentSeq, proposal.agentSeq ?? 0),
   }
@@ -234,7 +239,7 @@ function carryOut(work: Work, cell: Cell, to: TaskStatusOrDeleted, message: stri
         break
       case 'SAVE':
         assert(to !== 'DELETED', 'a deleted task has no row to save', { task: work.row.taskId })
-        work.row = recorded(work.row, to, message, work.facts)
+        work.row = recorded(work.row, to, message, { ...work.facts, ...work.by })
         break
       case 'RESCHED':
         assert(work.replacement === null, 'a task is replaced once', { task: work.row.taskId })

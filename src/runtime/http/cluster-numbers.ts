@@ -1,11 +1,8 @@
 /** Numbers that are read off the state of the cluster when somebody asks for them, under the names of Aurora. */
-import type { LogStatusReport } from '../../actors/ports.ts'
 import { TASK_STATUSES } from '../../core/task/status.ts'
 import type { SchedulerDeps } from '../http-server.ts'
 import type { NodeMetrics } from '../metrics.ts'
-
-/** A log thread that is stuck must not keep `/vars` from answering. */
-const LOG_STATUS_MS_MAX = 500
+import { logStatusNow } from './log-status.ts'
 
 export function collectClusterNumbers(metrics: NodeMetrics, { ledger, leader, log }: SchedulerDeps): void {
   metrics.onRead(() => {
@@ -18,24 +15,14 @@ export function collectClusterNumbers(metrics: NodeMetrics, { ledger, leader, lo
     metrics.gauge('agent_store', ledger.view.counts.agents)
   })
   metrics.onRead(async () => {
-    const report = await within(LOG_STATUS_MS_MAX, log.status())
+    const report = await logStatusNow(log)
     if (report === null) return
     const { begin, end, commit, applied, diskFreeBytes, promised } = report
     for (const [name, value] of Object.entries({ begin, end, commit, applied })) metrics.gauge(`log_${name}`, value)
     metrics.gauge('log_ballot_round', promised[0])
     metrics.gauge('log_disk_free_bytes', diskFreeBytes)
     metrics.gauge('log_recovered', report.status === 'VOTING' ? 1 : 0)
+    // A node that is alone needs no lease.
+    if (report.members.length > 1) metrics.gauge('log_lease_remaining_ms', report.leaseLeftMs ?? 0)
   })
-}
-
-async function within(ms: number, answer: Promise<LogStatusReport>): Promise<LogStatusReport | null> {
-  let late: NodeJS.Timeout | undefined
-  const timeout = new Promise<null>(resolve => {
-    late = setTimeout(resolve, ms, null)
-  })
-  // A log that has failed shows in /health; here its numbers are missing.
-  const failed = answer.catch(() => null)
-  const first = await Promise.race([failed, timeout])
-  clearTimeout(late)
-  return first
 }

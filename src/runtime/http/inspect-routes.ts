@@ -1,18 +1,26 @@
 /** `/`, `/inspect` and a page per actor: HTML for people, JSON for programs (Accept, or `?format=json`). */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { healthNow } from '../../actors/health.ts'
+import type { LogStatusReport } from '../../actors/ports.ts'
 import { rejected } from '../../core/base/rejection.ts'
 import type { HttpDeps } from '../http-server.ts'
 import { leadership } from './health-routes.ts'
 import { actorPage, treePage } from './inspect-page.ts'
+import { isWaiting, logSection, logStatusNow } from './log-status.ts'
 import { escapeHtml, page } from './page.ts'
 import { sendProblem } from './problem.ts'
 import { ROUTES } from './routes.ts'
 
+/** While the log of the node waits for something, its page shows it as it is now. */
+const WAITING_REFRESH_SECS = 5
+
 type Query = { format?: string; refresh?: string }
 
 export function addInspectRoutes(app: FastifyInstance, deps: HttpDeps): void {
-  app.get('/', (_request, reply) => sendHtml(reply, indexPage(deps)))
+  app.get('/', async (_request, reply) => {
+    const log = deps.scheduler === null ? null : await logStatusNow(deps.scheduler.log)
+    return sendHtml(reply, indexPage(deps, log))
+  })
 
   app.get<{ Querystring: Query }>('/inspect', async (request, reply) => {
     const report = await deps.inspect()
@@ -55,7 +63,7 @@ function sendHtml(reply: FastifyReply, text: string): FastifyReply {
   return reply.header('content-type', 'text/html; charset=utf-8').header('cache-control', 'no-store').send(text)
 }
 
-function indexPage(deps: HttpDeps): string {
+function indexPage(deps: HttpDeps, log: LogStatusReport | null): string {
   const reasons = healthNow(deps.health, deps.clock.read().monoMs)
   const health =
     reasons.length === 0
@@ -70,7 +78,7 @@ function indexPage(deps: HttpDeps): string {
   })
   const { name, version } = deps.node
   return page(
-    { title: `Daybreak ${name}` },
-    `<h1>Daybreak ${escapeHtml(version)}: ${escapeHtml(name)}</h1><p>${health}; ${deps.scheduler === null ? 'an agent' : leads}</p><table><thead><tr><th></th><th>path</th><th>what it tells</th></tr></thead><tbody>${rows.join('')}</tbody></table>`,
+    { title: `Daybreak ${name}`, refreshSecs: isWaiting(log) ? WAITING_REFRESH_SECS : 0 },
+    `<h1>Daybreak ${escapeHtml(version)}: ${escapeHtml(name)}</h1><p>${health}; ${deps.scheduler === null ? 'an agent' : leads}</p>${deps.scheduler === null ? '' : logSection(log)}<table><thead><tr><th></th><th>path</th><th>what it tells</th></tr></thead><tbody>${rows.join('')}</tbody></table>`,
   )
 }

@@ -17,21 +17,29 @@ export function leading(deps: HttpDeps, request: FastifyRequest, reply: FastifyR
     sendProblem(reply, rejected('STORAGE_NOT_READY', undefined, { remedy }))
     return null
   }
-  const view = scheduler.leader()
-  // Where a leader serves its clients is not known before it has connected to this node.
-  const isElsewhere = view?.leader != null && view.leader.memberId !== deps.node.memberId && view.leader.httpUrl !== ''
-  const other = isElsewhere ? view.leader : null
-  if (other !== null && request.headers[BYPASS_HEADER] === undefined) {
-    reply
-      .header('location', other.httpUrl.replace(/\/$/, '') + request.url)
-      .code(307)
-      .send()
-    return null
-  }
+  if (sentOn(scheduler, request, reply)) return null
   const refusal = scheduler.ledger.open ? null : (scheduler.ledger.refusal() ?? notReady())
   if (refusal === null) return scheduler
   sendProblem(reply, refusal.remedy === undefined ? { ...refusal, remedy: REMEDY } : refusal)
   return null
+}
+
+/** Leadership was lost before an answer could leave: the same request goes to the new leader if one is known. */
+export function passOn(scheduler: SchedulerDeps, reply: FastifyReply, reason: Rejection): void {
+  if (!sentOn(scheduler, reply.request, reply)) sendProblem(reply, reason)
+}
+
+/** True: another node leads, and the reply says where. */
+export function sentOn({ leader }: SchedulerDeps, request: FastifyRequest, reply: FastifyReply): boolean {
+  const view = leader()
+  // Where a leader serves its clients is not known before it has connected to this node.
+  if (view === null || view.role === 'LEADER' || view.leader === null || view.leader.httpUrl === '') return false
+  if (request.headers[BYPASS_HEADER] !== undefined) return false
+  reply
+    .header('location', view.leader.httpUrl.replace(/\/$/, '') + request.url)
+    .code(307)
+    .send()
+  return true
 }
 
 const REMEDY =

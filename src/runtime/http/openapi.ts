@@ -38,6 +38,8 @@ const SCHEMAS = {
   Cluster: rest.cluster,
   LogStatus: rest.logStatus,
   LogEntries: logEntries,
+  TransferLog: rest.transferLog,
+  LogTransfer: rest.logTransfer,
   Problem: rest.problem,
 } as const
 
@@ -48,6 +50,7 @@ const DOCUMENTED: Readonly<Record<string, Documented>> = {
     answer: 'LogEntries',
     query: z.object({ from: z.number().int().min(1).optional(), to: z.number().int().min(1).optional() }),
   },
+  [`POST ${API}/log:transfer`]: { answer: 'LogTransfer', body: rest.transferLog },
   [`GET ${API}/jobs`]: { answer: 'JobList', query: rest.jobQuery },
   [`POST ${API}/jobs`]: { answer: 'JobOutcome', body: rest.createJob, status: 201 },
   [`GET ${API}/jobs/{role}/{environment}/{name}`]: { answer: 'JobDetail' },
@@ -94,7 +97,7 @@ function build(version: string): Json {
   }
 }
 
-const REQUEST_BODIES: ReadonlySet<string> = new Set(['CreateJob', 'KillJob', 'RestartJob'])
+const REQUEST_BODIES: ReadonlySet<string> = new Set(['CreateJob', 'KillJob', 'RestartJob', 'TransferLog'])
 
 function operation(route: (typeof ROUTES)[number], { query, body, answer, status = 200 }: Documented): Json {
   const mutates = route.method === 'POST'

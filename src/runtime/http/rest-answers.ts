@@ -1,13 +1,14 @@
 /**
  * How every REST route reads what it is asked and how its answer leaves: a refusal of what cannot be read at once, an
- * answer made from the leader's state when everything staged so far is committed (output commit).
+ * answer made from the leader's state when everything staged so far is committed (output commit) and the lease, looked at
+ * after that, says that nobody else can have led meanwhile.
  */
 import type { FastifyReply } from 'fastify'
 import type { z } from 'zod'
 import { ActorGone, AskTimeout, type Ref } from '../../actors/actor.ts'
 import { type Rejection, rejected } from '../../core/base/rejection.ts'
 import type { SchedulerDeps } from '../http-server.ts'
-import { notReady } from './leader-guard.ts'
+import { notReady, passOn } from './leader-guard.ts'
 import { sendProblem } from './problem.ts'
 
 export function refuse(reply: FastifyReply, rejection: Rejection): FastifyReply {
@@ -17,13 +18,13 @@ export function refuse(reply: FastifyReply, rejection: Rejection): FastifyReply 
 
 const isRejection = (value: object): value is Rejection => 'type' in value && value.type === 'rejected'
 
-/** Sends what was computed on staged state once that state is committed. */
+/** The one door for what was computed on the leader's state, staged changes included: it leaves when that is known to be true. */
 export function answer(scheduler: SchedulerDeps, reply: FastifyReply, document: object): FastifyReply {
   const send = (): void => {
     if (isRejection(document)) sendProblem(reply, document)
     else reply.send(document)
   }
-  scheduler.ledger.whenCommitted(send, reason => sendProblem(reply, reason))
+  scheduler.ledger.whenLeased(send, reason => passOn(scheduler, reply, reason))
   return reply
 }
 

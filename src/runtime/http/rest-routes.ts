@@ -1,11 +1,13 @@
 /**
  * JSON REST under `/api/v1`. Schemas are those of `src/wire/rest.ts`. Answers are made from the leader's state at once
- * and leave when everything staged so far is committed (output commit); refusals of what cannot be read leave at once.
+ * and leave when everything staged so far is committed (output commit) and the lease still runs; refusals of what cannot
+ * be read leave at once.
  */
 import type { FastifyInstance } from 'fastify'
 import type { HttpDeps } from '../http-server.ts'
 import { addClusterRoutes } from './cluster-routes.ts'
 import { addJobRoutes } from './job-routes.ts'
+import { addLogTransferRoute } from './log-transfer-route.ts'
 import { addPlaceRoutes } from './place-routes.ts'
 import { addTaskRoutes } from './task-routes.ts'
 
@@ -14,4 +16,5 @@ export function addRestRoutes(app: FastifyInstance, deps: HttpDeps): void {
   addTaskRoutes(app, deps)
   addPlaceRoutes(app, deps)
   addClusterRoutes(app, deps)
+  addLogTransferRoute(app, deps)
 }

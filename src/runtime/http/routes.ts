@@ -33,6 +33,12 @@ export const ROUTES = [
     meaning: 'Committed entries of the log, both ends inclusive',
     by: 'any',
   },
+  {
+    method: 'POST',
+    path: `${API}/log:transfer`,
+    meaning: 'Hand leadership over to another member, and wait until it leads',
+    by: 'leader',
+  },
   { method: 'GET', path: `${API}/jobs`, meaning: 'Jobs, a page at a time', by: 'leader' },
   { method: 'POST', path: `${API}/jobs`, meaning: 'Create a job', by: 'leader' },
   { method: 'GET', path: `${API}/jobs/{role}/{environment}/{name}`, meaning: 'One job with its tasks', by: 'leader' },

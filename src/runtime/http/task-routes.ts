@@ -79,7 +79,7 @@ export function addTaskRoutes(app: FastifyInstance, deps: HttpDeps): void {
       rejected('AGENT_UNREACHABLE', `The agent on ${row.host ?? agentId} did not answer`),
     )
     if (data.type === 'rejected') return refuse(reply, data)
-    if (data.error !== null) return refuse(reply, rejected('NOT_FOUND', data.error))
+    if (data.error !== null) return answer(scheduler, reply, rejected('NOT_FOUND', data.error))
     const { process, run, offset, size, rotated } = data
     const piece: rest.LogPiece = {
       process,
@@ -90,7 +90,7 @@ export function addTaskRoutes(app: FastifyInstance, deps: HttpDeps): void {
       rotated,
       data: Buffer.from(data.data).toString('base64'),
     }
-    return reply.send(piece)
+    return answer(scheduler, reply, piece)
   })
 }
 

@@ -17,22 +17,22 @@ export interface SpaceReading {
 export class DiskSpace {
   readonly #folder: string
   readonly #limits: SpaceLimits
-  readonly #onChange: (reading: SpaceReading) => void
+  readonly #onLook: (reading: SpaceReading, hasTurned: boolean) => void
   readonly #freeBytesOf: (folder: string) => number
   #timer: NodeJS.Timeout | null = null
   #last: SpaceReading
 
-  /** `onChange` is told when `full` or `low` turns; the first reading is in `last`. */
+  /** `onLook` is told of every look, and whether `full` or `low` has turned; the first reading is in `last`. */
   constructor(
     folder: string,
     limits: SpaceLimits,
-    onChange: (reading: SpaceReading) => void,
+    onLook: (reading: SpaceReading, hasTurned: boolean) => void,
     freeBytesOf = freeBytesAt,
   ) {
     this.#freeBytesOf = freeBytesOf
     this.#folder = folder
     this.#limits = limits
-    this.#onChange = onChange
+    this.#onLook = onLook
     this.#last = this.read()
   }
 
@@ -62,7 +62,7 @@ export class DiskSpace {
   check(): SpaceReading {
     const before = this.#last
     this.#last = this.read()
-    if (before.full !== this.#last.full || before.low !== this.#last.low) this.#onChange(this.#last)
+    this.#onLook(this.#last, before.full !== this.#last.full || before.low !== this.#last.low)
     return this.#last
   }
 

@@ -14,7 +14,7 @@ import type { LogMeta } from '../../core/log/meta.ts'
 import { isUseful, type RowCursor, type SnapshotHeader, type SnapshotProgress } from '../../core/log/snapshot.ts'
 import { beginOpening, isDamage, markerOf } from '../lmdb-opening.ts'
 import { syncFolder } from './durable-file.ts'
-import { storeTrouble } from './lmdb-trouble.ts'
+import { refuseFull, storeTrouble } from './lmdb-trouble.ts'
 import {
   openRowTables,
   putMark,
@@ -64,6 +64,7 @@ class LmdbIncoming implements IncomingSnapshot {
     done,
   }: Pick<SnapshotPage, 'header' | 'cursor' | 'rows' | 'done'>): Promise<boolean> {
     try {
+      refuseFull(dirname(this.#folder), 'a write of a snapshot')
       if (cursor === null || this.#tables === null) await this.#beginAnew()
       const tables = this.#tables!
       let rowsDigest = cursor === null ? 0 : (this.#arrived?.rowsDigest ?? 0)

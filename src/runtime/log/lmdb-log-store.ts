@@ -21,8 +21,8 @@ import { type FoundRecord, restoreLog } from '../../core/log/restore.ts'
 import { installedLog, type SnapshotHeader } from '../../core/log/snapshot.ts'
 import { beginOpening, isDamage, readInAnotherProcess, suspectedDamage } from '../lmdb-opening.ts'
 import { syncFolder } from './durable-file.ts'
-import { storeTrouble } from './lmdb-trouble.ts'
-import { LogRefused } from './log-refused.ts'
+import { refuseFull, storeTrouble } from './lmdb-trouble.ts'
+import { LogLacks, LogRefused } from './log-refused.ts'
 
 /** A write that takes longer has hung: nothing may be believed any more. */
 export const FLUSH_MS_MAX = 30_000
@@ -74,6 +74,8 @@ export async function formatLogStore(folder: string, genesis: Genesis): Promise<
 
 export interface OpenLogOptions {
   readonly flushMsMax?: number | undefined
+  /** Default: the file system's word. */
+  readonly freeBytesOf?: ((folder: string) => number) | undefined
   /** Throws if this store is not the one that is meant; asked before anything is written. */
   readonly refuseForeign?: (meta: LogMeta) => void
 }
@@ -115,9 +117,10 @@ async function openSound(folder: string, options: OpenLogOptions): Promise<LmdbL
       generation: restored.meta.generation + 1,
       bootCounter: restored.meta.bootCounter + 1,
     }
+    refuseFull(folder, 'opening the log', options.freeBytesOf)
     // A killed process may have left records in the page cache only; this flush makes them durable before any answer.
     await putMeta(tables, meta)
-    return new LmdbLogStore(folder, tables, { ...restored, meta }, options.flushMsMax ?? FLUSH_MS_MAX)
+    return new LmdbLogStore(folder, tables, { ...restored, meta }, options)
   } catch (cause) {
     await tables.root.close()
     throw cause
@@ -143,6 +146,17 @@ export async function installInLog(folder: string, header: SnapshotHeader): Prom
     const removed: Promise<boolean>[] = []
     for (let at = begin; at <= last; at++) removed.push(tables.entries.remove(keyOf(at)))
     await Promise.all([...removed, putMeta(tables, installed.meta)])
+  } finally {
+    await tables.root.close()
+  }
+}
+
+/** Puts records in place of those that were bad or gone. The caller holds the lock, and the store is not open. */
+export async function mendLog(folder: string, entries: readonly Entry[]): Promise<void> {
+  const tables = openTables(folder, false)
+  try {
+    await Promise.all(entries.map(entry => tables.entries.put(keyOf(entry.position), entry.record as Buffer)))
+    await tables.root.flushed
   } finally {
     await tables.root.close()
   }
@@ -230,10 +244,12 @@ export class LmdbLogStore implements LogStore {
 
   readonly #folder: string
   readonly #flushMsMax: number
+  readonly #freeBytesOf: ((folder: string) => number) | undefined
 
-  constructor(folder: string, tables: Tables, restored: RestoredLog, flushMsMax: number) {
+  constructor(folder: string, tables: Tables, restored: RestoredLog, options: OpenLogOptions) {
     this.#folder = folder
-    this.#flushMsMax = flushMsMax
+    this.#flushMsMax = options.flushMsMax ?? FLUSH_MS_MAX
+    this.#freeBytesOf = options.freeBytesOf
     this.#tables = tables
     this.restored = restored
     this.#begin = restored.meta.begin
@@ -259,7 +275,13 @@ export class LmdbLogStore implements LogStore {
     const fail = (cause: unknown): void =>
       void storeTrouble(cause, this.#folder, 'a write of the log').then(trouble => this.#fail(trouble))
     try {
-      const settled = this.#underWay.flatMap(({ write }) => this.#put(write))
+      refuseFull(this.#folder, 'a write of the log', this.#freeBytesOf)
+      // LMDB has one promise for what goes into one transaction: it is waited for once, not once a record.
+      const settled = new Set<PromiseLike<unknown>>()
+      for (const { write } of this.#underWay) this.#put(write, settled)
+      // One transaction, so what the last of them says is all that would be left of it.
+      const record = encodeMeta(this.#underWay.at(-1)!.write.meta) as Buffer
+      for (const key of META_KEYS) settled.add(this.#tables.meta.put(key, record))
       let left = 2
       const done = (): void => {
         if (--left === 0) this.#done()
@@ -272,23 +294,19 @@ export class LmdbLogStore implements LogStore {
     }
   }
 
-  #put(write: LogWrite): PromiseLike<unknown>[] {
-    const { entries, meta } = this.#tables
-    const settled: PromiseLike<unknown>[] = []
+  #put(write: LogWrite, settled: Set<PromiseLike<unknown>>): void {
+    const { entries } = this.#tables
     if (write.dropBefore !== null) {
-      for (; this.#begin < write.dropBefore; this.#begin++) settled.push(entries.remove(keyOf(this.#begin)))
+      for (; this.#begin < write.dropBefore; this.#begin++) settled.add(entries.remove(keyOf(this.#begin)))
     }
     if (write.cutFrom !== null) {
       this.#readableEnd = Math.min(this.#readableEnd, write.cutFrom - 1)
       for (let position = write.cutFrom; position <= this.#end; position++) {
-        settled.push(entries.remove(keyOf(position)))
+        settled.add(entries.remove(keyOf(position)))
       }
     }
-    for (const entry of write.entries) settled.push(entries.put(keyOf(entry.position), entry.record as Buffer))
-    const record = encodeMeta(write.meta) as Buffer
-    for (const key of META_KEYS) settled.push(meta.put(key, record))
+    for (const entry of write.entries) settled.add(entries.put(keyOf(entry.position), entry.record as Buffer))
     this.#end = write.meta.end
-    return settled
   }
 
   #done(): void {
@@ -373,10 +391,13 @@ function openAll(folder: string, readOnly: boolean): Tables {
   return { root, entries: root.openDB(entries, options), meta: root.openDB(meta, options) }
 }
 
+const KEY = Buffer.allocUnsafeSlow(8)
+const KEY_VIEW = new DataView(KEY.buffer)
+
+/** Good until the next call: LMDB copies it in the turn in which it is given. */
 function keyOf(position: number): Buffer {
-  const key = Buffer.allocUnsafeSlow(8)
-  setUint53(new DataView(key.buffer), 0, position)
-  return key
+  setUint53(KEY_VIEW, 0, position)
+  return KEY
 }
 
 function putMeta(tables: Tables, meta: LogMeta): Promise<void> {
@@ -397,9 +418,11 @@ function restore(tables: Tables, folder: string): RestoredLog {
 }
 
 function restoreAll(tables: Tables, folder: string): RestoredLog {
-  const result = restoreLog(metaOf(tables, folder).meta, recordsOf(tables, folder))
-  if (!result.ok) throw damaged(folder, result.reason)
-  return result.restored
+  const { meta } = metaOf(tables, folder)
+  const result = restoreLog(meta, recordsOf(tables, folder))
+  if (result.ok) return result.restored
+  const { reason, mendable } = result
+  throw mendable.length === 0 ? damaged(folder, reason) : new LogLacks(damaged(folder, reason).message, meta, mendable)
 }
 
 function metaOf(tables: Tables, folder: string): { readonly meta: LogMeta } {

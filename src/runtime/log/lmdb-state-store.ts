@@ -11,8 +11,8 @@ import { changedDigest } from '../../core/ledger/rows-digest.ts'
 import type { LogBase } from '../../core/log/meta.ts'
 import { beginOpening, isDamage, type Opening } from '../lmdb-opening.ts'
 import { openIncoming } from './lmdb-incoming.ts'
-import { storeTrouble } from './lmdb-trouble.ts'
-import { LogRefused } from './log-refused.ts'
+import { refuseFull, storeTrouble } from './lmdb-trouble.ts'
+import { LogLacks, LogRefused } from './log-refused.ts'
 import {
   openRowTables,
   putMark,
@@ -27,7 +27,7 @@ import {
 
 /**
  * Opens the tables. Those of another owner, unreadable ones, or ones that do not go with the log are thrown away and made
- * again, which is possible while the log still has its first position; else they are refused.
+ * again, which is possible while the log still has its first position; else they are refused as lacking.
  */
 export async function openStateStore(
   folder: string,
@@ -41,10 +41,10 @@ export async function openStateStore(
   if (found !== null) return found
   if (log.begin > 1) {
     const why = opening.damage ?? 'they are damaged, of another log, or do not reach to where this one begins'
-    throw new LogRefused(
+    const text =
       `The row tables at ${folder} cannot be used (${why}), and the log beside them begins at ${log.begin}, so they ` +
-        'cannot be made again from it. Restore the data folder from a backup',
-    )
+      'cannot be made again from it. Restore the data folder from a backup'
+    throw new LogLacks(text, null, null)
   }
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
@@ -108,18 +108,17 @@ export class LmdbStateStore implements StateStore {
     let { rowsDigest } = this.#mark
     let mark: StateMark
     try {
-      const last = new Map<string, StateWrite['rows'][number]>()
-      for (const change of changes) last.set(`${change.table} ${change.key}`, change)
+      refuseFull(this.#folder, 'a write of the row tables')
       this.#tables.root.resetReadTxn()
       // One turn, so one transaction: nothing here may wait before the mark is put.
-      const settled: Promise<unknown>[] = []
-      for (const { table, key, bytes } of last.values()) {
+      const settled = new Set<Promise<unknown>>()
+      for (const { table, key, bytes } of changes) {
         const at = rowKey(table, key)
         rowsDigest = changedDigest(rowsDigest, at, rows.getBinary(at), bytes)
-        settled.push(bytes === null ? rows.remove(at) : rows.put(at, bytes as Buffer))
+        settled.add(bytes === null ? rows.remove(at) : rows.put(at, bytes as Buffer))
       }
       mark = { ...this.#mark, applied, resumeFrom, base, rowsDigest }
-      settled.push(putMark(this.#tables, mark))
+      settled.add(putMark(this.#tables, mark))
       await Promise.all(settled)
     } catch (cause) {
       throw await storeTrouble(cause, this.#folder, 'a write of the row tables')

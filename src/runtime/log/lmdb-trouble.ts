@@ -18,13 +18,28 @@ export async function storeTrouble(
   what: string,
   freeBytesOf = freeBytesAt,
 ): Promise<StoreFailed | StoreFull> {
-  if (cause instanceof StoreFailed) return cause
+  if (cause instanceof StoreFailed || cause instanceof StoreFull) return cause
   const real = await commitErrorOf(cause)
   const { code, message } = real as { code?: unknown; message?: string }
   const isFull = code === ENOSPC || code === 'ENOSPC' || (code === EIO && freeBytesOf(folder) < NEARLY_FULL_BYTES)
   return isFull
     ? new StoreFull(`${what} found the disk full`, { cause: real })
     : new StoreFailed(`${what} failed: ${message ?? String(real)}`, { cause: real })
+}
+
+/** Not a store that is refused for what is in it, but a disk that does not do what it is told. */
+export function isDiskFailure({ cause }: StoreFailed): boolean {
+  const { code } = (cause ?? {}) as { code?: unknown }
+  return code === EIO || code === 'EIO'
+}
+
+/**
+ * Throws StoreFull while there is not room for any commit, so that LMDB is not the one to find out: its text about a write
+ * that failed is longer than the memory it takes for it (109 bytes in 100, lmdb 3.5.6, mdb_page_flush), and the process
+ * then dies of a corrupted heap, now or later.
+ */
+export function refuseFull(folder: string, what: string, freeBytesOf = freeBytesAt): void {
+  if (freeBytesOf(folder) < NEARLY_FULL_BYTES) throw new StoreFull(`${what} found the disk full`)
 }
 
 /** To be called once in a thread that writes with LMDB: every write has told its own caller already. */

@@ -3,7 +3,7 @@
  * `ballast`, and `needs-verify` after a flush that failed. Source: the replicated log, C2 and C10.
  */
 import { createHash, randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { genesisText, type ListedMember, memberFaults } from '../../core/log/descriptor.ts'
 import type { LogMeta } from '../../core/log/meta.ts'
@@ -50,7 +50,13 @@ const marker = (path: string): string => join(path, 'needs-verify')
 
 /** Left behind when a flush failed: the kernel may have dropped pages, so what can be read proves nothing. */
 export function markNeedsVerify(path: string, reason: string): void {
-  writeDurableFile(marker(path), `${reason}\n`)
+  try {
+    writeDurableFile(marker(path), `${reason}\n`)
+  } catch {
+    // It is on the disk that fails. Without a flush it still stands until the machine is booted again, and only so long
+    // does the kernel show pages that were never written.
+    writeFileSync(marker(path), `${reason}\n`)
+  }
 }
 
 export function needsVerify(path: string): string | null {

@@ -4,6 +4,7 @@
  */
 import type {
   AppendResult,
+  LeaseView,
   LogEntryView,
   Logger,
   LogListener,
@@ -12,6 +13,7 @@ import type {
   Metrics,
   RowCursor,
   RowPage,
+  TransferOutcome,
 } from '../../actors/ports.ts'
 import type { AppendBasis, AppendRequest } from '../../core/log/coordinator-core.ts'
 import { EXIT } from '../exit.ts'
@@ -19,11 +21,13 @@ import type { LogEvent } from './log-node.ts'
 
 /** What a log node answers, in this thread or in another. */
 export interface RemoteLog {
+  readonly lease: LeaseView
   open(): Promise<LogStatusReport>
   report(): LogStatusReport | Promise<LogStatusReport>
   append(requests: readonly AppendRequest[]): void
   readRows(cursor: RowCursor | null, rowsMax: number): RowPage | Promise<RowPage>
   read(from: number, to: number): readonly LogEntryView[] | Promise<readonly LogEntryView[]>
+  transfer(to: number | null): Promise<TransferOutcome>
   stop(): Promise<void>
 }
 
@@ -72,6 +76,10 @@ export class LogFront implements LogPort {
     this.#ports = ports
   }
 
+  get lease(): LeaseView {
+    return this.#remote.lease
+  }
+
   start(listener: LogListener): Promise<LogStatusReport> {
     this.#listener = listener
     return this.#remote.open()
@@ -96,6 +104,10 @@ export class LogFront implements LogPort {
 
   async read(from: number, to: number): Promise<readonly LogEntryView[]> {
     return this.#remote.read(from, to)
+  }
+
+  transfer(to: number | null): Promise<TransferOutcome> {
+    return this.#remote.transfer(to)
   }
 
   async stop(): Promise<void> {

@@ -6,46 +6,46 @@
  */
 import type { ActorReport, ActorSystem } from '../../actors/actor.ts'
 import { type LogActors, spawnLog } from '../../actors/log-actors.ts'
-import { type LogStore, type LogTransport, noPeers, StoreFull } from '../../actors/log-ports.ts'
+import { DamagedRecord, type LogTransport, noPeers, StoreFull } from '../../actors/log-ports.ts'
 import type {
   AppendResult,
   LeaderView,
+  LeaseView,
   LogEntryView,
-  Logger,
   LogStatusReport,
-  Metrics,
   RowCursor,
   RowPage,
+  TransferOutcome,
 } from '../../actors/ports.ts'
 import { NO_BALLOT, sameBallot } from '../../core/log/ballot.ts'
 import type { AppendRequest } from '../../core/log/coordinator-core.ts'
-import { descriptorConflict, quorumOf } from '../../core/log/descriptor.ts'
+import { quorumOf } from '../../core/log/descriptor.ts'
 import type { ElectionView } from '../../core/log/election-core.ts'
 import type { Entry } from '../../core/log/entry.ts'
+import { leaseLeftMs } from '../../core/log/lease.ts'
 import { LOG_LIMITS, type LogLimits } from '../../core/log/limits.ts'
 import type { LogMeta } from '../../core/log/meta.ts'
 import { readRangeFault } from '../../core/log/read-range.ts'
-import { type SeenMember, stepEmpty, stepStarting } from '../../core/log/start-up.ts'
 import { checkTiming, LOG_TIMING, type LogTiming } from '../../core/log/timing.ts'
+import { realClock } from '../clock.ts'
 import { EXIT } from '../exit.ts'
 import { DiskSpace, mebibytes, type SpaceReading } from './disk-space.ts'
-import { hasArrivals, installArrived } from './lmdb-incoming.ts'
-import { installInLog, metaOfLog, type OpenLogOptions, openLogStore } from './lmdb-log-store.ts'
-import { type LmdbStateStore, openStateStore } from './lmdb-state-store.ts'
-import { storeTrouble } from './lmdb-trouble.ts'
+import { nextWhenFormatted, nextWithoutLog, seenBy } from './first-start.ts'
+import { LeadershipTransfer } from './leadership-transfer.ts'
+import { LeaseMemory } from './lease-memory.ts'
+import { isDiskFailure, storeTrouble } from './lmdb-trouble.ts'
 import {
   drawClusterId,
   formatLog,
-  genesisHashOf,
   isFormatted,
   markNeedsVerify,
   needsVerify,
   refuseMemberFaults,
-  stateFolder,
-  storeFolder,
 } from './log-folder.ts'
+import { type OpenedStores, type OpeningPorts, openStores } from './log-opening.ts'
 import { type LogNodeOptions, SPACE_LIMITS, type SpaceLimits } from './log-options.ts'
-import { LogRefused } from './log-refused.ts'
+import { LogLacks, LogRefused } from './log-refused.ts'
+import { Mender, mend } from './mender.ts'
 import { Peers } from './peers.ts'
 import { lockFolder, type StoreLock } from './store-lock.ts'
 import { WAITING_LINE_MS, WaitingVoice } from './waiting-voice.ts'
@@ -58,16 +58,15 @@ export type LogEvent =
   /** The process must end with this status. */
   | { readonly type: 'death'; readonly status: number; readonly reason: string }
 
-export interface LogNodePorts {
-  readonly log: Logger
-  readonly metrics: Metrics
+export interface LogNodePorts extends OpeningPorts {
   readonly emit: (event: LogEvent) => void
+  /** Where the lease is written, by the clock of `makeSystem`; the default is read by this thread alone, by `realClock`. */
+  readonly lease?: LeaseMemory
   /** Makes the actor system of one opening; a new one after the disk was full. */
   readonly makeSystem: (onEndProcess: (error: unknown, path: string) => void) => ActorSystem
   /** Default: WebSockets to the other members, if there are any and the options say where to listen. */
   readonly transport?: LogTransport
-  /** Default: the LMDB store, and the file system's word. Tests hand in disks that fail and fill up. */
-  readonly openStore?: (folder: string, options: OpenLogOptions) => Promise<LogStore>
+  /** Default: the file system's word. Tests hand in disks that fill up. */
   readonly freeBytesOf?: (folder: string) => number
 }
 
@@ -75,11 +74,11 @@ export interface LogNodePorts {
 const EMPTY_CHECK_MS = 1_000
 /** How long a stopping leader waits until it has let go. */
 const HAND_OVER_MS_MAX = 300
+/** How long a successor may take until it serves, beside the two leases that an election may need. */
+const TAKE_OVER_MS_MAX = 3_000
 const SOFTWARE = '0.1.0'
 
-interface Opened extends LogActors {
-  readonly store: LogStore
-  readonly state: LmdbStateStore
+interface Opened extends LogActors, OpenedStores {
   readonly system: ActorSystem
 }
 
@@ -90,6 +89,8 @@ export class LogNode {
   readonly #limits: LogLimits
   readonly #spaceLimits: SpaceLimits
   readonly #peers: Peers | null
+  readonly #lease: LeaseMemory
+  readonly #transfer: LeadershipTransfer
   #space: DiskSpace | null = null
   #lock: StoreLock | null = null
   #opened: Opened | null = null
@@ -99,13 +100,15 @@ export class LogNode {
   #trouble: string | null = null
   #openingRefused = 0
   #opening: Promise<void> | null = null
-  /** What the store held when it was closed for want of room: this member is still the one it was. */
+  /** What the store held when it was closed, for want of room or of records: this member is still the one it was. */
   #closedAs: LogMeta | null = null
   readonly #voice = new WaitingVoice(
     () => this.#waiting(),
     text => this.#say(text),
   )
   #onLetGo: (() => void) | null = null
+  #mender: Mender | null = null
+  #mending: Promise<void> = Promise.resolve()
   #timers: NodeJS.Timeout[] = []
   #stopped = false
 
@@ -116,7 +119,13 @@ export class LogNode {
     this.#limits = { ...LOG_LIMITS, ...options.limits }
     this.#spaceLimits = { ...SPACE_LIMITS, ...options.space }
     checkTiming(this.#timing)
+    this.#lease = ports.lease ?? new LeaseMemory()
     const { peer, members } = options
+    this.#transfer = new LeadershipTransfer({
+      memberId: options.memberId,
+      tell: to => this.#opened?.coordinator.tell({ type: 'transfer', to }) ?? false,
+      takeOverMsMax: 2 * this.#timing.leaseMs + TAKE_OVER_MS_MAX,
+    })
     const { log, metrics, transport } = ports
     this.#peers =
       peer === undefined || transport !== undefined || members.length === 1
@@ -138,8 +147,12 @@ export class LogNode {
       await this.stop()
       const { path } = this.#options
       const trouble = await storeTrouble(cause, path, 'opening it')
-      if (!(trouble instanceof StoreFull)) throw cause
-      throw new LogRefused(`The log at ${path} cannot be opened: ${trouble.message}. Free some space there`)
+      if (trouble instanceof StoreFull) {
+        throw new LogRefused(`The log at ${path} cannot be opened: ${trouble.message}. Free some space there`)
+      }
+      if (!isDiskFailure(trouble)) throw cause
+      markNeedsVerify(path, trouble.message)
+      throw new LogRefused(`The log at ${path} cannot be opened: ${trouble.message}. ${this.#verifyAdvice()}`)
     }
   }
 
@@ -150,7 +163,7 @@ export class LogNode {
     if (doubt !== null) {
       throw new LogRefused(
         `The log at ${path} ended with a disk failure (${doubt}), so what is read from it may not be what was written. ` +
-          `Check the disk, then run \`daybreak log verify ${this.#options.configFile} --accept\``,
+          this.#verifyAdvice(),
       )
     }
     this.#every(WAITING_LINE_MS, () => this.#voice.speak())
@@ -158,8 +171,12 @@ export class LogNode {
     // Nobody is spoken to before this member knows who it is.
     if (isFormatted(path)) await this.#openStore()
     await this.#peers?.start()
-    if (this.#opened === null) await this.#openEmpty()
+    if (this.#opened === null && this.#closedAs === null) await this.#openEmpty()
     return this.report()
+  }
+
+  #verifyAdvice(): string {
+    return `Check the disk, then run \`daybreak log verify ${this.#options.configFile} --accept\``
   }
 
   append(requests: readonly AppendRequest[]): void {
@@ -191,13 +208,26 @@ export class LogNode {
     }
   }
 
+  get lease(): LeaseView {
+    return this.#lease
+  }
+
+  /** Hands leadership over, to that member or to whoever holds most; settles when another leads, or why none does. */
+  async transfer(to: number | null): Promise<TransferOutcome> {
+    if (this.#view.role === 'LEADER') return this.#transfer.ask(to)
+    const detail = this.#view.leader === null ? 'nobody is known to lead' : 'this node does not lead'
+    const waits = this.#waiting()
+    const remedy = waits === null ? 'see who leads with `daybreak cluster status`' : `its log waits for ${waits}`
+    return { type: 'refused', why: 'notLeader', detail, remedy }
+  }
+
   /** For the inspector; empty while nothing is open. */
   actors(): readonly ActorReport[] {
     return this.#opened?.system.inspection.actors() ?? []
   }
 
   report(): LogStatusReport {
-    const meta = this.#opened?.core().meta ?? null
+    const meta = this.#opened?.core().meta ?? this.#closedAs
     const options = this.#options
     const members = meta?.descriptor?.members ?? meta?.genesisMembers ?? options.members
     return {
@@ -225,8 +255,10 @@ export class LogNode {
 
   /** A leader first hands over to the member that holds most, so that the others need not wait for its lease to end. */
   async stop(): Promise<void> {
-    if (!this.#stopped && this.#peers !== null && this.#view.role === 'LEADER') await this.#handOver()
+    if (!this.#stopped) await this.#letGo()
     this.#stopped = true
+    this.#mender?.stop()
+    await this.#mending
     await this.#opening
     for (const timer of this.#timers) clearInterval(timer)
     this.#voice.stop()
@@ -237,7 +269,8 @@ export class LogNode {
     this.#lock = null
   }
 
-  #handOver(): Promise<void> {
+  #letGo(): Promise<void> {
+    if (this.#peers === null || this.#view.role !== 'LEADER') return Promise.resolve()
     return new Promise(resolve => {
       const late = setTimeout(resolve, HAND_OVER_MS_MAX)
       this.#onLetGo = () => {
@@ -258,12 +291,9 @@ export class LogNode {
     await this.#considerFormat()
   }
 
-  /** EMPTY: formats when the config allows it and all members have shown that nothing exists yet. */
   async #considerFormat(): Promise<void> {
-    const { path, clusterId, members, memberId } = this.#options
-    const genesisHash = genesisHashOf(clusterId ?? '', members)
-    const self: SeenMember = { memberId, status: 'EMPTY', genesisHash, incarnation: null, end: 0 }
-    const step = stepEmpty({ ...this.#facts(genesisHash, clusterId ?? ''), seen: [self, ...this.#seen()] })
+    const { path, clusterId } = this.#options
+    const step = nextWithoutLog(this.#options, this.#peers)
     if (step.type === 'wait') return this.#wait(step.waitingFor)
     if (step.type !== 'format') return
     this.#lock ??= await lockFolder(path)
@@ -298,29 +328,24 @@ export class LogNode {
     }
   }
 
-  #seen(): readonly SeenMember[] {
-    return this.#peers?.seen() ?? []
+  async #openStore(): Promise<void> {
+    try {
+      await this.#openStores()
+    } catch (cause) {
+      if (this.#peers === null || !(cause instanceof LogLacks)) throw cause
+      this.#mending = this.#mend(this.#peers, cause).catch(trouble => this.#onReopenFailed(trouble))
+    }
   }
 
-  async #openStore(): Promise<void> {
-    const { path, flushMsMax } = this.#options
+  async #openStores(): Promise<void> {
+    const { path } = this.#options
     this.#lock ??= await lockFolder(path)
     this.#space ??= this.#watchSpace()
-    const { openStore = openLogStore, log } = this.#ports
-    await this.#installArrived()
-    const refuseForeign = (meta: LogMeta): void => this.#refuseForeign(meta)
-    const store = await openStore(storeFolder(path), { flushMsMax, refuseForeign })
-    const { meta } = store.restored
-    try {
-      const state = await openStateStore(stateFolder(path), meta, meta, because =>
-        log.warn('log-rows-remade', { path: stateFolder(path), because }),
-      )
-      this.#opened = { store, state, ...this.#spawn(store, state) }
-    } catch (cause) {
-      await store.close()
-      throw cause
-    }
-    this.#tellSpace(this.#space.check())
+    const stores = await openStores(this.#options, this.#ports)
+    const { meta } = stores.store.restored
+    this.#opened = { ...stores, ...this.#spawn(stores) }
+    this.#closedAs = null
+    this.#warnOfSpace(this.#space.check())
     this.#waitingFor = null
     this.#peers?.remember(path)
     this.#peers?.tellPresence()
@@ -329,53 +354,36 @@ export class LogNode {
     void this.#space.makeBallast().catch(cause => this.#ports.log.warn('log-ballast', { cause: messageOf(cause) }))
   }
 
-  /** A snapshot that has arrived whole takes the place of what this member has, before anything is opened. */
-  async #installArrived(): Promise<void> {
-    const { path } = this.#options
-    const meta = hasArrivals(stateFolder(path)) ? await metaOfLog(storeFolder(path)) : null
-    if (meta === null) return
-    const position = await installArrived(stateFolder(path), meta, header => installInLog(storeFolder(path), header))
-    if (position === null) return
-    this.#ports.metrics.count('log_snapshots_installed')
-    this.#ports.log.info('log-snapshot-installed', { position })
+  /** What this disk has lost is had from the others; until then this member takes no part. */
+  async #mend(peers: Peers, lacks: LogLacks): Promise<void> {
+    const { path, memberId, members } = this.#options
+    const { log, metrics } = this.#ports
+    const meta = lacks.meta!
+    const what = lacks.positions === null ? 'row tables' : `${lacks.positions.length} records`
+    const others = members.map(member => member.memberId).filter(id => id !== memberId)
+    this.#closedAs = { ...meta, status: 'RECOVERING' }
+    this.#wait(`${what} that this disk has lost, from any of members ${others.join(', ')}: ${lacks.message}`)
+    peers.tellPresence()
+    const self = { memberId, incarnation: meta.incarnation }
+    const mender = new Mender({ self, others, transport: peers.transport })
+    this.#mender = mender
+    log.error('log-damaged', { because: lacks.message, lost: what })
+    metrics.count('log_records_corrupt', lacks.positions?.length ?? 0)
+    const isMended = await mend(mender, path, lacks.positions, meta)
+    this.#mender = null
+    if (!isMended || this.#stopped) return
+    log.warn('log-mended', { lost: what })
+    this.#waitingFor = null
+    await this.#openStore()
   }
 
-  #refuseForeign(meta: LogMeta): void {
-    const { path, memberId, clusterId, members } = this.#options
-    if (meta.memberId !== memberId) {
-      throw new LogRefused(`The log at ${path} is that of member ${meta.memberId}, the config is that of ${memberId}`)
-    }
-    const stored = {
-      clusterId: meta.clusterId,
-      configVersion: meta.descriptor?.configVersion ?? 0,
-      members: meta.descriptor?.members ?? meta.genesisMembers,
-    }
-    const conflict = descriptorConflict(stored, { clusterId, members })
-    if (conflict !== null) throw new LogRefused(`The log at ${path} is not the one of this config: ${conflict}`)
-  }
-
-  /** STARTING: all listed members must have shown the same genesis, or one that votes must know this disk. */
   #start(meta: LogMeta): void {
-    const { memberId, genesisHash, incarnation, end } = meta
-    const self: SeenMember = { memberId, status: 'STARTING', genesisHash, incarnation, end }
-    const step = stepStarting({
-      ...this.#facts(genesisHash, meta.clusterId),
-      seen: [self, ...this.#seen()],
-      incarnation,
-    })
+    const step = nextWhenFormatted(meta, this.#options, this.#peers)
     if (step.type === 'admit') this.#opened?.replica.tell({ type: 'admitted', descriptor: step.descriptor })
     else if (step.type === 'wait') this.#wait(step.waitingFor)
   }
 
-  #facts(genesisHash: string, clusterId: string) {
-    const { members, autoBootstrap, configFile } = this.#options
-    const initializeCommand = `daybreak log initialize ${configFile}`
-    const hasData = this.#peers?.hasData ?? false
-    const trouble = this.#peers?.trouble() ?? new Map()
-    return { clusterId, genesisHash, members, autoBootstrap, hasData, initializeCommand, trouble }
-  }
-
-  #spawn(store: LogStore, state: LmdbStateStore): LogActors & { readonly system: ActorSystem } {
+  #spawn({ store, state }: OpenedStores): LogActors & { readonly system: ActorSystem } {
     const { metrics, emit, transport = this.#peers?.transport ?? noPeers } = this.#ports
     const system = this.#ports.makeSystem((error, path) =>
       this.#die(EXIT.bug, `${path}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`),
@@ -393,6 +401,8 @@ export class LogNode {
       onView: view => this.#onView(view),
       onVoting: () => this.#ready(),
       onResults: results => emit({ type: 'results', results }),
+      onLease: lease => this.#lease.publish(lease),
+      onTransfer: answer => this.#transfer.answered(answer),
       onApplied: entries => this.#onApplied(entries),
       onInstall: () => this.#openSoon(() => this.#reopen()),
       onStoreTrouble: cause => this.#onStoreTrouble(cause),
@@ -429,6 +439,7 @@ export class LogNode {
 
   /** A follower's feed: entries of other leaders. The own appends are told by their results. */
   #onApplied(entries: readonly Entry[]): void {
+    for (const entry of entries) if (entry.type === 'LEADER') this.#transfer.took(entry.ballot)
     const { role, ballot } = this.#view
     if (role === 'LEADER' || this.#options.members.length === 1) return
     const others = entries.filter(entry => ballot === null || !sameBallot(entry.ballot, ballot) || role === 'FOLLOWER')
@@ -436,28 +447,35 @@ export class LogNode {
   }
 
   #watchSpace(): DiskSpace {
-    const onChange = (reading: SpaceReading): void => {
+    const onLook = (reading: SpaceReading, hasTurned: boolean): void => {
       this.#tellSpace(reading)
+      if (!hasTurned) return
+      this.#warnOfSpace(reading)
       this.#ports.emit({ type: 'writable', reason: this.#notWritable() })
     }
-    const space = new DiskSpace(this.#options.path, this.#spaceLimits, onChange, this.#ports.freeBytesOf)
+    const space = new DiskSpace(this.#options.path, this.#spaceLimits, onLook, this.#ports.freeBytesOf)
     space.watch()
     return space
   }
 
-  #tellSpace({ full, low, freeBytes }: SpaceReading): void {
+  #warnOfSpace({ full, low, freeBytes }: SpaceReading): void {
     if (full || low) this.#ports.log.warn('log-disk-space', { freeBytes, path: this.#options.path, refusing: full })
+  }
+
+  #tellSpace({ full, freeBytes }: SpaceReading): void {
+    const { reserveBytes, checkEveryMs: lookMs } = this.#spaceLimits
     this.#ports.metrics.gauge('log_disk_free_bytes', freeBytes)
-    this.#opened?.coordinator.tell({ type: 'space', full, freeBytes })
-    this.#opened?.replica.tell({ type: 'space', full })
+    this.#opened?.coordinator.tell({ type: 'space', full, freeBytes, reserveBytes, lookMs })
+    this.#opened?.replica.tell({ type: 'space', full, freeBytes })
     this.#opened?.election.tell({ type: 'space', full })
   }
 
   /** With one voter there is nobody whose answer could be missed. */
   #leaseLeftMs(): number | null {
-    const monoMs = performance.now()
-    const untilMs = this.#opened?.leader()?.leaseUntilMonoMs({ wallMs: Date.now(), monoMs }) ?? Number.NaN
-    return Number.isFinite(untilMs) ? Math.max(0, Math.round(untilMs - monoMs)) : null
+    const leader = this.#opened?.leader()
+    if (!leader?.serving) return null
+    const leftMs = leader.lease === null ? 0 : leaseLeftMs(leader.lease, realClock.read())
+    return Number.isFinite(leftMs) ? Math.max(0, Math.round(leftMs)) : null
   }
 
   #notWritable(): string | null {
@@ -465,12 +483,20 @@ export class LogNode {
     const reading = this.#space?.last
     if (!reading?.full) return null
     const { path } = this.#options
-    return `only ${mebibytes(reading.freeBytes)} are free at ${path}; appends are refused below ${mebibytes(this.#spaceLimits.reserveBytes)}`
+    const few = `only ${mebibytes(reading.freeBytes)} are free at ${path}`
+    const refusal = `appends are refused below ${mebibytes(this.#spaceLimits.reserveBytes)}`
+    const isStaying = this.#view.role === 'LEADER' && this.#options.members.length > 1
+    const place = isStaying ? ', and leadership stays here as long as no other member, and a quorum, has room' : ''
+    return `${few}${place}; ${refusal} (log.space.reserve): free some space`
   }
 
   #onStoreTrouble(cause: unknown): void {
-    if (this.#stopped) return
-    if (cause instanceof StoreFull) return void this.#reopenWhenRoom(cause.message)
+    // A planned stop writes too: what failed then is in doubt all the same.
+    if (cause instanceof StoreFull) return this.#stopped ? undefined : void this.#reopenWhenRoom(cause.message)
+    if (cause instanceof DamagedRecord && (this.#stopped || this.#peers !== null)) {
+      // The opening reads everything, and has what others hold mended.
+      return this.#stopped ? undefined : this.#openSoon(() => this.#reopen())
+    }
     const reason = messageOf(cause)
     try {
       markNeedsVerify(this.#options.path, reason)
@@ -484,6 +510,7 @@ export class LogNode {
     if (this.#trouble !== null) return
     this.#trouble = reason
     this.#ports.log.error('log-disk-full', { path: this.#options.path })
+    await this.#letGo()
     await this.#close()
     this.#show({ version: this.#view.version + 1, role: 'NONE', ballot: null, leader: null })
     this.#ports.emit({ type: 'writable', reason })
@@ -511,6 +538,7 @@ export class LogNode {
   async #onReopenFailed(problem: unknown): Promise<void> {
     const trouble = await storeTrouble(problem, this.#options.path, 'opening the log again')
     if (trouble instanceof StoreFull) await this.#reopenWhenRoom(trouble.message)
+    else if (isDiskFailure(trouble)) this.#onStoreTrouble(trouble)
     else this.#die(EXIT.store, messageOf(problem))
   }
 
@@ -518,6 +546,8 @@ export class LogNode {
     const opened = this.#opened
     if (opened === null) return
     await opened.system.stop()
+    this.#lease.publish(null)
+    this.#transfer.closed()
     this.#closedAs = opened.core().durable
     this.#opened = null
     await opened.state.close()
@@ -527,6 +557,7 @@ export class LogNode {
   #die(status: number, reason: string): void {
     if (this.#stopped) return
     this.#stopped = true
+    this.#lease.publish(null)
     this.#ports.log.error('log-died', { reason })
     this.#ports.emit({ type: 'death', status, reason })
   }
@@ -539,18 +570,22 @@ export class LogNode {
   /** What this node waits for and from whom: to begin, or for a quorum. */
   #waiting(): string | null {
     if (this.#waitingFor !== null || this.#opened === null || this.#view.leader !== null) return this.#waitingFor
-    return this.#peers?.quorumFault() ?? null
+    return this.#peers?.disksLost() ?? this.#peers?.quorumFault() ?? null
   }
 
   #say(text: string): void {
-    if (this.#opened !== null) return this.#ports.log.warn('log-waits', { waitingFor: text })
+    if (text === this.#peers?.disksLost()) return this.#ports.log.error('log-disks-lost', { waitingFor: text })
+    if (this.#opened !== null || this.#closedAs !== null) {
+      return this.#ports.log.warn('log-waits', { waitingFor: text })
+    }
     const { configFile, memberId } = this.#options
     this.#ports.log.warn('Replica in EMPTY status received a broadcasted recover request', {
       waitingFor: text,
-      run: `daybreak log initialize ${configFile}`,
+      // Never where it would make a second cluster of a disk that was lost.
+      ...(this.#peers?.hasData ? {} : { run: `daybreak log initialize ${configFile}` }),
       seen: [
         `member ${memberId} (this node)`,
-        ...this.#seen().map(member => `member ${member.memberId} ${member.status}`),
+        ...seenBy(this.#peers).map(member => `member ${member.memberId} ${member.status}`),
       ],
     })
   }

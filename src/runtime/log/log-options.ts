@@ -3,6 +3,7 @@ import type { ListedMember } from '../../core/log/descriptor.ts'
 import { type LogLimits, limitsFor } from '../../core/log/limits.ts'
 import type { LogTiming } from '../../core/log/timing.ts'
 import type { NodeConfig } from '../config.ts'
+import type { PeerTls } from '../peer-certificates.ts'
 
 /** For the commands that look at a log. */
 export type { LogStatusReport } from '../../actors/ports.ts'
@@ -35,10 +36,23 @@ export interface PeerOptions {
   readonly port: number
   /** Of the cluster; empty: none, and then only loopback is used. */
   readonly secret: string
+  /** Certificates, and then nodes speak TLS only; absent: in clear. */
+  readonly tls?: PeerTls
+}
+
+/** What proves and hides what is said between nodes. */
+export interface PeerSecrets {
+  readonly secret: string
+  readonly tls: PeerTls | null
 }
 
 /** From the config of a node; `httpUrl` is where clients reach it, once that is known. */
-export function logOptionsOf(config: NodeConfig, configFile: string, httpUrl: string, secret = ''): LogNodeOptions {
+export function logOptionsOf(
+  config: NodeConfig,
+  configFile: string,
+  httpUrl: string,
+  { secret, tls }: PeerSecrets = { secret: '', tls: null },
+): LogNodeOptions {
   const { id } = config.node
   // A node alone may change its name and ports as it likes: nobody else has them written down.
   const alone: ListedMember = { memberId: id, name: `node-${id}`, address: 'alone' }
@@ -57,7 +71,7 @@ export function logOptionsOf(config: NodeConfig, configFile: string, httpUrl: st
     autoBootstrap: config.log.autoBootstrap,
     timing: { heartbeatMs: config.log.heartbeat, leaseMs: config.log.lease },
     limits: limitsFor(config.log.keepEntries),
-    peer: { host: config.peer.host, port: config.peer.port, secret },
+    peer: { host: config.peer.host, port: config.peer.port, secret, ...(tls === null ? {} : { tls }) },
     space: {
       alarmBytes: config.log.space.alarm,
       reserveBytes: config.log.space.reserve,
@@ -75,7 +89,7 @@ export interface SpaceLimits {
   readonly alarmBytes: number
   /** A file kept only to be deleted when the disk is full, because even deleting needs free pages. Default 64 MiB. */
   readonly ballastBytes: number
-  /** How often free space is looked at; a fifth of it while appends are refused. Default 5 s. */
+  /** How often free space is looked at; a fifth of it while appends are refused. Default 1 s. */
   readonly checkEveryMs: number
 }
 
@@ -83,5 +97,5 @@ export const SPACE_LIMITS: SpaceLimits = {
   reserveBytes: 256 * 1024 * 1024,
   alarmBytes: 1024 * 1024 * 1024,
   ballastBytes: 64 * 1024 * 1024,
-  checkEveryMs: 5_000,
+  checkEveryMs: 1_000,
 }

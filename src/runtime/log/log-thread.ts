@@ -1,35 +1,42 @@
 /**
- * The log thread: a log node with an actor system of its own, behind comlink. It shares nothing with the scheduler thread,
- * so a long scheduling round or a garbage collection there delays neither a flush nor a heartbeat. What it has to tell
- * goes out once per turn, in order, as one call.
+ * The log thread: a log node with an actor system of its own, behind comlink and a stream (`log-stream.ts`). It shares
+ * nothing with the scheduler thread, so a long scheduling round or a garbage collection there delays neither a flush nor
+ * a heartbeat. What it has to tell goes out once per turn, in order, as one message.
  */
 import { randomInt } from 'node:crypto'
-import { parentPort, workerData } from 'node:worker_threads'
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { expose, transfer } from 'comlink'
 import type { Logger, Metrics, RowCursor } from '../../actors/ports.ts'
 import { createActorSystem } from '../../actors/shell.ts'
 import { prng } from '../../core/base/prng.ts'
-import type { AppendRequest } from '../../core/log/coordinator-core.ts'
 import { realClock } from '../clock.ts'
 import { nodeEndpoint } from './comlink-node.ts'
+import { LeaseMemory } from './lease-memory.ts'
 import { ignoreEchoesOfFailedCommits } from './lmdb-trouble.ts'
 import type { FrontEvent } from './log-front.ts'
 import { LogNode } from './log-node.ts'
 import type { LogNodeOptions } from './log-options.ts'
+import { type PackedAppends, packEvents, unpackAppends } from './log-stream.ts'
+
+export interface LogThreadData {
+  readonly options: LogNodeOptions
+  /** Shared with the scheduler thread, which reads the lease from it. */
+  readonly lease: SharedArrayBuffer
+}
 
 export interface LogThreadApi {
-  /** The sink is called in order and never answers. */
-  connect(sink: (events: readonly FrontEvent[]) => void): void
+  /** Appends come in and events go out here, in order. */
+  connect(stream: MessagePort): void
   open: LogNode['open']
   report: LogNode['report']
-  append: LogNode['append']
   readRows: LogNode['readRows']
   read: LogNode['read']
+  transfer: LogNode['transfer']
   stop: LogNode['stop']
   actors: LogNode['actors']
 }
 
-let sink: ((events: readonly FrontEvent[]) => void) | null = null
+let stream: MessagePort | null = null
 let outbox: FrontEvent[] = []
 
 function tell(event: FrontEvent): void {
@@ -37,7 +44,8 @@ function tell(event: FrontEvent): void {
   queueMicrotask(() => {
     const events = outbox
     outbox = []
-    sink?.(events)
+    const { message, transfer: buffers } = packEvents(events)
+    stream?.postMessage(message, buffers)
   })
 }
 
@@ -64,7 +72,9 @@ function logger(): Logger {
 ignoreEchoesOfFailedCommits()
 
 const log = logger()
-const node = new LogNode(workerData as LogNodeOptions, {
+const data = workerData as LogThreadData
+const node = new LogNode(data.options, {
+  lease: new LeaseMemory(data.lease),
   log,
   metrics,
   emit: tell,
@@ -80,12 +90,12 @@ const node = new LogNode(workerData as LogNodeOptions, {
 })
 
 const api: LogThreadApi = {
-  connect: told => {
-    sink = told
+  connect: port => {
+    stream = port
+    port.on('message', (appends: PackedAppends) => node.append(unpackAppends(appends)))
   },
   open: () => node.open(),
   report: () => node.report(),
-  append: (requests: readonly AppendRequest[]) => node.append(requests),
   readRows: (cursor: RowCursor | null, rowsMax: number) => {
     const page = node.readRows(cursor, rowsMax)
     return transfer(
@@ -94,6 +104,7 @@ const api: LogThreadApi = {
     )
   },
   read: (from, to) => node.read(from, to),
+  transfer: to => node.transfer(to),
   stop: () => node.stop(),
   actors: () => node.actors(),
 }

@@ -8,6 +8,7 @@ import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { WebSocket } from 'ws'
 import { judgePeer, type PeerFacts, type PeerRecord, type Refusal } from '../../core/log/handshake.ts'
 import type { PeerMessage, Sender } from '../../core/log/messages.ts'
+import type { TlsRefusal } from '../../core/log/tls-refusal.ts'
 import {
   decodePeerFrame,
   encodeBatch,
@@ -31,8 +32,8 @@ const BUFFERED_BYTES_MAX = 16 * 1024 * 1024
 const CLOSE_REASON_BYTES_MAX = 120
 
 export interface SessionEnd {
-  /** By which side, if it was refused. */
-  readonly refusal: Refusal | null
+  /** By which side, if it was refused; over TLS that may be before there is a session. */
+  readonly refusal: Refusal | TlsRefusal | null
   readonly refusedBy: 'us' | 'them' | null
   readonly reason: string
 }

@@ -5,19 +5,26 @@
  *
  * Messages may be lost at any time; the log sends again what matters. A connection that breaks is dialled again at once,
  * then with growing pauses; a refused one with long pauses, and each refusal is logged once and counted. When a peer has
- * dialled us it is there, so it is dialled at once too. Without a secret this end binds to loopback only.
+ * dialled us it is there, so it is dialled at once too. Without a secret this end binds to loopback only. With
+ * certificates all of it is TLS: `peer-dial.ts` has the way out, `peer-door.ts` the way in.
  */
-import { createServer, type IncomingMessage, type Server } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { WebSocket, WebSocketServer } from 'ws'
+import { type WebSocket, WebSocketServer } from 'ws'
 import type { LogTransport } from '../../actors/log-ports.ts'
 import type { Logger, Metrics } from '../../actors/ports.ts'
 import type { ListedMember } from '../../core/log/descriptor.ts'
-import { factsText, type PeerFacts, type PeerRecord, type Refusal } from '../../core/log/handshake.ts'
+import { factsText, type PeerFacts, type PeerRecord } from '../../core/log/handshake.ts'
 import type { PeerMessage } from '../../core/log/messages.ts'
+import { isTlsRefusal } from '../../core/log/tls-refusal.ts'
 import { HANDSHAKE_BYTES_MAX, PEER_FRAME_BYTES_MAX, PEER_PATH, PEER_SUBPROTOCOL } from '../../wire/messages/peer.ts'
 import { isLoopback } from '../config-rules.ts'
+import type { PeerTls } from '../peer-certificates.ts'
+import { CertificateWatch } from './certificate-watch.ts'
 import { LogRefused } from './log-refused.ts'
+import { PeerDialer } from './peer-dial.ts'
+import { PeerDoor } from './peer-door.ts'
+import { hostOf, type Origin, PeerRefusals } from './peer-refusals.ts'
 import { PeerSession, type SessionEnd, type SessionOptions } from './peer-session.ts'
 
 /** After a break: 50 ms, doubling up to 2 s, less up to a half by chance. A try costs one packet. */
@@ -26,9 +33,6 @@ const REDIAL_MS_MAX = 2_000
 /** After a refusal somebody has to change something first. */
 const REFUSED_MS_MIN = 1_000
 const REFUSED_MS_MAX = 30_000
-const DIAL_MS_MAX = 3_000
-/** Connections that have not proved themselves yet. */
-const STRANGERS_MAX = 32
 const STOP_MS_MAX = 500
 
 export interface PeerTransportOptions {
@@ -38,6 +42,8 @@ export interface PeerTransportOptions {
   readonly port: number
   /** Empty: none. */
   readonly secret: string
+  /** Certificates, and then this node speaks TLS only; absent: in clear. */
+  readonly tls?: PeerTls
   readonly log: Logger
   readonly metrics: Metrics
   readonly random: () => number
@@ -61,6 +67,8 @@ export interface PeerState {
   readonly rttMs: number | null
   /** Why it is not connected, in words. */
   readonly trouble: string | null
+  /** Why one has refused the other at the last try. */
+  readonly refusal: { readonly code: string; readonly by: 'us' | 'them' } | null
 }
 
 export class PeerTransport implements LogTransport {
@@ -69,17 +77,25 @@ export class PeerTransport implements LogTransport {
   readonly #links = new Map<number, PeerLink>()
   readonly #accepted = new Map<number, PeerSession>()
   readonly #strangers = new Set<PeerSession>()
-  readonly #server: Server
+  readonly #door: PeerDoor
   readonly #sockets: WebSocketServer
-  readonly #refusals = new Map<string, string>()
+  readonly #refusals: PeerRefusals
+  readonly #certificates: CertificateWatch | null
+  readonly dialer: PeerDialer
   #stopped = false
 
   constructor(options: PeerTransportOptions) {
     this.#options = options
-    this.#server = createServer((_request, response) => {
-      response
-        .writeHead(426, { 'content-type': 'text/plain' })
-        .end('scheduler nodes of Daybreak speak WebSocket here\n')
+    const { log, metrics, tls = null } = options
+    this.#refusals = new PeerRefusals(options)
+    this.#certificates = tls === null ? null : new CertificateWatch(tls, options)
+    this.dialer = new PeerDialer(tls)
+    this.#door = new PeerDoor({
+      tls,
+      log,
+      metrics,
+      onUpgrade: (request, socket, head, origin) => this.#onUpgrade(request, socket, head, origin),
+      onRefused: (origin, refusal) => this.refused(origin, { refusal, refusedBy: 'us', reason: refusal.text }),
     })
     this.#sockets = new WebSocketServer({
       noServer: true,
@@ -88,7 +104,6 @@ export class PeerTransport implements LogTransport {
       maxPayload: PEER_FRAME_BYTES_MAX,
       handleProtocols: protocols => (protocols.has(PEER_SUBPROTOCOL) ? PEER_SUBPROTOCOL : false),
     })
-    this.#server.on('upgrade', (request, socket, head) => this.#onUpgrade(request, socket, head))
     for (const member of options.members) {
       if (member.memberId !== options.memberId) this.#links.set(member.memberId, new PeerLink(this, options, member))
     }
@@ -96,21 +111,20 @@ export class PeerTransport implements LogTransport {
 
   /** Binds, then dials. Rejects with LogRefused when the place cannot be had or must not be used. */
   async start(): Promise<void> {
-    const { host, port, secret, log } = this.#options
+    const { host, port, secret, tls, log } = this.#options
     if (!isLoopback(host)) {
       if (secret === '') {
         throw new LogRefused(
           `peer.host ${host} is not a loopback address and there is no secret: set cluster.secretFile, or use 127.0.0.1`,
         )
       }
-      log.warn('log-peers-in-clear', { host, because: 'the secret is proved, but what follows is not encrypted' })
+      if (tls === undefined) {
+        const because = 'the secret is proved, but what follows is not encrypted: set peer.tls'
+        log.warn('log-peers-in-clear', { host, because })
+      }
     }
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', cause => reject(placeRefused(cause, host, port)))
-      this.#server.listen(port, host.replace(/^\[|\]$/g, ''), resolve)
-    })
-    // Such as no file descriptor for one more connection: those that are there go on.
-    this.#server.on('error', cause => log.warn('log-peer-accept', { cause }))
+    await this.#door.listen(host, port)
+    this.#certificates?.start()
     for (const link of this.#links.values()) link.dial()
   }
 
@@ -134,20 +148,21 @@ export class PeerTransport implements LogTransport {
       const facts = incoming?.peer ?? link.known
       const connected = link.session?.isOpen === true && incoming?.isOpen === true
       const trouble = connected ? null : (link.trouble ?? 'it has not connected to this node yet')
-      return { memberId, connected, facts, rttMs: link.session?.rttMs ?? null, trouble }
+      return { memberId, connected, facts, rttMs: link.session?.rttMs ?? null, trouble, refusal: link.refusal }
     })
   }
 
   /** What was sent is handed to the system first. */
   async stop(): Promise<void> {
     this.#stopped = true
+    this.#certificates?.stop()
     for (const link of this.#links.values()) link.stop()
     for (const session of [...this.#accepted.values(), ...this.#strangers]) session.close('this node stops')
-    const closed = new Promise<void>(resolve => this.#server.close(() => resolve()))
+    const closed = this.#door.stop()
     const late = setTimeout(() => {
       for (const socket of this.#sockets.clients) socket.terminate()
       for (const link of this.#links.values()) link.terminate()
-      this.#server.closeAllConnections()
+      this.#door.terminate()
     }, STOP_MS_MAX)
     await Promise.all([closed, ...[...this.#links.values()].map(link => link.closed)])
     clearTimeout(late)
@@ -176,8 +191,7 @@ export class PeerTransport implements LogTransport {
 
   shown(facts: PeerFacts): void {
     if (this.#stopped) return
-    this.#refusals.delete(`us ${facts.memberId}`)
-    this.#refusals.delete(`them ${facts.memberId}`)
+    this.#refusals.forget(facts.memberId)
     this.#options.onShown(facts)
     this.#options.onPeers()
   }
@@ -186,26 +200,16 @@ export class PeerTransport implements LogTransport {
     if (!this.#stopped) this.#options.onPeers()
   }
 
-  /** Logged when it is new, counted always. */
-  refused(who: number | string, { refusal, refusedBy }: SessionEnd): void {
-    if (refusal === null || refusedBy === null) return
-    const { code, text } = refusal
-    this.#options.metrics.count('log_handshake_refused', 1, { code })
-    const key = `${refusedBy} ${who}`
-    if (this.#refusals.get(key) === text) return
-    this.#refusals.set(key, text)
-    if (refusedBy === 'us') this.#options.log.error('log-peer-refused', { peer: who, code, because: text })
-    else this.#options.log.error('log-refused-by-peer', { peer: who, code, because: text })
+  refused(who: number | Origin, end: SessionEnd): void {
+    if (!this.#stopped) this.#refusals.note(who, end)
   }
 
   // ---- The accepting end ----
 
-  #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    socket.on('error', () => socket.destroy())
-    const remote = request.socket.remoteAddress ?? ''
+  #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, origin: Origin): void {
     const isOurs = (request.url ?? '').split('?')[0] === PEER_PATH
-    const mayCome = this.#options.secret !== '' || isLoopback(remote.replace(/^::ffff:/, ''))
-    if (this.#stopped || !isOurs || !mayCome || this.#strangers.size >= STRANGERS_MAX) {
+    const mayCome = this.#options.secret !== '' || isLoopback(hostOf(origin))
+    if (this.#stopped || !isOurs || !mayCome) {
       const status = isOurs ? '503 Service Unavailable' : '404 Not Found'
       socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
       return
@@ -219,11 +223,12 @@ export class PeerTransport implements LogTransport {
       else if (bytes > 2 * HANDSHAKE_BYTES_MAX) socket.destroy()
     }
     this.#sockets.handleUpgrade(request, socket, head, accepted => {
-      const from = `${remote}:${request.socket.remotePort ?? 0}`
       const session: PeerSession = new PeerSession(accepted, {
-        ...this.sessionOptions('acceptor', from),
+        ...this.sessionOptions('acceptor', origin),
         onOpen: peer => {
           isStranger = false
+          this.#door.admit(origin)
+          if (!this.#isShared(hostOf(origin))) this.#refusals.forget(origin)
           this.#strangers.delete(session)
           this.#onAccepted(session, peer)
         },
@@ -233,7 +238,7 @@ export class PeerTransport implements LogTransport {
         onEnd: end => {
           this.#strangers.delete(session)
           const memberId = session.peer?.memberId
-          this.refused(memberId ?? from, end)
+          this.refused(memberId ?? origin, end)
           if (memberId === undefined || this.#accepted.get(memberId) !== session) return
           this.#accepted.delete(memberId)
           this.changed()
@@ -242,6 +247,11 @@ export class PeerTransport implements LogTransport {
       this.#strangers.add(session)
       socket.on('data', countBytes)
     })
+  }
+
+  /** One machine may run several members: that one of them comes in says nothing of the others there. */
+  #isShared(host: string): boolean {
+    return this.#options.members.filter(({ address }) => hostOf(address) === host).length > 1
   }
 
   #onAccepted(session: PeerSession, peer: PeerFacts): void {
@@ -261,6 +271,7 @@ class PeerLink {
   known: PeerFacts | null = null
   /** Why there is no connection. */
   trouble: string | null = 'not dialled yet'
+  refusal: PeerState['refusal'] = null
   closed: Promise<void> = Promise.resolve()
   readonly #transport: PeerTransport
   readonly #options: PeerTransportOptions
@@ -269,7 +280,6 @@ class PeerLink {
   #closing: WebSocket | null = null
   #timer: NodeJS.Timeout | null = null
   #failures = 0
-  #refusal: Refusal | null = null
   #stopped = false
 
   constructor(transport: PeerTransport, options: PeerTransportOptions, member: ListedMember) {
@@ -284,15 +294,11 @@ class PeerLink {
     this.#timer = null
     const { address, memberId } = this.member
     const options = this.#transport.sessionOptions('dialer', address)
-    const socket = new WebSocket(urlOf(address), [PEER_SUBPROTOCOL], {
-      perMessageDeflate: false,
-      maxPayload: PEER_FRAME_BYTES_MAX,
-      handshakeTimeout: DIAL_MS_MAX,
-    })
+    const { socket, whyNot } = this.#transport.dialer.dial(address)
     this.#socket = socket
     this.#closing = socket
     this.closed = new Promise(resolve => socket.once('close', () => resolve()))
-    const failed = (cause: Error): void => this.#onEnd({ refusal: null, refusedBy: null, reason: cause.message })
+    const failed = (cause: Error): void => this.#onEnd(whyNot(cause))
     socket.once('error', failed)
     socket.once('open', () => {
       socket.off('error', failed)
@@ -307,9 +313,9 @@ class PeerLink {
     })
   }
 
-  /** The peer is there: no use in waiting longer, unless one of us has refused the other. */
+  /** The peer is there: no use in waiting longer, unless one of us has refused the other for what a HELLO says. */
   hurry(): void {
-    if (this.#socket === null && this.#refusal === null) this.dial()
+    if (this.#socket === null && (this.refusal === null || isTlsRefusal(this.refusal))) this.dial()
   }
 
   stop(): void {
@@ -325,7 +331,7 @@ class PeerLink {
 
   #onOpen(peer: PeerFacts): void {
     this.#failures = 0
-    this.#refusal = null
+    this.refusal = null
     this.known = peer
     this.trouble = null
     this.#options.log.info('log-peer-connected', { peer: factsText(peer), address: this.member.address })
@@ -338,7 +344,7 @@ class PeerLink {
     this.known = this.session?.peer ?? this.known
     this.#socket = null
     this.session = null
-    this.#refusal = end.refusal
+    this.refusal = end.refusal === null || end.refusedBy === null ? null : { code: end.refusal.code, by: end.refusedBy }
     const why = end.refusal === null ? end.reason || 'the connection ended' : end.refusal.text
     this.trouble = end.refusedBy === 'them' ? `it refuses this node: ${why}` : why
     if (this.#stopped) return
@@ -351,33 +357,4 @@ class PeerLink {
     this.#timer.unref()
     this.#transport.changed()
   }
-}
-
-/** `host:port`; the host of an IPv6 address may come without its brackets. */
-function urlOf(address: string): string {
-  const colon = address.lastIndexOf(':')
-  const host = address.slice(0, colon)
-  const bracketed = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host
-  return `ws://${bracketed}:${address.slice(colon + 1)}${PEER_PATH}`
-}
-
-function placeRefused(cause: Error, host: string, port: number): Error {
-  const code = (cause as NodeJS.ErrnoException).code
-  if (code === 'EADDRINUSE') {
-    return placeError(
-      `port ${port} on ${host} is taken: stop what listens there, or set peer.port and members to another`,
-    )
-  }
-  if (code === 'EADDRNOTAVAIL')
-    return placeError(`this machine has no address ${host}: set peer.host to one of its own`)
-  if (code === 'EACCES')
-    return placeError(`port ${port} may not be opened by this user: set peer.port to one above 1023`)
-  return cause
-}
-
-/** The name outlives the way to the other thread, the class does not. */
-function placeError(text: string): Error {
-  const error = new Error(text)
-  error.name = 'PeerPlaceRefused'
-  return error
 }

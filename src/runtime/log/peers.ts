@@ -8,6 +8,7 @@ import type { Logger, Metrics, PeerReport } from '../../actors/ports.ts'
 import { NO_BALLOT } from '../../core/log/ballot.ts'
 import { type ClusterDescriptor, descriptorText, quorumOf } from '../../core/log/descriptor.ts'
 import { LOG_FORMAT, LOG_PROTOCOL_MAX, LOG_PROTOCOL_MIN, type PeerFacts } from '../../core/log/handshake.ts'
+import { disksLost } from '../../core/log/lost-disks.ts'
 import type { PeerMessage } from '../../core/log/messages.ts'
 import type { LogMeta } from '../../core/log/meta.ts'
 import type { SeenMember } from '../../core/log/start-up.ts'
@@ -128,6 +129,25 @@ export class Peers {
     return this.#states().some(
       ({ facts }) => facts !== null && facts.end > 0 && (id === null || facts.clusterId === id),
     )
+  }
+
+  /** Why nothing can be decided any more, if too many disks are lost, by what their members have said themselves. */
+  disksLost(): string | null {
+    const own = this.#own()
+    const states = this.#states()
+    const known = states.flatMap(({ facts }) => facts ?? [])
+    const keeper = [own, ...known].find(({ status, descriptor, end }) => status === 'VOTING' && descriptor && end > 0)
+    if (keeper?.descriptor == null) return null
+    const refusedAs = (by: 'us' | 'them', state: PeerState): boolean =>
+      state.refusal?.by === by && state.refusal.code === 'ROLLED_BACK'
+    const disks = states.flatMap(state => {
+      if (state.facts === null) return []
+      const { memberId, incarnation, configVersion } = state.facts
+      return [{ memberId, incarnation, configVersion, isOlderCopy: refusedAs('us', state) }]
+    })
+    const { memberId, incarnation, configVersion } = own
+    const isOlderCopy = states.some(state => refusedAs('them', state))
+    return disksLost(keeper.descriptor, [...disks, { memberId, incarnation, configVersion, isOlderCopy }])
   }
 
   /** What is missing for a quorum and from whom; null when nothing is. */

@@ -58,12 +58,16 @@ export function putMark({ marks }: RowTables, mark: StateMark): Promise<boolean>
   return marks.put(MARK, mark)
 }
 
-/** One byte of table, then the key as UTF-8: byte order is (table, key) order. */
+/** More than LMDB takes: what is cut off here is refused there. */
+const KEY = Buffer.allocUnsafeSlow(4_096)
+
+/**
+ * One byte of table, then the key as UTF-8: byte order is (table, key) order. Good until the next call: LMDB copies it in
+ * the turn in which it is given.
+ */
 export function rowKey(table: number, key: string): Buffer {
-  const bytes = Buffer.allocUnsafeSlow(1 + Buffer.byteLength(key))
-  bytes[0] = table
-  bytes.write(key, 1)
-  return bytes
+  KEY[0] = table
+  return KEY.subarray(0, 1 + KEY.write(key, 1))
 }
 
 /** Rows after the cursor, in order; the caller takes as many as it wants. */

@@ -1,14 +1,15 @@
 /**
  * What travels between scheduler nodes: path `/log/v1`, subprotocol `daybreak.log.v1`. One WebSocket binary message is a
- * frame: a msgpack array and the CRC-32C of its bytes, because a position or a ballot that changed on the way must not be
- * believed, and neither the checksum of TCP nor those of the records would tell. A control frame `[1, 0, object]` opens a
+ * frame: a msgpack array, the entries of its messages, the length of the array and the CRC-32C of array and length,
+ * because a position or a ballot that changed on the way must not be believed, and neither the checksum of TCP nor those
+ * of the records would tell. A control frame `[1, 0, object]` opens a
  * connection (HELLO, PROOF, then WELCOME or REFUSE) and later tells of changes (PRESENCE) and of what disks have shown
  * (SHOWN). A batch `[1, 1, memberId, incarnation, configVersion, messages]` carries messages of the log, whose sender is
  * named once for all of them.
  *
  * Messages of the log are arrays by position, `[number, field, …]`: no keys travel, a connection keeps no state to learn
- * or lose, and checking them by hand costs next to nothing, which matters for ACCEPT. Entries travel as the very records
- * that rest on disk, and their checksums are looked at here. Message numbers: the replicated log, C3.
+ * or lose, and checking them by hand costs next to nothing, which matters for ACCEPT. Of its entries it holds the size;
+ * they lie behind the array (`peer-entries.ts`), and their own checksums are looked at here. Message numbers: the replicated log, C3.
  *
  * Bytes become values once, here, or they do not enter; a batch that breaks a rule of the sender (entries that do not
  * follow each other, a ballot of somebody else) is refused, because the replica takes those rules for granted. Message
@@ -16,12 +17,12 @@
  */
 import { Packr, Unpackr } from 'msgpackr'
 import { z } from 'zod'
-import { type Ballot, compareBallots, type LogEnd, NO_BALLOT } from '../../core/log/ballot.ts'
+import { type Ballot, type LogEnd, NO_BALLOT } from '../../core/log/ballot.ts'
 import { crc32c } from '../../core/log/crc.ts'
-import { type Entry, readRecord } from '../../core/log/entry.ts'
 import type { PeerFacts, PeerRecord, RefusalCode } from '../../core/log/handshake.ts'
 import type { NackReason, PeerMessage, Sender } from '../../core/log/messages.ts'
 import type { RowCursor, SnapshotHeader, StoredRow } from '../../core/log/snapshot.ts'
+import { EntriesIn, EntriesOut } from './peer-entries.ts'
 
 export const PEER_PATH = '/log/v1'
 export const PEER_SUBPROTOCOL = 'daybreak.log.v1'
@@ -34,9 +35,9 @@ export const PEER_FRAME_BYTES_AIM = 1024 * 1024
 const FRAME_VERSION = 1
 const CONTROL = 0
 const BATCH = 1
-const SEAL_BYTES = 4
+/** How long the array is, and the checksum. */
+const SEAL_BYTES = 8
 const MESSAGES_MAX = 10_000
-const ENTRIES_MAX = 4_096
 const VOTERS_MAX = 16
 const RECORDS_MAX = 64
 const ROWS_MAX = 16_384
@@ -140,24 +141,27 @@ const packr = new Packr({ useRecords: false, variableMapSize: true })
 const unpackr = new Unpackr({ useRecords: false, int64AsType: 'number' })
 
 export function encodeControl(message: PeerControl): Uint8Array {
-  return pack([FRAME_VERSION, CONTROL, message])
+  return pack([FRAME_VERSION, CONTROL, message], new EntriesOut())
 }
 
 /** All messages are of `from`: a node speaks for itself only. */
 export function encodeBatch(from: Sender, configVersion: number, messages: readonly PeerMessage[]): Uint8Array {
-  return pack([FRAME_VERSION, BATCH, from.memberId, from.incarnation, configVersion, messages.map(fieldsOf)])
+  const entries = new EntriesOut()
+  const fields = messages.map(message => fieldsOf(message, entries))
+  return pack([FRAME_VERSION, BATCH, from.memberId, from.incarnation, configVersion, fields], entries)
 }
 
 export function decodePeerFrame(bytes: Uint8Array): DecodedPeerFrame {
   if (bytes.length > PEER_FRAME_BYTES_MAX) {
     return { ok: false, reason: `a frame of ${bytes.length} bytes is over the limit of ${PEER_FRAME_BYTES_MAX}` }
   }
-  const sealAt = bytes.length - SEAL_BYTES
-  if (sealAt < 0 || sealOf(bytes, sealAt) !== crc32c(bytes, 0, sealAt)) {
-    return { ok: false, reason: 'the checksum of the frame does not match' }
-  }
+  const head = headOf(bytes)
+  if (head === null) return { ok: false, reason: 'the checksum of the frame does not match' }
   try {
-    return { ok: true, frame: frameOf(unpackr.unpack(bytes.subarray(0, sealAt))) }
+    const entries = new EntriesIn(bytes, head.length, bytes.length - SEAL_BYTES)
+    const frame = frameOf(unpackr.unpack(head), entries)
+    if (entries.left > 0) throw new Error(`${entries.left} bytes of entries that belong to no message`)
+    return { ok: true, frame }
   } catch (cause) {
     // Whatever the bytes made the unpacker or a check say: they are refused, and the connection with them.
     return { ok: false, reason: cause instanceof Error ? cause.message : String(cause) }
@@ -175,20 +179,33 @@ export function messageBytes(message: PeerMessage): number {
   return bytes
 }
 
-function pack(value: unknown): Uint8Array {
+function pack(value: unknown, entries: EntriesOut): Uint8Array {
   // The packer's buffer is its own and may be written again before the socket has sent it.
-  const packed = packr.pack(value)
-  const frame = new Uint8Array(packed.length + SEAL_BYTES)
-  frame.set(packed)
-  new DataView(frame.buffer).setUint32(packed.length, crc32c(packed))
+  const head = packr.pack(value)
+  const frame = new Uint8Array(head.length + entries.bytes + SEAL_BYTES)
+  frame.set(head)
+  entries.writeTo(frame, head.length)
+  const sealAt = frame.length - SEAL_BYTES
+  const view = new DataView(frame.buffer, sealAt)
+  view.setUint32(0, head.length)
+  view.setUint32(4, checksumOf(frame, head.length, sealAt))
   return frame
 }
 
-function sealOf(bytes: Uint8Array, at: number): number {
-  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(at)
+/** The array of a frame whose checksum is right. */
+function headOf(bytes: Uint8Array): Uint8Array | null {
+  const sealAt = bytes.length - SEAL_BYTES
+  if (sealAt < 0) return null
+  const view = new DataView(bytes.buffer, bytes.byteOffset + sealAt, SEAL_BYTES)
+  const length = view.getUint32(0)
+  return length <= sealAt && view.getUint32(4) === checksumOf(bytes, length, sealAt) ? bytes.subarray(0, length) : null
 }
 
-function frameOf(value: unknown): PeerFrame {
+function checksumOf(bytes: Uint8Array, headLength: number, sealAt: number): number {
+  return crc32c(bytes, sealAt, sealAt + 4, crc32c(bytes, 0, headLength))
+}
+
+function frameOf(value: unknown, entries: EntriesIn): PeerFrame {
   const [version, kind, ...rest] = listOf(value, 'a frame')
   if (version !== FRAME_VERSION) throw new Error(`frame version ${String(version)} is not known to this software`)
   if (kind === CONTROL) {
@@ -205,7 +222,7 @@ function frameOf(value: unknown): PeerFrame {
   const all = listOf(list, 'the messages of a batch')
   if (all.length > MESSAGES_MAX) throw new Error(`${all.length} messages in one frame`)
   for (const one of all) {
-    const message = messageOf(listOf(one, 'a message'), from)
+    const message = messageOf(listOf(one, 'a message'), from, entries)
     if (message === null) unknown++
     else messages.push(message)
   }
@@ -230,7 +247,7 @@ const NUMBERS = {
 } as const satisfies Record<PeerMessage['type'], number>
 const REASONS = ['BALLOT', 'LEASE', 'BEHIND', 'MISMATCH', 'NOT_VOTING', 'NO_SPACE', 'CORRUPT'] as const
 
-function fieldsOf(message: PeerMessage): readonly unknown[] {
+function fieldsOf(message: PeerMessage, entries: EntriesOut): readonly unknown[] {
   const number = NUMBERS[message.type]
   switch (message.type) {
     case 'prevote':
@@ -255,12 +272,12 @@ function fieldsOf(message: PeerMessage): readonly unknown[] {
         endFields(message.prev),
         message.commit,
         message.sentAtMs,
-        message.entries.map(entry => entry.record),
+        entries.add(message.entries),
         message.begin,
       ]
     case 'accepted': {
-      const { ballot: accepted, seq, matched, sentAtMs, applied, snapshot } = message
-      return [number, accepted, seq, matched, sentAtMs, applied, snapshot]
+      const { ballot: accepted, seq, matched, sentAtMs, applied, snapshot, freeBytes } = message
+      return [number, accepted, seq, matched, sentAtMs, applied, snapshot, freeBytes]
     }
     case 'nack': {
       const { ballot: refused, promised, reason, seq = null, sentAtMs = null } = message
@@ -268,18 +285,11 @@ function fieldsOf(message: PeerMessage): readonly unknown[] {
       return [number, refused, promised, REASONS.indexOf(reason.type), detail, seq, sentAtMs]
     }
     case 'release':
-      return [number, message.ballot, message.commit]
+      return [number, message.ballot, message.commit, message.successor]
     case 'fetch':
       return [number, message.ask, message.position, message.bytesMax]
     case 'entries':
-      return [
-        number,
-        message.ask,
-        message.position,
-        message.entries.map(entry => entry.record),
-        message.begin,
-        message.commit,
-      ]
+      return [number, message.ask, message.position, entries.add(message.entries), message.begin, message.commit]
     case 'snapshotFetch':
       return [number, message.ask, message.id, cursorFields(message.cursor), message.bytesMax]
     case 'snapshotPage':
@@ -294,7 +304,7 @@ function fieldsOf(message: PeerMessage): readonly unknown[] {
   }
 }
 
-function messageOf(fields: readonly unknown[], from: Sender): PeerMessage | null {
+function messageOf(fields: readonly unknown[], from: Sender, entries: EntriesIn): PeerMessage | null {
   const [number, a, b, c, d, e, f, g] = fields
   switch (number) {
     case NUMBERS.prevote:
@@ -310,14 +320,13 @@ function messageOf(fields: readonly unknown[], from: Sender): PeerMessage | null
     case NUMBERS.accept: {
       const leads = ballotBy(a, from)
       const prev = endOf(c)
-      const entries = entriesOf(f, prev, leads)
       return {
         type: 'accept',
         from,
         ballot: leads,
         seq: countOf(b),
         prev,
-        entries,
+        entries: entries.take(countOf(f), prev, leads),
         commit: countOf(d),
         begin: countOf(g),
         sentAtMs: msOf(e),
@@ -333,6 +342,7 @@ function messageOf(fields: readonly unknown[], from: Sender): PeerMessage | null
         sentAtMs: msOf(d),
         applied: countOf(e),
         snapshot: countOf(f),
+        freeBytes: countOrNull(g),
       }
     case NUMBERS.nack:
       return {
@@ -345,13 +355,21 @@ function messageOf(fields: readonly unknown[], from: Sender): PeerMessage | null
         ...(f === null ? {} : { sentAtMs: msOf(f) }),
       }
     case NUMBERS.release:
-      return { type: 'release', from, ballot: ballotBy(a, from), commit: countOf(b) }
+      return { type: 'release', from, ballot: ballotBy(a, from), commit: countOf(b), successor: countOrNull(c) }
     case NUMBERS.fetch:
       return { type: 'fetch', from, ask: countOf(a), position: countOf(b), bytesMax: countOf(c) }
     case NUMBERS.entries: {
       const position = countOf(b)
-      const entries = entriesOf(c, { ballot: NO_BALLOT, position: position - 1 }, null)
-      return { type: 'entries', from, ask: countOf(a), position, entries, begin: countOf(d), commit: countOf(e) }
+      const taken = entries.take(countOf(c), { ballot: NO_BALLOT, position: position - 1 }, null)
+      return {
+        type: 'entries',
+        from,
+        ask: countOf(a),
+        position,
+        entries: taken,
+        begin: countOf(d),
+        commit: countOf(e),
+      }
     }
     case NUMBERS.snapshotFetch: {
       const snapshotId = b === null ? null : textOf(b)
@@ -373,26 +391,6 @@ function messageOf(fields: readonly unknown[], from: Sender): PeerMessage | null
       countOf(number)
       return null
   }
-}
-
-/** `leads`: no entry is newer than this ballot. */
-function entriesOf(value: unknown, prev: LogEnd, leads: Ballot | null): readonly Entry[] {
-  const records = listOf(value, 'the entries of a message')
-  if (records.length > ENTRIES_MAX) throw new Error(`${records.length} entries in one message`)
-  const entries: Entry[] = []
-  let before = prev.ballot
-  for (const [at, bytes] of records.entries()) {
-    if (!(bytes instanceof Uint8Array)) throw new Error('an entry is not bytes')
-    const read = readRecord(bytes, prev.position + 1 + at)
-    if (!read.ok) throw new Error(`entry ${prev.position + 1 + at}: ${read.reason}`)
-    const { entry } = read
-    if (compareBallots(entry.ballot, before) < 0 || (leads !== null && compareBallots(entry.ballot, leads) > 0)) {
-      throw new Error(`entry ${entry.position}: its ballot is out of order`)
-    }
-    before = entry.ballot
-    entries.push(entry)
-  }
-  return entries
 }
 
 const cursorFields = (cursor: RowCursor | null) => (cursor === null ? null : [cursor.table, cursor.key])
@@ -489,6 +487,9 @@ function countOf(value: unknown): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value
   throw new Error(`${typeof value} where a whole number belongs`)
 }
+
+/** Null also where an older version says nothing. */
+const countOrNull = (value: unknown): number | null => (value === undefined || value === null ? null : countOf(value))
 
 function msOf(value: unknown): number {
   if (typeof value === 'number' && Number.isFinite(value)) return value

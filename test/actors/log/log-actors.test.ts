@@ -143,6 +143,22 @@ describe('the actors of the log', () => {
     expect(simulation.sim.failures).toEqual([])
   })
 
+  test('rows were just written when leadership is handed over: the new leader does not wait for their next turn', async () => {
+    const simulation = new Simulation(3, 13)
+    await simulation.advance(3_000)
+    const old = simulation.leader()!
+    const others = [...simulation.nodes.values()].filter(node => node !== old)
+    const applied = (): number => Math.min(...others.map(node => node.state.applied))
+    let id = 0
+    for (const before = applied(); applied() === before; ) {
+      append(old, ++id, `k${id}`)
+      await simulation.advance(10)
+    }
+    old.coordinator.tell({ type: 'handOver' })
+    await simulation.advance(30)
+    expect(others.map(node => node.view?.role)).toContain('LEADER')
+  })
+
   test('one node whose flush hangs: it never leads and acks nothing; when it ends at last, all is released', async () => {
     const simulation = new Simulation(1, 3)
     const node = simulation.nodes.get(1)!
@@ -200,11 +216,11 @@ describe('the actors of the log', () => {
     expect([follower.state.applied, follower.state.rows.size]).toEqual([end, end])
   })
 
-  test('alone: no timer runs, so an idle node does nothing at all', async () => {
+  test('alone: no timer runs but the daily one of the scrub, so an idle node does nothing at all', async () => {
     const simulation = new Simulation(1, 5)
     await simulation.advance(1_000)
     expect(simulation.leader()).toBeDefined()
-    expect(simulation.sim.pendingTimers).toBe(0)
+    expect(simulation.sim.pendingTimers).toBe(1)
   })
 
   test('same seed: the same run, byte for byte', async () => {

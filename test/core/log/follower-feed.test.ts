@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { Ballot, LogEnd } from '../../../src/core/log/ballot.ts'
 import { BallotRuns } from '../../../src/core/log/ballot-runs.ts'
 import { type Entry, makeEntry } from '../../../src/core/log/entry.ts'
-import { type FeedEffect, type Follower, FollowerFeed } from '../../../src/core/log/follower-feed.ts'
+import { BATCH_ENTRIES_MAX, type FeedEffect, type Follower, FollowerFeed } from '../../../src/core/log/follower-feed.ts'
 import { LOG_LIMITS, type LogLimits, limitsFor } from '../../../src/core/log/limits.ts'
 import type { Accept, Accepted, Nack } from '../../../src/core/log/messages.ts'
 
@@ -96,6 +96,7 @@ class Bench {
       sentAtMs: this.atMs,
       applied: 0,
       snapshot: 0,
+      freeBytes: null,
       ...change,
     }
     this.feed.accepted(this.follower(memberId), message, this.now)
@@ -138,7 +139,9 @@ describe('what is new', () => {
     bench.accepted(2, 101)
     for (let from = 102; from < 102 + 3 * 1_024; from += 256) bench.push(made(from, 256))
     expect(bench.follower(2).next).toBe(102 + 2_048)
-    expect(bench.accepted(2, 101 + 256)).toEqual([`2: ${102 + 2_048} to ${101 + 2_048 + 256} after ${101 + 2_048}`])
+    expect(bench.accepted(2, 101 + 256)).toEqual([
+      `2: ${102 + 2_048} to ${102 + 2_048 + BATCH_ENTRIES_MAX - 1} after ${101 + 2_048}`,
+    ])
   })
 
   test('large entries: batches of about 1 MiB, at least one entry each', () => {

@@ -15,6 +15,7 @@ import {
 import { type ClusterDescriptor, quorumOf } from '../../../src/core/log/descriptor.ts'
 import { ElectionCore, type ElectionEffect, type ElectionMessage } from '../../../src/core/log/election-core.ts'
 import type { Entry } from '../../../src/core/log/entry.ts'
+import type { LeaseDoubt } from '../../../src/core/log/lease.ts'
 import { LOG_LIMITS } from '../../../src/core/log/limits.ts'
 import { type PeerMessage, recipientOf } from '../../../src/core/log/messages.ts'
 import { type LogMeta, NO_BASE } from '../../../src/core/log/meta.ts'
@@ -24,6 +25,7 @@ import {
   type ReplicaEffect,
   type ReplicaMessage,
 } from '../../../src/core/log/replica-core.ts'
+import type { TransferAnswer } from '../../../src/core/log/succession.ts'
 import { LOG_TIMING } from '../../../src/core/log/timing.ts'
 
 export const text = (value: string): Uint8Array => new TextEncoder().encode(value)
@@ -77,6 +79,8 @@ export class Disk {
   entries = new Map<number, Entry>()
   pending: LogWrite[] = []
   flushes = 0
+  /** Finishes no flush as long as this is so. */
+  hangs = false
 
   constructor(meta: LogMeta) {
     this.meta = meta
@@ -84,7 +88,7 @@ export class Disk {
 
   /** Makes the oldest `count` pending writes durable; answers their tickets. One flush for all of them. */
   flush(count = this.pending.length): number[] {
-    const writes = this.pending.splice(0, count)
+    const writes = this.pending.splice(0, this.hangs ? 0 : count)
     for (const write of writes) {
       if (write.cutFrom !== null) {
         for (const position of [...this.entries.keys()]) if (position >= write.cutFrom) this.entries.delete(position)
@@ -121,6 +125,9 @@ export class Member {
   readonly results = new Map<number, AppendOutcome>()
   readonly resultOrder: number[] = []
   readonly lost: string[] = []
+  readonly doubts: LeaseDoubt[] = []
+  readonly transfers: TransferAnswer[] = []
+  readonly handOversFailed: string[] = []
   serving: Ballot | null = null
   failStop: string | null = null
   committed = 0
@@ -128,11 +135,11 @@ export class Member {
   ticking = false
   readonly #cluster: LogCluster
 
-  constructor(cluster: LogCluster, id: number, disk: Disk) {
+  constructor(cluster: LogCluster, id: number, disk: Disk, openedAtMs = -10_000) {
     this.#cluster = cluster
     this.id = id
     this.disk = disk
-    this.replica = new ReplicaCore(disk.restored(), { timing: LOG_TIMING, openedAt: { wallMs: 0, monoMs: -10_000 } })
+    this.replica = new ReplicaCore(disk.restored(), { timing: LOG_TIMING, openedAt: { wallMs: 0, monoMs: openedAtMs } })
     this.coordinator = new CoordinatorCore({ self: id, timing: LOG_TIMING, limits: LOG_LIMITS, software: 'test' })
     this.election = new ElectionCore({ self: id, timing: LOG_TIMING, random: prng(id) })
   }
@@ -235,9 +242,19 @@ export class Member {
       case 'lost':
         this.serving = null
         this.lost.push(effect.reason)
+        this.toReplica({ type: 'reignOver' })
         return this.toElection(effect)
+      case 'transfer':
+        this.transfers.push(effect.answer)
+        return
+      case 'handOverFailed':
+        this.handOversFailed.push(`${effect.to}: ${effect.reason}`)
+        return
       case 'ticking':
         this.ticking = effect.on
+        return
+      case 'leaseDoubted':
+        this.doubts.push(effect.doubt)
         return
     }
   }
@@ -275,13 +292,15 @@ export class LogCluster {
   /** False drops the parcel when it would be delivered. */
   passes: (parcel: Parcel) => boolean = () => true
   monoMs = 0
+  /** How far the wall clocks have gone ahead of the monotonic ones. */
+  wallAheadMs = 0
 
   constructor(count: number) {
     for (let id = 1; id <= count; id++) this.members.set(id, new Member(this, id, new Disk(metaOf(id, count))))
   }
 
   now() {
-    return { wallMs: 1_000_000 + this.monoMs, monoMs: this.monoMs }
+    return { wallMs: 1_000_000 + this.monoMs + this.wallAheadMs, monoMs: this.monoMs }
   }
 
   member(id: number): Member {
@@ -304,7 +323,8 @@ export class LogCluster {
   settle(): void {
     for (let turn = 0; turn < 10_000; turn++) {
       const isQuiet =
-        this.wire.length === 0 && [...this.members.values()].every(member => member.disk.pending.length === 0)
+        this.wire.length === 0 &&
+        [...this.members.values()].every(({ disk }) => disk.hangs || disk.pending.length === 0)
       if (isQuiet) return
       this.deliver()
       for (const member of this.members.values()) member.flush()
@@ -342,10 +362,11 @@ export class LogCluster {
     this.wire = this.wire.filter(parcel => parcel.from !== id && parcel.to !== id)
   }
 
-  restart(id: number, disk: Disk): Member {
+  /** Long ago, as far as forgotten leases are concerned, unless it is said when. */
+  restart(id: number, disk: Disk, openedAtMs?: number): Member {
     disk.pending = []
     disk.meta = { ...disk.meta, bootCounter: disk.meta.bootCounter + 1 }
-    const member = new Member(this, id, disk)
+    const member = new Member(this, id, disk, openedAtMs)
     this.members.set(id, member)
     return member
   }

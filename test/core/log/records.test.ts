@@ -160,7 +160,7 @@ describe('first start', () => {
     expect(stepEmpty({ ...facts, seen: all })).toEqual({ type: 'format' })
     expect(stepEmpty({ ...facts, seen: all.slice(1) }).type).toBe('wait')
     expect(stepEmpty({ ...facts, seen: all, hasData: true })).toMatchObject({
-      waitingFor: expect.stringContaining('already has data; use log join or log force-new-cluster'),
+      waitingFor: expect.stringContaining('already has data, so this disk is not the one that this member had'),
     })
     expect(stepEmpty({ ...facts, seen: all, autoBootstrap: false })).toMatchObject({
       waitingFor: expect.stringContaining('run `init`'),

@@ -145,7 +145,22 @@ describe('a replica asked to promise', () => {
     expect(bench.ask(prepare([3, 3]))).toMatchObject({ type: 'promise' })
   })
 
-  test('restarted voter of three: no promise until a forgotten lease has run out', () => {
+  test('restarted voter of three: no promise until a forgotten lease has run out, or its leader has released it', () => {
+    const bench = new Bench({ promised: [3, 2] })
+    bench.open(0)
+    const refusedFor = (releasedBallot?: Ballot) => {
+      const reply = bench.ask(prepare([4, 3], releasedBallot === undefined ? {} : { releasedBallot }))
+      return reply.type === 'nack' ? reply.reason.type : reply.type
+    }
+    expect([refusedFor(), refusedFor([2, 2]), refusedFor([3, 1])]).toEqual(['LEASE', 'LEASE', 'LEASE'])
+    // A leader that it has heard since, or promised before: released, there is none whose lease could run.
+    expect(refusedFor([3, 2])).toBe('promise')
+    bench.ask(accept([5, 2], [0, NONE], []))
+    expect(bench.ask(prepare([6, 3], { releasedBallot: [4, 3] }))).toMatchObject({ reason: { type: 'LEASE' } })
+    expect(bench.ask(prepare([6, 3], { releasedBallot: [5, 2] }))).toMatchObject({ type: 'promise' })
+  })
+
+  test('restarted voter of three: without a release it waits, and then it promises', () => {
     const bench = new Bench()
     bench.open(0)
     expect(bench.ask(prepare([1, 2]))).toMatchObject({ reason: { type: 'LEASE' } })

@@ -141,7 +141,7 @@ describe('learning what others have committed', () => {
   })
 
   test.each<[string, ReplicaMessage | null, Partial<LogMeta>]>([
-    ['disk full', { type: 'space', full: true }, {}],
+    ['disk full', { type: 'space', full: true, freeBytes: 0 }, {}],
     ['a damaged record', { type: 'damaged' }, {}],
     ['not a voter yet', null, { status: 'STARTING', descriptor: null }],
   ])('%s: refused, which is told, and nothing changes', (_name, message, change) => {
@@ -154,7 +154,7 @@ describe('learning what others have committed', () => {
   test('the refusal too waits for what was written before: the commit that it names is on disk', () => {
     const bench = new Bench()
     bench.tell({ type: 'learn', entries: range(1, 2, [1, 2]) })
-    bench.tell({ type: 'space', full: true })
+    bench.tell({ type: 'space', full: true, freeBytes: 0 })
     expect(bench.tell({ type: 'learn', entries: range(3, 4, [1, 2]) })).toEqual([])
     expect(bench.flush().map(effect => effect.type)).toEqual(['committed', 'learned', 'learned'])
   })

@@ -30,8 +30,10 @@ describe('three members over real sockets', () => {
     const members = await startCluster(3)
     const { leader: old } = await append(members, putRow('a', '1'))
     const rest = members.filter(member => member !== old)
+    const ballot = old.view!.ballot!
     const startedMs = performance.now()
     await old.stop()
+    expect(old.port.lease.holds(ballot)).toBe(false)
     await Promise.race(rest.map(member => member.when(() => member.view?.role === 'LEADER')))
     expect(performance.now() - startedMs).toBeLessThan(500)
     const { position } = await append(rest, putRow('b', '2'))

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { StoreFailed, StoreFull } from '../../../src/actors/log-ports.ts'
@@ -14,9 +14,10 @@ import {
 import { createActorSystem } from '../../../src/actors/shell.ts'
 import { prng } from '../../../src/core/base/prng.ts'
 import { payloadRows } from '../../../src/core/ledger/payload.ts'
+import { BATCH_ENTRIES_MAX } from '../../../src/core/log/follower-feed.ts'
 import { realClock } from '../../../src/runtime/clock.ts'
 import { openLogStore } from '../../../src/runtime/log/lmdb-log-store.ts'
-import { drawClusterId, formatLog, markNeedsVerify } from '../../../src/runtime/log/log-folder.ts'
+import { drawClusterId, formatLog, markNeedsVerify, needsVerify } from '../../../src/runtime/log/log-folder.ts'
 import { LogFront, type LogThreadDeath } from '../../../src/runtime/log/log-front.ts'
 import { LogNode, type LogNodePorts } from '../../../src/runtime/log/log-node.ts'
 import type { LogNodeOptions } from '../../../src/runtime/log/log-options.ts'
@@ -298,6 +299,24 @@ describe('a log that must not be opened', () => {
     markNeedsVerify(options.path, 'a write of the log failed: EIO')
     await expect(new Opened(options).start()).rejects.toThrow(/EIO.*daybreak log verify node\.yaml --accept/)
   })
+
+  test('the disk takes no flush of that note either: it is left all the same', async () => {
+    const options = await initialized()
+    // In the way of the file that would be flushed and renamed.
+    mkdirSync(join(options.path, 'needs-verify.new'))
+    markNeedsVerify(options.path, 'a write of the log failed: EIO')
+    expect(needsVerify(options.path)).toBe('a write of the log failed: EIO')
+  })
+
+  test('a flush fails while it opens: refused by name, and again until the operator accepts', async () => {
+    const options = await initialized()
+    const openStore = (): Promise<never> =>
+      Promise.reject(Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO' }))
+    await expect(new Opened(options, { openStore }).start()).rejects.toThrow(
+      /EIO.*daybreak log verify node\.yaml --accept/,
+    )
+    await expect(new Opened(options).start()).rejects.toThrow(/disk failure \(opening it failed: EIO/)
+  })
 })
 
 describe('a disk that fills up', () => {
@@ -348,7 +367,9 @@ describe('a disk that fills up', () => {
     const log = await new Opened(options, { openStore, freeBytesOf: () => disk.freeBytes }).lead()
     // Two full batches at once; the first is committed, the second is not written.
     Object.assign(disk, { writesUntilFull: 2, freeBytes: 10 })
-    const appends = Array.from({ length: 600 }, (_, at) => log.port.append(putRow(`k${at}`, '1')))
+    const appends = Array.from({ length: 2 * BATCH_ENTRIES_MAX + 88 }, (_, at) =>
+      log.port.append(putRow(`k${at}`, '1')),
+    )
     void appends[0]!.then(acknowledged)
     const ends = await Promise.all(appends)
     expect(new Set(ends.map(({ type }) => type))).toEqual(new Set(['ok', 'unknown', 'notLeader']))
@@ -406,6 +427,25 @@ describe('a disk that fills up', () => {
     disk.fails = true
     expect(await log.port.append(putRow('a', '1'))).toEqual({ type: 'unknown' })
     expect(log.deaths).toMatchObject([{ status: 75, reason: 'EIO' }])
+    await log.port.stop()
+    await expect(new Opened(options).start()).rejects.toThrow(/disk failure \(EIO\)/)
+  })
+
+  test('a flush fails while it stops as planned: the next start is refused', async () => {
+    const disk = { fails: false }
+    const openStore: NonNullable<LogNodePorts['openStore']> = async (folder, openOptions) => {
+      const store = await openLogStore(folder, openOptions)
+      return {
+        restored: store.restored,
+        write: write => (disk.fails ? Promise.reject(new StoreFailed('EIO')) : store.write(write)),
+        read: (from, to, countMax) => store.read(from, to, countMax),
+        close: () => store.close(),
+      }
+    }
+    const options = logOptions(join(temporaryFolder(), 'log'))
+    const log = await new Opened(options, { openStore }).lead()
+    expect((await log.port.append(putRow('a', '1'))).type).toBe('ok')
+    disk.fails = true
     await log.port.stop()
     await expect(new Opened(options).start()).rejects.toThrow(/disk failure \(EIO\)/)
   })

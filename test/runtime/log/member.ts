@@ -16,7 +16,7 @@ import { prng } from '../../../src/core/base/prng.ts'
 import { realClock } from '../../../src/runtime/clock.ts'
 import { formatLog } from '../../../src/runtime/log/log-folder.ts'
 import { LogFront, type LogThreadDeath } from '../../../src/runtime/log/log-front.ts'
-import { LogNode } from '../../../src/runtime/log/log-node.ts'
+import { LogNode, type LogNodePorts } from '../../../src/runtime/log/log-node.ts'
 import type { LogNodeOptions } from '../../../src/runtime/log/log-options.ts'
 import { freePorts } from '../../fixtures/free-ports.ts'
 import { logOptions, temporaryFolder } from './log-folders.ts'
@@ -40,7 +40,7 @@ export class Member implements LogListener {
   #waiting: { until: () => boolean; resolve: () => void }[] = []
   #stopped = false
 
-  constructor(options: LogNodeOptions) {
+  constructor(options: LogNodeOptions, ports: Pick<LogNodePorts, 'freeBytesOf' | 'openStore'> = {}) {
     this.options = options
     const at =
       (level: string) =>
@@ -61,6 +61,7 @@ export class Member implements LogListener {
       new LogNode(options, {
         log,
         metrics,
+        ...ports,
         emit: event => front.told([event]),
         makeSystem: onEndProcess =>
           createActorSystem({

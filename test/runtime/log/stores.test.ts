@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { open } from 'lmdb'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { DamagedRecord, type LogStore } from '../../../src/actors/log-ports.ts'
+import { DamagedRecord, type LogStore, StoreFull } from '../../../src/actors/log-ports.ts'
 import type { Entry } from '../../../src/core/log/entry.ts'
 import { type LogMeta, NO_BASE } from '../../../src/core/log/meta.ts'
 import {
@@ -157,6 +157,23 @@ describe('LMDB log store', () => {
     await root.close()
   }
   const positionOf = (key: Buffer): number => Number(key.readBigUInt64BE())
+
+  test('less room than a commit may need: refused before LMDB meets the full disk, which ends its process; whole when opened again', async () => {
+    const MIB = 1024 * 1024
+    const disk = { freeBytes: 900 * MIB }
+    const freeBytesOf = (): number => disk.freeBytes
+    const folder = await formatted([data(1)])
+    const store = await openLogStore(folder, { freeBytesOf })
+    const writer = new Writer(store)
+    disk.freeBytes = 15 * MIB
+    await expect(writer.write([data(2)])).rejects.toThrow(StoreFull)
+    await store.close()
+    await expect(openLogStore(folder, { freeBytesOf })).rejects.toThrow(StoreFull)
+    disk.freeBytes = 900 * MIB
+    const again = await openLogStore(folder, { freeBytesOf })
+    onTestFinished(() => again.close())
+    expect(again.restored.meta.end).toBe(1)
+  })
 
   test('a write fails: what was asked for meanwhile and later fails too, for it builds on that', async () => {
     const folder = await formatted([data(1)])

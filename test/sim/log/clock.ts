@@ -1,4 +1,4 @@
-/** The clocks of one node: the monotonic one runs at a rate of its own, the wall clock is that plus an offset. */
+/** The clocks of one node: both run at the rate of one and the same quartz, and may be set or stand still apart. */
 import type { Clock } from '../../../src/actors/ports.ts'
 import type { Now } from '../../../src/core/base/time.ts'
 
@@ -22,7 +22,7 @@ export class SimClock implements Clock {
 
   read(): Now {
     const monoMs = this.monoMs()
-    return { monoMs, wallMs: START_WALL_MS + this.wallOffsetMs + this.#worldMs() }
+    return { monoMs, wallMs: START_WALL_MS + this.wallOffsetMs + monoMs }
   }
 
   setRate(rate: number): void {
@@ -30,9 +30,10 @@ export class SimClock implements Clock {
     this.#rate = rate
   }
 
-  /** The monotonic clock goes on from another value. */
+  /** The monotonic clock goes on from another value; the wall clock does not notice. */
   jump(ms: number): void {
     this.#rebase(ms)
+    this.wallOffsetMs -= ms
   }
 
   /** How long the world takes until this clock shows `ms` more. */

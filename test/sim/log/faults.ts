@@ -67,6 +67,7 @@ export class Faults {
 
   #strikeNode(fault: Fault, node: SimNode, forMs: number): boolean {
     const random = this.#random
+    const { leaseMs } = this.#plan.timing
     switch (fault) {
       case 'powerLoss':
       case 'processKill':
@@ -77,11 +78,9 @@ export class Faults {
       case 'pause':
         return this.#inSomeTurn(node, () => node.pause(forMs / 2))
       case 'suspend': {
-        // The whole machine stands still, its monotonic clock too.
         const isWaiting = node.isPaused
         if (isWaiting) return false
-        node.pause(forMs)
-        this.#queue.after(forMs - 0.001, () => node.clock.jump(-node.clock.worldMsOf(forMs - 0.001)))
+        node.suspend(forMs)
         return true
       }
       case 'slowDisk':
@@ -119,7 +118,7 @@ export class Faults {
         node.process?.kernel.timers.fireDue()
         return true
       case 'stepDown':
-        node.process?.coordinator.tell({ type: 'handOver' })
+        node.process?.coordinator.tell(forMs < 3 * leaseMs ? { type: 'handOver' } : { type: 'transfer', to: null })
         return true
       default:
         return false

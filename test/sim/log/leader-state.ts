@@ -8,6 +8,7 @@ import { batchPayload, encodeTransaction, splitPayload } from '../../../src/core
 import type { Ballot } from '../../../src/core/log/ballot.ts'
 import { sameBallot } from '../../../src/core/log/ballot.ts'
 import type { AppendOutcome } from '../../../src/core/log/coordinator-core.ts'
+import { leaseLeftMs } from '../../../src/core/log/lease.ts'
 import { type ObjectKind, written } from './linearizability.ts'
 import type { Process } from './node.ts'
 
@@ -95,9 +96,8 @@ export class LeaderState {
   }
 
   #mayAnswer(): boolean {
-    const core = this.#process.coordinatorCore
-    if (this.#isVoid || core === null || !sameBallot(core.ballot, this.ballot)) return false
-    const now = this.#process.node.clock.read()
-    return now.monoMs < core.leaseUntilMonoMs(now)
+    const lease = this.#process.coordinatorCore?.lease ?? null
+    if (this.#isVoid || lease === null || !sameBallot(lease.ballot, this.ballot)) return false
+    return leaseLeftMs(lease, this.#process.node.clock.read()) > 0
   }
 }

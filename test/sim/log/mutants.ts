@@ -28,6 +28,7 @@ interface Mutation {
 const REPLICA = 'src/core/log/replica-core'
 const RESTORE = 'src/core/log/restore'
 const COORDINATOR = 'src/core/log/coordinator-core'
+const LEASE = 'src/core/log/lease'
 
 const MUTATIONS: readonly Mutation[] = [
   {
@@ -156,13 +157,13 @@ const MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: RESTORE,
-        find: 'if (position !== expected) return',
-        put: 'if (position !== expected) break; if (false) return',
+        find: 'if (position > expected && !missing(expected, position - 1)) return',
+        put: 'if (position > expected) break; if (false) return',
       },
-      { file: RESTORE, find: 'if (!record.ok) return', put: 'if (!record.ok) break; if (false) return' },
+      { file: RESTORE, find: 'if (!record.ok) {', put: 'if (!record.ok) break; if (false) {' },
       {
         file: RESTORE,
-        find: 'if (expected - 1 < meta.end) return',
+        find: 'if (expected - 1 < meta.end && !missing(expected, meta.end)) return',
         put: `if (expected - 1 < meta.end) {
           meta = { ...meta, end: expected - 1, commit: Math.min(meta.commit, expected - 1), digest };
         }
@@ -170,6 +171,13 @@ const MUTATIONS: readonly Mutation[] = [
       },
     ],
     blind: ['what was flushed is there after a restart'],
+  },
+  {
+    name: 'suspend-not-noticed',
+    edits: [
+      { file: LEASE, find: 'if (Math.abs(apartMs) > CLOCKS_APART_MS_MAX) return 0;', put: '' },
+      { file: LEASE, find: 'untilMonoMs - now.monoMs - Math.max(0, apartMs)', put: 'untilMonoMs - now.monoMs' },
+    ],
   },
 ]
 

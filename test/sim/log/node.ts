@@ -66,6 +66,7 @@ export class SimNode {
   countdown: { turns: number; readonly strike: () => void } | null = null
   /** Until when it may answer reads, in world time. */
   leaseEndsMs = Number.NEGATIVE_INFINITY
+  #suspendedAtMonoMs: number | null = null
   readonly #world: World
 
   constructor(world: World, id: number, disk: SimDisk) {
@@ -127,8 +128,18 @@ export class SimNode {
     })
   }
 
+  /** The whole machine stands still, its monotonic clock too; the wall clock goes on. */
+  suspend(ms: number): void {
+    this.#suspendedAtMonoMs ??= this.clock.monoMs()
+    this.pause(ms)
+  }
+
   resume(): void {
     this.pausedUntilMs = 0
+    if (this.#suspendedAtMonoMs !== null) this.clock.jump(this.#suspendedAtMonoMs - this.clock.monoMs())
+    this.#suspendedAtMonoMs = null
+    // What it believes now of its lease.
+    this.#world.leaseChanged(this)
     this.process?.resume()
   }
 
@@ -148,8 +159,9 @@ export class SimNode {
     const process = this.process
     if (process === null) return
     const full = this.isFull
-    process.coordinator.tell({ type: 'space', full, freeBytes: full ? 0 : 1e9 })
-    process.replica.tell({ type: 'space', full })
+    const freeBytes = full ? 0 : 1e9
+    process.coordinator.tell({ type: 'space', full, freeBytes, reserveBytes: 1e8, lookMs: 0 })
+    process.replica.tell({ type: 'space', full, freeBytes })
     process.election.tell({ type: 'space', full })
   }
 }

@@ -1,6 +1,7 @@
 /** Scenes on the simulated cluster that a test directs itself: real cores and actors, and the oracle looks at every turn. */
 import { describe, expect, test } from 'vitest'
 import { prng } from '../../../src/core/base/prng.ts'
+import { CLOCKS_APART_MS_MAX } from '../../../src/core/log/lease.ts'
 import type { LeaderState } from './leader-state.ts'
 import { check, type Operation } from './linearizability.ts'
 import type { SimNode } from './node.ts'
@@ -65,6 +66,52 @@ describe('reads under the lease', () => {
     expect(answers).toEqual([[], null])
   })
 
+  test('a machine suspended for a minute, its monotonic clock too: no read under the old lease, and none while nobody renews it', () => {
+    const simulation = begun(6, { clients: 0 })
+    const { node, state } = leaderOf(simulation)
+    state.write('register', 'x', 1, 1, () => {})
+    simulation.advance(100)
+    const answers: (readonly number[] | null)[] = []
+    node.suspend(60 * L)
+    simulation.advance(59 * L)
+    const newer = simulation.nodes.find(each => each.process?.leader && each !== node)!
+    newer.process!.leader!.write('register', 'x', 2, 1, () => {})
+    simulation.advance(L - 0.01)
+    // Asked in the very moment in which it wakes, before the log has heard of anybody.
+    state.read('x', 0.011, seen => answers.push(seen))
+    simulation.advance(L)
+    expect(answers).toEqual([null])
+    finish(simulation)
+  })
+
+  test('suspended for less than anybody waits for: refused until the next heartbeats are answered, then answered again', () => {
+    const simulation = begun(7, { clients: 0 })
+    const { node, state } = leaderOf(simulation)
+    const answers: (readonly number[] | null)[] = []
+    const read = (): void => state.read('x', 0, seen => answers.push(seen))
+    node.suspend(0.6 * L)
+    simulation.advance(0.6 * L + 0.001)
+    read()
+    simulation.advance(3 * simulation.plan.timing.heartbeatMs)
+    read()
+    simulation.advance(1)
+    expect(answers).toEqual([null, []])
+    expect(leaderOf(simulation).state).toBe(state)
+  })
+
+  test('cut off and suspended for less than a jump of the clocks is noticed at: never two lease holders', () => {
+    let leaders = 0
+    for (let seed = 1; seed <= 60; seed++) {
+      const simulation = begun(seed, { clients: 0 })
+      const { node } = leaderOf(simulation)
+      isolate(simulation, node, 'cut')
+      node.suspend(CLOCKS_APART_MS_MAX - 5)
+      simulation.advance(3 * L)
+      leaders += simulation.oracle.leadersSeen
+    }
+    expect(leaders).toBeGreaterThanOrEqual(120)
+  })
+
   test('clocks that differ by the bound, leaders cut off again and again: never two lease holders', () => {
     let leaders = 0
     for (let seed = 1; seed <= 8; seed++) {
@@ -84,6 +131,41 @@ describe('reads under the lease', () => {
       finish(simulation)
     }
     expect(leaders).toBeGreaterThan(40)
+  })
+
+  test('a quiet leader that one member does not hear, its only other voter restarted, hand-overs between: never two lease holders', () => {
+    let leaders = 0
+    for (let seed = 1; seed <= 12; seed++) {
+      const network = { ...quietPlan(0).network, latencyMsMax: seed % 2 === 0 ? 2 : 150 }
+      const simulation = begun(seed, { clients: 1, thinkMs: 3 * L, network })
+      const random = prng(seed)
+      for (let round = 0; round < 8; round++) {
+        const leading = simulation.nodes.find(node => node.process?.leader)
+        const others = simulation.nodes.filter(node => node !== leading)
+        if (leading === undefined) {
+          simulation.advance(L)
+          continue
+        }
+        const deaf = others[random.int(0, others.length)]!
+        const voter = others.find(node => node !== deaf)!
+        simulation.network.cut(leading.id, deaf.id)
+        simulation.advance((1 + 4 * random.next()) * L)
+        // What it has granted is forgotten, and the leader does not hear that somebody else is promised something.
+        voter.end(unflushed => unflushed)
+        const isReleased = random.next() < 0.3
+        if (!isReleased) isolate(simulation, leading, 'cut')
+        voter.start()
+        simulation.advance(60)
+        if (isReleased) leading.process?.coordinator.tell({ type: 'handOver' })
+        simulation.advance(random.next() * 2 * L)
+        if (!isReleased) isolate(simulation, leading, 'mend')
+        simulation.network.mend(leading.id, deaf.id)
+        simulation.advance(random.next() * 2 * L)
+      }
+      leaders += simulation.oracle.leadersSeen
+      finish(simulation)
+    }
+    expect(leaders).toBeGreaterThan(30)
   })
 
   test('clocks far beyond the bound: two lease holders, so the rule above can fail', () => {

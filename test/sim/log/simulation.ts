@@ -6,6 +6,7 @@ import type { Cell } from '../../../src/actors/shell/cell.ts'
 import { typeOfMessage } from '../../../src/actors/shell/cell.ts'
 import { type Prng, prng } from '../../../src/core/base/prng.ts'
 import { type ClusterDescriptor, quorumOf } from '../../../src/core/log/descriptor.ts'
+import { leaseLeftMs } from '../../../src/core/log/lease.ts'
 import type { PeerMessage } from '../../../src/core/log/messages.ts'
 import { type LogMeta, NO_BASE } from '../../../src/core/log/meta.ts'
 import { Clients } from './clients.ts'
@@ -198,8 +199,7 @@ export class Simulation implements World {
   leaseChanged(node: SimNode): void {
     const core = node.process?.coordinatorCore
     if (core == null || !this.plan.leasesHold) return
-    const now = node.clock.read()
-    const leftMs = core.leaseUntilMonoMs(now) - now.monoMs
+    const leftMs = core.lease === null ? 0 : leaseLeftMs(core.lease, node.clock.read())
     const { nowMs } = this.queue
     node.leaseEndsMs = leftMs > 0 ? nowMs + node.clock.worldMsOf(leftMs) : Number.NEGATIVE_INFINITY
     if (leftMs <= 0) return
