@@ -95,7 +95,7 @@ describe('truncation', () => {
     const alone = new Alone(LIMITS)
     await alone.advance(50)
     await alone.fill(1_000)
-    await alone.advance(3_000)
+    await alone.advance(8_000)
     const { begin, end } = alone.store.disk.meta
     expect(alone.dropped.length).toBeGreaterThan(100)
     expect(Math.max(...alone.dropped.map(({ count }) => count))).toBe(LIMITS.dropStep)
