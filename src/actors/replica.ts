@@ -92,6 +92,7 @@ class Replica {
   readonly #core: ReplicaCore
   readonly #applier: Applier
   readonly #checkpoints = new Map<number, number>()
+  /** One is on its way to the disk, or the pause after it. */
   #dropping = false
   /** Up to where the scrub has come; 0 before and after a round. */
   #scrubbed = 0
@@ -131,6 +132,7 @@ class Replica {
       case 'applyDue':
         return this.#apply()
       case 'dropDue':
+        this.#dropping = false
         return this.#drop()
       case 'scrubDue':
         return this.#scrub()
@@ -171,7 +173,6 @@ class Replica {
         catchUp().tell(effect)
         return
       case 'dropped':
-        this.#dropping = false
         this.#context.startTimer('drop', DROP_EVERY_MS, { type: 'dropDue' })
         coordinator().tell(effect)
         return
