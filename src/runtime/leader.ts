@@ -10,6 +10,7 @@ import type { LedgerActor } from '../actors/ledger.ts'
 import type { PlacementView } from '../actors/offer-broker.ts'
 import { createPlacement } from '../actors/placement.ts'
 import type { AgentListener, Ballot, LeaderView, Logger, Metrics } from '../actors/ports.ts'
+import { prunerSpec } from '../actors/pruner.ts'
 import { createTaskDirectory } from '../actors/task-directory.ts'
 import { assert } from '../core/base/assert.ts'
 import { ADMISSION_SETTINGS } from '../core/job/admission.ts'
@@ -182,6 +183,8 @@ function startReign(context: Context<never>, parts: LeaderParts, view: LeaderVie
       },
     }),
   )
+  const { keep, keepMin, perJob } = scheduler.pruning
+  context.spawn(prunerSpec({ ledger, metrics, settings: { perJobMax: perJob, ageMsMin: keepMin, ageMsMax: keep } }))
   tasks.recover()
   return { jobKeeper, gateway: gatewayRef, placement, agents }
 }
