@@ -11,6 +11,7 @@ import type { PlacementView } from '../actors/offer-broker.ts'
 import { createPlacement } from '../actors/placement.ts'
 import type { AgentListener, Ballot, LeaderView, Logger, Metrics } from '../actors/ports.ts'
 import { prunerSpec } from '../actors/pruner.ts'
+import * as TaskAdmin from '../actors/task-admin.ts'
 import { createTaskDirectory } from '../actors/task-directory.ts'
 import { assert } from '../core/base/assert.ts'
 import { ADMISSION_SETTINGS } from '../core/job/admission.ts'
@@ -39,6 +40,7 @@ export interface LeaderParts {
 export interface Leading {
   readonly jobKeeper: Ref<JobKeeper.Command>
   readonly gateway: Ref<AgentGateway.Command>
+  readonly taskAdmin: Ref<TaskAdmin.Command>
   readonly placement: PlacementView
   readonly agents: AgentGateway.AgentLiveView
 }
@@ -185,6 +187,7 @@ function startReign(context: Context<never>, parts: LeaderParts, view: LeaderVie
   )
   const { keep, keepMin, perJob } = scheduler.pruning
   context.spawn(prunerSpec({ ledger, metrics, settings: { perJobMax: perJob, ageMsMin: keepMin, ageMsMax: keep } }))
+  const taskAdmin = context.spawn(TaskAdmin.taskAdminSpec({ ledger, tasks, metrics }))
   tasks.recover()
-  return { jobKeeper, gateway: gatewayRef, placement, agents }
+  return { jobKeeper, gateway: gatewayRef, taskAdmin, placement, agents }
 }

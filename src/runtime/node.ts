@@ -189,6 +189,7 @@ function startHttp(config: NodeConfig, parts: HttpParts): Promise<HttpServer> {
             leader: () => side.ledger.leadership?.view ?? null,
             jobKeeper: () => side.tree?.leading?.jobKeeper ?? null,
             gateway: () => side.tree?.leading?.gateway ?? null,
+            taskAdmin: () => side.tree?.leading?.taskAdmin ?? null,
             placement: () => side.tree?.leading?.placement ?? null,
             agents: () => side.tree?.leading?.agents ?? null,
           },
