@@ -51,7 +51,10 @@ export function planTaskQuery(view: LedgerView, query: TaskQuery): TaskPlan | Re
       'INVALID_REQUEST',
       'The job key is not valid: a name beside job keys needs role and environment too',
     )
-  const matches = (task: TaskRow): boolean => isWanted(wanted, task)
+  const matches = (task: TaskRow): boolean => isWanted(wanted, task) && isJobWanted(wanted, task.job)
+  const walked = (keys: readonly JobKey[]): TaskPlan['read'] => {
+    return after => walk(view, keys, wanted, after)
+  }
   const sorted = (kind: PlanKind, rows: () => TaskRow[]): TaskPlan =>
     plan(kind, after => {
       const found = rows().filter(task => matches(task) && (after === null || isBehind(task, after)))
@@ -63,14 +66,14 @@ export function planTaskQuery(view: LedgerView, query: TaskQuery): TaskPlan | Re
   const named =
     role !== null && environment !== null && jobName !== null ? [{ role, environment, name: jobName }] : null
   const keys = named ?? (jobKeys === null ? null : [...jobKeys.values()])
-  if (keys !== null) return plan('job', after => walk(view, ordered(keys), matches, after))
+  if (keys !== null) return plan('job', walked(ordered(keys)))
   if (hosts !== null) return sorted('host', () => [...hosts].flatMap(host => view.tasksOnHost(host)))
   if (statuses !== null) {
     const count = [...statuses].reduce((sum, status) => sum + view.statusCount(status), 0)
     if (count <= SORTED_MAX)
       return sorted('status', () => [...statuses].flatMap(status => [...view.tasksByStatus(status)]))
   }
-  return plan('all', after => walk(view, view.jobKeys(), matches, after, key => isJobWanted(wanted, key)))
+  return plan('all', walked(view.jobKeys()))
 }
 
 /** In page order; for those who need all of them, not pages. */
@@ -119,13 +122,13 @@ function isJobWanted({ role, environment, jobName, jobKeys, isJobWanted }: Wante
   return isJobWanted === null || isJobWanted(key)
 }
 
+/** But for its job, which is looked at once for all of its tasks. */
 function isWanted(wanted: Wanted, task: TaskRow): boolean {
   const { statuses, instances, hosts, taskIds } = wanted
   if (statuses !== null && !statuses.has(task.status)) return false
   if (instances !== null && !instances.has(task.instance)) return false
   if (hosts !== null && (task.host === undefined || !hosts.has(task.host))) return false
-  if (taskIds !== null && !taskIds.has(task.taskId)) return false
-  return isJobWanted(wanted, task.job)
+  return taskIds === null || taskIds.has(task.taskId)
 }
 
 function plan(kind: PlanKind, read: TaskPlan['read']): TaskPlan {
@@ -134,19 +137,19 @@ function plan(kind: PlanKind, read: TaskPlan['read']): TaskPlan {
 
 const ordered = (keys: readonly JobKey[]): JobKey[] => keys.toSorted((a, b) => compareIds(jobKeyText(a), jobKeyText(b)))
 
-/** `keys` in order. A job that holds the position is entered where the position says. */
+/** `keys` in order. Only in the job that holds the position is every task compared with it. */
 function* walk(
   view: LedgerView,
   keys: readonly JobKey[],
-  matches: (task: TaskRow) => boolean,
+  wanted: Wanted,
   after: PagePosition | null,
-  isEntered: (key: JobKey) => boolean = () => true,
 ): Generator<TaskRow> {
   for (let at = after === null ? 0 : firstFrom(keys, after.job); at < keys.length; at++) {
     const key = keys[at]!
-    if (!isEntered(key)) continue
+    if (!isJobWanted(wanted, key)) continue
+    const position = after !== null && jobKeyText(key) === after.job ? after : null
     for (const task of view.tasksInPageOrder(key))
-      if (matches(task) && (after === null || isBehind(task, after))) yield task
+      if (isWanted(wanted, task) && (position === null || isBehind(task, position))) yield task
   }
 }
 

@@ -35,7 +35,8 @@ export function addTaskRoutes(app: FastifyInstance, deps: HttpDeps): void {
     if ('type' in plan) return refuse(reply, plan)
     deps.metrics.count(plan.counter)
     const reasons = views.pendingReasons(scheduler.placement())
-    const page = takePage(keyed(plan, cursor.after), cursor.after, query.limit)
+    // The plan begins behind the cursor itself.
+    const page = takePage(keyed(plan, cursor.after), null, query.limit)
     const tookMs = deps.clock.read().monoMs - startMs
     if (tookMs >= SLOW_MS) {
       const { limit: _, cursor: __, ...filter } = query
