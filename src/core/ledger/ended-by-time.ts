@@ -49,9 +49,14 @@ export class EndedByTime {
     this.#endings.clear()
   }
 
+  /** After many came in any order: so that the first reader need not wait for it. */
+  sort(): void {
+    if (!this.#isSorted) this.#compact()
+  }
+
   /** Oldest first; the same moment by id. Nothing may be added or deleted before the reader has had enough. */
   *ids(): Generator<string> {
-    if (!this.#isSorted) this.#compact()
+    this.sort()
     let at = this.#head
     for (; at < this.#entries.length; at++) {
       const { taskId, atMs } = this.#entries[at]!

@@ -109,6 +109,7 @@ export class Tables implements LedgerView {
 
   endLoading(): void {
     this.#isLoading = false
+    this.#ended.sort()
     for (const job of this.#byJob.values()) job.active.clear()
     for (const task of this.#tasks.values()) {
       if (ACTIVE.has(task.status)) this.#takeSlot(this.#byJob.get(jobKeyText(task.job)), task)
