@@ -8,7 +8,6 @@
 import type { TaskId } from '../core/base/ids.ts'
 import { isKillOwed } from '../core/task/agent-list.ts'
 import { DEADLINE_SETTINGS, type DeadlineSettings } from '../core/task/deadlines.ts'
-import { PRUNE_SETTINGS, type PruneSettings } from '../core/task/pruning.ts'
 import { isTerminal, type TaskStatus, TRANSIENT } from '../core/task/status.ts'
 import type { Context, Nest, Ref } from './actor.ts'
 import type * as AgentGateway from './agent-gateway.ts'
@@ -31,7 +30,6 @@ export interface TaskDirectoryOptions<M> {
   /** Default 1,000. */
   readonly restartPauseMs?: number
   readonly deadlines?: DeadlineSettings
-  readonly pruning?: PruneSettings
   /** With more actors than this, those of running tasks leave when they have nothing to do. Default 10,000. */
   readonly actorsMax?: number
   /** Default 64. */
@@ -68,11 +66,9 @@ export function createTaskDirectory<M>(options: TaskDirectoryOptions<M>): Leader
     metrics,
     log: context.log,
     wake: id => void lodgerOf(id),
-    prunedAtMonoMs: new Map(),
     settings: {
       restartPauseMs: options.restartPauseMs ?? 1000,
       deadlines: options.deadlines ?? DEADLINE_SETTINGS,
-      pruning: options.pruning ?? PRUNE_SETTINGS,
       schedulerName,
     },
   }

@@ -10,6 +10,7 @@
  */
 import type { AgentId, TaskId } from '../core/base/ids.ts'
 import type { TaskRow } from '../core/ledger/rows.ts'
+import type { RowChange } from '../core/ledger/transaction.ts'
 import { isKillOwed } from '../core/task/agent-list.ts'
 import { deadlineOf, killRetryDelayMs } from '../core/task/deadlines.ts'
 import { isTerminal, type TaskStatus } from '../core/task/status.ts'
@@ -40,6 +41,8 @@ export interface Propose {
   readonly agentSeq?: number
   /** The agent that reports, for status updates: what should not run is killed there, even if no row names the agent. */
   readonly agentId?: AgentId
+  /** Becomes true together with the transition, if it is one: the outcome of the request that asked for it. */
+  readonly alongside?: readonly RowChange[]
   readonly replyTo?: Ref<Transitioned>
 }
 

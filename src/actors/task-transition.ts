@@ -6,13 +6,10 @@
  * Run by the task's own actor, or by StrayTask for ids without a live row; never waits.
  */
 import { assert, assertNever } from '../core/base/assert.ts'
-import { jobKeyText, type TaskId } from '../core/base/ids.ts'
+import type { TaskId } from '../core/base/ids.ts'
 import type { Now } from '../core/base/time.ts'
 import type { TaskRow } from '../core/ledger/rows.ts'
-import type { RowChange } from '../core/ledger/transaction.ts'
 import type { DeadlineSettings } from '../core/task/deadlines.ts'
-import { type PruneSettings, pruneChanges } from '../core/task/pruning.ts'
-import { isTerminal } from '../core/task/status.ts'
 import { newTaskId } from '../core/task/task-id.ts'
 import { type Decision, decide, type Output, type Proposal } from '../core/task/transitions.ts'
 import type { Ref } from './actor.ts'
@@ -25,7 +22,6 @@ export interface TaskSettings {
   /** Pause before a task that ended by itself is run again. Default 1,000. */
   readonly restartPauseMs: number
   readonly deadlines: DeadlineSettings
-  readonly pruning: PruneSettings
   /** Host name of this leader, for the events. */
   readonly schedulerName: string
 }
@@ -40,13 +36,7 @@ export interface TaskWorld {
   readonly log: Logger
   /** The task needs an actor now, for its timer. */
   readonly wake: (id: TaskId) => void
-  /** Per job, when its history was last pruned (monotonic ms). */
-  readonly prunedAtMonoMs: Map<string, number>
 }
-
-/** A job's history is looked at no more often: a crowd of tasks that end together costs one look. */
-const PRUNE_EVERY_MS = 10_000
-const PRUNED_JOBS_MAX = 10_000
 
 export function transition(world: TaskWorld, command: Command, now: Now): Decision {
   const { ledger, settings, metrics } = world
@@ -72,7 +62,8 @@ export function transition(world: TaskWorld, command: Command, now: Now): Decisi
     return decision
   }
   const cause = { who: command.type === 'assign' ? 'assigner' : command.who, why: whyOf(command), wallMs: now.wallMs }
-  ledger.stage({ cause, changes: [...decision.changes, ...dueForPruning(world, decision, now)] }, settled)
+  const alongside = command.type === 'propose' ? (command.alongside ?? []) : []
+  ledger.stage({ cause, changes: [...decision.changes, ...alongside] }, settled)
   metrics.count('task_transitions_total', 1, { to: proposal.to })
   // Only a timer needs an actor that nobody has spoken to yet.
   if (decision.replacement?.status === 'THROTTLED') world.wake(decision.replacement.taskId)
@@ -121,19 +112,4 @@ function report(world: TaskWorld, command: Command, row: TaskRow | undefined, de
       ...fields,
       message: `Task ${command.taskId} reached failure limit, not rescheduling`,
     })
-}
-
-function dueForPruning(world: TaskWorld, decision: Decision, now: Now): RowChange[] {
-  const { row } = decision
-  if (row === null || !isTerminal(row.status)) return []
-  const job = jobKeyText(row.job)
-  const lastMs = world.prunedAtMonoMs.get(job)
-  if (lastMs !== undefined && now.monoMs - lastMs < PRUNE_EVERY_MS) return []
-  // Jobs come and go; forgetting when they were looked at costs one look more.
-  if (world.prunedAtMonoMs.size >= PRUNED_JOBS_MAX) world.prunedAtMonoMs.clear()
-  world.prunedAtMonoMs.set(job, now.monoMs)
-  const others = world.ledger.view.tasksOfJob(row.job).filter(task => task.taskId !== row.taskId)
-  const due = pruneChanges([...others, row], now.wallMs, world.settings.pruning)
-  if (due.length > 0) world.metrics.count('tasks_pruned', due.length)
-  return due
 }

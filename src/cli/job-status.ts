@@ -144,7 +144,9 @@ export function auroraText(cluster: string, detail: JobDetail): string {
       }
       lines.push('\t  events:')
       for (const event of task.events)
-        lines.push(`\t   ${localTime(event.atMs)} ${event.status}: ${printable(event.message ?? '')}`)
+        lines.push(
+          `\t   ${localTime(event.atMs)} ${event.status}: ${printable(event.message ?? '')}${whyText(event.why)}`,
+        )
       if (task.metadata.length > 0) {
         lines.push('\t  metadata:')
         for (const { key, value } of task.metadata)
@@ -225,6 +227,9 @@ function paintOf(status: TaskStatus): { paint?: Paint } {
   if (status === 'FAILED' || status === 'LOST') return { paint: 'bad' }
   return status === 'KILLED' ? { paint: 'dim' } : { paint: 'busy' }
 }
+
+/** Aurora's line has no room for it, so it comes behind and only if somebody gave one. */
+const whyText = (why: string | null): string => (why === null ? '' : ` (${printable(why)})`)
 
 /** `2026-01-31 23:59:59`, in the time of whoever looks. */
 function localTime(atMs: number): string {

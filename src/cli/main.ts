@@ -1,6 +1,7 @@
 import { readFileSync, realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Command, CommanderError } from 'commander'
+import { registerAdmin } from './admin.ts'
 import { registerCluster } from './cluster.ts'
 import type { Session } from './command.ts'
 import { registerCompletion } from './completion.ts'
@@ -94,6 +95,7 @@ export async function commandTree(args: readonly string[], session: Session): Pr
   registerJob(program, session)
   registerTask(program, session)
   registerCluster(program, session)
+  registerAdmin(program, session)
   registerInspect(program, session)
   registerCompletion(program, session)
   const noun = args.find(arg => !arg.startsWith('-'))

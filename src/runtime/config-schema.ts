@@ -317,6 +317,24 @@ export const configSchema = z.strictObject({
         default: 100_000,
       }),
     }),
+    pruning: z.strictObject({
+      keep: key(duration('1min'), {
+        meaning: 'How long an ended task can be looked at before it is forgotten',
+        default: '2d',
+        aurora: '-history_prune_threshold',
+      }),
+      keepMin: key(duration(), {
+        meaning:
+          'No ended task is forgotten sooner, however many its job has; nor sooner than this after a change of leader',
+        default: '1h',
+        aurora: '-history_min_retention_threshold',
+      }),
+      perJob: key(count(0, 1_000_000), {
+        meaning: 'Ended tasks that a job keeps; the oldest go first, once they are older than keepMin',
+        default: 100,
+        aurora: '-history_max_per_job_threshold',
+      }),
+    }),
   }),
   executor: z.strictObject({
     overheadCpus: key(cpus, {

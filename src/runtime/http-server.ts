@@ -13,6 +13,7 @@ import type * as JobKeeper from '../actors/job-keeper.ts'
 import type { Ledger } from '../actors/ledger.ts'
 import type { PlacementView } from '../actors/offer-broker.ts'
 import type { Clock, LeaderView, Logger, LogPort } from '../actors/ports.ts'
+import type * as TaskAdmin from '../actors/task-admin.ts'
 import { rejected } from '../core/base/rejection.ts'
 import type { LifeView } from '../core/lifecycle/life-view.ts'
 import { addHealthRoutes } from './http/health-routes.ts'
@@ -47,6 +48,7 @@ export interface SchedulerDeps {
   /** Null while this node does not lead. */
   readonly jobKeeper: () => Ref<JobKeeper.Command> | null
   readonly gateway: () => Ref<AgentGateway.Command> | null
+  readonly taskAdmin: () => Ref<TaskAdmin.Command> | null
   readonly placement: () => PlacementView | null
   readonly agents: () => AgentGateway.AgentLiveView | null
 }

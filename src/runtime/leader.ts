@@ -11,6 +11,8 @@ import type { LedgerActor } from '../actors/ledger.ts'
 import type { PlacementView } from '../actors/offer-broker.ts'
 import { createPlacement } from '../actors/placement.ts'
 import type { AgentListener, Ballot, DriverPort, Logger, Metrics, TransferOutcome } from '../actors/ports.ts'
+import { prunerSpec } from '../actors/pruner.ts'
+import * as TaskAdmin from '../actors/task-admin.ts'
 import { createTaskDirectory } from '../actors/task-directory.ts'
 import { assert } from '../core/base/assert.ts'
 import { ADMISSION_SETTINGS } from '../core/job/admission.ts'
@@ -45,6 +47,7 @@ export interface LeaderParts {
 export interface Leading {
   readonly jobKeeper: Ref<JobKeeper.Command>
   readonly gateway: Ref<AgentGateway.Command>
+  readonly taskAdmin: Ref<TaskAdmin.Command>
   readonly placement: PlacementView
   readonly agents: AgentGateway.AgentLiveView
 }
@@ -134,6 +137,9 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
       },
     }),
   )
+  const { keep, keepMin, perJob } = scheduler.pruning
+  context.spawn(prunerSpec({ ledger, metrics, settings: { perJobMax: perJob, ageMsMin: keepMin, ageMsMax: keep } }))
+  const taskAdmin = context.spawn(TaskAdmin.taskAdminSpec({ ledger, tasks, metrics }))
   tasks.recover()
-  return { jobKeeper, gateway: gatewayRef, placement, agents }
+  return { jobKeeper, gateway: gatewayRef, taskAdmin, placement, agents }
 }

@@ -194,6 +194,7 @@ function startHttp(config: NodeConfig, parts: HttpParts): Promise<HttpServer> {
             life: () => side.tree?.life ?? NOT_BEGUN,
             jobKeeper: () => side.tree?.leading?.jobKeeper ?? null,
             gateway: () => side.tree?.leading?.gateway ?? null,
+            taskAdmin: () => side.tree?.leading?.taskAdmin ?? null,
             placement: () => side.tree?.leading?.placement ?? null,
             agents: () => side.tree?.leading?.agents ?? null,
           },

@@ -78,6 +78,8 @@ export const taskEvent = z.object({
   status: taskStatus,
   message: z.string().nullable(),
   scheduler: z.string(),
+  who: z.string().nullable().describe('who wanted it: a user, an agent, a part of the scheduler; null if not recorded'),
+  why: z.string().nullable().describe('the reason that was given'),
 })
 
 export const task = z.object({
@@ -131,9 +133,47 @@ export const jobQuery = pageQuery.extend({
 export const taskList = z.object({ tasks: z.array(task), next: z.string().nullable() })
 export const taskQuery = jobQuery.extend({
   status: text(1024).optional().describe('comma-separated statuses, or `active`, `terminal`'),
-  instance: z.coerce.number().int().nonnegative().optional(),
-  host: text(255).optional(),
+  job: text(65_536).optional().describe('comma-separated `role/environment/name`'),
+  instance: text(4096).optional().describe('numbers and ranges: `0,2-4`'),
+  host: text(4096).optional().describe('comma-separated host names'),
+  id: text(65_536).optional().describe('comma-separated task ids'),
 })
+export type TaskQueryText = Omit<z.output<typeof taskQuery>, 'limit' | 'cursor'>
+
+const reason = text(1024)
+  .refine(given => given.trim() !== '', 'must say why')
+  .describe('why; stands in the history')
+
+/** POST /tasks/{taskId}:force-state */
+export const forceState = z.object({
+  status: z.union([taskStatus, z.literal('DELETED')]).describe('DELETED forgets an ended task'),
+  reason,
+})
+export const forced = z.object({
+  taskId: z.string(),
+  from: taskStatus,
+  to: z.union([taskStatus, z.literal('DELETED')]),
+})
+const name = text(255).regex(/\S/, 'must not be blank')
+/** POST /tasks:prune — filters, or `all`; the tasks that ended first go first. */
+export const pruneTasks = z.object({
+  role: name.optional(),
+  environment: name.optional(),
+  name: name.optional(),
+  jobs: z.array(jobKey).min(1).max(10_000).optional(),
+  ids: z.array(text(255)).min(1).max(100_000).optional(),
+  statuses: z.array(taskStatus).min(1).optional().describe('terminal ones; all of these unless given'),
+  instances: instances.optional(),
+  hosts: z.array(text(255)).min(1).max(10_000).optional(),
+  all: z.literal(true).optional().describe('every ended task; instead of a filter'),
+  limit: z.number().int().min(1).optional(),
+  reason,
+})
+export const pruned = z.object({ tasks: count })
+export type ForceState = z.input<typeof forceState>
+export type ForcedView = z.output<typeof forced>
+export type PruneTasks = z.input<typeof pruneTasks>
+export type PrunedView = z.output<typeof pruned>
 
 export const agent = z.object({
   agentId: z.string(),

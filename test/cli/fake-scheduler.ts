@@ -56,7 +56,10 @@ export async function fakeScheduler(): Promise<FakeScheduler> {
   const answers = new Map<string, { status: number; body: unknown }>()
   const services = new Set<string>()
   const move = (task: Task, status: TaskStatus, message: string | null = null): void => {
-    Object.assign(task, { status, events: [...task.events, { atMs: clockMs, status, message, scheduler: 'fake' }] })
+    Object.assign(task, {
+      status,
+      events: [...task.events, { atMs: clockMs, status, message, scheduler: 'fake', who: null, why: null }],
+    })
     if (status === 'FAILED') Object.assign(task, { failureCount: task.failureCount + 1 })
   }
   const fake: FakeScheduler = {
@@ -85,7 +88,7 @@ export async function fakeScheduler(): Promise<FakeScheduler> {
         ancestorId: null,
         resources: { cpusMilli: 100, ramMb: 64, diskMb: 64, gpus: 0 },
         metadata: [],
-        events: [{ atMs: clockMs, status, message: null, scheduler: 'fake' }],
+        events: [{ atMs: clockMs, status, message: null, scheduler: 'fake', who: null, why: null }],
         pendingReason: null,
         ...more,
       }

@@ -225,6 +225,8 @@ describe('job status and list', () => {
           status: 'FAILED',
           message: 'Command exited with status 7\u001b[31m',
           scheduler: 'x',
+          who: null,
+          why: null,
         },
       ],
     })

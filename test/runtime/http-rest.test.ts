@@ -219,6 +219,47 @@ describe('tasks', () => {
     expect((await app.inject('/api/v1/tasks?status=ALIVE')).statusCode).toBe(422)
   })
 
+  test('list by job, host, id and ranges of instances: each filter holds; nonsense is named', async () => {
+    const { app, ledger, deps } = httpNode()
+    const web = { role: 'ads', environment: 'prod', name: 'web' }
+    ledger.put(
+      putConfig(configRow()),
+      putTask(taskRow('h0', { instance: 0, status: 'RUNNING', host: 'a' })),
+      putTask(taskRow('h3', { instance: 3, status: 'FAILED', host: 'b' })),
+      putTask(taskRow('w0', { job: web, instance: 0, status: 'LOST', host: 'a' })),
+      putTask(taskRow('w7', { job: web, instance: 7, status: 'RUNNING' })),
+    )
+    const ids = async (query: string) =>
+      rest.taskList.parse((await app.inject(`/api/v1/tasks?${query}`)).json()).tasks.map(task => task.taskId)
+    expect(await ids('job=ads/prod/web,no/such/job')).toEqual(['w0', 'w7'])
+    expect(await ids('host=a')).toEqual(['w0', 'h0'])
+    expect(await ids('host=a,b&instance=0-2&status=active')).toEqual(['h0'])
+    expect(await ids('id=w7,h3,nope')).toEqual(['w7', 'h3'])
+    expect(await ids('role=a*&instance=1,5-9')).toEqual(['w7'])
+    expect(await ids('role=ads&environment=prod&name=web&status=LOST')).toEqual(['w0'])
+    const metrics = await deps.metrics.text()
+    for (const plan of ['by_job', 'by_host', 'by_id']) expect(metrics).toContain(`task_queries_${plan}`)
+    for (const query of ['instance=x', 'instance=4-2', 'job=web', 'instance=0-999999999'])
+      expect((await app.inject(`/api/v1/tasks?${query}`)).json()).toMatchObject({
+        code: 'INVALID_REQUEST',
+        faults: [{ path: query.split('=')[0] }],
+      })
+  })
+
+  test('history: who wanted each step and why, null where nobody said', async () => {
+    const { app, ledger } = httpNode()
+    const events = [
+      { atMs: 1, status: 'PENDING', scheduler: 's' },
+      { atMs: 2, status: 'DRAINING', scheduler: 's', who: 'bob', why: 'a drill' },
+    ] as const
+    ledger.put(putConfig(configRow()), putTask(taskRow('t', { status: 'DRAINING', events })))
+    const shown = rest.task.parse((await app.inject('/api/v1/tasks/t')).json()).events
+    expect(shown.map(({ who, why }) => [who, why])).toEqual([
+      [null, null],
+      ['bob', 'a drill'],
+    ])
+  })
+
   test('a PENDING task: shows why it has no place', async () => {
     const { app, ledger, set } = httpNode()
     const row = taskRow('t')
@@ -553,6 +594,8 @@ describe('openapi', () => {
       'POST /jobs/{role}/{environment}/{name}:kill',
       'POST /jobs/{role}/{environment}/{name}:restart',
       'POST /log:transfer',
+      'POST /tasks/{taskId}:force-state',
+      'POST /tasks:prune',
     ])
     const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g)].map(
       match => match[1] ?? '',

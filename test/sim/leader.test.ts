@@ -83,6 +83,7 @@ class Day {
       agentUnreachable: 75_000,
       registrationDelay: 60_000,
       requestOutcomes: { keep: 86_400_000, max: 100_000 },
+      pruning: { keep: 172_800_000, keepMin: 3_600_000, perJob: 100 },
     }
     const executor = { overheadCpus: OVERHEAD.cpus * 1000, overheadRam: OVERHEAD.ramMb * 1024 * 1024 }
     this.tree = followLeadership({

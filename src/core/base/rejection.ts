@@ -15,6 +15,12 @@ export const REJECTIONS = {
   },
   NOT_FOUND: { http: 404, retry: false, thrift: 'INVALID_REQUEST', text: 'There is no such thing' },
   NOT_ACTIVE: { http: 409, retry: false, thrift: 'INVALID_REQUEST', text: 'Not all requested instances are active' },
+  ILLEGAL_TRANSITION: {
+    http: 409,
+    retry: false,
+    thrift: 'INVALID_REQUEST',
+    text: 'A task of that status cannot go there',
+  },
   NOT_BUILT: { http: 501, retry: false, thrift: 'INVALID_REQUEST', text: 'This version does not have that engine' },
   QUOTA_EXCEEDED: { http: 422, retry: false, thrift: 'INVALID_REQUEST', text: 'Insufficient resource quota' },
   NOT_LEADER: { http: 503, retry: true, thrift: 'ERROR_TRANSIENT', text: 'This node is not the leader' },

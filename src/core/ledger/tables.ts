@@ -18,7 +18,10 @@ import {
   type TaskId,
 } from '../base/ids.ts'
 import type { TaskConfig } from '../job/task-config.ts'
-import { ACTIVE, HOST_ASSIGNED, TASK_STATUSES, type TaskStatus } from '../task/status.ts'
+import { sinceMs } from '../task/history.ts'
+import { byInstance } from '../task/page-order.ts'
+import { ACTIVE, HOST_ASSIGNED, isTerminal, TASK_STATUSES, type TaskStatus } from '../task/status.ts'
+import { EndedByTime } from './ended-by-time.ts'
 import {
   type AgentRow,
   type ConfigRow,
@@ -50,6 +53,8 @@ export class Tables implements LedgerView {
   readonly #byJob = new Map<string, JobTasks>()
   readonly #byAgent = new Map<string, Set<string>>()
   readonly #byStatus = new Map<TaskStatus, Set<string>>()
+  readonly #byHost = new Map<string, Set<string>>()
+  readonly #ended = new EndedByTime()
   readonly #configUses = new Map<string, number>()
   #isLoading = false
   #jobsSorted: JobRow[] | null = null
@@ -82,6 +87,8 @@ export class Tables implements LedgerView {
     this.#byJob.clear()
     this.#byAgent.clear()
     for (const ids of this.#byStatus.values()) ids.clear()
+    this.#byHost.clear()
+    this.#ended.clear()
     this.#configUses.clear()
     this.#jobsSorted = null
     this.#jobKeysSorted = null
@@ -102,6 +109,7 @@ export class Tables implements LedgerView {
 
   endLoading(): void {
     this.#isLoading = false
+    this.#ended.sort()
     for (const job of this.#byJob.values()) job.active.clear()
     for (const task of this.#tasks.values()) {
       if (ACTIVE.has(task.status)) this.#takeSlot(this.#byJob.get(jobKeyText(task.job)), task)
@@ -164,6 +172,30 @@ export class Tables implements LedgerView {
   tasksOnAgent(id: AgentId): readonly TaskRow[] {
     return this.#rowsOf(this.#byAgent.get(id))
   }
+  tasksInPageOrder(key: JobKey): readonly TaskRow[] {
+    const job = this.#byJob.get(jobKeyText(key))
+    if (job === undefined) return []
+    job.pageOrder ??= this.#rowsOf(job.tasks)
+      .sort(byInstance)
+      .map(task => task.taskId)
+    return this.#rowsOf(job.pageOrder)
+  }
+  endedCountOfJob(key: JobKey): number {
+    const job = this.#byJob.get(jobKeyText(key))
+    return job === undefined ? 0 : job.tasks.size - job.active.size
+  }
+  *endedTasks(): Iterable<TaskRow> {
+    for (const id of this.#ended.ids()) {
+      const task = this.#tasks.get(id)
+      if (task !== undefined) yield task
+    }
+  }
+  tasksOnHost(host: string): readonly TaskRow[] {
+    return this.#rowsOf(this.#byHost.get(host))
+  }
+  statusCount(status: TaskStatus): number {
+    return this.#byStatus.get(status)?.size ?? 0
+  }
   *tasksByStatus(status: TaskStatus): Iterable<TaskRow> {
     for (const id of this.#byStatus.get(status) ?? []) {
       const task = this.#tasks.get(id)
@@ -212,7 +244,8 @@ export class Tables implements LedgerView {
       const old = before as TaskRow | undefined
       if (old === undefined) return
       const next = change.type === 'put' ? change.row : undefined
-      if (next === undefined || !sameIndices(old, next)) this.#unindexTask(old)
+      if (next === undefined || !sameIndices(old, next))
+        this.#unindexTask(old, next === undefined || !samePlace(old, next))
       return
     }
     if (change.table === 'job' && before !== undefined) this.#useConfig((before as JobRow).configId, -1)
@@ -238,11 +271,14 @@ export class Tables implements LedgerView {
     const text = jobKeyText(task.job)
     let job = this.#byJob.get(text)
     if (job === undefined) {
-      job = { key: task.job, tasks: new Set(), active: new Map() }
+      job = { key: task.job, tasks: new Set(), active: new Map(), pageOrder: null }
       this.#byJob.set(text, job)
       this.#jobKeysSorted = null
     }
-    job.tasks.add(task.taskId)
+    if (!job.tasks.has(task.taskId)) {
+      job.tasks.add(task.taskId)
+      job.pageOrder = null
+    }
     if (ACTIVE.has(task.status)) this.#takeSlot(job, task)
     if (task.agentId !== undefined && HOST_ASSIGNED.has(task.status)) {
       let onAgent = this.#byAgent.get(task.agentId)
@@ -253,7 +289,18 @@ export class Tables implements LedgerView {
       onAgent.add(task.taskId)
     }
     this.#byStatus.get(task.status)?.add(task.taskId)
+    if (task.host !== undefined) this.#addToHost(task.host, task.taskId)
+    if (isTerminal(task.status)) this.#ended.add(task.taskId, sinceMs(task))
     this.#useConfig(task.configId, 1)
+  }
+
+  #addToHost(host: string, taskId: TaskId): void {
+    let onHost = this.#byHost.get(host)
+    if (onHost === undefined) {
+      onHost = new Set()
+      this.#byHost.set(host, onHost)
+    }
+    onHost.add(taskId)
   }
 
   #takeSlot(job: JobTasks | undefined, task: TaskRow): void {
@@ -264,12 +311,16 @@ export class Tables implements LedgerView {
     job.active.set(task.instance, task.taskId)
   }
 
-  #unindexTask(task: TaskRow): void {
+  /** `isLeaving`: its job loses it too; else it only changes there. */
+  #unindexTask(task: TaskRow, isLeaving: boolean): void {
     const text = jobKeyText(task.job)
     const job = this.#byJob.get(text)
     assert(job !== undefined, 'a stored task is in the index of its job', { task: task.taskId })
-    job.tasks.delete(task.taskId)
     if (job.active.get(task.instance) === task.taskId) job.active.delete(task.instance)
+    if (isLeaving) {
+      job.tasks.delete(task.taskId)
+      job.pageOrder = null
+    }
     if (job.tasks.size === 0) {
       this.#byJob.delete(text)
       this.#jobKeysSorted = null
@@ -280,6 +331,12 @@ export class Tables implements LedgerView {
       if (onAgent?.size === 0) this.#byAgent.delete(task.agentId)
     }
     this.#byStatus.get(task.status)?.delete(task.taskId)
+    if (task.host !== undefined) {
+      const onHost = this.#byHost.get(task.host)
+      onHost?.delete(task.taskId)
+      if (onHost?.size === 0) this.#byHost.delete(task.host)
+    }
+    this.#ended.delete(task.taskId)
     this.#useConfig(task.configId, -1)
   }
 
@@ -305,6 +362,8 @@ interface JobTasks {
   readonly tasks: Set<string>
   /** Instance to the id of the task that holds its slot. */
   readonly active: Map<InstanceId, string>
+  /** All of `tasks` by (instance, id), or null until it is asked for again. */
+  pageOrder: readonly string[] | null
 }
 
 /** True when a change from one row to the other leaves every index as it is. */
@@ -312,10 +371,16 @@ function sameIndices(a: TaskRow, b: TaskRow): boolean {
   return (
     a.status === b.status &&
     a.agentId === b.agentId &&
-    a.instance === b.instance &&
+    a.host === b.host &&
     a.configId === b.configId &&
-    (a.job === b.job || jobKeyText(a.job) === jobKeyText(b.job))
+    samePlace(a, b) &&
+    (!isTerminal(a.status) || sinceMs(a) === sinceMs(b))
   )
+}
+
+/** True when both are of the same instance of the same job. */
+function samePlace(a: TaskRow, b: TaskRow): boolean {
+  return a.instance === b.instance && (a.job === b.job || jobKeyText(a.job) === jobKeyText(b.job))
 }
 
 function byInstanceNewestFirst(a: TaskRow, b: TaskRow): number {

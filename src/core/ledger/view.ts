@@ -23,13 +23,22 @@ export interface LedgerView {
   tasks(): Iterable<TaskRow>
   /** All tasks of a job, terminal ones too, by (instance, newest event first). */
   tasksOfJob(key: JobKey): readonly TaskRow[]
+  /** All tasks of a job by (instance, id): an order in which a task never moves. */
+  tasksInPageOrder(key: JobKey): readonly TaskRow[]
+  /** Terminal ones of the job. */
+  endedCountOfJob(key: JobKey): number
+  /** Terminal tasks, the one that ended first in front. Change nothing while reading. */
+  endedTasks(): Iterable<TaskRow>
   /** The task that holds the instance's slot: at most one is active. */
   activeTask(key: JobKey, instance: InstanceId): TaskRow | undefined
   activeTasksOfJob(key: JobKey): readonly TaskRow[]
   /** Host-assigned tasks (not terminal) bound to the agent. */
   tasksOnAgent(id: AgentId): readonly TaskRow[]
+  /** Everything that was ever placed on a machine of that name and is still stored, terminal ones too; any order. */
+  tasksOnHost(host: string): readonly TaskRow[]
   tasksByStatus(status: TaskStatus): Iterable<TaskRow>
+  statusCount(status: TaskStatus): number
   /** Every job key that has tasks or a job row, in order. */
-  jobKeys(): Iterable<JobKey>
+  jobKeys(): readonly JobKey[]
   readonly counts: { readonly tasks: number; readonly jobs: number; readonly agents: number; readonly configs: number }
 }

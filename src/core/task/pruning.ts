@@ -1,16 +1,16 @@
 /**
- * Which ended tasks of a job may be forgotten. The deletes ride in the transaction that ends another task of the job, so
- * a job's history stays bounded without a sweep that has to find it. (Configurations that lose their last user go by
- * the ledger's own rule.)
+ * Which ended tasks may be forgotten. Two rules: a task goes once it is old, and the oldest of a job go while the job has
+ * more ended ones than it keeps, but none of these before the shortest time for which people can look at it.
+ *
+ * A task that a new leader finds is kept for that shortest time from the moment it leads, however old the task is: what
+ * happened around a failover can still be read after it.
  *
  * Source: the task life cycle, section 9.
  */
 import { compareIds } from '../base/ids.ts'
 import type { Instant } from '../base/time.ts'
 import type { TaskRow } from '../ledger/rows.ts'
-import type { RowChange } from '../ledger/transaction.ts'
 import { sinceMs } from './history.ts'
-import { isTerminal } from './status.ts'
 
 export interface PruneSettings {
   /** Ended tasks that a job keeps; more stay only while they are younger than `ageMsMin`. */
@@ -18,27 +18,34 @@ export interface PruneSettings {
   readonly ageMsMin: number
   /** Older ones go whatever their number. */
   readonly ageMsMax: number
-  /** Whatever their age: a task that ends every second must not fill the ledger within the hour. */
-  readonly perJobHardMax: number
 }
 export const PRUNE_SETTINGS: PruneSettings = {
   perJobMax: 100,
   ageMsMin: 3_600_000,
   ageMsMax: 2 * 86_400_000,
-  perJobHardMax: 1000,
 }
 
-/** Deletes of the ended tasks of one job that are due, the oldest first. `tasks`: all of the job, in any order. */
-export function pruneChanges(tasks: readonly TaskRow[], nowMs: Instant, settings: PruneSettings): RowChange[] {
-  const ended = tasks
-    .filter(task => isTerminal(task.status))
-    .toSorted((a, b) => sinceMs(a) - sinceMs(b) || compareIds(a.taskId, b.taskId))
-  return ended
-    .filter((task, at) => {
-      const ageMs = nowMs - sinceMs(task)
-      const left = ended.length - at
-      if (left > settings.perJobHardMax || ageMs >= settings.ageMsMax) return true
-      return left > settings.perJobMax && ageMs >= settings.ageMsMin
-    })
-    .map(task => ({ type: 'delete', table: 'task', key: task.taskId }))
+/** When an ended task goes for its age. `openedAtMs`: since when this leader leads. Never falls with the end. */
+export function expiryMs(endedAtMs: Instant, openedAtMs: Instant, { ageMsMin, ageMsMax }: PruneSettings): Instant {
+  return Math.max(openedAtMs + ageMsMin, endedAtMs + Math.max(ageMsMin, ageMsMax))
+}
+
+export interface Surplus {
+  /** The oldest first. */
+  readonly due: readonly TaskRow[]
+  /** When more of the job is due, as it stands; null when it keeps no more than it should. */
+  readonly nextMs: Instant | null
+}
+
+/** Of the ended tasks of one job, in any order: those it has too many of, and which are old enough to go. */
+export function surplusOf(ended: readonly TaskRow[], nowMs: Instant, settings: PruneSettings): Surplus {
+  const oldest = ended.toSorted(byEnd).slice(0, Math.max(0, ended.length - settings.perJobMax))
+  const young = oldest.findIndex(task => sinceMs(task) > nowMs - settings.ageMsMin)
+  if (young === -1) return { due: oldest, nextMs: null }
+  return { due: oldest.slice(0, young), nextMs: sinceMs(oldest[young]!) + settings.ageMsMin }
+}
+
+/** The one that ended first in front. */
+export function byEnd(a: TaskRow, b: TaskRow): number {
+  return sinceMs(a) - sinceMs(b) || compareIds(a.taskId, b.taskId)
 }

@@ -204,6 +204,12 @@ export function decide(subject: Subject, proposal: Proposal, facts: Facts): Deci
 
 const NOTHING = { effects: [], changes: [], outputs: [], row: null, replacement: null, limitReached: false } as const
 
+/** Where a task of that status may go, in the order of the table. */
+export function movesFrom(from: TaskStatusOrDeleted): TaskStatusOrDeleted[] {
+  const cells = Object.entries(TRANSITIONS[from]) as [TaskStatusOrDeleted, Cell][]
+  return cells.filter(([, cell]) => isLegal(cell)).map(([to]) => to)
+}
+
 const isLegal = (cell: Cell): boolean => cell.includes('SAVE') || cell.includes('DEL')
 
 /** The state of one decision while its effects are carried out, each reading what those before it have written. */

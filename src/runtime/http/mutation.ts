@@ -1,5 +1,5 @@
 /**
- * A change asked for over REST: told to the JobKeeper under a request id, so that asking again is never doing it twice,
+ * A change asked for over REST: told to the actor that makes it under a request id, so that asking again is never doing it twice,
  * and answered when it is committed.
  */
 import { createHash, randomUUID } from 'node:crypto'
@@ -9,7 +9,7 @@ import type * as JobKeeper from '../../actors/job-keeper.ts'
 import { compareIds } from '../../core/base/ids.ts'
 import { type Rejection, rejected } from '../../core/base/rejection.ts'
 import * as rest from '../../wire/rest.ts'
-import type { HttpDeps } from '../http-server.ts'
+import type { HttpDeps, SchedulerDeps } from '../http-server.ts'
 import { leading, notReady } from './leader-guard.ts'
 import { asked, refuse } from './rest-answers.ts'
 
@@ -18,14 +18,44 @@ const MUTATION_MS_MAX = 30_000
 const REQUEST_ID = /^[\x21-\x7e]{1,255}$/
 const USER = /^[\w.@-]{1,255}$/
 
-type Mutation = Pick<JobKeeper.Create, 'requestId' | 'fingerprint' | 'user' | 'replyTo'>
+export interface Mutation<O> {
+  readonly requestId: string
+  readonly fingerprint: string
+  readonly user: string
+  readonly replyTo: Ref<O | Rejection>
+}
 
-export async function mutate(
+/** Who makes the change, and how its outcome is shown. */
+export interface Target<C, O> {
+  readonly ref: (scheduler: SchedulerDeps) => Ref<C> | null
+  readonly document: (outcome: O) => object
+}
+
+/** A change of a job. */
+export function mutate(
+  deps: HttpDeps,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  how: { readonly status: 200 | 201; readonly body: object },
+  command: (mutation: Mutation<JobKeeper.JobOutcome>) => JobKeeper.Command,
+): Promise<FastifyReply> {
+  return mutateAt(JOBS, deps, request, reply, how, command)
+}
+
+const JOBS: Target<JobKeeper.Command, JobKeeper.JobOutcome> = {
+  ref: scheduler => scheduler.jobKeeper(),
+  document: ({ key, instances, message, warnings }): rest.JobOutcomeView => {
+    return { key, instances: [...instances], message, warnings: [...warnings] }
+  },
+}
+
+export async function mutateAt<C, O extends { readonly type: string }>(
+  target: Target<C, O>,
   deps: HttpDeps,
   request: FastifyRequest,
   reply: FastifyReply,
   { status, body }: { readonly status: 200 | 201; readonly body: object },
-  command: (mutation: Mutation) => JobKeeper.Command,
+  command: (mutation: Mutation<O>) => C,
 ): Promise<FastifyReply> {
   const requestId = header(request, rest.REQUEST_ID_HEADER) ?? randomUUID()
   const user = header(request, rest.USER_HEADER) ?? 'UNSECURE'
@@ -35,23 +65,21 @@ export async function mutate(
   if (!USER.test(user)) return refuse(reply, rejected('MALFORMED', `${rest.USER_HEADER} must be a user name`))
   const scheduler = leading(deps, request, reply)
   if (scheduler === null) return reply
-  const keeper = scheduler.jobKeeper()
-  if (keeper === null) return refuse(reply, notReady())
+  const ref = target.ref(scheduler)
+  if (ref === null) return refuse(reply, notReady())
   const fingerprint = fingerprintOf(request.method, request.url, body)
   const outcome = await asked(
     scheduler,
-    keeper,
-    (replyTo: Ref<JobKeeper.JobOutcome | Rejection>) => command({ requestId, fingerprint, user, replyTo }),
+    ref,
+    (replyTo: Ref<O | Rejection>) => command({ requestId, fingerprint, user, replyTo }),
     MUTATION_MS_MAX,
     () =>
       rejected('OUTCOME_UNKNOWN', `No answer within ${MUTATION_MS_MAX / 1000} s; it may still happen`, {
         remedy: `ask again with the header ${rest.REQUEST_ID_HEADER}: ${requestId}, and it is not done twice`,
       }),
   )
-  if (outcome.type === 'rejected') return refuse(reply, outcome)
-  const { key, instances, message, warnings } = outcome
-  const document: rest.JobOutcomeView = { key, instances: [...instances], message, warnings: [...warnings] }
-  return reply.code(status).send(document)
+  if (outcome.type === 'rejected') return refuse(reply, outcome as Rejection)
+  return reply.code(status).send(target.document(outcome as O))
 }
 
 function header(request: FastifyRequest, name: string): string | undefined {

@@ -33,6 +33,10 @@ const SCHEMAS = {
   TaskList: rest.taskList,
   Task: rest.task,
   LogPiece: rest.logPiece,
+  ForceState: rest.forceState,
+  Forced: rest.forced,
+  PruneTasks: rest.pruneTasks,
+  Pruned: rest.pruned,
   AgentList: rest.agentList,
   Pending: rest.pending,
   Cluster: rest.cluster,
@@ -59,6 +63,8 @@ const DOCUMENTED: Readonly<Record<string, Documented>> = {
   [`GET ${API}/tasks`]: { answer: 'TaskList', query: rest.taskQuery },
   [`GET ${API}/tasks/{taskId}`]: { answer: 'Task' },
   [`GET ${API}/tasks/{taskId}/logs`]: { answer: 'LogPiece', query: rest.logQuery },
+  [`POST ${API}/tasks/{taskId}:force-state`]: { answer: 'Forced', body: rest.forceState },
+  [`POST ${API}/tasks:prune`]: { answer: 'Pruned', body: rest.pruneTasks },
   [`GET ${API}/agents`]: { answer: 'AgentList', query: rest.pageQuery },
   [`GET ${API}/pending`]: { answer: 'Pending' },
 }
@@ -97,7 +103,14 @@ function build(version: string): Json {
   }
 }
 
-const REQUEST_BODIES: ReadonlySet<string> = new Set(['CreateJob', 'KillJob', 'RestartJob', 'TransferLog'])
+const REQUEST_BODIES: ReadonlySet<string> = new Set([
+  'CreateJob',
+  'KillJob',
+  'RestartJob',
+  'ForceState',
+  'PruneTasks',
+  'TransferLog',
+])
 
 function operation(route: (typeof ROUTES)[number], { query, body, answer, status = 200 }: Documented): Json {
   const mutates = route.method === 'POST'

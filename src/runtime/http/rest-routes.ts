@@ -5,6 +5,7 @@
  */
 import type { FastifyInstance } from 'fastify'
 import type { HttpDeps } from '../http-server.ts'
+import { addAdminRoutes } from './admin-routes.ts'
 import { addClusterRoutes } from './cluster-routes.ts'
 import { addJobRoutes } from './job-routes.ts'
 import { addLogTransferRoute } from './log-transfer-route.ts'
@@ -14,6 +15,7 @@ import { addTaskRoutes } from './task-routes.ts'
 export function addRestRoutes(app: FastifyInstance, deps: HttpDeps): void {
   addJobRoutes(app, deps)
   addTaskRoutes(app, deps)
+  addAdminRoutes(app, deps)
   addPlaceRoutes(app, deps)
   addClusterRoutes(app, deps)
   addLogTransferRoute(app, deps)

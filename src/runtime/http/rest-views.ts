@@ -1,12 +1,13 @@
 /** Rows of the ledger as the REST documents of `src/wire/rest.ts`. Only reads; lists in the order their pages need. */
 import type { AgentLiveView } from '../../actors/agent-gateway.ts'
 import type { PlacementView } from '../../actors/offer-broker.ts'
-import { compareIds, type JobKey, jobKeyText } from '../../core/base/ids.ts'
+import { compareIds, type JobKey, jobKeyText, taskId } from '../../core/base/ids.ts'
+import type { Fault } from '../../core/base/rejection.ts'
 import type { AgentRow, TaskRow } from '../../core/ledger/rows.ts'
 import type { LedgerView } from '../../core/ledger/view.ts'
+import type { TaskQuery } from '../../core/task/query.ts'
 import { ACTIVE, isActive, TASK_STATUSES, type TaskStatus, TERMINAL } from '../../core/task/status.ts'
-import type { AgentView, JobDetail, JobSummary, PendingList, Task } from '../../wire/rest.ts'
-import type { PageKey } from './paging.ts'
+import type { AgentView, JobDetail, JobSummary, PendingList, Task, TaskQueryText } from '../../wire/rest.ts'
 
 /** `*` and `?` stand for any characters and for one. */
 export function globPattern(glob: string | undefined): RegExp | null {
@@ -53,31 +54,61 @@ export function statusFilter(text: string | undefined): ReadonlySet<TaskStatus> 
   return wanted
 }
 
-export interface TaskFilter extends JobFilter {
-  readonly statuses: ReadonlySet<TaskStatus> | 'any'
-  readonly instance?: number | undefined
-  readonly host?: string | undefined
+/** What is asked for in words, as a query; a fault where a word says nothing. */
+export function taskQueryOf(asked: TaskQueryText): TaskQuery | Fault {
+  const statuses = statusFilter(asked.status)
+  if (statuses === null)
+    return {
+      path: 'status',
+      text: `must be statuses, \`active\` or \`terminal\`, found ${JSON.stringify(asked.status)}`,
+    }
+  const instances = words(asked.instance).flatMap(rangeOf)
+  if (instances.includes(Number.NaN))
+    return {
+      path: 'instance',
+      text: `must be numbers and ranges such as 0,2-4, found ${JSON.stringify(asked.instance)}`,
+    }
+  const jobKeys = words(asked.job).map(text => text.split('/'))
+  if (jobKeys.some(parts => parts.length !== 3 || parts.includes('')))
+    return {
+      path: 'job',
+      text: `must be ROLE/ENVIRONMENT/NAME, or several with commas, found ${JSON.stringify(asked.job)}`,
+    }
+  // Exact parts are found by index, patterns by looking at every job.
+  const parts = { role: asked.role, environment: asked.environment, name: asked.name }
+  const exact = (text: string | undefined): string | null => (text === undefined || /[*?]/.test(text) ? null : text)
+  const patterns = [globPattern(parts.role), globPattern(parts.environment), globPattern(parts.name)]
+  const isPlain = Object.values(parts).every(text => text === undefined || text === '*' || exact(text) !== null)
+  return {
+    role: exact(parts.role),
+    environment: exact(parts.environment),
+    jobName: exact(parts.name),
+    jobKeys: jobKeys.map(([role = '', environment = '', name = '']) => ({ role, environment, name })),
+    isJobWanted: isPlain
+      ? null
+      : key => [key.role, key.environment, key.name].every((text, at) => patterns[at]?.test(text) ?? true),
+    taskIds: words(asked.id).map(taskId),
+    statuses: statuses === 'any' ? null : statuses,
+    instances,
+    hosts: words(asked.host),
+  }
 }
 
-/** Tasks by (job key, instance, task id): an order in which a task never moves. */
-export function* keyedTasks(
-  view: LedgerView,
-  filter: TaskFilter,
-  after: PageKey | null,
-): Generator<readonly [PageKey, TaskRow]> {
-  for (const key of matchingJobs(view, filter, after === null ? null : String(after[0]))) {
-    const rows = view
-      .tasksOfJob(key)
-      .filter(
-        row =>
-          (filter.statuses === 'any' || filter.statuses.has(row.status)) &&
-          (filter.instance === undefined || row.instance === filter.instance) &&
-          (filter.host === undefined || row.host === filter.host),
-      )
-    for (const row of rows.toSorted((a, b) => a.instance - b.instance || compareIds(a.taskId, b.taskId))) {
-      yield [[jobKeyText(key), row.instance, row.taskId], row]
-    }
-  }
+const words = (text: string | undefined): string[] =>
+  (text ?? '')
+    .split(',')
+    .map(word => word.trim())
+    .filter(word => word !== '')
+
+const RANGE_MAX = 100_000
+
+/** `3`, `0-4`; NaN for what is neither. */
+function rangeOf(word: string): number[] {
+  const found = /^(\d{1,9})(?:-(\d{1,9}))?$/.exec(word)
+  const from = Number(found?.[1])
+  const to = Number(found?.[2] ?? found?.[1])
+  if (found === null || to < from || to - from >= RANGE_MAX) return [Number.NaN]
+  return Array.from({ length: to - from + 1 }, (_, at) => from + at)
 }
 
 /** Task id to the reason why it has no place; made once per answer, and only if something is pending. */
@@ -119,6 +150,8 @@ export function taskDocument(view: LedgerView, row: TaskRow, reasons: PendingRea
       status: event.status,
       message: event.message ?? null,
       scheduler: event.scheduler,
+      who: event.who ?? null,
+      why: event.why ?? null,
     })),
     pendingReason: row.status === 'PENDING' ? reasons(row.taskId) : null,
   }

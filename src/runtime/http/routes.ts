@@ -57,6 +57,18 @@ export const ROUTES = [
   { method: 'GET', path: `${API}/tasks`, meaning: 'Tasks, a page at a time', by: 'leader' },
   { method: 'GET', path: `${API}/tasks/{taskId}`, meaning: 'One task', by: 'leader' },
   { method: 'GET', path: `${API}/tasks/{taskId}/logs`, meaning: 'A piece of what a process has written', by: 'leader' },
+  {
+    method: 'POST',
+    path: `${API}/tasks/{taskId}:force-state`,
+    meaning: 'Force a task into a status, with a reason',
+    by: 'leader',
+  },
+  {
+    method: 'POST',
+    path: `${API}/tasks:prune`,
+    meaning: 'Forget ended tasks before their time, with a reason',
+    by: 'leader',
+  },
   { method: 'GET', path: `${API}/agents`, meaning: 'Machines that run tasks', by: 'leader' },
   { method: 'GET', path: `${API}/pending`, meaning: 'What waits for a place, and why', by: 'leader' },
 ] as const satisfies readonly RouteFacts[]

@@ -1,38 +1,47 @@
 /** Tasks over REST: the list, one task, and pieces of its logs, which are asked of its agent. */
 import type { FastifyInstance } from 'fastify'
 import type { Ref } from '../../actors/actor.ts'
-import { taskId } from '../../core/base/ids.ts'
+import { jobKeyText, taskId } from '../../core/base/ids.ts'
 import { type Rejection, rejected } from '../../core/base/rejection.ts'
+import type { TaskRow } from '../../core/ledger/rows.ts'
+import { planTaskQuery, type TaskPlan } from '../../core/task/query.ts'
 import type { LogData } from '../../wire/messages/agent.ts'
 import * as rest from '../../wire/rest.ts'
 import type { HttpDeps } from '../http-server.ts'
 import { leading, notReady } from './leader-guard.ts'
-import { readCursor, takePage } from './paging.ts'
+import { type PageKey, readCursor, takePage } from './paging.ts'
 import { answer, asked, parsed, refuse } from './rest-answers.ts'
 import * as views from './rest-views.ts'
 import { API } from './routes.ts'
 
 const LOG_READ_MS_MAX = 15_000
+/** A page that takes longer to find is worth a line. */
+const SLOW_MS = 25
 
 export function addTaskRoutes(app: FastifyInstance, deps: HttpDeps): void {
   app.get(`${API}/tasks`, (request, reply) => {
     const query = parsed(reply, rest.taskQuery, request.query)
     if (query === null) return reply
-    const statuses = views.statusFilter(query.status)
-    if (statuses === null) {
-      const fault = {
-        path: 'status',
-        text: `must be statuses, \`active\` or \`terminal\`, found ${JSON.stringify(query.status)}`,
-      }
-      return refuse(reply, rejected('INVALID_REQUEST', 'The query is not valid', { faults: [fault] }))
-    }
+    const asked = views.taskQueryOf(query)
+    if ('path' in asked)
+      return refuse(reply, rejected('INVALID_REQUEST', 'The query is not valid', { faults: [asked] }))
     const cursor = readCursor(query.cursor, ['string', 'number', 'string'])
     if (!cursor.ok) return refuse(reply, cursor.rejection)
     const scheduler = leading(deps, request, reply)
     if (scheduler === null) return reply
     const { view } = scheduler.ledger
+    const startMs = deps.clock.read().monoMs
+    const plan = planTaskQuery(view, asked)
+    if ('type' in plan) return refuse(reply, plan)
+    deps.metrics.count(plan.counter)
     const reasons = views.pendingReasons(scheduler.placement())
-    const page = takePage(views.keyedTasks(view, { ...query, statuses }, cursor.after), cursor.after, query.limit)
+    // The plan begins behind the cursor itself.
+    const page = takePage(keyed(plan, cursor.after), null, query.limit)
+    const tookMs = deps.clock.read().monoMs - startMs
+    if (tookMs >= SLOW_MS) {
+      const { limit: _, cursor: __, ...filter } = query
+      deps.logger.warn('task-query-slow', { tookMs: Math.round(tookMs), plan: plan.kind, ...filter })
+    }
     return answer(scheduler, reply, {
       tasks: page.items.map(row => views.taskDocument(view, row, reasons)),
       next: page.next,
@@ -95,3 +104,9 @@ export function addTaskRoutes(app: FastifyInstance, deps: HttpDeps): void {
 }
 
 const unknownTask = (id: string): Rejection => rejected('NOT_FOUND', `Task ${id} does not exist`)
+
+function* keyed(plan: TaskPlan, after: PageKey | null): Generator<readonly [PageKey, TaskRow]> {
+  const [job, instance, id] = after ?? []
+  const position = after === null ? null : { job: String(job), instance: Number(instance), taskId: String(id) }
+  for (const row of plan.read(position)) yield [[jobKeyText(row.job), row.instance, row.taskId], row]
+}

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { configId, taskId } from '../../../src/core/base/ids.ts'
 import type { TaskRow } from '../../../src/core/ledger/rows.ts'
-import { PRUNE_SETTINGS, pruneChanges } from '../../../src/core/task/pruning.ts'
+import { expiryMs, PRUNE_SETTINGS, surplusOf } from '../../../src/core/task/pruning.ts'
 import type { TaskStatus } from '../../../src/core/task/status.ts'
 
 const HOUR = 3_600_000
@@ -23,20 +23,32 @@ function ended(n: number, ageMs: number, status: TaskStatus = 'FAILED'): TaskRow
   }
 }
 const many = (count: number, ageMs: number) => Array.from({ length: count }, (_, n) => ended(n, ageMs + count - n))
-const pruned = (tasks: TaskRow[]) => pruneChanges(tasks, NOW, PRUNE_SETTINGS).map(change => change.key)
+const surplus = (tasks: TaskRow[], settings = PRUNE_SETTINGS) => surplusOf(tasks, NOW, settings)
+const pruned = (tasks: TaskRow[]) => surplus(tasks).due.map(task => task.taskId)
 
 test('100 ended tasks older than an hour and one more ends: exactly the oldest goes', () => {
-  expect(pruned([ended(999, 0), ...many(100, HOUR)])).toEqual(['t00000'])
+  expect(surplus([ended(999, 0), ...many(100, HOUR)]).due.map(task => task.taskId)).toEqual(['t00000'])
+  expect(surplus([ended(999, 0), ...many(100, HOUR)]).nextMs).toBe(null)
 })
 
-test('101 ended tasks, all younger than an hour: none goes', () => {
-  expect(pruned(many(101, HOUR - 1000))).toEqual([])
+test('101 ended tasks, all younger than an hour: none goes, and it is known when the first will', () => {
+  const tasks = many(101, HOUR - 1000)
+  expect(pruned(tasks)).toEqual([])
+  expect(surplus(tasks).nextMs).toBe(NOW + 1000 - 101)
 })
 
-test('older than two days: goes whatever the number; active tasks never', () => {
-  expect(pruned([ended(1, 49 * HOUR), ended(2, 49 * HOUR, 'RUNNING')])).toEqual(['t00001'])
+test('a task that ends every second: all of an hour stay, whatever their number', () => {
+  expect(pruned(many(1003, 0))).toEqual([])
 })
 
-test('a task that ends every second: no more than 1,000 are kept even within the hour', () => {
-  expect(pruned(many(1003, 0))).toEqual(['t00000', 't00001', 't00002'])
+test('as many as the job keeps: nothing to wait for', () => {
+  expect(surplus(many(100, 40 * HOUR))).toEqual({ due: [], nextMs: null })
+})
+
+test('expiry: two days after the end, and not within an hour of the change of leader', () => {
+  const openedAt = NOW
+  expect(expiryMs(openedAt + 5, openedAt, PRUNE_SETTINGS)).toBe(openedAt + 5 + 48 * HOUR)
+  expect(expiryMs(openedAt - 47 * HOUR, openedAt, PRUNE_SETTINGS)).toBe(openedAt + HOUR)
+  expect(expiryMs(openedAt - 46 * HOUR, openedAt, PRUNE_SETTINGS)).toBe(openedAt + 2 * HOUR)
+  expect(expiryMs(openedAt - 240 * HOUR, openedAt, PRUNE_SETTINGS)).toBe(openedAt + HOUR)
 })
