@@ -164,6 +164,8 @@ function agentGateway(
         return session.connection.send({ type: 'HEARTBEAT_ACK', epoch, n: message.n, position: ledger.applied })
       case 'STATUS':
         return statuses.heard(session, message)
+      case 'QUARANTINED_STATUS':
+        return statuses.putAside(session, message)
       case 'LAUNCH_ACK':
         return orders.launchAnswered(session, message)
       case 'KILL_ACK':

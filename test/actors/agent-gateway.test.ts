@@ -451,6 +451,36 @@ describe('AgentGateway launches, kills and hears', () => {
     ])
   })
 
+  test('a launch that is invalid in itself counts as a failure: as a loss it would be replaced for ever', async () => {
+    const { system, ready, proposed } = await gateway({ changes: [...world, onA1('t', 'ASSIGNED')] })
+    const connection = await ready({}, [report('t', 'ACCEPTED')])
+    connection.says({ type: 'LAUNCH_ACK', results: [{ taskId: 't', code: 'invalid', message: 'no such role' }] })
+    await system.settle()
+    expect(proposed).toMatchObject([
+      { to: 'FAILED', expectStatus: 'ASSIGNED', message: 'h1 refused the launch: no such role' },
+    ])
+  })
+
+  test('life-39: a status that cannot be read is acknowledged and changes nothing; its neighbours are proposed', async () => {
+    const { system, ready, proposed } = await gateway({ changes: [...world, onA1('t', 'STARTING')] })
+    const connection = await ready({}, [report('t', 'STARTING')])
+    connection.onMessage({ type: 'QUARANTINED_STATUS', taskId: 'bad', seq: 7, because: 'state: Invalid option' })
+    connection.onMessage({ type: 'QUARANTINED_STATUS', taskId: null, seq: 7, because: 'taskId: too short' })
+    const neighbour = {
+      taskId: 't',
+      seq: 2,
+      state: 'RUNNING',
+      source: 'executor',
+      reason: null,
+      message: null,
+    } as const
+    connection.says({ type: 'STATUS', ...neighbour, atMs: 1 })
+    await system.settle()
+    expect(connection.closed).toBe(null)
+    expect(connection.ofType('STATUS_ACK')).toMatchObject([{ acks: [{ taskId: 'bad', seq: 7 }] }])
+    expect(proposed).toMatchObject([{ taskId: 't', to: 'RUNNING' }])
+  })
+
   test('a kill goes to the agent that has the task; without a connection nothing is sent', async () => {
     const { system, ready, ref } = await gateway({ changes: world })
     const connection = await ready()
@@ -505,16 +535,18 @@ describe('AgentGateway launches, kills and hears', () => {
     expect(connection.ofType('FORGET')).toMatchObject([{ taskIds: ['nobody'] }])
   })
 
-  test('a limit that was broken without words gets its fixed text', async () => {
+  test('life-40: a limit that was broken without words gets its fixed text; an executor that never registered, none', async () => {
     const { system, ready, proposed } = await gateway({ changes: [...world, onA1('t', 'RUNNING')] })
     const connection = await ready({}, [report('t', 'RUNNING')])
     const status = { type: 'STATUS', taskId: 't', state: 'FAILED', source: 'agent', atMs: 1 } as const
     connection.says({ ...status, seq: 1, reason: 'CONTAINER_LIMITATION_MEMORY', message: null })
     connection.says({ ...status, seq: 2, reason: 'CONTAINER_LIMITATION_MEMORY', message: 'x' })
+    connection.says({ ...status, seq: 3, reason: 'EXECUTOR_UNREGISTERED', message: 'at 0x7f33' })
     await system.settle()
     expect(proposed.map(one => one.type === 'propose' && one.message)).toEqual([
       'Task used more memory than requested.',
       'x',
+      undefined,
     ])
   })
 
