@@ -194,6 +194,7 @@ export type Hello = z.infer<typeof hello>
 export type TaskReport = z.infer<typeof taskReport>
 export type StatusUpdate = z.infer<typeof status>
 export type LaunchAck = z.infer<typeof launchAck>
+export type ReconcileResult = z.infer<typeof reconcileResult>
 export type LogData = z.infer<typeof logData>
 export type Heartbeat = z.infer<typeof heartbeat>
 
