@@ -106,6 +106,7 @@ export function followLeadership(parts: LeaderParts): LeaderTree {
 function startReign(context: Context<never>, parts: LeaderParts, view: LeaderView): Leading {
   const { ledger, listener, config, secret, hostName, metrics, uuid = randomUUID } = parts
   const { scheduler, executor } = config
+  const { reconciliation: sweeps } = scheduler
   const epoch: Ballot | null = view.ballot
   const clusterId = ledger.leadership?.report.clusterId ?? null
   assert(epoch !== null, 'a leader has a ballot')
@@ -162,6 +163,14 @@ function startReign(context: Context<never>, parts: LeaderParts, view: LeaderVie
     heartbeatMs: scheduler.agentHeartbeat,
     silenceMsMax: 3 * scheduler.agentHeartbeat,
     unreachableMsMax: scheduler.agentUnreachable,
+    reconciliation: {
+      initialDelayMs: sweeps.initialDelay,
+      spreadMs: sweeps.spread,
+      explicitIntervalMs: sweeps.explicitInterval,
+      implicitIntervalMs: sweeps.implicitInterval,
+      batchSize: sweeps.batchSize,
+      batchIntervalMs: sweeps.batchInterval,
+    },
   })
   connected = agents.connected
   gatewayRef = context.spawn(spec)

@@ -63,12 +63,13 @@ export function sweeps(
   function run(kind: SweepKind, batchSize: number): number {
     if (steps[kind].length > 0) return 0
     const planned = kind === 'explicit' ? explicit(batchSize) : implicit()
+    const { length } = planned
     metrics.count(`reconciliation_${kind}_runs`)
-    context.log.info('reconciliation-run', { kind, steps: planned.length })
+    context.log.info('reconciliation-run', { kind, steps: length })
     steps[kind] = planned
-    pauses[kind] = pauseMs(kind, planned.length, settings)
+    pauses[kind] = pauseMs(kind, length, settings)
     step(kind)
-    return planned.length
+    return length
   }
 
   function step(kind: SweepKind): void {
