@@ -57,6 +57,8 @@ export type Command = Launch | Kill | ReadLog | Reconcile | ReleaseHeld
 /** What is known of an agent beyond its row; read by the REST edge and by Health. */
 export interface AgentLiveView {
   connected(id: AgentId): boolean
+  /** Connected, and not draining. */
+  takesTasks(id: AgentId): boolean
   /** ms since its last frame; null when it is not connected. */
   silentMs(id: AgentId): number | null
 }
@@ -121,6 +123,10 @@ export function agentGatewaySpec(options: AgentGatewayOptions): {
   let monoMs: () => number = () => 0
   const view: AgentLiveView = {
     connected: id => sessions.get(id)?.phase === 'ready',
+    takesTasks: id => {
+      const session = sessions.get(id)
+      return session?.phase === 'ready' && !session.isDraining
+    },
     silentMs: id => {
       const session = sessions.get(id)
       return session === undefined ? null : Math.max(0, monoMs() - session.lastFrameMonoMs)

@@ -172,7 +172,7 @@ function startReign(context: Context<never>, parts: LeaderParts, view: LeaderVie
       batchIntervalMs: sweeps.batchInterval,
     },
   })
-  connected = agents.connected
+  connected = agents.takesTasks
   gatewayRef = context.spawn(spec)
   const jobKeeper = context.spawn(
     JobKeeper.jobKeeperSpec({

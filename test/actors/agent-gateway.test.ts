@@ -214,6 +214,24 @@ describe('AgentGateway and agents that are away', () => {
     expect(proposed).toMatchObject([{ taskId: 't3', to: 'PARTITIONED' }])
   })
 
+  test('a draining agent is offered nothing, from its HELLO or from the moment it says so; its tasks are kept', async () => {
+    const changes = [putAgent(agentRow('a1', { host: 'h1' })), putConfig(configRow()), onA1('t', 'RUNNING')]
+    const { system, ready, agents, proposed, view } = await gateway({ changes })
+    const connection = await ready({ draining: true }, [report('t', 'RUNNING')])
+    expect(agents).toEqual([])
+    expect([view.connected(A1), view.takesTasks(A1)]).toEqual([true, false])
+    const { resources, portRanges, attributes } = hello()
+    const says = async (draining: boolean) => {
+      connection.says({ type: 'UPDATE_AGENT', resources, portRanges, attributes, draining })
+      await system.settle()
+    }
+    await says(false)
+    expect(agents).toEqual([{ type: 'agentUp', agentId: A1 }])
+    await says(true)
+    expect(agents.at(-1)).toEqual({ type: 'agentDown', agentId: A1 })
+    expect(proposed).toEqual([])
+  })
+
   test('more connections without a HELLO than are waited for: the oldest makes way', async () => {
     const { connect } = await gateway()
     const connections = Array.from({ length: 1001 }, () => connect())

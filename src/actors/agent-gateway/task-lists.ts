@@ -73,7 +73,7 @@ export function taskLists(
     for (const { taskId: one, status } of ledger.view.tasksOnAgent(id))
       if (status === 'ASSIGNED') ledger.whenCommitted(() => void context.self.tell({ type: 'launch', taskId: one }))
     context.log.info('agent-ready', { agent: id, host, remote: connection.remote })
-    broker.tell({ type: 'agentUp', agentId: id })
+    if (!session.isDraining) broker.tell({ type: 'agentUp', agentId: id })
   }
 
   return { page, settled }
