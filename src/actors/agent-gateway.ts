@@ -7,6 +7,7 @@
  * what follows. Launches and kills are idempotent by task id on the agent, so sending one twice is harmless.
  * Source: the agent spec, sections 14 to 19.
  */
+import { RECONCILIATION_SETTINGS, type ReconciliationSettings } from '../core/agents/reconcile-schedule.ts'
 import type { AgentId, TaskId } from '../core/base/ids.ts'
 import type { Rejection } from '../core/base/rejection.ts'
 import type { Hmac } from '../wire/agent-proof.ts'
@@ -14,9 +15,13 @@ import { type AgentToLeader, CLOSE, type LeaderToAgent, type LogData } from '../
 import type { ActorSpec, Behaviour, Context, Ref } from './actor.ts'
 import { absentAgents } from './agent-gateway/absent-agents.ts'
 import { admission } from './agent-gateway/admission.ts'
+import { type HeldReleased, heldOrders, type ReleaseHeld } from './agent-gateway/held-orders.ts'
+import { ledgerDigests } from './agent-gateway/ledger-digests.ts'
 import { logReads, type ReadExpired } from './agent-gateway/log-reads.ts'
+import { type Reconciled, reconciliation } from './agent-gateway/reconciliation.ts'
 import { openSessions, type Session, type SessionMessage } from './agent-gateway/sessions.ts'
 import { type StatusApplied, statusUpdates } from './agent-gateway/status-updates.ts'
+import { type Reconcile, type SweepMessage, sweeps } from './agent-gateway/sweeps.ts'
 import { type ListSettled, taskLists } from './agent-gateway/task-lists.ts'
 import { taskOrders } from './agent-gateway/task-orders.ts'
 import type { Ledger } from './ledger.ts'
@@ -47,11 +52,13 @@ export interface ReadLog {
   readonly length: number
   readonly replyTo: Ref<LogData | Rejection>
 }
-export type Command = Launch | Kill | ReadLog
+export type Command = Launch | Kill | ReadLog | Reconcile | ReleaseHeld
 
 /** What is known of an agent beyond its row; read by the REST edge and by Health. */
 export interface AgentLiveView {
   connected(id: AgentId): boolean
+  /** Connected, and not draining. */
+  takesTasks(id: AgentId): boolean
   /** ms since its last frame; null when it is not connected. */
   silentMs(id: AgentId): number | null
 }
@@ -82,6 +89,8 @@ export interface AgentGatewayOptions {
   readonly launchDeadlineMs?: number
   /** A log read without an answer for so long is given up. Default 5,000. */
   readonly readMsMax?: number
+  /** When whole lists are compared although nothing seems wrong. */
+  readonly reconciliation?: ReconciliationSettings
 }
 
 /** The options with nothing left open. */
@@ -93,6 +102,7 @@ const DEFAULTS = {
   unreachableMsMax: 75_000,
   launchDeadlineMs: 60_000,
   readMsMax: 5_000,
+  reconciliation: RECONCILIATION_SETTINGS,
 }
 
 type Message =
@@ -100,6 +110,8 @@ type Message =
   | SessionMessage
   | StatusApplied
   | ListSettled
+  | Reconciled
+  | SweepMessage
   | ReadExpired
   | { readonly type: 'silenceChecked' }
 
@@ -111,6 +123,10 @@ export function agentGatewaySpec(options: AgentGatewayOptions): {
   let monoMs: () => number = () => 0
   const view: AgentLiveView = {
     connected: id => sessions.get(id)?.phase === 'ready',
+    takesTasks: id => {
+      const session = sessions.get(id)
+      return session?.phase === 'ready' && !session.isDraining
+    },
     silentMs: id => {
       const session = sessions.get(id)
       return session === undefined ? null : Math.max(0, monoMs() - session.lastFrameMonoMs)
@@ -138,10 +154,15 @@ function agentGateway(
   const sessions = openSessions(context, world, byAgent, (id, session, wasReady) => {
     absent.left(id, session.lastFrameMonoMs)
     logs.agentLeft(id)
+    exchanges.left(session)
     if (wasReady) broker.tell({ type: 'agentDown', agentId: id })
   })
   const door = admission(context, world, sessions)
-  const lists = taskLists(context, world, sessions, id => absent.returned(id))
+  const held = heldOrders(context, world)
+  const digests = ledgerDigests(world)
+  const exchanges = reconciliation(context, world, sessions, digests, held)
+  const sweep = sweeps(context, world, sessions, exchanges)
+  const lists = taskLists(context, world, sessions, held, id => absent.returned(id))
   const orders = taskOrders(context, world, sessions)
   const statuses = statusUpdates(context, world)
   const logs = logReads(context, world, sessions)
@@ -161,9 +182,12 @@ function agentGateway(
       case 'TASKS':
         return lists.page(session, message.tasks, message.last)
       case 'HEARTBEAT':
-        return session.connection.send({ type: 'HEARTBEAT_ACK', epoch, n: message.n, position: ledger.applied })
+        session.connection.send({ type: 'HEARTBEAT_ACK', epoch, n: message.n, position: ledger.applied })
+        return exchanges.heartbeat(session, message.taskDigest)
       case 'STATUS':
         return statuses.heard(session, message)
+      case 'QUARANTINED_STATUS':
+        return statuses.putAside(session, message)
       case 'LAUNCH_ACK':
         return orders.launchAnswered(session, message)
       case 'KILL_ACK':
@@ -173,8 +197,25 @@ function agentGateway(
       case 'UPDATE_AGENT':
         return door.changed(session, message)
       case 'RECONCILE_RESULT':
-        return
+        return exchanges.answered(session, message)
     }
+  }
+
+  /** The brakes are let go of: an operator has looked. */
+  function releaseHeld({ agentIds, replyTo }: ReleaseHeld): void {
+    const strays = held.release(agentIds)
+    const away = absent.release(agentIds)
+    const agents: HeldReleased['agents'][number][] = []
+    for (const { agentId, host, tasks } of strays) {
+      // What the ledger has come to know meanwhile is no stray.
+      const kill = tasks.filter(id => ledger.view.task(id) === undefined)
+      const session = sessions.ready(agentId)
+      // One that is not here is told when it brings its list.
+      if (session !== undefined)
+        ledger.whenCommitted(() => void context.self.tell({ type: 'reconciled', session, kill, forget: [] }))
+      agents.push({ agentId, host, tasks: kill.length })
+    }
+    replyTo.tell({ type: 'heldReleased', agents, away })
   }
 
   function silenceChecked(): void {
@@ -193,6 +234,16 @@ function agentGateway(
           return orders.kill(message)
         case 'readLog':
           return logs.read(message)
+        case 'reconcile':
+          return sweep.asked(message)
+        case 'releaseHeld':
+          return releaseHeld(message)
+        case 'reconciled':
+          return exchanges.settled(message)
+        case 'sweepDue':
+          return sweep.due(message.kind)
+        case 'sweepStep':
+          return sweep.step(message.kind)
         case 'connected':
           return sessions.connected(message.connection, message.nonce)
         case 'received':
@@ -211,6 +262,7 @@ function agentGateway(
     },
     stopping() {
       listener.onConnection = null
+      digests.stop()
       sessions.dropAll('this node no longer leads')
     },
     summary: () => ({
@@ -219,6 +271,8 @@ function agentGateway(
       greeting: sessions.greeting,
       away: absent.size,
       unreachableHeld: absent.isHolding,
+      tasksHeld: held.tasks,
+      reconciling: exchanges.open,
       logReads: logs.waiting,
       statusesApplied: statuses.applied,
     }),

@@ -335,6 +335,39 @@ export const configSchema = z.strictObject({
         aurora: '-history_max_per_job_threshold',
       }),
     }),
+    reconciliation: z.strictObject({
+      initialDelay: key(duration('1s'), {
+        meaning:
+          'From the start of a leader to the first run in which it asks the agents for the tasks it believes in (explicit); what differs between the two is found within seconds anyway, these runs are the safety net',
+        default: '1min',
+        aurora: '-reconciliation_initial_delay',
+      }),
+      explicitInterval: key(duration('1min'), {
+        meaning: 'Between two explicit runs',
+        default: '60min',
+        aurora: '-reconciliation_explicit_interval',
+      }),
+      implicitInterval: key(duration('1min'), {
+        meaning: 'Between two runs in which every agent tells all the tasks it has (implicit)',
+        default: '60min',
+        aurora: '-reconciliation_implicit_interval',
+      }),
+      spread: key(duration(), {
+        meaning: 'So much later than the first explicit run the first implicit one comes, so that the two are apart',
+        default: '30min',
+        aurora: '-reconciliation_schedule_spread',
+      }),
+      batchSize: key(count(1, 1_000), {
+        meaning: 'Most tasks asked for at once in an explicit run',
+        default: 1_000,
+        aurora: '-reconciliation_explicit_batch_size',
+      }),
+      batchInterval: key(duration('10ms'), {
+        meaning: 'Between two batches of an explicit run',
+        default: '5s',
+        aurora: '-reconciliation_explicit_batch_interval',
+      }),
+    }),
   }),
   executor: z.strictObject({
     overheadCpus: key(cpus, {

@@ -63,6 +63,7 @@ export type ReignContext = Pick<Context<never>, 'spawn' | 'spawnSilent' | 'log'>
 export function startReign(context: ReignContext, parts: LeaderParts, epoch: Ballot): Leading {
   const { ledger, listener, config, secret, hostName, metrics, uuid = randomUUID } = parts
   const { scheduler, executor } = config
+  const { reconciliation: sweeps } = scheduler
   const clusterId = ledger.leadership?.report.clusterId ?? null
   assert(clusterId !== null, 'a leader knows its cluster')
   const executorOverhead = {
@@ -117,8 +118,16 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
     heartbeatMs: scheduler.agentHeartbeat,
     silenceMsMax: 3 * scheduler.agentHeartbeat,
     unreachableMsMax: scheduler.agentUnreachable,
+    reconciliation: {
+      initialDelayMs: sweeps.initialDelay,
+      spreadMs: sweeps.spread,
+      explicitIntervalMs: sweeps.explicitInterval,
+      implicitIntervalMs: sweeps.implicitInterval,
+      batchSize: sweeps.batchSize,
+      batchIntervalMs: sweeps.batchInterval,
+    },
   })
-  connected = agents.connected
+  connected = agents.takesTasks
   gatewayRef = context.spawn(spec)
   const jobKeeper = context.spawn(
     JobKeeper.jobKeeperSpec({

@@ -14,6 +14,7 @@ import {
   FRAME_BYTES_MAX,
   type LeaderToAgent,
   NONCE_HEADER,
+  quarantined,
 } from '../wire/messages/agent.ts'
 import { type ConnectionCounters, wsConnection } from './ws-connection.ts'
 
@@ -69,7 +70,7 @@ export function listenForAgents(server: Server, place: () => AgentPlace): WsAgen
     request.daybreakNonce = nonce
     sockets.handleUpgrade(request, socket, head, accepted => {
       const remote = `${request.socket.remoteAddress ?? '?'}:${request.socket.remotePort ?? 0}`
-      const codec = frameCodec<AgentToLeader, LeaderToAgent>(agentToLeader, FRAME_BYTES_MAX)
+      const codec = frameCodec<AgentToLeader, LeaderToAgent>(agentToLeader, FRAME_BYTES_MAX, quarantined)
       accept(wsConnection(accepted, codec, { remote, counters: listener.counters }), nonce)
     })
   }

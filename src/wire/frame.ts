@@ -4,7 +4,9 @@
  * many small messages cheap; the record structures of msgpackr are shared along a connection, so keys travel once.
  *
  * Bytes become values once, here, or they do not enter: every body is checked against its schema. An unknown type is
- * skipped (and reported, so that its sender can be told); a bad frame costs the connection, never the process.
+ * skipped (and reported, so that its sender can be told); a bad frame costs the connection, never the process. A body
+ * that fails its schema makes the frame bad, unless the receiver can put something in its place: what its sender would
+ * repeat for ever must not take its neighbours along each time.
  */
 import { Packr, Unpackr } from 'msgpackr'
 import { z } from 'zod'
@@ -60,10 +62,14 @@ const frame = z.array(envelope).max(FRAME_MESSAGES_MAX)
 
 type Message = { readonly type: string }
 
-/** `incoming` is a discriminated union on `type`; its members are the types this side knows. */
+/**
+ * `incoming` is a discriminated union on `type`; its members are the types this side knows. `inPlaceOf`: what to hand on
+ * for a known type whose body failed its schema; null refuses the frame.
+ */
 export function frameCodec<In extends Message, Out extends Message>(
   incoming: z.ZodDiscriminatedUnion<readonly z.core.$ZodTypeDiscriminable[]>,
   bytesMax: number,
+  inPlaceOf: (type: string, body: Readonly<Record<string, unknown>>, because: string) => In | null = () => null,
 ): FrameCodec<In, Out> {
   const packr = new Packr({ useRecords: true, sequential: true })
   const unpackr = new Unpackr({ useRecords: true, sequential: true, int64AsType: 'number' })
@@ -107,8 +113,14 @@ export function frameCodec<In extends Message, Out extends Message>(
           continue
         }
         const body = incoming.safeParse({ ...one.b, type: one.t })
-        if (!body.success) return { ok: false, reason: `${one.t}: ${firstFault(body.error)}` }
-        messages.push(body.data as In)
+        if (body.success) {
+          messages.push(body.data as In)
+          continue
+        }
+        const because = firstFault(body.error)
+        const stand = inPlaceOf(one.t, one.b, because)
+        if (stand === null) return { ok: false, reason: `${one.t}: ${because}` }
+        messages.push(stand)
       }
       return { ok: true, messages, unsupported }
     },

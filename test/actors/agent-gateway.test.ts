@@ -1,131 +1,11 @@
-import { createHash, createHmac } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import type { Ref } from '../../src/actors/actor.ts'
-import * as AgentGateway from '../../src/actors/agent-gateway.ts'
-import type { AgentCommand } from '../../src/actors/offer-broker.ts'
-import { type AgentListener, type Connection, silentMetrics } from '../../src/actors/ports.ts'
-import type { Command, Transitioned } from '../../src/actors/task-state-machine.ts'
+import type { Transitioned } from '../../src/actors/task-state-machine.ts'
 import { agentId, taskId } from '../../src/core/base/ids.ts'
 import type { Rejection } from '../../src/core/base/rejection.ts'
-import type { TaskRow } from '../../src/core/ledger/rows.ts'
-import type { RowChange } from '../../src/core/ledger/transaction.ts'
 import { agentKey, agentProof, leaderProof } from '../../src/wire/agent-proof.ts'
-import {
-  type AgentToLeader,
-  agentToLeader,
-  type Hello,
-  type LeaderToAgent,
-  type LogData,
-  leaderToAgent,
-  type TaskReport,
-} from '../../src/wire/messages/agent.ts'
-import { openLedger } from '../fixtures/ledger.ts'
+import type { LogData } from '../../src/wire/messages/agent.ts'
+import { A1, collect, type FakeConnection, gateway, hello, hmac, onA1, report } from '../fixtures/gateway-under-test.ts'
 import { agentRow, configRow, putAgent, putConfig, putTask, taskRow } from '../fixtures/rows.ts'
-
-const hmac = (key: Uint8Array | string, text: string) => createHmac('sha256', key).update(text).digest('hex')
-const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
-const A1 = agentId('a1')
-const EPOCH = [3, 1] as const
-
-class FakeConnection implements Connection<AgentToLeader, LeaderToAgent> {
-  readonly remote = '127.0.0.1:1'
-  readonly bufferedBytes = 0
-  readonly sent: LeaderToAgent[] = []
-  closed: { code: number; reason: string } | null = null
-  onMessage: (message: AgentToLeader) => void = () => {}
-  onClose: (code: number, reason: string) => void = () => {}
-  send(message: LeaderToAgent): void {
-    // What leaves must be what the other end takes.
-    this.sent.push(leaderToAgent.parse(message))
-  }
-  close(code: number, reason: string): void {
-    this.closed ??= { code, reason }
-  }
-  says(message: AgentToLeader): void {
-    this.onMessage(agentToLeader.parse(message) as AgentToLeader)
-  }
-  ofType<T extends LeaderToAgent['type']>(type: T): Extract<LeaderToAgent, { type: T }>[] {
-    return this.sent.filter(message => message.type === type) as Extract<LeaderToAgent, { type: T }>[]
-  }
-}
-
-async function gateway(options: { changes?: readonly RowChange[]; secret?: string } = {}) {
-  const { system, ledger, log } = await openLedger({ changes: options.changes ?? [] })
-  const listener: AgentListener<AgentToLeader, LeaderToAgent> = { onConnection: null }
-  const proposed: Command[] = []
-  const agents: AgentCommand[] = []
-  let serial = 0
-  const { spec, view } = AgentGateway.agentGatewaySpec({
-    ledger,
-    tasks: { tell: command => void proposed.push(command) },
-    broker: { path: '/broker', tell: command => agents.push(command) > 0 },
-    listener,
-    epoch: EPOCH,
-    clusterId: 'c0ffee',
-    metrics: silentMetrics,
-    crypto: { hmac, sha256, uuid: () => `uuid-${++serial}` },
-    agentKey: agentKey(hmac, options.secret ?? ''),
-  })
-  const ref = system.spawn(spec)
-  await system.settle()
-  const connect = (): FakeConnection => {
-    const connection = new FakeConnection()
-    listener.onConnection?.(connection, 'listener-nonce')
-    system.run()
-    return connection
-  }
-  /** Up to the point where launches are taken. */
-  const ready = async (more: Partial<Hello> = {}, tasks: TaskReport[] = []): Promise<FakeConnection> => {
-    const connection = connect()
-    connection.says(hello({ agentId: A1, ...more }))
-    await system.settle()
-    connection.says({ type: 'TASKS', tasks, last: true })
-    await system.settle()
-    return connection
-  }
-  return { system, ledger, log, ref, view, proposed, agents, connect, ready }
-}
-
-const hello = (more: Partial<Hello> = {}): Hello => ({
-  type: 'HELLO',
-  nonce: 'agent-nonce-0123456789',
-  proof: '',
-  agentId: null,
-  instanceId: 'i1',
-  bootId: 'b1',
-  agentVersion: '0.1.0',
-  protoMin: 1,
-  protoMax: 1,
-  host: 'h1',
-  logUrl: null,
-  attributes: [{ name: 'rack', values: ['r2', 'r1'] }],
-  resources: { cpusMilli: 4000, ramMb: 8192, diskMb: 10_000, gpus: 0 },
-  portRanges: [[31_000, 31_010]],
-  isolation: { cpu: false, memory: false, pids: false, disk: false },
-  executors: ['AuroraExecutor'],
-  draining: false,
-  clusterId: null,
-  maxEpoch: null,
-  maxPosition: 0,
-  taskCount: 0,
-  outboxCount: 0,
-  ...more,
-})
-const report = (id: string, state: TaskReport['state'], more: Partial<TaskReport> = {}): TaskReport => ({
-  taskId: id,
-  state,
-  lastSeq: 1,
-  ackedSeq: 1,
-  digest: 'd',
-  killRequested: false,
-  ...more,
-})
-const onA1 = (id: string, status: TaskRow['status'], more: Partial<TaskRow> = {}): RowChange =>
-  putTask(taskRow(id, { status, agentId: A1, host: 'h1', ports: { http: 31_001 }, ...more }))
-const collect = <T>(): { ref: Ref<T>; got: T[] } => {
-  const got: T[] = []
-  return { got, ref: { path: '/test', tell: message => got.push(message) > 0 } }
-}
 
 describe('AgentGateway takes agents in', () => {
   test('a new agent gets an id, is told only once its row is committed, and is offered after its task list', async () => {
@@ -334,6 +214,24 @@ describe('AgentGateway and agents that are away', () => {
     expect(proposed).toMatchObject([{ taskId: 't3', to: 'PARTITIONED' }])
   })
 
+  test('a draining agent is offered nothing, from its HELLO or from the moment it says so; its tasks are kept', async () => {
+    const changes = [putAgent(agentRow('a1', { host: 'h1' })), putConfig(configRow()), onA1('t', 'RUNNING')]
+    const { system, ready, agents, proposed, view } = await gateway({ changes })
+    const connection = await ready({ draining: true }, [report('t', 'RUNNING')])
+    expect(agents).toEqual([])
+    expect([view.connected(A1), view.takesTasks(A1)]).toEqual([true, false])
+    const { resources, portRanges, attributes } = hello()
+    const says = async (draining: boolean) => {
+      connection.says({ type: 'UPDATE_AGENT', resources, portRanges, attributes, draining })
+      await system.settle()
+    }
+    await says(false)
+    expect(agents).toEqual([{ type: 'agentUp', agentId: A1 }])
+    await says(true)
+    expect(agents.at(-1)).toEqual({ type: 'agentDown', agentId: A1 })
+    expect(proposed).toEqual([])
+  })
+
   test('more connections without a HELLO than are waited for: the oldest makes way', async () => {
     const { connect } = await gateway()
     const connections = Array.from({ length: 1001 }, () => connect())
@@ -451,6 +349,36 @@ describe('AgentGateway launches, kills and hears', () => {
     ])
   })
 
+  test('a launch that is invalid in itself counts as a failure: as a loss it would be replaced for ever', async () => {
+    const { system, ready, proposed } = await gateway({ changes: [...world, onA1('t', 'ASSIGNED')] })
+    const connection = await ready({}, [report('t', 'ACCEPTED')])
+    connection.says({ type: 'LAUNCH_ACK', results: [{ taskId: 't', code: 'invalid', message: 'no such role' }] })
+    await system.settle()
+    expect(proposed).toMatchObject([
+      { to: 'FAILED', expectStatus: 'ASSIGNED', message: 'h1 refused the launch: no such role' },
+    ])
+  })
+
+  test('life-39: a status that cannot be read is acknowledged and changes nothing; its neighbours are proposed', async () => {
+    const { system, ready, proposed } = await gateway({ changes: [...world, onA1('t', 'STARTING')] })
+    const connection = await ready({}, [report('t', 'STARTING')])
+    connection.onMessage({ type: 'QUARANTINED_STATUS', taskId: 'bad', seq: 7, because: 'state: Invalid option' })
+    connection.onMessage({ type: 'QUARANTINED_STATUS', taskId: null, seq: 7, because: 'taskId: too short' })
+    const neighbour = {
+      taskId: 't',
+      seq: 2,
+      state: 'RUNNING',
+      source: 'executor',
+      reason: null,
+      message: null,
+    } as const
+    connection.says({ type: 'STATUS', ...neighbour, atMs: 1 })
+    await system.settle()
+    expect(connection.closed).toBe(null)
+    expect(connection.ofType('STATUS_ACK')).toMatchObject([{ acks: [{ taskId: 'bad', seq: 7 }] }])
+    expect(proposed).toMatchObject([{ taskId: 't', to: 'RUNNING' }])
+  })
+
   test('a kill goes to the agent that has the task; without a connection nothing is sent', async () => {
     const { system, ready, ref } = await gateway({ changes: world })
     const connection = await ready()
@@ -505,16 +433,18 @@ describe('AgentGateway launches, kills and hears', () => {
     expect(connection.ofType('FORGET')).toMatchObject([{ taskIds: ['nobody'] }])
   })
 
-  test('a limit that was broken without words gets its fixed text', async () => {
+  test('life-40: a limit that was broken without words gets its fixed text; an executor that never registered, none', async () => {
     const { system, ready, proposed } = await gateway({ changes: [...world, onA1('t', 'RUNNING')] })
     const connection = await ready({}, [report('t', 'RUNNING')])
     const status = { type: 'STATUS', taskId: 't', state: 'FAILED', source: 'agent', atMs: 1 } as const
     connection.says({ ...status, seq: 1, reason: 'CONTAINER_LIMITATION_MEMORY', message: null })
     connection.says({ ...status, seq: 2, reason: 'CONTAINER_LIMITATION_MEMORY', message: 'x' })
+    connection.says({ ...status, seq: 3, reason: 'EXECUTOR_UNREGISTERED', message: 'at 0x7f33' })
     await system.settle()
     expect(proposed.map(one => one.type === 'propose' && one.message)).toEqual([
       'Task used more memory than requested.',
       'x',
+      undefined,
     ])
   })
 

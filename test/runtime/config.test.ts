@@ -30,6 +30,21 @@ function configOf(text: string, flags: Record<string, string> = {}): NodeConfig 
   return read.config
 }
 
+test.each([
+  'initialDelay: -1s',
+  'explicitInterval: -1h',
+  'implicitInterval: 0',
+  'spread: -30min',
+  'batchInterval: -5s',
+  'batchSize: 0',
+  'batchSize: 1001',
+])('life-47: scheduler.reconciliation.%s is refused', line => {
+  const [name] = line.split(':')
+  expect(faultsOf(`scheduler: {reconciliation: {${line}}}`)).toEqual([
+    expect.stringContaining(`scheduler.reconciliation.${name}`),
+  ])
+})
+
 describe('quantities', () => {
   test.each([
     ['150ms', 150],

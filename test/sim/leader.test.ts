@@ -12,7 +12,8 @@ import { createLedger, type LedgerActor } from '../../src/actors/ledger.ts'
 import { type AgentListener, silentLogger, silentMetrics } from '../../src/actors/ports.ts'
 import type { Kernel } from '../../src/actors/shell/kernel.ts'
 import { createSimSystem, type SimSystem } from '../../src/actors/sim-shell.ts'
-import type { JobKey } from '../../src/core/base/ids.ts'
+import { recordsText, rowsText } from '../../src/core/agents/task-digest.ts'
+import type { AgentId, JobKey } from '../../src/core/base/ids.ts'
 import { type Prng, prng } from '../../src/core/base/prng.ts'
 import type { Rejection } from '../../src/core/base/rejection.ts'
 import type { Constraint } from '../../src/core/job/task-config.ts'
@@ -82,6 +83,14 @@ class Day {
       agentHeartbeat: 5_000,
       agentUnreachable: 75_000,
       registrationDelay: 60_000,
+      reconciliation: {
+        initialDelay: 20_000,
+        explicitInterval: 120_000,
+        implicitInterval: 120_000,
+        spread: 60_000,
+        batchSize: 3,
+        batchInterval: 1_000,
+      },
       requestOutcomes: { keep: 86_400_000, max: 100_000 },
       pruning: { keep: 172_800_000, keepMin: 3_600_000, perJob: 100 },
     }
@@ -335,6 +344,11 @@ class Day {
   checkQuiet(): void {
     const unanswered = [...this.requests].map(request => request.job.key.name)
     expect(unanswered, 'requests without an answer').toEqual([])
+    for (const { agentId, host, records } of this.agents)
+      if (agentId !== null)
+        expect(recordsText(records.values()), `${host} and the ledger agree`).toBe(
+          rowsText(this.ledger.view.tasksOnAgent(agentId as AgentId)),
+        )
     const explained = this.#explained()
     const live = new Set(this.agents.flatMap(agent => agent.live.map(record => record.taskId)))
     for (const { taskId, status } of this.ledger.view.tasks()) {

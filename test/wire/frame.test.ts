@@ -7,6 +7,7 @@ import {
   FRAME_BYTES_MAX,
   type LeaderToAgent,
   leaderToAgent,
+  quarantined,
 } from '../../src/wire/messages/agent.ts'
 
 const agentSide = () => frameCodec<LeaderToAgent, AgentToLeader>(leaderToAgent, FRAME_BYTES_MAX)
@@ -91,6 +92,34 @@ describe('frame', () => {
     const refused = leaderSide().decode(frameWith(sender(), [less]))
     expect(refused.ok).toBe(false)
     expect(refused.ok === false && refused.reason).toMatch(/^STATUS: seq:/)
+  })
+
+  test('life-39: one status of 1,000 cannot be read: the other 999 arrive, and it can be answered by its name', () => {
+    const agent = agentSide()
+    const leader = frameCodec<AgentToLeader, LeaderToAgent>(agentToLeader, FRAME_BYTES_MAX, quarantined)
+    const sent = Array.from({ length: 1_000 }, (_, n) => status(n + 1))
+    sent[499] = { ...status(500), state: 'DREAMING' } as unknown as AgentToLeader
+    const decoded = leader.decode(frameWith(agent, sent))
+    if (!decoded.ok) throw new Error(decoded.reason)
+    expect(decoded.messages.filter(({ type }) => type === 'STATUS')).toHaveLength(999)
+    expect(decoded.messages[499]).toMatchObject({
+      type: 'QUARANTINED_STATUS',
+      taskId: 'www-data-devel-hello-0-1',
+      seq: 500,
+      because: expect.stringContaining('state'),
+    })
+  })
+
+  test('a status without a readable name is put aside too; any other bad body costs the connection', () => {
+    const agent = agentSide()
+    const leader = frameCodec<AgentToLeader, LeaderToAgent>(agentToLeader, FRAME_BYTES_MAX, quarantined)
+    const nameless = { ...status(1), taskId: '' } as AgentToLeader
+    expect(leader.decode(frameWith(agent, [nameless]))).toMatchObject({
+      ok: true,
+      messages: [{ type: 'QUARANTINED_STATUS', taskId: null, seq: 1 }],
+    })
+    const nothing = { type: 'KILL_ACK' } as unknown as AgentToLeader
+    expect(leader.decode(frameWith(agent, [nothing]))).toMatchObject({ ok: false })
   })
 
   test('every truncation of a valid frame is refused, none crashes', () => {

@@ -13,6 +13,8 @@ export interface AbsentAgents {
   readonly isHolding: boolean
   left(id: AgentId, lastHeardMonoMs: number): void
   returned(id: AgentId): void
+  /** An operator says that of those held these are gone (null: all). Answers which. */
+  release(ids: readonly string[] | null): readonly AgentId[]
   /** `present`: agents that have a session. */
   look(nowMonoMs: number, present: number): void
 }
@@ -33,7 +35,8 @@ export function absentAgents(
     context.log.error('agents-unreachable-held', {
       agents: verdict.agents,
       of: verdict.of,
-      because: 'so many at once are more likely cut off than dead: their tasks are kept; look at the network',
+      because:
+        'so many at once are more likely cut off than dead: their tasks are kept until enough are back or an operator releases them; look at the network',
     })
   }
 
@@ -56,6 +59,12 @@ export function absentAgents(
     },
     left: (id, lastHeardMonoMs) => absences.left(id, lastHeardMonoMs),
     returned: id => absences.returned(id),
+    release(ids) {
+      const out = absences.release(ids === null ? null : new Set(ids))
+      for (const id of out)
+        context.log.warn('agent-absence-released', { agent: id, host: ledger.view.agent(id)?.host ?? id })
+      return out
+    },
     look,
   }
 }

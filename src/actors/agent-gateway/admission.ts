@@ -15,7 +15,7 @@ import type { Session, Sessions } from './sessions.ts'
 export interface Admission {
   greeted(session: Session, hello: Hello): void
   /** What a machine offers is not what it was. */
-  changed(session: Session, facts: AgentFacts): void
+  changed(session: Session, facts: AgentFacts & { readonly draining: boolean }): void
   forgetOldClaims(nowMonoMs: number): void
 }
 
@@ -38,6 +38,7 @@ export function admission(context: Pick<Context<never>, 'now'>, world: GatewayWo
     }
     if (older !== undefined) sessions.drop(older, CLOSE.replaced, 'another connection of this agent took over')
     sessions.bind(session, id, hello.host)
+    session.isDraining = hello.draining
     stage(id, hello, () => welcome(session, id, hello.nonce))
   }
 
@@ -66,11 +67,14 @@ export function admission(context: Pick<Context<never>, 'now'>, world: GatewayWo
     })
   }
 
-  function changed(session: Session, facts: AgentFacts): void {
+  function changed(session: Session, facts: AgentFacts & { readonly draining: boolean }): void {
     const id = session.agentId
-    if (id === null || ledger.refusal() !== null) return
+    if (id === null) return
+    session.isDraining = facts.draining
+    if (session.isDraining && session.phase === 'ready') broker.tell({ type: 'agentDown', agentId: id })
+    if (ledger.refusal() !== null) return
     stage(id, facts, () => {
-      if (session.phase === 'ready') broker.tell({ type: 'agentUp', agentId: id })
+      if (session.phase === 'ready' && !session.isDraining) broker.tell({ type: 'agentUp', agentId: id })
     })
   }
 

@@ -20,6 +20,8 @@ export interface Session {
   phase: 'greeting' | 'admitting' | 'listing' | 'ready' | 'closed'
   agentId: AgentId | null
   host: string
+  /** It runs what it has and takes nothing new. */
+  isDraining: boolean
   /** The pages of its task list so far. */
   listed: TaskReport[]
   lastFrameMonoMs: number
@@ -81,6 +83,7 @@ export function openSessions(
       phase: 'greeting',
       agentId: null,
       host: '?',
+      isDraining: false,
       listed: [],
       lastFrameMonoMs: context.now().monoMs,
     }

@@ -4,7 +4,7 @@
  */
 import { taskId } from '../../core/base/ids.ts'
 import { isTerminal, type TaskStatus } from '../../core/task/status.ts'
-import type { StatusUpdate } from '../../wire/messages/agent.ts'
+import type { QuarantinedStatus, StatusUpdate } from '../../wire/messages/agent.ts'
 import type { Context, Ref } from '../actor.ts'
 import type { GatewayWorld } from '../agent-gateway.ts'
 import type { Transitioned } from '../task-state-machine.ts'
@@ -20,6 +20,8 @@ export interface StatusApplied {
 export interface StatusUpdates {
   readonly applied: number
   heard(session: Session, update: StatusUpdate): void
+  /** One that could not be read: acknowledged, so that it is not sent for ever and stands before no other. */
+  putAside(session: Session, status: QuarantinedStatus): void
   /** Committed. Illegal and repeated ones are acknowledged too. */
   acknowledge(message: StatusApplied): void
 }
@@ -59,6 +61,13 @@ export function statusUpdates(
     })
   }
 
+  function putAside({ agentId, host, connection }: Session, { taskId: task, seq, because }: QuarantinedStatus): void {
+    metrics.count('agent_statuses_quarantined_total')
+    context.log.error('status-quarantined', { agent: agentId, host, task, seq, because })
+    // Nothing follows from it, so there is no commit to wait for. What it would have said shows in the agent's digest.
+    if (task !== null && seq !== null) connection.send({ type: 'STATUS_ACK', epoch, acks: [{ taskId: task, seq }] })
+  }
+
   function acknowledge({ session, update, done }: StatusApplied): void {
     applied++
     if (update.reason !== null) metrics.count('status_updates_total', 1, { reason: update.reason, result: done.result })
@@ -74,12 +83,15 @@ export function statusUpdates(
       return applied
     },
     heard,
+    putAside,
     acknowledge,
   }
 }
 
 /** The agent's words as they are; a limit that was broken without any gets its fixed text. */
 function messageOf(update: StatusUpdate): string | null {
+  // The words of a machine about itself: nobody who reads the task's history could act on them.
+  if (update.reason === 'EXECUTOR_UNREGISTERED') return null
   if (update.message !== null && update.message !== '') return update.message
   if (update.reason === 'CONTAINER_LIMITATION_MEMORY') return 'Task used more memory than requested.'
   if (update.reason === 'CONTAINER_LIMITATION_DISK') return 'Task used more disk than requested.'

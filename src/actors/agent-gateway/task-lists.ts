@@ -7,6 +7,8 @@ import { compareAgentList, healedTasks, LOST_MESSAGE, listedTask } from '../../c
 import { CLOSE, type TaskReport } from '../../wire/messages/agent.ts'
 import type { Context } from '../actor.ts'
 import type { GatewayWorld, Launch } from '../agent-gateway.ts'
+import type { Ballot } from '../ports.ts'
+import type { HeldOrders } from './held-orders.ts'
 import type { Session, Sessions } from './sessions.ts'
 
 export interface ListSettled {
@@ -22,7 +24,7 @@ export interface TaskLists {
 }
 
 /** Tasks that one machine may know of. */
-const LISTED_MAX = 100_000
+export const LISTED_MAX = 100_000
 /** Ids that one message may carry. */
 const IDS_MAX = 1000
 
@@ -31,6 +33,7 @@ export function taskLists(
   context: Context<ListSettled | Launch>,
   { ledger, tasks, broker, epoch }: GatewayWorld,
   sessions: Sessions,
+  brake: HeldOrders,
   onReady: (id: AgentId) => void,
 ): TaskLists {
   function page(session: Session, reports: readonly TaskReport[], last: boolean): void {
@@ -48,17 +51,10 @@ export function taskLists(
     const who = `agent ${id}`
     const rowOf = (one: TaskId) => ledger.view.task(one)
     const healed = healedTasks(listed, rowOf)
-    const verdict = compareAgentList(listed.map(listedTask), ledger.view.tasksOnAgent(id), rowOf)
+    const verdict = compareAgentList(listed.map(listedTask), ledger.view.tasksOnAgent(id), rowOf, brake.released(id))
     for (const lost of verdict.lost)
       tasks.tell({ type: 'propose', taskId: lost, to: 'LOST', message: LOST_MESSAGE, who })
-    if (verdict.held.length > 0) {
-      context.log.error('agent-tasks-held', {
-        agent: id,
-        host,
-        tasks: verdict.held.length,
-        because: 'the ledger does not know them; too many to kill on a guess. Was an old backup restored?',
-      })
-    }
+    brake.hold(id, host, verdict.held)
     for (const { taskId: one, to } of healed)
       tasks.tell({ type: 'propose', taskId: one, to, expectStatus: 'PARTITIONED', who })
     const { kill, forget } = verdict
@@ -71,16 +67,24 @@ export function taskLists(
     session.phase = 'ready'
     onReady(id)
     connection.send({ type: 'TASKS_DONE', epoch, kill: kill.slice(0, IDS_MAX), forget: forget.slice(0, IDS_MAX) })
-    for (const one of kill.slice(IDS_MAX))
-      connection.send({ type: 'KILL', epoch, taskId: one, graceSecs: null, reason: 'The task is not to run.' })
-    for (let at = IDS_MAX; at < forget.length; at += IDS_MAX)
-      connection.send({ type: 'FORGET', epoch, taskIds: forget.slice(at, at + IDS_MAX) })
+    sendKills(session, epoch, kill.slice(IDS_MAX))
+    sendForgets(session, epoch, forget.slice(IDS_MAX))
     // Launches that never arrived, or were asked for while the list was on its way. The rows may be staged only.
     for (const { taskId: one, status } of ledger.view.tasksOnAgent(id))
       if (status === 'ASSIGNED') ledger.whenCommitted(() => void context.self.tell({ type: 'launch', taskId: one }))
     context.log.info('agent-ready', { agent: id, host, remote: connection.remote })
-    broker.tell({ type: 'agentUp', agentId: id })
+    if (!session.isDraining) broker.tell({ type: 'agentUp', agentId: id })
   }
 
   return { page, settled }
+}
+
+export function sendKills({ connection }: Session, epoch: Ballot, kill: readonly TaskId[]): void {
+  for (const taskId of kill)
+    connection.send({ type: 'KILL', epoch, taskId, graceSecs: null, reason: 'The task is not to run.' })
+}
+
+export function sendForgets({ connection }: Session, epoch: Ballot, forget: readonly TaskId[]): void {
+  for (let at = 0; at < forget.length; at += IDS_MAX)
+    connection.send({ type: 'FORGET', epoch, taskIds: forget.slice(at, at + IDS_MAX) })
 }

@@ -53,7 +53,8 @@ export function taskOrders(
       tasks.tell({
         type: 'propose',
         taskId: taskId(id),
-        to: 'LOST',
+        // What can run nowhere counts as a failure: as a loss it would be replaced for ever.
+        to: code === 'invalid' ? 'FAILED' : 'LOST',
         expectStatus: 'ASSIGNED',
         message: `${session.host} refused the launch: ${message === '' ? code : message}`,
         who: `agent ${session.agentId}`,

@@ -1,4 +1,5 @@
-import { digestLines, isLive, type TaskRecord } from '../../core/executor/agent-book.ts'
+import { recordsText } from '../../core/agents/task-digest.ts'
+import { isLive, type TaskRecord } from '../../core/executor/agent-book.ts'
 import type { TaskReport } from '../../wire/messages/agent.ts'
 
 const PAGE_TASKS = 500
@@ -24,7 +25,7 @@ export class TaskBook {
 
   /** What a heartbeat carries the hash of. */
   digest(): string {
-    return digestLines(this.records.values())
+    return recordsText(this.records.values())
   }
 
   reports(): TaskReport[] {

@@ -20,7 +20,11 @@ export class Absences {
   readonly #unreachableMsMax: number
   /** Since when (monotonic ms), in the order in which they left. */
   readonly #since = new Map<AgentId, number>()
-  #isHolding = false
+  /** Held at the last look. */
+  #held: readonly AgentId[] = []
+  #isTold = false
+  /** An operator has said that these are gone. */
+  readonly #released = new Set<AgentId>()
 
   constructor(unreachableMsMax: number) {
     this.#unreachableMsMax = unreachableMsMax
@@ -31,7 +35,7 @@ export class Absences {
   }
   /** So many are away that their tasks are kept. */
   get isHolding(): boolean {
-    return this.#isHolding
+    return this.#held.length > 0
   }
 
   left(id: AgentId, lastHeardMonoMs: number): void {
@@ -39,6 +43,14 @@ export class Absences {
   }
   returned(id: AgentId): void {
     this.#since.delete(id)
+    this.#released.delete(id)
+  }
+
+  /** Of those held now, these may be given up (null: all of them). Answers which. */
+  release(ids: ReadonlySet<string> | null): readonly AgentId[] {
+    const out = this.#held.filter(id => ids === null || ids.has(id))
+    for (const id of out) this.#released.add(id)
+    return out
   }
 
   /** `isMissed`: something is bound to that agent that could be given up. `present`: agents that are connected. */
@@ -48,9 +60,15 @@ export class Absences {
       if (nowMonoMs - sinceMs >= this.#unreachableMsMax && isMissed(id)) due.push(id)
     }
     const of = present + due.length
-    const wasHolding = this.#isHolding
-    this.#isHolding = due.length > 1 && due.length / of > AWAY_SHARE_MAX
-    if (this.#isHolding) return { type: 'hold', agents: due.length, of, isNew: !wasHolding }
-    return { type: 'giveUp', agents: due.slice(0, GIVEN_UP_PER_LOOK_MAX) }
+    const free = due.filter(id => this.#released.has(id))
+    const rest = due.filter(id => !this.#released.has(id))
+    this.#held = rest.length > 1 && rest.length / of > AWAY_SHARE_MAX ? rest : []
+    if (this.#held.length === 0) this.#isTold = false
+    else if (free.length === 0) {
+      const isNew = !this.#isTold
+      this.#isTold = true
+      return { type: 'hold', agents: rest.length, of, isNew }
+    }
+    return { type: 'giveUp', agents: (this.#held.length > 0 ? free : due).slice(0, GIVEN_UP_PER_LOOK_MAX) }
   }
 }

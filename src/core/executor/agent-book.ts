@@ -1,4 +1,4 @@
-import { compareIds, type JobKey } from '../base/ids.ts'
+import type { JobKey } from '../base/ids.ts'
 import type { Instant } from '../base/time.ts'
 import type { Resources } from '../job/task-config.ts'
 import type { EndState } from './run-state.ts'
@@ -193,15 +193,6 @@ export function fence(
     return `leader's log went backwards: position ${leader.position} < ${identity.maxPosition}`
   }
   return null
-}
-
-/** One line per live task, sorted: what the hash in a heartbeat is made of. */
-export function digestLines(records: Iterable<TaskRecord>): string {
-  return [...records]
-    .filter(isLive)
-    .map(record => `${record.taskId}:${record.state}`)
-    .sort(compareIds)
-    .join('\n')
 }
 
 /**

@@ -5,7 +5,7 @@
  * A leader with an older store could kill everything this way, so a brake holds the kills of unknown tasks when they
  * are many: more than 20 and more than a tenth of what lives there.
  */
-import { compareIds, type TaskId } from '../base/ids.ts'
+import { type AgentId, compareIds, type TaskId } from '../base/ids.ts'
 import type { TaskRow } from '../ledger/rows.ts'
 import { HOST_ASSIGNED, isTerminal, type TaskStatus } from './status.ts'
 
@@ -41,11 +41,15 @@ export const UNKNOWN_KILLS_MAX = 20
 export const UNKNOWN_SHARE_MAX = 0.1
 export const LOST_MESSAGE = 'Task is unknown to the agent'
 
-/** `bound`: the rows that this agent should hold. `rowOf`: any row by id. All buckets are sorted by id. */
+/**
+ * `bound`: the rows that this agent should hold. `rowOf`: any row by id. `released`: unknown tasks that no brake holds
+ * any more. All buckets are sorted by id.
+ */
 export function compareAgentList(
   listed: readonly ListedTask[],
   bound: readonly TaskRow[],
   rowOf: (id: TaskId) => TaskRow | undefined,
+  released: ReadonlySet<string> = new Set(),
 ): ListVerdict {
   const kill: TaskId[] = []
   const unknownLive: TaskId[] = []
@@ -59,7 +63,7 @@ export function compareAgentList(
     if (one.live) live++
     const row = rowOf(id)
     if (row === undefined) {
-      if (one.live) unknownLive.push(id)
+      if (one.live) (released.has(id) ? kill : unknownLive).push(id)
       else forget.push(id)
     } else if (isTerminal(row.status)) {
       if (one.live) kill.push(id)
@@ -101,6 +105,31 @@ export function healedTasks(
     const id = taskId as TaskId
     const to = HEALED_STATES[state]
     return to !== undefined && rowOf(id)?.status === 'PARTITIONED' ? [{ taskId: id, to }] : []
+  })
+}
+
+/** What an agent's report may still move a task on to, by the order in which tasks go. */
+const ORDER: Readonly<Partial<Record<TaskStatus, number>>> = { ASSIGNED: 0, STARTING: 1, RUNNING: 2 }
+
+/**
+ * Reports of a connected agent that are ahead of the rows although no status is on its way any more: what the agent said
+ * was acknowledged and is not in the ledger, or was never said. With the version of the row they are ahead of.
+ */
+export function overdueReports(
+  reported: readonly ReportedTask[],
+  rowOf: (id: TaskId) => TaskRow | undefined,
+  agent: AgentId,
+): readonly { readonly taskId: TaskId; readonly to: TaskStatus; readonly version: number }[] {
+  return reported.flatMap(one => {
+    const row = rowOf(one.taskId as TaskId)
+    if (row === undefined || row.agentId !== agent || isTerminal(row.status)) return []
+    const { taskId, status, version } = row
+    const to = HEALED_STATES[one.state] ?? (listedTask(one).live ? undefined : (one.state as TaskStatus))
+    if (to === undefined) return []
+    if (status === 'PARTITIONED' && !isTerminal(to)) return [{ taskId, to, version }]
+    const from = ORDER[status]
+    const isAhead = isTerminal(to) || (from !== undefined && (ORDER[to] ?? 0) > from)
+    return isAhead && one.ackedSeq >= one.lastSeq ? [{ taskId, to, version }] : []
   })
 }
 

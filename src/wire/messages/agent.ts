@@ -167,11 +167,34 @@ export const agentToLeader = z.discriminatedUnion('type', [
   logData,
   resourcesChanged,
 ])
-export type AgentToLeader = z.infer<typeof agentToLeader>
+export type AgentToLeader = z.infer<typeof agentToLeader> | QuarantinedStatus
+
+/**
+ * Never on the wire: what the receiving side makes of a STATUS whose body failed its schema. Null: not readable. The
+ * sender repeats a status until it is acknowledged, so one that can never be taken must be answered all the same.
+ */
+export interface QuarantinedStatus {
+  readonly type: 'QUARANTINED_STATUS'
+  readonly taskId: string | null
+  readonly seq: number | null
+  /** The first thing that is wrong with it. */
+  readonly because: string
+}
+
+const readableStatus = z.object({ taskId: id.nullable().catch(null), seq: count.nullable().catch(null) })
+
+export function quarantined(
+  type: string,
+  body: Readonly<Record<string, unknown>>,
+  because: string,
+): QuarantinedStatus | null {
+  return type === 'STATUS' ? { type: 'QUARANTINED_STATUS', ...readableStatus.parse(body), because } : null
+}
 export type Hello = z.infer<typeof hello>
 export type TaskReport = z.infer<typeof taskReport>
 export type StatusUpdate = z.infer<typeof status>
 export type LaunchAck = z.infer<typeof launchAck>
+export type ReconcileResult = z.infer<typeof reconcileResult>
 export type LogData = z.infer<typeof logData>
 export type Heartbeat = z.infer<typeof heartbeat>
 

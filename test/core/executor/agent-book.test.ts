@@ -3,7 +3,6 @@ import {
   type Capacity,
   compareEpochs,
   decideLaunch,
-  digestLines,
   fence,
   type LaunchInfo,
   type LaunchRequest,
@@ -157,15 +156,6 @@ describe('leaders', () => {
     expect(compareEpochs([2, 1], [1, 9])).toBeGreaterThan(0)
     expect(compareEpochs([1, 1], [1, 1])).toBe(0)
   })
-})
-
-test('the digest in a heartbeat names live tasks only, in one order', () => {
-  const lines = digestLines([
-    record({ taskId: 'b' }),
-    record({ taskId: 'a', state: 'STARTING' }),
-    record({ state: 'LOST' }),
-  ])
-  expect(lines).toBe('a:STARTING\nb:RUNNING')
 })
 
 test('agent-42: a sandbox may stay for its whole time on an empty disk, not at all on one that is 90 % full', () => {
