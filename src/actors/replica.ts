@@ -136,6 +136,9 @@ class Replica {
         return this.#drop()
       case 'scrubDue':
         return this.#scrub()
+      case 'space':
+        this.#options.catchUp().tell({ type: 'space', full: message.full })
+        return this.#step(message)
       default:
         return this.#step(message)
     }

@@ -213,6 +213,23 @@ describe('bytes that are no frame', () => {
     })
   })
 
+  test('the largest page of rows, behind other messages in one frame: below the limit', () => {
+    const row = (key: string, bytes: number) => ({ table: 2, key, bytes: new Uint8Array(bytes).fill(7) })
+    const small = Array.from({ length: 8_000 }, (_, at) => row(`k${at}`, 125))
+    const header = {
+      id: '2-a',
+      clusterId: 'ab',
+      position: 9,
+      base: { ballot: [1, 2], digest: 1 },
+      rowsDigest: 3,
+    } as const
+    const page = (rows: typeof small) =>
+      ({ type: 'snapshotPage', from: from, ask: 1, header, cursor: null, rows, done: false }) as const
+    const frame = encodeBatch(from, 0, [page(small), page([...small, row('large', 4 * 1024 * 1024)])])
+    const read = decodePeerFrame(frame)
+    expect(read).toMatchObject({ ok: true })
+  })
+
   test('over the limit: refused before it is read', () => {
     const read = decodePeerFrame(new Uint8Array(PEER_FRAME_BYTES_MAX + 1))
     expect(read).toMatchObject({ ok: false, reason: expect.stringContaining('over the limit') })

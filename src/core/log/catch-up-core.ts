@@ -31,6 +31,8 @@ export type CatchUpMessage =
   /** A page of a snapshot is on disk; `isSound` false: the rows are all there and are not those that were sent. */
   | { readonly type: 'pageStored'; readonly ask: number; readonly isSound: boolean }
   | { readonly type: 'due'; readonly ask: number }
+  /** What is left of the own disk is for what cannot wait: nothing is asked for while that is so. */
+  | { readonly type: 'space'; readonly full: boolean }
 
 export type CatchUpEffect =
   | { readonly type: 'send'; readonly to: number; readonly message: Fetch | SnapshotFetch }
@@ -79,6 +81,7 @@ export class CatchUpCore {
   /** Whether an answer is awaited, the own disk, or only the time for the next page. */
   #awaits: 'answer' | 'disk' | 'pace' | 'nothing' = 'nothing'
   #unflushed = 0
+  #full = false
   #pageBytes = 0
   #progress: SnapshotProgress | null
 
@@ -121,6 +124,9 @@ export class CatchUpCore {
         return this.#onPageStored(message.ask, message.isSound)
       case 'due':
         return message.ask === this.#ask ? this.#onDue() : []
+      case 'space':
+        this.#full = message.full
+        return this.#full && (this.#phase === 'entries' || this.#phase === 'snapshot') ? this.#stop('refused') : []
       default:
         return assertNever(message)
     }
@@ -129,7 +135,7 @@ export class CatchUpCore {
   #onBehind(message: CatchUpMessage & { type: 'behind' }): readonly CatchUpEffect[] {
     this.#leader = message.leader
     const isFar = message.end - message.commit > this.#limits.lagMax || message.commit + 1 < message.begin
-    if (this.#phase !== 'idle' || !isFar || this.#unflushed > 0) return []
+    if (this.#phase !== 'idle' || !isFar || this.#unflushed > 0 || this.#full) return []
     this.#phase = 'entries'
     this.#next = message.commit + 1
     const rank = (id: number): number => Number(id === this.#leader) + 2 * Number(this.#silent.has(id))
@@ -247,10 +253,11 @@ export class CatchUpCore {
   }
 
   #onPageStored(ask: number, isSound: boolean): readonly CatchUpEffect[] {
-    if (this.#phase !== 'snapshot' || this.#awaits !== 'disk' || ask !== this.#ask) return []
-    const progress = this.#progress!
+    const progress = this.#progress
+    // Nothing of it is there any more, whatever is asked for by now.
+    if (!isSound) this.#progress = null
+    if (progress === null || this.#phase !== 'snapshot' || this.#awaits !== 'disk' || ask !== this.#ask) return []
     if (!isSound) {
-      this.#progress = null
       const note = { type: 'note', what: 'unsound', position: progress.header.position } as const
       return [note, ...this.#askAgain('elsewhere')]
     }

@@ -26,8 +26,11 @@ import { EntriesIn, EntriesOut } from './peer-entries.ts'
 
 export const PEER_PATH = '/log/v1'
 export const PEER_SUBPROTOCOL = 'daybreak.log.v1'
-/** A batch of entries is cut at 1 MiB and may be exceeded by one entry of that size. */
-export const PEER_FRAME_BYTES_MAX = 4 * 1024 * 1024
+/**
+ * A batch of entries is cut at 1 MiB and may be exceeded by one entry of that size; a page of rows by one row, which the
+ * largest request of a client makes nearly 4 MiB large. What cannot be sent would keep a member away for ever.
+ */
+export const PEER_FRAME_BYTES_MAX = 8 * 1024 * 1024
 /** Before the proof nobody may send more than this. */
 export const HANDSHAKE_BYTES_MAX = 64 * 1024
 /** A frame is closed when its entries reach this. */

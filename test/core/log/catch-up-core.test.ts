@@ -182,6 +182,35 @@ describe('entries', () => {
     expect(bench.behind()).toEqual(['began 11', 'fetch 11 of 2'])
   })
 
+  test('what is left of the own disk is needed for other things: stopped where it is, and nothing begins until there is room', () => {
+    for (const isSnapshot of [false, true]) {
+      const bench = new Bench()
+      if (isSnapshot) bench.toSnapshot()
+      else bench.behind()
+      expect(bench.tell({ type: 'space', full: true })).toEqual(['refused 10'])
+      bench.due()
+      expect(bench.behind()).toEqual([])
+      expect(bench.tell({ type: 'space', full: false })).toEqual([])
+      expect(bench.behind()).toEqual(['began 11', 'fetch 11 of 2'])
+    }
+  })
+
+  test('room ends while a page is written: it counts, and the snapshot goes on after it; an unsound one is forgotten', () => {
+    for (const isSound of [true, false]) {
+      const bench = new Bench()
+      bench.toSnapshot()
+      const of = header(2, 60)
+      bench.page(of, null, ['a'], !isSound)
+      const { ask } = bench.asked!
+      bench.tell({ type: 'space', full: true })
+      expect(bench.tell({ type: 'pageStored', ask, isSound })).toEqual([])
+      bench.tell({ type: 'space', full: false })
+      bench.due()
+      const again = isSound ? `snapshot ${of.id} after a of 2` : 'snapshot new after nothing of 2'
+      expect(bench.toSnapshot()).toEqual(['snapshot 11', again])
+    }
+  })
+
   test('what was learned is still on its way to the disk: nothing begins anew before it is there', () => {
     const bench = new Bench()
     bench.behind()

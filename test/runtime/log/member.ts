@@ -37,6 +37,8 @@ export class Member implements LogListener {
   readonly counts = new Map<string, number>()
   readonly deaths: LogThreadDeath[] = []
   view: LeaderView | null = null
+  /** Is told the same. */
+  also: LogListener | null = null
   #waiting: { until: () => boolean; resolve: () => void }[] = []
   #stopped = false
 
@@ -105,15 +107,19 @@ export class Member implements LogListener {
     return this.when(() => this.lines.some(line => line.event === event && JSON.stringify(line.fields).includes(text)))
   }
 
-  viewChanged(view: LeaderView): void {
+  viewChanged(view: LeaderView, report: LogStatusReport): void {
     this.view = view
+    this.also?.viewChanged(view, report)
     this.#look()
   }
   committed(entries: readonly LogEntryView[]): void {
     this.entries.push(...entries)
+    this.also?.committed(entries)
     this.#look()
   }
-  writable(): void {}
+  writable(reason: string | null): void {
+    this.also?.writable(reason)
+  }
 
   #look(): void {
     this.#waiting = this.#waiting.filter(({ until, resolve }) => {
