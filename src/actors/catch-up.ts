@@ -8,6 +8,7 @@ import { CatchUpCore, type CatchUpEffect, type CatchUpMessage } from '../core/lo
 import type { LogLimits } from '../core/log/limits.ts'
 import type { Fetch, Sender, SnapshotFetch } from '../core/log/messages.ts'
 import type { LogMeta } from '../core/log/meta.ts'
+import { snapshotId } from '../core/log/snapshot.ts'
 import type { ActorSpec, Context, Ref } from './actor.ts'
 import type { LogStore, LogTransport, SnapshotReader, StateStore } from './log-ports.ts'
 import type { ReplicaCommand } from './replica.ts'
@@ -155,8 +156,8 @@ class CatchUp {
     // Whoever begins is given the one that another member is reading: two members that lag cost one.
     if (isYoung && (id === null || id === open.reader.header.id)) return open.reader
     this.closeSnapshot()
-    const number = Math.floor(this.#context.random.next() * 2 ** 32)
-    const reader = this.#options.state.snapshot(`${this.#options.self.memberId}-${number.toString(16)}`)
+    const reading = Math.floor(this.#context.random.next() * 2 ** 32)
+    const reader = this.#options.state.snapshot(snapshotId(this.#options.self.memberId, reading))
     this.#snapshot = { reader, sinceMs: monoMs }
     this.#options.replica().tell({ type: 'hold', from: reader.header.position + 1 })
     return reader

@@ -15,7 +15,7 @@ import type { PeerMessage } from '../core/log/messages.ts'
 import { type LogWrite, ReplicaCore, type ReplicaEffect, type ReplicaMessage } from '../core/log/replica-core.ts'
 import type { LogTiming } from '../core/log/timing.ts'
 import type { ActorSpec, Context, Ref } from './actor.ts'
-import { DamagedRecord, type LogStore, type LogTransport, type StateStore } from './log-ports.ts'
+import { DamagedRecord, type LogStore, type LogTransport, type StateStore, StoreFailed } from './log-ports.ts'
 import type { Metrics } from './ports.ts'
 
 export type ReplicaCommand =
@@ -40,7 +40,7 @@ export interface ReplicaOptions {
   readonly catchUp: () => Ref<CatchUpMessage>
   /** This replica may vote now (its descriptor is complete and on disk). */
   readonly onVoting: () => void
-  /** StoreFull, StoreFailed, or anything else a store rejects with. */
+  /** StoreFull, StoreFailed (also for row tables that are not those of the others), or what else a store rejects with. */
   readonly onStoreTrouble: (cause: unknown) => void
   /** Agreement is broken: the process must end and an operator must look. */
   readonly onFailStop: (reason: string) => void
@@ -57,6 +57,9 @@ const APPLY_EVERY_MS = 100
 const APPLY_ENTRIES_MAX = 2_048
 /** What is truncated goes in small steps, with pauses: appends must not wait for it. */
 const DROP_EVERY_MS = 20
+/** Nor for the reading of very large ones, before they go or when they are applied from the store. */
+const DROP_BYTES_MAX = 4 * 1024 * 1024
+const APPLY_BYTES_MAX = 16 * 1024 * 1024
 /** The whole log is read once a day, slowly: a record that has rotted is found while others still hold it. */
 const SCRUB_EVERY_MS = 24 * 3_600_000
 const SCRUB_STEP_MS = 1_000
@@ -235,7 +238,7 @@ class Replica {
     const to = Math.min(this.#committed, this.#handed + APPLY_ENTRIES_MAX, checkpoint)
     const first = this.#unapplied[0]?.position ?? Number.POSITIVE_INFINITY
     const last = this.#unapplied.at(-1)?.position ?? 0
-    if (first > from || last < to) return this.#read(from, to)
+    if (first > from || last < to) return this.#read(from, to, APPLY_BYTES_MAX)
     const entries = this.#unapplied.slice(from - first, to - first + 1)
     this.#unapplied = this.#unapplied.slice(to - first + 1)
     return entries
@@ -267,11 +270,15 @@ class Replica {
     if (entry.type !== 'CHECKPOINT') return
     const { position, rowsDigest } = checkpointNote(entry)
     const own = this.#checkpoints.get(position)
-    if (own === undefined || own === rowsDigest) return
+    if (own === undefined || own === rowsDigest || this.#storeFailed) return
+    this.#storeFailed = true
     this.#options.metrics.count('log_divergence')
-    this.#options.onFailStop(
-      `state divergence at ${position}: the rows of this replica have digest ${hex(own)}, those of the leader ` +
-        `${hex(rowsDigest)}; its row tables are not to be believed`,
+    // As a disk that failed: a restart must not go on with these tables as if nothing had been.
+    this.#options.onStoreTrouble(
+      new StoreFailed(
+        `state divergence at ${position}: the rows of this member have digest ${hex(own)}, those of member ` +
+          `${entry.ballot[1]}, which led, ${hex(rowsDigest)}. What the other members have tells which of the two is wrong`,
+      ),
     )
   }
 
@@ -280,7 +287,7 @@ class Replica {
     const count = Math.min(this.#core.droppable, this.#options.limits.dropStep)
     if (this.#dropping || count === 0) return
     const { begin } = this.#core.meta
-    const crcs = this.#read(begin, begin + count - 1).map(entry => entry.crc)
+    const crcs = this.#read(begin, begin + count - 1, DROP_BYTES_MAX).map(entry => entry.crc)
     if (crcs.length === 0) return
     this.#dropping = true
     this.#step({ type: 'drop', crcs })
@@ -295,7 +302,7 @@ class Replica {
   }
 
   /** Nothing when a record is damaged: the owner is told, and decides. */
-  #read(from: number, to: number, bytesMax?: number): readonly Entry[] {
+  #read(from: number, to: number, bytesMax: number): readonly Entry[] {
     try {
       return this.#options.store.read(from, to, to - from + 1, bytesMax)
     } catch (cause) {

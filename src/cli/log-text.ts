@@ -32,7 +32,7 @@ export function statusText(report: LogStatusReport): string {
     ['members', members.map(({ memberId, name, address }) => `${memberId} ${name} (${address})`).join(', ')],
     ['quorum', `${report.quorum} of ${members.length}`],
     ['promised', report.promised.join('.')],
-    ['positions', report.end === 0 ? 'none' : `${report.begin} to ${report.end}`],
+    ['holds', heldText(report)],
     ['committed', String(report.commit)],
     ['applied', String(report.applied)],
     ['starts', String(report.bootCounter)],
@@ -46,6 +46,13 @@ export function statusText(report: LogStatusReport): string {
   if (report.waitingFor !== null) lines.push(['waits for', report.waitingFor])
   if (report.notWritable !== null) lines.push(['not writable', report.notWritable])
   return lines.map(([name, value]) => `${name.padEnd(14)}${printable(value)}\n`).join('')
+}
+
+/** What was truncated is not lost: the row tables stand for it. */
+function heldText({ begin, end }: LogStatusReport): string {
+  if (end === 0) return 'nothing'
+  const held = begin > end ? 'no position' : `positions ${begin} to ${end}`
+  return begin === 1 ? held : `${held}; the row tables stand for 1 to ${begin - 1}`
 }
 
 export function entryText(entry: ReadEntry, format: string): string {

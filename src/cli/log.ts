@@ -84,9 +84,9 @@ export function registerLog(program: Command, end: LogEnd = {}): void {
     )
   log
     .command('verify')
-    .description('check every record of a stopped node; with --accept, let it start again after a disk failure')
+    .description('check every record of a stopped node; with --accept, let it start again after a failure')
     .argument('<file>', 'the config file of the node')
-    .option('--accept', 'the disk has been checked: trust what is read')
+    .option('--accept', 'the cause of the failure is gone: trust what is read')
     .action((file: string, options: { accept?: boolean }) =>
       finish(console, async () => {
         await verify(console, file, options.accept === true)
@@ -308,7 +308,7 @@ async function* readStore(options: LogNodeOptions, from: number | null, to: numb
     const first = from ?? begin
     const last = to ?? end
     if (first < begin) throw new Refusal(`TRUNCATED: the log begins at ${begin}`)
-    if (last > end) throw new Refusal(`PAST_COMMIT: the log ends at ${end}`)
+    if (last > end || (from !== null && from > end)) throw new Refusal(`PAST_COMMIT: the log ends at ${end}`)
     for (let at = first; at <= last; at++) {
       const [record] = log.read(at, at)
       const committed = at <= known ? 'yes' : 'not known'
@@ -337,7 +337,7 @@ async function verify(console: Console, file: string, accept: boolean): Promise<
   console.write(`Every record of the log at ${options.path} is whole\n`)
   const doubt = needsVerify(options.path)
   if (doubt === null) return
-  if (!accept) throw new Refusal(`A disk failure is on record (${doubt}). If the disk is sound now, add --accept`)
+  if (!accept) throw new Refusal(`A failure is on record (${doubt}). If its cause is gone, add --accept`)
   acceptVerified(options.path)
   console.write('The node may start again\n')
 }

@@ -39,7 +39,8 @@ export async function suspectedDamage(
   return isSuspect ? readInAnotherProcess(folder, tables) : null
 }
 
-const markerOf = (folder: string): string => `${folder}.opening`
+/** Goes with a folder that is thrown away. */
+export const markerOf = (folder: string): string => `${folder}.opening`
 
 /** True for what LMDB throws about the content of a file, as opposed to the system's refusals (no room, no permission). */
 export function isDamage(cause: unknown): boolean {

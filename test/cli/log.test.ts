@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { Command } from 'commander'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { registerLog } from '../../src/cli/log.ts'
-import { makeEntry } from '../../src/core/log/entry.ts'
+import { foldDigest } from '../../src/core/log/crc.ts'
+import { type Entry, encodeNote, makeEntry } from '../../src/core/log/entry.ts'
 import { openLogStore } from '../../src/runtime/log/lmdb-log-store.ts'
 import { markNeedsVerify, storeFolder } from '../../src/runtime/log/log-folder.ts'
 import { lockFolder } from '../../src/runtime/log/store-lock.ts'
@@ -67,6 +68,22 @@ async function withEntries(): Promise<{ config: string; log: string }> {
   return at
 }
 
+/** Appends to the store of a stopped node, or drops its first entries. */
+async function change(log: string, entries: readonly Entry[], begin = 1): Promise<void> {
+  const store = await openLogStore(storeFolder(log))
+  const { meta } = store.restored
+  const end = entries.at(-1)?.position ?? meta.end
+  const gone = store.read(1, begin - 1, begin)
+  const digest = gone.reduce((sum, { crc }) => foldDigest(sum, crc), 0)
+  const commit = begin - 1
+  const base = { ballot: gone.at(-1)?.ballot ?? ([0, 0] as const), digest }
+  const dropBefore = begin === 1 ? null : begin
+  const changed = { ...meta, begin, base, commit, digest, end, generation: meta.generation + 1 }
+  await store.write({ ticket: 1, dropBefore, cutFrom: null, entries, meta: changed })
+  await store.close()
+}
+const truncate = (log: string, begin: number): Promise<void> => change(log, [], begin)
+
 describe('daybreak log', () => {
   test('initialize: formats the store as STARTING, once; again says that it is not empty', async () => {
     const { config, log } = place()
@@ -115,6 +132,50 @@ describe('daybreak log', () => {
     expect((await run(['read', config, '--from', 'x'])).err).toContain(
       "--from is a position, a whole number from 1, not 'x'",
     )
+  })
+
+  test('a truncated log: status shows what is held and what the row tables stand for; a read before it is refused by name', async () => {
+    const { config, log } = await withEntries()
+    await truncate(log, 3)
+    expect((await run(['status', config])).out).toMatch(/^holds +positions 3 to 3; the row tables stand for 1 to 2$/m)
+    expect(await run(['read', config, '--from', '2'])).toEqual({
+      status: 1,
+      out: '',
+      err: 'error: TRUNCATED: the log begins at 3\n',
+    })
+    expect((await run(['read', config])).out).toMatch(/^3 {2}DATA/)
+    expect((await run(['read', config, '--from', '4'])).err).toContain('PAST_COMMIT: the log ends at 3')
+    expect((await run(['verify', config])).status).toBe(0)
+  })
+
+  test('a log that begins with a snapshot and holds no entry yet: said so, and there is nothing to read', async () => {
+    const { config, log } = await withEntries()
+    await truncate(log, 4)
+    expect((await run(['status', config])).out).toMatch(/^holds +no position; the row tables stand for 1 to 3$/m)
+    expect(await run(['read', config])).toEqual({ status: 0, out: '', err: '' })
+  })
+
+  test('a running node refuses a range by name: the same words here', async () => {
+    const { config, log } = await withEntries()
+    const lock = await lockFolder(log)
+    onTestFinished(() => lock.release())
+    const fetcher = (async (url: string) => {
+      if (url.endsWith('/log/status')) return new Response(JSON.stringify({ path: log }))
+      return new Response(JSON.stringify({ detail: 'TRUNCATED: the log begins at 51' }), { status: 422 })
+    }) as typeof fetch
+    expect(await run(['read', config, '--from', '5'], fetcher)).toMatchObject({
+      status: 1,
+      err: 'error: TRUNCATED: the log begins at 51\n',
+    })
+  })
+
+  test('entries about the log itself: said in words', async () => {
+    const { config, log } = await withEntries()
+    const notes = [encodeNote({ to: 3 }), encodeNote({ position: 2, rowsDigest: 0xbeef })] as const
+    await change(log, [makeEntry(4, [1, 1], 'TRUNCATE', notes[0]), makeEntry(5, [1, 1], 'CHECKPOINT', notes[1])])
+    const { out } = await run(['read', config, '--from', '4'])
+    expect(out).toContain('positions before 3 are no longer needed')
+    expect(out).toContain('the rows as of position 2 have digest 0000beef')
   })
 
   test('a node runs: status and read ask it, page by page', async () => {

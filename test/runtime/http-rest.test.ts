@@ -507,6 +507,26 @@ describe('cluster and log', () => {
     ])
     expect((await app.inject('/api/v1/log/entries?from=5&to=3')).json().detail).toContain('Bad read range')
   })
+
+  test('log entries that are truncated or not committed yet: refused by name, saying what is held', async () => {
+    const { app, set } = httpNode()
+    set.logStatus = { ...set.logStatus, begin: 51, end: 70, commit: 60 }
+    const before = await app.inject('/api/v1/log/entries?from=50')
+    expect(before.statusCode).toBe(422)
+    expect(before.json().detail).toBe('TRUNCATED: the log begins at 51')
+    expect(before.json().remedy).toBe('positions 51 to 60 are held and committed')
+    const after = await app.inject('/api/v1/log/entries?from=55&to=61')
+    expect(after.json().detail).toBe('PAST_COMMIT: the log is committed up to 60')
+    expect((await app.inject('/api/v1/log/entries')).json().entries).toHaveLength(10)
+  })
+
+  test('log entries right after a snapshot, before the first one: none, and asked for one by number: refused', async () => {
+    const { app, set } = httpNode()
+    set.logStatus = { ...set.logStatus, begin: 51, end: 50, commit: 50 }
+    expect((await app.inject('/api/v1/log/entries')).json()).toEqual({ entries: [], next: null })
+    const one = (await app.inject('/api/v1/log/entries?from=50&to=50')).json()
+    expect(one).toMatchObject({ detail: 'TRUNCATED: the log begins at 51', remedy: 'no entry is held and committed' })
+  })
 })
 
 describe('openapi', () => {

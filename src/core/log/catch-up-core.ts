@@ -5,14 +5,15 @@
  * cut off anywhere goes on from what is on disk. (Pushing by the leader was rejected: the leader would have to keep the
  * state of every such transfer, and is the one that has the least time.)
  *
- * Followers are asked before the leader. Who does not answer in time is passed over for the next one; when nobody helps it
- * stops, and the leader's next heartbeat begins anew. Source: the replicated log, C8.
+ * Followers are asked before the leader, and last of all who has not answered lately. Who does not answer in time is
+ * passed over for the next one, in a snapshot only at the second time, because with another one it begins anew. When
+ * nobody helps it rests for a while; then the leader's next heartbeat begins anew. Source: the replicated log, C8.
  */
 import { assertNever } from '../base/assert.ts'
 import type { Entry } from './entry.ts'
 import type { LogLimits } from './limits.ts'
 import type { Entries, Fetch, Sender, SnapshotFetch, SnapshotPage } from './messages.ts'
-import type { RowCursor, SnapshotProgress } from './snapshot.ts'
+import { type RowCursor, type SnapshotProgress, snapshotSource } from './snapshot.ts'
 
 export type CatchUpMessage =
   /** A leader's log, committed up to `end`, does not go on from the own one, which is committed up to `commit`. */
@@ -38,17 +39,23 @@ export type CatchUpEffect =
   | { readonly type: 'install'; readonly position: number }
   | { readonly type: 'startTimer'; readonly afterMs: number; readonly ask: number }
   | { readonly type: 'cancelTimer' }
-  | { readonly type: 'note'; readonly what: 'began' | 'snapshot' | 'done' | 'nobody'; readonly position: number }
+  | {
+      readonly type: 'note'
+      readonly what: 'began' | 'snapshot' | 'unsound' | 'refused' | 'done' | 'nobody'
+      readonly position: number
+    }
 
 /** Whoever is asked has other things to do too: 50 MiB a second at the most. */
 const BYTES_PER_MS = (50 * 1024 * 1024) / 1_000
 const ANSWER_MS_MAX = 2_000
 /** Learned pages that may wait for the own disk. */
 const UNFLUSHED_MAX = 4
-/** All are asked so many times before it is given up until the leader's next word. */
+/** All are asked so many times, in a row without any gain, before it is given up. */
 const ROUNDS_MAX = 2
+/** Then a leader's next word is not heeded for so long: it comes with every heartbeat, and what failed would only fail again. */
+const REST_MS = 2_000
 
-type Phase = 'idle' | 'entries' | 'snapshot' | 'installing'
+type Phase = 'idle' | 'entries' | 'snapshot' | 'installing' | 'resting'
 
 export class CatchUpCore {
   readonly #self: Sender
@@ -58,11 +65,21 @@ export class CatchUpCore {
   #leader = 0
   #next = 1
   #sources: readonly number[] = []
-  #tries = 0
+  /** Who of them is asked. */
+  #at = 0
+  /** Asked in a row without any gain. */
+  #misses = 0
+  /** The same one was asked for the same page before. */
+  #isSecondTry = false
+  /** The first of those who were asked in a row that no longer holds the next entry. */
+  #truncatedAt: number | null = null
+  /** Has not answered when it was asked last. */
+  readonly #silent = new Set<number>()
   #ask = 0
   /** Whether an answer is awaited, the own disk, or only the time for the next page. */
   #awaits: 'answer' | 'disk' | 'pace' | 'nothing' = 'nothing'
   #unflushed = 0
+  #pageBytes = 0
   #progress: SnapshotProgress | null
 
   constructor(options: {
@@ -87,7 +104,7 @@ export class CatchUpCore {
   }
   /** Who is asked at present. */
   get source(): number | null {
-    return this.#phase === 'idle' ? null : (this.#sources[this.#tries % this.#sources.length] ?? null)
+    return this.#phase === 'idle' || this.#phase === 'resting' ? null : (this.#sources[this.#at] ?? null)
   }
 
   handle(message: CatchUpMessage): readonly CatchUpEffect[] {
@@ -115,10 +132,22 @@ export class CatchUpCore {
     if (this.#phase !== 'idle' || !isFar || this.#unflushed > 0) return []
     this.#phase = 'entries'
     this.#next = message.commit + 1
-    this.#tries = 0
-    this.#sources = this.#others().toSorted((a, b) => Number(a === this.#leader) - Number(b === this.#leader) || a - b)
+    const rank = (id: number): number => Number(id === this.#leader) + 2 * Number(this.#silent.has(id))
+    this.#sources = this.#others().toSorted((a, b) => rank(a) - rank(b) || a - b)
+    this.#beginWith(0)
     if (this.#sources.length === 0) return this.#stop('nobody')
     return [{ type: 'note', what: 'began', position: this.#next }, ...this.#askEntries()]
+  }
+
+  #beginWith(source: number): void {
+    this.#at = source
+    this.#gained()
+  }
+
+  #gained(): void {
+    this.#misses = 0
+    this.#isSecondTry = false
+    this.#truncatedAt = null
   }
 
   #askEntries(): readonly CatchUpEffect[] {
@@ -154,16 +183,17 @@ export class CatchUpCore {
 
   #onEntries(message: Entries): readonly CatchUpEffect[] {
     if (this.#phase !== 'entries' || this.#awaits !== 'answer' || message.ask !== this.#ask) return []
+    if (message.position !== this.#next) return []
+    this.#silent.delete(message.from.memberId)
     const last = message.entries.at(-1)
     if (last === undefined) {
+      if (message.begin > this.#next) this.#truncatedAt ??= this.#at
       // Another one may still hold it, such as the one that has just sent its snapshot.
-      if (message.begin > this.#next && this.#tries + 1 >= this.#sources.length) {
-        this.#phase = 'snapshot'
-        return [{ type: 'note', what: 'snapshot', position: this.#next }, ...this.#askPage()]
-      }
-      // Or it does not know more than this member does. Near the end the leader's stream takes over.
-      return this.#tries + 1 >= this.#sources.length ? this.#stop('done') : this.#tryNext()
+      if (this.#misses + 1 < this.#sources.length) return this.#askAgain('elsewhere')
+      // If none has truncated it, none knows more than this member does. Near the end the leader's stream takes over.
+      return this.#truncatedAt === null ? this.#stop('done') : this.#beginSnapshot(this.#truncatedAt)
     }
+    this.#gained()
     this.#next = last.position + 1
     this.#unflushed++
     const effects: CatchUpEffect[] = [{ type: 'learn', entries: message.entries }]
@@ -171,6 +201,14 @@ export class CatchUpCore {
     let bytes = 0
     for (const entry of message.entries) bytes += entry.record.length
     return [...effects, ...this.#pace(bytes)]
+  }
+
+  /** Whoever has sent a part of one is asked to go on with it. */
+  #beginSnapshot(from: number): readonly CatchUpEffect[] {
+    this.#phase = 'snapshot'
+    const begun = this.#progress === null ? -1 : this.#sources.indexOf(snapshotSource(this.#progress.header.id))
+    this.#beginWith(begun < 0 ? from : begun)
+    return [{ type: 'note', what: 'snapshot', position: this.#next }, ...this.#askPage()]
   }
 
   /** The next page is asked for when its turn has come and the own disk keeps up. */
@@ -183,16 +221,24 @@ export class CatchUpCore {
     this.#unflushed = Math.max(0, this.#unflushed - 1)
     if (this.#phase !== 'entries') return []
     // The own replica would not have it, such as for want of room: there is no use in more.
-    if (this.#unflushed === 0 && commit < this.#next - 1) return this.#stop('nobody')
+    if (this.#unflushed === 0 && commit < this.#next - 1) {
+      this.#next = commit + 1
+      return this.#stop('refused')
+    }
     return this.#awaits === 'disk' ? this.#askEntries() : []
   }
 
   #onPage(page: SnapshotPage): readonly CatchUpEffect[] {
     if (this.#phase !== 'snapshot' || this.#awaits !== 'answer' || page.ask !== this.#ask) return []
+    this.#silent.delete(page.from.memberId)
     const isSame = page.header.id === this.#progress?.header.id
     // Older than what is here already: of no use, whoever it is from.
-    if (page.header.position < this.#next) return this.#tryNext()
-    if (page.cursor !== null && !(isSame && sameCursor(page.cursor, this.#progress!.cursor))) return this.#tryNext()
+    if (page.header.position < this.#next) return this.#askAgain('elsewhere')
+    const goesOn = page.cursor === null || (isSame && sameCursor(page.cursor, this.#progress!.cursor))
+    if (!goesOn) return this.#askAgain('elsewhere')
+    this.#gained()
+    this.#pageBytes = 0
+    for (const row of page.rows) this.#pageBytes += row.bytes.length + row.key.length
     const last = page.rows.at(-1)
     const cursor = last === undefined ? page.cursor : { table: last.table, key: last.key }
     this.#progress = { header: page.header, cursor, isWhole: page.done }
@@ -205,31 +251,47 @@ export class CatchUpCore {
     const progress = this.#progress!
     if (!isSound) {
       this.#progress = null
-      return this.#tryNext()
+      const note = { type: 'note', what: 'unsound', position: progress.header.position } as const
+      return [note, ...this.#askAgain('elsewhere')]
     }
-    if (!progress.isWhole) return this.#askPage()
+    if (!progress.isWhole) return this.#pace(this.#pageBytes)
     this.#phase = 'installing'
     this.#awaits = 'nothing'
     return [{ type: 'install', position: progress.header.position }]
   }
 
   #onDue(): readonly CatchUpEffect[] {
-    if (this.#awaits === 'answer') return this.#tryNext()
+    if (this.#phase === 'resting') {
+      this.#phase = 'idle'
+      return []
+    }
+    if (this.#awaits === 'answer') {
+      this.#silent.add(this.source!)
+      return this.#askAgain(this.#phase === 'snapshot' && !this.#isSecondTry ? 'there' : 'elsewhere')
+    }
     if (this.#awaits !== 'pace') return []
+    if (this.#phase === 'snapshot') return this.#askPage()
     if (this.#unflushed < UNFLUSHED_MAX) return this.#askEntries()
     this.#awaits = 'disk'
     return []
   }
 
-  #tryNext(): readonly CatchUpEffect[] {
-    if (++this.#tries >= ROUNDS_MAX * this.#sources.length) return this.#stop('nobody')
+  #askAgain(where: 'there' | 'elsewhere'): readonly CatchUpEffect[] {
+    if (++this.#misses >= ROUNDS_MAX * this.#sources.length) return this.#stop('nobody')
+    if (where === 'elsewhere') this.#at = (this.#at + 1) % this.#sources.length
+    this.#isSecondTry = where === 'there'
     return this.#phase === 'snapshot' ? this.#askPage() : this.#askEntries()
   }
 
-  #stop(what: 'done' | 'nobody'): readonly CatchUpEffect[] {
-    this.#phase = 'idle'
+  #stop(what: 'done' | 'refused' | 'nobody'): readonly CatchUpEffect[] {
     this.#awaits = 'nothing'
-    return [{ type: 'cancelTimer' }, { type: 'note', what, position: this.#next - 1 }]
+    const note = { type: 'note', what, position: this.#next - 1 } as const
+    if (what === 'done') {
+      this.#phase = 'idle'
+      return [{ type: 'cancelTimer' }, note]
+    }
+    this.#phase = 'resting'
+    return [{ type: 'startTimer', afterMs: REST_MS, ask: ++this.#ask }, note]
   }
 }
 

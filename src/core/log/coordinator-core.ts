@@ -282,7 +282,7 @@ export class CoordinatorCore {
         runs: this.#runs!,
         begin: this.#begin,
         commit: this.#commit,
-        endOf: memberId => this.#promises.get(memberId)?.last.position,
+        lastOf: memberId => this.#promises.get(memberId)?.last,
         seq: this.#seq,
       },
       now,

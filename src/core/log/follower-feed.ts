@@ -7,7 +7,7 @@
  */
 import { assert } from '../base/assert.ts'
 import type { Now } from '../base/time.ts'
-import { type Ballot, sameBallot } from './ballot.ts'
+import { type Ballot, type LogEnd, sameBallot } from './ballot.ts'
 import type { BallotRuns } from './ballot-runs.ts'
 import type { Entry } from './entry.ts'
 import type { LogLimits } from './limits.ts'
@@ -50,8 +50,8 @@ export interface FeedOptions {
   readonly runs: BallotRuns
   readonly begin: number
   readonly commit: number
-  /** Where the log of a member was said to end, if it was. */
-  readonly endOf: (memberId: number) => number | undefined
+  /** The last entry of a member's log on disk, if it has said. */
+  readonly lastOf: (memberId: number) => LogEnd | undefined
   /** Where the numbers of ACCEPTs go on: an answer to an earlier reign must not be taken for one to this. */
   readonly seq: number
 }
@@ -75,13 +75,16 @@ export class FollowerFeed {
     this.begin = options.begin
     const { end } = options.runs
     this.#followers = new Map(
-      options.voters.map(sender => [
-        sender.memberId,
-        {
+      options.voters.map(sender => {
+        const last = options.lastOf(sender.memberId)
+        // Logs that agree on an entry agree on all before it.
+        const held = last === undefined ? undefined : options.runs.ballotAt(last.position)
+        const isOurs = last !== undefined && held !== undefined && sameBallot(held, last.ballot)
+        const follower: Follower = {
           sender,
-          matched: 0,
+          matched: isOurs ? last.position : 0,
           snapshot: 0,
-          next: Math.min(end, options.endOf(sender.memberId) ?? end) + 1,
+          next: Math.min(end, last?.position ?? end) + 1,
           probeSeq: null,
           isCatchingUp: false,
           loading: false,
@@ -89,8 +92,9 @@ export class FollowerFeed {
           sentMs: now.monoMs,
           probedMs: now.monoMs,
           answeredMs: now.monoMs,
-        },
-      ]),
+        }
+        return [sender.memberId, follower]
+      }),
     )
   }
 

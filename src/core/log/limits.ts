@@ -7,7 +7,10 @@ export interface LogLimits {
   readonly truncateStep: number
   /** Positions that one transaction deletes at the most: more would make appends wait for it. */
   readonly dropStep: number
-  /** Who lags by more than this fetches what is committed by itself; the leader's stream is for those who are near. */
+  /**
+   * Who lags by more than this fetches what is committed by itself; the leader's stream is for those who are near. The
+   * same on all members: were a leader to call a member far that calls itself near, nobody would bring it up.
+   */
   readonly lagMax: number
   /** What is asked for at a time by a member that lags. */
   readonly pageBytes: number
@@ -24,8 +27,8 @@ export const LOG_LIMITS: LogLimits = {
   checkpointEvery: 10_000,
 }
 
-/** The limits for a log that keeps so many entries: whoever needs more than are kept needs a snapshot anyhow. */
+/** The limits for a member that keeps so many entries. Members may keep different numbers of them. */
 export function limitsFor(entriesKept: number): LogLimits {
   const step = Math.max(1, Math.min(LOG_LIMITS.truncateStep, entriesKept))
-  return { ...LOG_LIMITS, entriesKept, truncateStep: step, lagMax: Math.min(LOG_LIMITS.lagMax, entriesKept) }
+  return { ...LOG_LIMITS, entriesKept, truncateStep: step }
 }

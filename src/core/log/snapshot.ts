@@ -41,10 +41,22 @@ export interface SnapshotProgress {
   readonly isWhole: boolean
 }
 
-/** Whether a whole snapshot brings this member further, whose tables stand for everything up to `covered`. */
-export function isUseful(header: SnapshotHeader, meta: Pick<LogMeta, 'clusterId' | 'begin'>, covered: number): boolean {
+/** The name of a reading says whose it is: only that member can go on with it. */
+export function snapshotId(memberId: number, reading: number): string {
+  return `${memberId}-${reading.toString(16)}`
+}
+
+export function snapshotSource(id: string): number {
+  return Number(id.split('-', 1)[0])
+}
+
+/**
+ * Whether a whole snapshot brings this member further: its tables stand for everything up to `covered`, or for nothing
+ * when they cannot be used; then the log must go on from the snapshot.
+ */
+export function isUseful(header: SnapshotHeader, log: Pick<LogMeta, 'clusterId' | 'begin'>, covered: number): boolean {
   const { clusterId, position } = header
-  return clusterId === meta.clusterId && position > covered && position >= meta.begin - 1
+  return clusterId === log.clusterId && position > covered && position >= log.begin - 1
 }
 
 export interface Installed {

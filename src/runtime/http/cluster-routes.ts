@@ -39,27 +39,37 @@ export function addClusterRoutes(app: FastifyInstance, deps: HttpDeps): void {
     const status = await deps.scheduler.log.status()
     const from = position(request.query.from, Math.max(1, status.begin))
     const to = position(request.query.to, status.commit)
+    // A log may hold nothing at all, such as right after a snapshot: then nothing is what there is to show.
+    if (to !== null && from === to + 1 && Object.keys(request.query).length === 0) {
+      return reply.send({ entries: [], next: null })
+    }
     if (from === null || to === null || to < from) {
       const text = `Bad read range: from ${request.query.from ?? status.begin} to ${request.query.to ?? status.commit}`
-      return refuse(
-        reply,
-        rejected('INVALID_REQUEST', text, {
-          remedy: `positions ${status.begin} to ${status.commit} are held and committed`,
-        }),
-      )
+      return refuse(reply, rejected('INVALID_REQUEST', text, { remedy: heldText(status) }))
     }
     const last = Math.min(to, from + LOG_ENTRIES_MAX - 1)
-    const entries = (await deps.scheduler.log.read(from, last)).map(entry => ({
-      position: entry.position,
-      ballot: entry.ballot,
-      type: entry.type,
-      payload: Buffer.from(entry.payload).toString('base64'),
-    }))
-    return reply.send({ entries, next: last < to ? last + 1 : null })
+    try {
+      const entries = (await deps.scheduler.log.read(from, last)).map(entry => ({
+        position: entry.position,
+        ballot: entry.ballot,
+        type: entry.type,
+        payload: Buffer.from(entry.payload).toString('base64'),
+      }))
+      return reply.send({ entries, next: last < to ? last + 1 : null })
+    } catch (cause) {
+      // What the log refuses by name is the caller's range; a damaged record is not.
+      if (!(cause instanceof Error) || cause.name !== 'LogReadError' || cause.message.startsWith('DAMAGED')) throw cause
+      return refuse(reply, rejected('INVALID_REQUEST', cause.message, { remedy: heldText(status) }))
+    }
   })
 
   app.get(`${API}/openapi.json`, (_request, reply) => reply.send(openApiDocument(deps.node.version)))
 }
+
+const heldText = ({ begin, commit }: { readonly begin: number; readonly commit: number }): string =>
+  commit < begin || commit === 0
+    ? 'no entry is held and committed'
+    : `positions ${begin} to ${commit} are held and committed`
 
 function position(text: string | undefined, otherwise: number): number | null {
   if (text === undefined) return otherwise

@@ -12,7 +12,7 @@ import { changedDigest } from '../../core/ledger/rows-digest.ts'
 import type { SnapshotPage } from '../../core/log/messages.ts'
 import type { LogMeta } from '../../core/log/meta.ts'
 import { isUseful, type RowCursor, type SnapshotHeader, type SnapshotProgress } from '../../core/log/snapshot.ts'
-import { isDamage, suspectedDamage } from '../lmdb-opening.ts'
+import { beginOpening, isDamage, markerOf } from '../lmdb-opening.ts'
 import { syncFolder } from './durable-file.ts'
 import { refuseFull, storeTrouble } from './lmdb-trouble.ts'
 import {
@@ -116,8 +116,9 @@ function arrivedIn({ marks }: RowTables): Arrived | null {
   return (marks.get(ARRIVED) as Arrived | undefined) ?? null
 }
 
+/** Also when a crash has left only the tables that were replaced: they take room. */
 export function hasArrivals(stateFolder: string): boolean {
-  return existsSync(`${stateFolder}.incoming`)
+  return existsSync(`${stateFolder}.incoming`) || existsSync(`${stateFolder}.replaced`)
 }
 
 /**
@@ -136,7 +137,10 @@ export async function installArrived(
   const arrived = await readArrived(incoming)
   if (arrived?.isWhole !== true || !isUseful(arrived.header, meta, await coveredBy(stateFolder, meta))) {
     // What has only begun to arrive may go on; what is unreadable or of no use begins anew.
-    if (arrived === null || arrived.isWhole) rmSync(incoming, { recursive: true, force: true })
+    if (arrived === null || arrived.isWhole) {
+      rmSync(incoming, { recursive: true, force: true })
+      rmSync(markerOf(incoming), { force: true })
+    }
     return null
   }
   await install(arrived.header)
@@ -148,24 +152,27 @@ export async function installArrived(
 }
 
 async function readArrived(folder: string): Promise<Arrived | null> {
-  if ((await suspectedDamage(folder, ROW_TABLE_NAMES)) !== null) return null
   return withTables(folder, arrivedIn)
 }
 
 /** Up to where the tables in use stand for the log; 0 when they cannot be used. */
 async function coveredBy(folder: string, owner: StateOwner): Promise<number> {
-  if (!existsSync(folder) || (await suspectedDamage(folder, ROW_TABLE_NAMES)) !== null) return 0
+  if (!existsSync(folder)) return 0
   const mark = await withTables(folder, tables => readMark(tables, owner))
   return mark?.clusterId === owner.clusterId && mark.incarnation === owner.incarnation ? mark.resumeFrom - 1 : 0
 }
 
+/** Null when they are damaged. Should the look end the process, the next start looks more carefully. */
 async function withTables<T>(folder: string, read: (tables: RowTables) => T): Promise<T | null> {
+  const opening = await beginOpening(folder, ROW_TABLE_NAMES)
+  if (opening.damage !== null) return null
   try {
     const tables = openRowTables(folder)
     try {
       return read(tables)
     } finally {
       await tables.root.close()
+      opening.passed()
     }
   } catch (cause) {
     if (isDamage(cause)) return null

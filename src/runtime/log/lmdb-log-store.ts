@@ -82,13 +82,16 @@ export interface OpenLogOptions {
 
 /** What the store says about itself, without opening it for use; null when that cannot be read. */
 export async function metaOfLog(folder: string): Promise<LogMeta | null> {
-  if (!logStoreExists(folder) || (await suspectedDamage(folder, TABLE_NAMES)) !== null) return null
+  if (!logStoreExists(folder)) return null
+  const opening = await beginOpening(folder, TABLE_NAMES)
+  if (opening.damage !== null) return null
   const tables = openTables(folder, false)
   try {
     const read = readMeta([tables.meta.get(META_KEYS[0]!), tables.meta.get(META_KEYS[1]!)])
     return read.ok ? read.meta : null
   } finally {
     await tables.root.close()
+    opening.passed()
   }
 }
 

@@ -68,7 +68,7 @@ export class Member implements LogListener {
             name: 'log',
             clock: realClock,
             random: prng(options.memberId * 7919 + this.lines.length),
-            log: silentLogger,
+            log,
             onEndProcess,
           }),
       }),

@@ -66,10 +66,15 @@ export class MemoryLogStore implements LogStore {
     for (const flush of this.#waiting.splice(0)) flush()
   }
 
-  read(from: number, to: number, countMax: number): readonly Entry[] {
+  read(from: number, to: number, countMax: number, bytesMax = Number.POSITIVE_INFINITY): readonly Entry[] {
     const found: Entry[] = []
     if (from < this.disk.meta.begin) return found
-    for (let at = from; at <= Math.min(to, this.disk.meta.end, from + countMax - 1); at++) found.push(this.#read(at))
+    const last = Math.min(to, this.disk.meta.end, from + countMax - 1)
+    for (let at = from, bytes = 0; at <= last && bytes < bytesMax; at++) {
+      const entry = this.#read(at)
+      found.push(entry)
+      bytes += entry.record.length
+    }
     return found
   }
 

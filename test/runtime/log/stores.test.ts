@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { open } from 'lmdb'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { DamagedRecord, type LogStore, type StateStore, StoreFull } from '../../../src/actors/log-ports.ts'
-import { type Entry, makeEntry } from '../../../src/core/log/entry.ts'
+import { DamagedRecord, type LogStore, StoreFull } from '../../../src/actors/log-ports.ts'
+import type { Entry } from '../../../src/core/log/entry.ts'
 import { type LogMeta, NO_BASE } from '../../../src/core/log/meta.ts'
 import {
   formatLogStore,
@@ -13,54 +13,8 @@ import {
 } from '../../../src/runtime/log/lmdb-log-store.ts'
 import { openStateStore } from '../../../src/runtime/log/lmdb-state-store.ts'
 import { LogLacks } from '../../../src/runtime/log/log-refused.ts'
-import { metaOf } from '../../core/log/log-cluster.ts'
 import { temporaryFolder } from './log-folders.ts'
-import { MemoryDisk, MemoryLogStore, MemoryStateStore } from './memory-stores.ts'
-
-const data = (position: number, value = `v${position}`): Entry =>
-  makeEntry(position, [1, 1], 'DATA', new TextEncoder().encode(value))
-const owner = { clusterId: 'c', incarnation: 'disk-1' }
-const genesis = {
-  clusterId: 'c',
-  genesisHash: 'g',
-  memberId: 1,
-  incarnation: 'disk-1',
-  genesisMembers: [{ memberId: 1, name: 'node-1', address: 'alone' }],
-}
-
-/** Writes entries on top of what the store has. */
-class Writer {
-  meta: LogMeta
-  #ticket = 0
-  readonly #store: LogStore
-  constructor(store: LogStore) {
-    this.#store = store
-    this.meta = store.restored.meta
-  }
-  write(entries: readonly Entry[], change: Partial<LogMeta> = {}, cutFrom: number | null = null): Promise<void> {
-    const end = entries.at(-1)?.position ?? this.meta.end
-    this.meta = { ...this.meta, end, promised: [1, 1], ...change, generation: this.meta.generation + 1 }
-    return this.#store.write({ ticket: ++this.#ticket, dropBefore: null, cutFrom, entries, meta: this.meta })
-  }
-}
-
-const LOG_STORES: [string, () => Promise<() => Promise<LogStore>>][] = [
-  [
-    'memory',
-    async () => {
-      const disk = new MemoryDisk(metaOf(1, 1, { bootCounter: 0 }))
-      return async () => new MemoryLogStore(disk)
-    },
-  ],
-  [
-    'LMDB',
-    async () => {
-      const folder = join(temporaryFolder(), 'store')
-      await formatLogStore(folder, genesis)
-      return () => openLogStore(folder)
-    },
-  ],
-]
+import { data, genesis, LOG_STORES, owner, STATE_STORES, Writer } from './store-bodies.ts'
 
 describe.each(LOG_STORES)('log store, %s', (_name, make) => {
   const opened = async (reopen: () => Promise<LogStore>): Promise<LogStore> => {
@@ -139,14 +93,9 @@ describe.each(LOG_STORES)('log store, %s', (_name, make) => {
   })
 })
 
-const STATE_STORES: [string, () => Promise<StateStore>][] = [
-  ['memory', async () => new MemoryStateStore()],
-  ['LMDB', async () => openStateStore(join(temporaryFolder(), 'state'), owner, { begin: 1, end: 1_000 })],
-]
-
 describe.each(STATE_STORES)('state store, %s', (_name, make) => {
   test('rows come page by page in (table, key) order, all of one applied position', async () => {
-    const state = await make()
+    const state = await make()()
     onTestFinished(() => state.close())
     const bytes = new Uint8Array([1, 2, 3])
     const keys = ['b', 'a', 'ab', 'a/b', 'ä']
@@ -172,7 +121,7 @@ describe.each(STATE_STORES)('state store, %s', (_name, make) => {
   })
 
   test('some parts of a transaction in the log: the rows are of the position before the first part', async () => {
-    const state = await make()
+    const state = await make()()
     onTestFinished(() => state.close())
     await state.write({ rows: [], applied: 9, resumeFrom: 8, base: NO_BASE })
     expect(state.applied).toBe(9)

@@ -235,7 +235,7 @@ export class Process {
       transport,
       timing: plan.timing,
       limits: plan.limits,
-      metrics: silentMetrics,
+      metrics: { ...silentMetrics, count: name => this.#onCount(name) },
       onView: view => this.#onView(view),
       onVoting: () => this.#ready(meta),
       onResults: results => this.#onResults(results),
@@ -310,6 +310,10 @@ export class Process {
     if (error instanceof DamagedRecord) return this.#onStoreTrouble(error)
     const reason = error instanceof Error ? (error.stack ?? error.message) : String(error)
     this.#world.failed(error instanceof Violation ? error : new Violation('no actor fails', `${path}: ${reason}`))
+  }
+
+  #onCount(name: string): void {
+    if (name === 'log_divergence') this.#world.failed(new Violation('rows never diverge', `node ${this.node.id}`))
   }
 
   #onStoreTrouble(cause: unknown): void {

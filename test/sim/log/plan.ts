@@ -137,11 +137,11 @@ export function drawPlan(seed: number, random: Prng, options: PlanOptions = {}):
 /** Mostly so small that a short run truncates, fetches and installs snapshots again and again. */
 function drawLimits(random: Prng): LogLimits {
   const small: LogLimits = {
-    entriesKept: random.int(3, 60),
+    entriesKept: random.int(2, 24),
     truncateStep: random.int(3, 20),
     dropStep: random.int(1, 10),
     lagMax: random.int(5, 40),
-    pageBytes: random.int(200, 4_000),
+    pageBytes: random.int(100, 1_500),
     checkpointEvery: random.int(5, 40),
   }
   return random.next() < 0.75 ? small : LOG_LIMITS
