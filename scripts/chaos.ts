@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { DRAWN_FAULTS, FAULTS, type FaultName, isFault, kindOf, needsOf } from '../test/chaos/catalogue.ts'
+import { FAULTS, type FaultName, isFault, kindOf, needsOf } from '../test/chaos/catalogue.ts'
 import { type ChaosResult, runChaos } from '../test/chaos/chaos.ts'
 import { findMissing } from '../test/chaos/equipment.ts'
 
@@ -51,7 +51,7 @@ async function run({ minutes, nodes, seed, faults, keep }: Flags): Promise<numbe
     const options = { seed, nodes, folder, faultsForMs: minutes * 60_000, keep, say, stopped: stopping.signal }
     const result = await runChaos({ ...options, ...(faults === undefined ? {} : { faults }) })
     if (result.violations.length === 0) verdict = 'passed'
-    report(result, faults ?? DRAWN_FAULTS)
+    report(result, faults ?? FAULTS)
   } catch (cause) {
     const { message, stack } = cause as Error
     say(`\n${stopping.signal.aborted ? message : (stack ?? message)}`)
@@ -81,10 +81,8 @@ async function list(): Promise<void> {
   rmSync(folder, { recursive: true, force: true })
   const width = Math.max(...FAULTS.map(name => name.length))
   for (const name of FAULTS) {
-    const { does, onDemand } = kindOf(name)
     const reason = needsOf(name).flatMap(need => missing.get(need) ?? [])[0]
-    const only = onDemand === undefined ? '' : ` (only with --faults: ${onDemand})`
-    say(`${name.padEnd(width)}  ${does}${only}${reason === undefined ? '' : ` (not here: ${reason})`}`)
+    say(`${name.padEnd(width)}  ${kindOf(name).does}${reason === undefined ? '' : ` (not here: ${reason})`}`)
   }
 }
 

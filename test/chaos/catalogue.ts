@@ -11,8 +11,6 @@ interface FaultKind {
   readonly does: string
   readonly needs?: readonly Need[]
   readonly alone?: true
-  /** Only when it is asked for by name, and why. */
-  readonly onDemand?: string
 }
 
 const KINDS = {
@@ -72,11 +70,7 @@ const KINDS = {
   'wall-clock-follower': { does: 'the wall clock of a follower is an hour ahead or behind', needs: ['preload'] },
 
   'flip-record': { does: 'one byte of a record in the log of a stopped node is flipped', alone: true },
-  'flip-row': {
-    does: 'one byte of a row in the tables of a stopped node is flipped',
-    alone: true,
-    onDemand: 'rows have no checksums yet, so this is believed',
-  },
+  'flip-row': { does: 'one byte of a row in the tables of a stopped node is flipped', alone: true },
   'foreign-folder': { does: 'a node is started on the folder of another cluster', alone: true },
   'old-copy': { does: 'a node is started on an old copy of its folder', alone: true },
   'empty-folder': { does: 'a node is started on an empty folder', alone: true },
@@ -87,7 +81,5 @@ export type FaultName = keyof typeof KINDS
 export const FAULTS = Object.keys(KINDS) as readonly FaultName[]
 
 export const kindOf = (name: FaultName): FaultKind => KINDS[name]
-/** What is drawn when nothing is asked for by name. */
-export const DRAWN_FAULTS = FAULTS.filter(name => kindOf(name).onDemand === undefined)
 export const isFault = (name: string): name is FaultName => name in KINDS
 export const needsOf = (name: FaultName): readonly Need[] => kindOf(name).needs ?? []

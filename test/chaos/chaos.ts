@@ -10,7 +10,7 @@ import { prng } from '../../src/core/base/prng.ts'
 import { jobConfigurationOf } from '../fixtures/job-configurations.ts'
 import { type Placement, startRealCluster } from '../fixtures/real-cluster.ts'
 import { eventually, taskProcesses } from '../fixtures/real-node.ts'
-import { DRAWN_FAULTS, type FaultName, type Need, needsOf } from './catalogue.ts'
+import { FAULTS, type FaultName, type Need, needsOf } from './catalogue.ts'
 import { checkLedger, checkLogs, checkRows, settled } from './checks.ts'
 import { Client, pause } from './client.ts'
 import { type DrawnFault, drawn, FaultBag } from './draw.ts'
@@ -57,7 +57,7 @@ export interface ChaosResult {
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosResult> {
   const { folder, nodes, say } = options
-  const names = options.plan ?? options.faults ?? DRAWN_FAULTS
+  const names = options.plan ?? options.faults ?? FAULTS
   const equipment = makeEquipment(folder, nodes, new Set(names.flatMap(needsOf)))
   let keepData = true
   try {
@@ -178,7 +178,7 @@ async function endAll(processes: ReadonlySet<ChildProcess>): Promise<void> {
 /** Answers how often each fault struck. */
 async function inflictAll(world: World, options: ChaosOptions): Promise<ReadonlyMap<FaultName, number>> {
   const random = prng(options.seed)
-  const bag = new FaultBag(random, options.faults ?? DRAWN_FAULTS)
+  const bag = new FaultBag(random, options.faults ?? FAULTS)
   const faults = new Map<FaultName, number>()
   const plan = options.plan === undefined ? null : [...options.plan]
   const began = performance.now()

@@ -21,13 +21,14 @@ import {
   readMark,
   rowKey,
   rowsAfter,
+  rowsDigestOf,
   type StateMark,
   type StateOwner,
 } from './row-tables.ts'
 
 /**
- * Opens the tables. Those of another owner, unreadable ones, or ones that do not go with the log are thrown away and made
- * again, which is possible while the log still has its first position; else they are refused as lacking.
+ * Opens the tables and reads all of them, to compare their digest with the one that was written with them. Those of another
+ * owner, unreadable or changed ones, or ones that do not go with the log are thrown away and made again, which is possible while the log still has its first position; else they are refused as lacking.
  */
 export async function openStateStore(
   folder: string,
@@ -64,7 +65,9 @@ function tryOpen(
     const tables = openRowTables(folder)
     const mark = readMark(tables, owner)
     const isOurs = mark?.clusterId === owner.clusterId && mark.incarnation === owner.incarnation
-    if (isOurs && mark.applied <= log.end && mark.resumeFrom >= log.begin) {
+    const goesWithLog = isOurs && mark.applied <= log.end && mark.resumeFrom >= log.begin
+    // A row that a bad disk has changed looks like any other, and a leader would act on it.
+    if (goesWithLog && rowsDigestOf(tables) === mark.rowsDigest) {
       return new LmdbStateStore(folder, tables, mark, opening)
     }
     void tables.root.close()

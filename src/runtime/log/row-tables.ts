@@ -5,6 +5,7 @@
  */
 import { type Database, open, type RootDatabase, type Transaction } from 'lmdb'
 import type { StoredRow } from '../../actors/ports.ts'
+import { changedDigest } from '../../core/ledger/rows-digest.ts'
 import { type LogBase, NO_BASE } from '../../core/log/meta.ts'
 import type { RowCursor } from '../../core/log/snapshot.ts'
 
@@ -68,6 +69,13 @@ const KEY = Buffer.allocUnsafeSlow(4_096)
 export function rowKey(table: number, key: string): Buffer {
   KEY[0] = table
   return KEY.subarray(0, 1 + KEY.write(key, 1))
+}
+
+/** Of what is there, as opposed to the one that is kept up to date with every write. Reads every row. */
+export function rowsDigestOf({ rows }: RowTables): number {
+  let digest = 0
+  for (const { key, value } of rows.getRange({})) digest = changedDigest(digest, key, null, value)
+  return digest
 }
 
 /** Rows after the cursor, in order; the caller takes as many as it wants. */

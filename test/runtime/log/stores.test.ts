@@ -12,6 +12,7 @@ import {
   verifyLogStore,
 } from '../../../src/runtime/log/lmdb-log-store.ts'
 import { openStateStore } from '../../../src/runtime/log/lmdb-state-store.ts'
+import { LogLacks } from '../../../src/runtime/log/log-refused.ts'
 import { temporaryFolder } from './log-folders.ts'
 import { data, genesis, LOG_STORES, owner, STATE_STORES, Writer } from './store-bodies.ts'
 
@@ -140,7 +141,7 @@ describe('LMDB log store', () => {
   /** Changes raw bytes below the store, as a bad disk would. */
   const tamper = async (
     folder: string,
-    table: 'entries' | 'meta',
+    table: 'entries' | 'meta' | 'rows',
     change: (bytes: Buffer, key: Buffer) => Buffer | null,
   ) => {
     const root = open<Buffer, Buffer>({
@@ -286,4 +287,35 @@ describe('LMDB log store', () => {
     expect(again.readRows(null, 9).rows).toEqual([])
     await again.close()
   })
+
+  test.each([
+    ['a byte of a row flipped', (bytes: Buffer) => Buffer.from([(bytes[0] ?? 0) ^ 1])],
+    ['a row gone', () => null],
+  ])(
+    'state tables, %s below the store: thrown away while the log has position 1, else refused; never believed',
+    async (_what, change) => {
+      const folder = join(temporaryFolder(), 'state')
+      const state = await openStateStore(folder, owner, { begin: 1, end: 9 })
+      const rows = ['a', 'b', 'c'].map(key => ({ table: 1, key, bytes: new Uint8Array([1, 2, 3]) }))
+      await state.write({ rows, applied: 8, resumeFrom: 9, base: NO_BASE })
+      const changed = { table: 1, key: 'b', bytes: new Uint8Array([4]) }
+      await state.write({
+        rows: [changed, { table: 1, key: 'c', bytes: null }],
+        applied: 9,
+        resumeFrom: 10,
+        base: NO_BASE,
+      })
+      await state.close()
+      const untouched = await openStateStore(folder, owner, { begin: 1, end: 9 })
+      expect(untouched.applied).toBe(9)
+      await untouched.close()
+      await tamper(folder, 'rows', (bytes, key) => (key.toString('utf8', 1) === 'b' ? change(bytes) : bytes))
+      await expect(openStateStore(folder, owner, { begin: 5, end: 9 })).rejects.toThrow(LogLacks)
+      const told: string[] = []
+      const again = await openStateStore(folder, owner, { begin: 1, end: 9 }, because => told.push(because))
+      onTestFinished(() => again.close())
+      expect(told).toHaveLength(1)
+      expect([again.applied, again.resumeFrom, again.readRows(null, 9).rows]).toEqual([0, 1, []])
+    },
+  )
 })
