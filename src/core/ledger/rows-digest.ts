@@ -27,7 +27,15 @@ export function changedDigest(
   before: Uint8Array | null | undefined,
   after: Uint8Array | null,
 ): number {
-  const removed = before == null ? 0 : rowHash(key, before)
-  const added = after === null ? 0 : rowHash(key, after)
-  return (digest - removed + added) >>> 0
+  return movedDigest(digest, hashOrNone(key, before), hashOrNone(key, after))
+}
+
+/** By the hashes of what a row was and becomes, see `hashOrNone`. */
+export function movedDigest(digest: number, before: number, after: number): number {
+  return (digest - before + after) >>> 0
+}
+
+/** 0 where there is no such row. */
+export function hashOrNone(key: Uint8Array, bytes: Uint8Array | null | undefined): number {
+  return bytes == null ? 0 : rowHash(key, bytes)
 }

@@ -7,7 +7,8 @@
 import { mkdirSync, rmSync } from 'node:fs'
 import type { IncomingSnapshot, SnapshotReader, StateStore, StateWrite } from '../../actors/log-ports.ts'
 import type { RowCursor, RowPage, StoredRow } from '../../actors/ports.ts'
-import { changedDigest } from '../../core/ledger/rows-digest.ts'
+import { RowHashes } from '../../core/ledger/row-hashes.ts'
+import { hashOrNone, movedDigest } from '../../core/ledger/rows-digest.ts'
 import type { LogBase } from '../../core/log/meta.ts'
 import { beginOpening, isDamage, type Opening } from '../lmdb-opening.ts'
 import { openIncoming } from './lmdb-incoming.ts'
@@ -83,6 +84,8 @@ export class LmdbStateStore implements StateStore {
   readonly #tables: RowTables
   readonly #folder: string
   readonly #opening: Opening
+  /** Of rows as this object has written them: after a failed write it is not used any more. */
+  readonly #hashes = new RowHashes()
   #mark: StateMark
 
   constructor(folder: string, tables: RowTables, mark: StateMark, opening: Opening) {
@@ -117,7 +120,10 @@ export class LmdbStateStore implements StateStore {
       const settled = new Set<Promise<unknown>>()
       for (const { table, key, bytes } of changes) {
         const at = rowKey(table, key)
-        rowsDigest = changedDigest(rowsDigest, at, rows.getBinary(at), bytes)
+        const before = this.#hashes.get(table, key) ?? hashOrNone(at, rows.getBinary(at))
+        const after = hashOrNone(at, bytes)
+        this.#hashes.set(table, key, after)
+        rowsDigest = movedDigest(rowsDigest, before, after)
         settled.add(bytes === null ? rows.remove(at) : rows.put(at, bytes as Buffer))
       }
       mark = { ...this.#mark, applied, resumeFrom, base, rowsDigest }

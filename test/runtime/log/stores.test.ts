@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import { open } from 'lmdb'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { DamagedRecord, type LogStore, StoreFull } from '../../../src/actors/log-ports.ts'
+import { prng } from '../../../src/core/base/prng.ts'
+import { rowHash, rowKey } from '../../../src/core/ledger/rows-digest.ts'
 import type { Entry } from '../../../src/core/log/entry.ts'
 import { type LogMeta, NO_BASE } from '../../../src/core/log/meta.ts'
 import {
@@ -94,6 +96,27 @@ describe.each(LOG_STORES)('log store, %s', (_name, make) => {
 })
 
 describe.each(STATE_STORES)('state store, %s', (_name, make) => {
+  test('rows changed again and again, reopened in between: the digest is that of the rows that are there', async () => {
+    const reopen = make()
+    const chance = prng(7)
+    for (let opening = 0, applied = 0; opening < 4; opening++) {
+      const state = await reopen()
+      for (let at = 0; at < 6; at++) {
+        const rows = Array.from({ length: 5 }, (_, row) => ({
+          table: 1 + chance.int(0, 2),
+          key: `k${5 * chance.int(0, 4) + row}`,
+          bytes: chance.next() < 0.3 ? null : Uint8Array.of(chance.int(0, 256)),
+        }))
+        await state.write({ rows, applied: ++applied, resumeFrom: applied + 1, base: NO_BASE })
+        const present = state.readRows(null, 100).rows
+        expect(state.rowsDigest).toBe(
+          present.reduce((sum, { table, key, bytes }) => (sum + rowHash(rowKey(table, key), bytes)) >>> 0, 0),
+        )
+      }
+      await state.close()
+    }
+  })
+
   test('rows come page by page in (table, key) order, all of one applied position', async () => {
     const state = await make()()
     onTestFinished(() => state.close())
