@@ -134,7 +134,12 @@ function startReign(context: Context<never>, parts: LeaderParts, view: LeaderVie
     uuid,
     schedulerName: hostName,
     metrics,
-    restartPauseMs: scheduler.restartPause,
+    flapping: {
+      thresholdMs: scheduler.flapping.threshold,
+      pauseMsMin: scheduler.flapping.pauseMin,
+      pauseMsMax: scheduler.flapping.pauseMax,
+    },
+    restartBudget: scheduler.flapping,
     deadlines: {
       ...DEADLINE_SETTINGS,
       transientTimeoutMs: scheduler.transientTimeout,
@@ -147,7 +152,11 @@ function startReign(context: Context<never>, parts: LeaderParts, view: LeaderVie
     metrics,
     tasks,
     isConnected: id => connected(id),
-    options: { executorOverhead, schedulePenaltyMsMax: scheduler.schedulePenaltyMax },
+    options: {
+      executorOverhead,
+      schedulePenaltyMsMax: scheduler.schedulePenaltyMax,
+      startSpreadMs: scheduler.startSpread,
+    },
   })
   const { spec, view: agents } = AgentGateway.agentGatewaySpec({
     ledger,

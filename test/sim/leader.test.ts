@@ -70,7 +70,6 @@ class Day {
     this.agents = Array.from({ length: AGENTS }, (_, n) => new SimAgent(`h${n}`, this.started))
     this.ledger = createLedger({ system: sim, log, clock: sim.clock, metrics: silentMetrics, logger: silentLogger })
     const scheduler = {
-      restartPause: 1_000,
       allowedEnvironments: '^devel$',
       maxTasksPerJob: 100,
       transientTimeout: 300_000,
@@ -78,6 +77,8 @@ class Day {
       schedulePenaltyMax: 60_000,
       agentHeartbeat: 5_000,
       agentUnreachable: 75_000,
+      startSpread: 2_000,
+      flapping: { threshold: 300_000, pauseMin: 1_000, pauseMax: 10_000, restartsPerSecond: 100 },
       requestOutcomes: { keep: 86_400_000, max: 100_000 },
     }
     const executor = { overheadCpus: OVERHEAD.cpus * 1000, overheadRam: OVERHEAD.ramMb * 1024 * 1024 }
