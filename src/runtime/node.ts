@@ -8,7 +8,8 @@ import { statfs } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { ActorSystem } from '../actors/actor.ts'
+import type { ActorSystem, Ref } from '../actors/actor.ts'
+import * as EventTail from '../actors/event-tail.ts'
 import { type HealthBoard, healthBoard, healthSpec, type ThreadProbe } from '../actors/health.ts'
 import {
   type InspectedThread,
@@ -51,6 +52,7 @@ export interface RunningNode {
 interface SchedulerSide {
   readonly ledger: LedgerActor
   readonly log: LateLog
+  readonly events: Ref<EventTail.Command>
   tree: LeaderTree | null
 }
 
@@ -114,7 +116,7 @@ export async function startNode(config: NodeConfig, { configPath }: { configPath
       undo.push(() => tree.stop())
       undo.push(() => listener.closeAll('the node stops'))
       side.log.open(log)
-      side.ledger.began(await log.start(side.ledger.listener))
+      side.ledger.began(await log.start(EventTail.toldOfCommits(side.ledger, side.events)))
       await firstReign(side)
     }
     if (runsTasks) {
@@ -155,7 +157,8 @@ function schedulerSide(system: ActorSystem, config: NodeConfig, logger: Logger, 
     leaseMs: config.log.lease,
     requestLimits: { keptMsMax: keep, requestsMax: max },
   })
-  return { ledger, log, tree: null }
+  const events = system.spawn(EventTail.eventTailSpec({ log: log.port }))
+  return { ledger, log, events, tree: null }
 }
 
 interface HttpParts {
@@ -186,6 +189,7 @@ function startHttp(config: NodeConfig, parts: HttpParts): Promise<HttpServer> {
             system,
             ledger: side.ledger,
             log: side.log.port,
+            events: side.events,
             leader: () => side.ledger.leadership?.view ?? null,
             jobKeeper: () => side.tree?.leading?.jobKeeper ?? null,
             gateway: () => side.tree?.leading?.gateway ?? null,
