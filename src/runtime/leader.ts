@@ -11,7 +11,9 @@ import type { PlacementView } from '../actors/offer-broker.ts'
 import { createPlacement } from '../actors/placement.ts'
 import type { AgentListener, Ballot, LeaderView, Logger, Metrics } from '../actors/ports.ts'
 import { createTaskDirectory } from '../actors/task-directory.ts'
+import { type WebhookOptions, webhookSpec } from '../actors/webhook.ts'
 import { assert } from '../core/base/assert.ts'
+import { readJobFilter } from '../core/events/event-filter.ts'
 import { ADMISSION_SETTINGS } from '../core/job/admission.ts'
 import { DEADLINE_SETTINGS } from '../core/task/deadlines.ts'
 import { agentKey } from '../wire/agent-proof.ts'
@@ -28,6 +30,8 @@ export interface LeaderParts {
   /** Empty: none. */
   readonly secret: string
   readonly hostName: string
+  /** Absent: nobody is told of transitions. */
+  readonly webhook?: Pick<WebhookOptions, 'events' | 'port'>
   /** A random UUID v4; the default draws one. A simulation gives its own, so that one seed gives one run. */
   readonly uuid?: () => string
   readonly metrics: Metrics
@@ -183,5 +187,10 @@ function startReign(context: Context<never>, parts: LeaderParts, view: LeaderVie
     }),
   )
   tasks.recover()
+  if (parts.webhook !== undefined) {
+    const { statuses, job } = scheduler.webhook
+    const filter = job === null ? {} : (readJobFilter(job) ?? {})
+    context.spawn(webhookSpec({ ledger, metrics, statuses, filter, ...parts.webhook }))
+  }
   return { jobKeeper, gateway: gatewayRef, placement, agents }
 }

@@ -28,12 +28,13 @@ import { readTlsOf } from './config-rules.ts'
 import { eventLoopLag } from './event-loop-lag.ts'
 import { EXIT, type ExitStatus, exitStatusOf, NodeFailure } from './exit.ts'
 import { type HttpServer, startHttpServer } from './http-server.ts'
-import { followLeadership, type LeaderTree } from './leader.ts'
+import { followLeadership, type LeaderParts, type LeaderTree } from './leader.ts'
 import { type LogThread, openLogThread } from './log/log-client.ts'
 import { logOptionsOf } from './log/log-options.ts'
 import { createLogger } from './logger.ts'
 import { createMetrics, type NodeMetrics } from './metrics.ts'
 import type { PeerTls } from './peer-certificates.ts'
+import { webhookClient } from './webhook-client.ts'
 import { type AgentPlace, listenForAgents } from './ws-agent-listener.ts'
 
 const MIB = 1024 * 1024
@@ -111,6 +112,7 @@ export async function startNode(config: NodeConfig, { configPath }: { configPath
         hostName: hostname(),
         metrics,
         logger,
+        ...webhookOf(config, side),
       })
       const { tree } = side
       undo.push(() => tree.stop())
@@ -283,6 +285,11 @@ function agentData(config: NodeConfig, httpUrl: string, secret: string): Paramet
       secret: secret === '' ? null : secret,
     },
   }
+}
+
+function webhookOf({ scheduler }: NodeConfig, { events }: SchedulerSide): Pick<LeaderParts, 'webhook'> {
+  const { url, timeout: timeoutMs } = scheduler.webhook
+  return url === null ? {} : { webhook: { events, port: webhookClient({ url, timeoutMs }) } }
 }
 
 /** Where an agent that connects to this node belongs. */

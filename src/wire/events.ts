@@ -1,7 +1,8 @@
 /** Events as they travel to clients: the query of `GET /api/v1/events` and the JSON of one event. */
 import { z } from 'zod'
-import { type ClusterEvent, EVENT_TYPES } from '../core/events/cluster-events.ts'
+import { type ClusterEvent, EVENT_TYPES, type TaskTransition } from '../core/events/cluster-events.ts'
 import { eventCursorText } from '../core/events/event-cursor.ts'
+import type { TaskConfig } from '../core/job/task-config.ts'
 
 const text = (max: number) => z.string().max(max)
 const flag = z.enum(['true', 'false']).transform(value => value === 'true')
@@ -123,3 +124,37 @@ export function toEventDocument(event: ClusterEvent): EventDocument {
 }
 
 const causeOf = ({ who, why, wallMs }: { who: string; why: string; wallMs: number }) => ({ atMs: wallMs, who, why })
+
+// ---- The body of a webhook: that of Aurora, with an id and states as texts ------------------------------------------
+
+/** JSON of one transition. `config` null: it is stored no more, because its last task is gone. */
+export function webhookBody(transition: TaskTransition, config: TaskConfig | null): string {
+  const { row, event, oldStatus } = transition
+  return JSON.stringify({
+    v: 1,
+    id: eventIdOf(transition),
+    task: {
+      assignedTask: {
+        taskId: row.taskId,
+        slaveId: row.agentId ?? null,
+        slaveHost: row.host ?? null,
+        task: config ?? { job: row.job },
+        assignedPorts: row.ports,
+        instanceId: row.instance,
+      },
+      status: row.status,
+      failureCount: row.failureCount,
+      timesPartitioned: row.timesPartitioned,
+      taskEvents: row.events.map(({ atMs, ...rest }) => ({ timestamp: atMs, ...rest })),
+      ancestorId: row.ancestorId ?? null,
+    },
+    oldState: oldStatus,
+    newState: event.status,
+    timestamp: event.atMs,
+  })
+}
+
+/** Transitions from the one until before the position other were not posted: the log holds them no more. */
+export function gapBody({ from, to, timestampMs }: { from: string; to: number; timestampMs: number }): string {
+  return JSON.stringify({ v: 1, id: `gap-${from}-${to}`, gap: { from, to: `${to}-0` }, timestamp: timestampMs })
+}

@@ -78,6 +78,7 @@ class Day {
       schedulePenaltyMax: 60_000,
       agentHeartbeat: 5_000,
       agentUnreachable: 75_000,
+      webhook: { url: null, timeout: 5_000, statuses: [], job: null },
       requestOutcomes: { keep: 86_400_000, max: 100_000 },
     }
     const executor = { overheadCpus: OVERHEAD.cpus * 1000, overheadRam: OVERHEAD.ramMb * 1024 * 1024 }

@@ -14,12 +14,14 @@ import type { LogEntryView, LogPort } from '../ports.ts'
 export type EventPage =
   | {
       readonly type: 'page'
+      /** The cursor that was asked for. */
+      readonly from: EventCursor
       readonly events: readonly ClusterEvent[]
       /** Where to go on; not behind where the page began, and the same when there is nothing new. */
       readonly next: EventCursor
     }
   /** What was asked for is in the log no more. */
-  | { readonly type: 'gone'; readonly begin: number }
+  | { readonly type: 'gone'; readonly from: EventCursor; readonly begin: number }
 
 /** Entries asked of the log thread at a time: each may have half a MiB. */
 const POSITIONS_MAX = 64
@@ -41,7 +43,7 @@ export class EventPages {
     } catch (cause) {
       const begin = beginOfTruncated(cause)
       if (begin === null) throw cause
-      return { type: 'gone', begin }
+      return { type: 'gone', from: cursor, begin }
     }
   }
 
@@ -60,11 +62,12 @@ export class EventPages {
         events.push(...this.#eventsAt(entry, take(joiner, entry)).filter(event => isAfter(event, cursor)))
         from += 1
         if (joiner.pendingFrom === null) next = { position: from, seen: 0 }
-        if (joiner.pendingFrom === null && events.length >= EVENTS_MAX) return { type: 'page', events, next }
+        if (joiner.pendingFrom === null && events.length >= EVENTS_MAX)
+          return { type: 'page', from: cursor, events, next }
       }
       if (joiner.pendingFrom === null) break
     }
-    return { type: 'page', events, next }
+    return { type: 'page', from: cursor, events, next }
   }
 
   /** What of the transaction that the cursor may stand in comes before it; empty when that cannot be told any more. */

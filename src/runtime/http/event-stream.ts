@@ -42,6 +42,7 @@ export class EventStream {
   readonly #replyTo: Ref<EventTail.EventPage>
   #cursor: EventCursor
   #timer: NodeJS.Timeout | null = null
+  #isAsking = false
   #isOver = false
 
   constructor(parts: StreamParts) {
@@ -56,8 +57,8 @@ export class EventStream {
       'cache-control': 'no-store',
       'x-accel-buffering': 'no',
     })
-    // A client that loses this node tries again a second later.
-    response.write(`retry: 1000\n: events from ${eventCursorText(this.#cursor)}\n\n`)
+    // A client that loses this node before its first event tries again a second later, from the same place.
+    response.write(`retry: 1000\nid: ${eventCursorText(this.#cursor)}\n\n`)
     this.#beatLater()
     this.#next()
   }
@@ -72,11 +73,14 @@ export class EventStream {
   #next(): void {
     const { until, tail, id } = this.#parts
     if (until !== null && this.#cursor.position >= until) return this.end()
+    this.#isAsking = true
     tail.tell({ type: 'read', reader: id, cursor: this.#cursor, replyTo: this.#replyTo })
   }
 
   #take(page: EventTail.EventPage): void {
-    if (this.#isOver) return
+    // What was asked for twice is taken once.
+    if (this.#isOver || !this.#isAsking || eventCursorText(page.from) !== eventCursorText(this.#cursor)) return
+    this.#isAsking = false
     if (page.type === 'gone') {
       this.#parts.response.write(goneText(this.#cursor, page.begin))
       return this.end()
@@ -117,6 +121,9 @@ export class EventStream {
   /** With the id, a quiet reader that comes again begins here and not where its last event was. */
   #beatLater(): void {
     this.#timeout(this.#parts.timing.heartbeatMs, () => {
+      // The tail may have been made anew and have forgotten the question.
+      if (this.#isAsking) this.#next()
+      if (this.#isOver) return
       const beat = `: heartbeat\nid: ${eventCursorText(this.#cursor)}\n\n`
       if (this.#parts.response.write(beat)) return this.#beatLater()
       this.#timeout(this.#parts.timing.drainMsMax, () => this.#cut())
