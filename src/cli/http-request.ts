@@ -38,6 +38,18 @@ export async function httpSend(question: HttpQuestion): Promise<HttpAnswer> {
   }
 }
 
+/** The answer as it comes; fails in the middle when the connection does. */
+export interface HttpStream {
+  readonly status: number
+  readonly chunks: AsyncIterable<Uint8Array>
+}
+
+/** Follows no redirects: what has no end is answered by every node. */
+export async function httpStream(question: HttpQuestion): Promise<HttpStream> {
+  const message = await ask(new URL(question.url), question)
+  return { status: message.statusCode ?? 0, chunks: message }
+}
+
 async function ask(url: URL, question: HttpQuestion): Promise<IncomingMessage> {
   const request = url.protocol === 'https:' ? (await import('node:https')).request : httpRequest
   const { method, signal, body } = question

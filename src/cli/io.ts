@@ -3,7 +3,7 @@ import { createReadStream } from 'node:fs'
 import { homedir, userInfo } from 'node:os'
 import type { Fault } from '../core/base/rejection.ts'
 import type { ClientExit } from './exit-status.ts'
-import { type HttpAnswer, type HttpQuestion, httpSend } from './http-request.ts'
+import { type HttpAnswer, type HttpQuestion, type HttpStream, httpSend, httpStream } from './http-request.ts'
 
 /** Everything a command touches outside itself, so that a test can hand in its own terminal, clock and network. */
 export interface Io {
@@ -11,6 +11,8 @@ export interface Io {
   readonly stdout: Output
   readonly stderr: Output
   http(question: HttpQuestion): Promise<HttpAnswer>
+  /** For answers that have no end of their own. */
+  httpStream(question: HttpQuestion): Promise<HttpStream>
   /** ms since the epoch. */
   now(): number
   /** Ends early, with an `Interrupted`, when the user presses Ctrl-C. */
@@ -71,6 +73,7 @@ export function processIo(interrupted: AbortSignal): Io {
       columns: process.stderr.columns,
     },
     http: httpSend,
+    httpStream,
     now: Date.now,
     sleep: ms => sleepFor(ms, interrupted),
     readText: path => readText(path),

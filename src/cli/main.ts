@@ -5,6 +5,7 @@ import { registerAdmin } from './admin.ts'
 import { registerCluster } from './cluster.ts'
 import type { Session } from './command.ts'
 import { registerCompletion } from './completion.ts'
+import { registerEvents } from './events.ts'
 import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
 import { registerInspect } from './inspect.ts'
 import { CliFailure, type Io, processIo } from './io.ts'
@@ -97,6 +98,7 @@ export async function commandTree(args: readonly string[], session: Session): Pr
   registerCluster(program, session)
   registerAdmin(program, session)
   registerInspect(program, session)
+  registerEvents(program, session)
   registerCompletion(program, session)
   const noun = args.find(arg => !arg.startsWith('-'))
   const all = noun === undefined || noun === 'help' || noun === 'completion' || !isNoun(program, noun)

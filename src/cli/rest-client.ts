@@ -116,7 +116,7 @@ function parseBody(text: string, status: number, url: string): unknown {
   }
 }
 
-function unreachable(url: string, cause: unknown): CliFailure {
+export function unreachable(url: string, cause: unknown): CliFailure {
   const { code, message } = cause as NodeJS.ErrnoException
   const why = code === 'ECONNREFUSED' ? 'connection refused' : message || code || 'no answer'
   const remedy =
@@ -126,7 +126,7 @@ function unreachable(url: string, cause: unknown): CliFailure {
   return new CliFailure(CLIENT_EXIT.network, `Cannot reach the scheduler at ${url}: ${why}`, { remedy, cause })
 }
 
-function refusal(answer: { status: number; value: unknown }): CliFailure {
+export function refusal(answer: { status: number; value: unknown }): CliFailure {
   const problem = (answer.value ?? {}) as Partial<Problem>
   const exits: Readonly<Record<number, ClientExit>> = {
     401: CLIENT_EXIT.authentication,

@@ -6,6 +6,7 @@
  * Units once read: durations ms, sizes bytes, cores thousandths of a core.
  */
 import { z } from 'zod'
+import { TASK_STATUSES, type TaskStatus } from '../core/task/status.ts'
 import { type Read, readCpus, readDuration, readPortRanges, readSize, shown } from './config-units.ts'
 
 /** What is told about a key, as zod metadata. */
@@ -96,6 +97,20 @@ const advertised = {
       return { host: match?.[1] ?? value, port: match?.[2] === undefined ? null : Number(match[2]) }
     }),
   unit: 'host or host:port',
+}
+const webhookUrl = {
+  schema: z
+    .string(wrong('an http or https URL'))
+    .regex(/^https?:\/\/\S+$/, { ...wrong('an http or https URL'), abort: true })
+    .refine(text => URL.canParse(text), wrong('an http or https URL')),
+  unit: 'URL',
+}
+const statuses = {
+  schema: z.array(
+    z.enum(Object.keys(TASK_STATUSES) as [TaskStatus, ...TaskStatus[]], wrong('statuses of tasks, such as LOST')),
+    wrong('a list of statuses'),
+  ),
+  unit: 'list of statuses',
 }
 const urls = {
   schema: z.array(
@@ -391,6 +406,26 @@ export const configSchema = z.strictObject({
         default: '5s',
         aurora: '-reconciliation_explicit_batch_interval',
       }),
+    }),
+    webhook: z.strictObject({
+      url: optionalKey(webhookUrl, {
+        meaning:
+          'Where the leader posts every transition of a task as JSON, at least once and in order per task; set it alike on all scheduler nodes',
+        unset: 'nothing is posted',
+        aurora: '-webhook_config',
+      }),
+      timeout: key(duration('10ms'), {
+        meaning: 'How long one post may take before it is tried again',
+        default: '5s',
+      }),
+      statuses: key(statuses, { meaning: 'Only transitions into these are posted; empty: all', default: [] }),
+      job: optionalKey(
+        text('name or role/environment/name', /^[\w.-]+(\/[\w.-]+\/[\w.-]+)?$/, 'a name or role/environment/name'),
+        {
+          meaning: 'Only transitions of the tasks of this job are posted',
+          unset: 'those of all jobs',
+        },
+      ),
     }),
   }),
   executor: z.strictObject({

@@ -7,6 +7,7 @@ import type { Server } from 'node:http'
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { ActorSystem, Ref } from '../actors/actor.ts'
 import type * as AgentGateway from '../actors/agent-gateway.ts'
+import type * as EventTail from '../actors/event-tail.ts'
 import type { HealthBoard } from '../actors/health.ts'
 import type { InspectorReport } from '../actors/inspector.ts'
 import type * as JobKeeper from '../actors/job-keeper.ts'
@@ -16,6 +17,7 @@ import type { Clock, LeaderView, Logger, LogPort } from '../actors/ports.ts'
 import type * as TaskAdmin from '../actors/task-admin.ts'
 import { rejected } from '../core/base/rejection.ts'
 import type { LifeView } from '../core/lifecycle/life-view.ts'
+import type { StreamTiming } from './http/event-stream.ts'
 import { addHealthRoutes } from './http/health-routes.ts'
 import { addInspectRoutes } from './http/inspect-routes.ts'
 import { readJsonBody, sendProblem } from './http/problem.ts'
@@ -35,12 +37,15 @@ export interface HttpDeps {
   readonly inspect: () => Promise<InspectorReport>
   /** Null in a process that is only an agent: REST answers `Storage is not READY` there. */
   readonly scheduler: SchedulerDeps | null
+  /** Of the streams of events; what is not given is as usual. */
+  readonly eventTiming?: Partial<StreamTiming>
 }
 
 export interface SchedulerDeps {
   readonly system: ActorSystem
   readonly ledger: Ledger
   readonly log: LogPort
+  readonly events: Ref<EventTail.Command>
   /** The latest view told by the log thread; null before the first. */
   readonly leader: () => LeaderView | null
   /** Where the node is in its life as a scheduler. */

@@ -14,7 +14,9 @@ import type { AgentListener, Ballot, DriverPort, Logger, Metrics, TransferOutcom
 import { prunerSpec } from '../actors/pruner.ts'
 import * as TaskAdmin from '../actors/task-admin.ts'
 import { createTaskDirectory } from '../actors/task-directory.ts'
+import { type WebhookOptions, webhookSpec } from '../actors/webhook.ts'
 import { assert } from '../core/base/assert.ts'
+import { readJobFilter } from '../core/events/event-filter.ts'
 import { ADMISSION_SETTINGS } from '../core/job/admission.ts'
 import { DEADLINE_SETTINGS } from '../core/task/deadlines.ts'
 import { agentKey } from '../wire/agent-proof.ts'
@@ -31,6 +33,8 @@ export interface LeaderParts {
   /** Empty: none. */
   readonly secret: string
   readonly hostName: string
+  /** Absent: nobody is told of transitions. */
+  readonly webhook?: Pick<WebhookOptions, 'events' | 'port'>
   /** A random UUID v4; the default draws one. A simulation gives its own, so that one seed gives one run. */
   readonly uuid?: () => string
   /** Default: that of our own agents, which registers at once. */
@@ -159,5 +163,10 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
   context.spawn(prunerSpec({ ledger, metrics, settings: { perJobMax: perJob, ageMsMin: keepMin, ageMsMax: keep } }))
   const taskAdmin = context.spawn(TaskAdmin.taskAdminSpec({ ledger, tasks, metrics }))
   tasks.recover()
+  if (parts.webhook !== undefined) {
+    const { statuses, job } = scheduler.webhook
+    const filter = job === null ? {} : (readJobFilter(job) ?? {})
+    context.spawn(webhookSpec({ ledger, metrics, statuses, filter, ...parts.webhook }))
+  }
   return { jobKeeper, gateway: gatewayRef, taskAdmin, placement, agents }
 }

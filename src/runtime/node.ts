@@ -8,7 +8,8 @@ import { statfs } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { ActorSystem } from '../actors/actor.ts'
+import type { ActorSystem, Ref } from '../actors/actor.ts'
+import * as EventTail from '../actors/event-tail.ts'
 import { type HealthBoard, healthBoard, healthSpec, type ThreadProbe } from '../actors/health.ts'
 import {
   type InspectedThread,
@@ -29,12 +30,14 @@ import { readTlsOf } from './config-rules.ts'
 import { eventLoopLag } from './event-loop-lag.ts'
 import { EXIT, type ExitStatus, exitStatusOf, NodeFailure } from './exit.ts'
 import { type HttpServer, startHttpServer } from './http-server.ts'
+import type { LeaderParts } from './leader.ts'
 import { followLeadership, type LeaderTree } from './leadership.ts'
 import { type LogThread, openLogThread } from './log/log-client.ts'
 import { logOptionsOf } from './log/log-options.ts'
 import { createLogger } from './logger.ts'
 import { createMetrics, type NodeMetrics } from './metrics.ts'
 import type { PeerTls } from './peer-certificates.ts'
+import { webhookClient } from './webhook-client.ts'
 import { type AgentPlace, listenForAgents } from './ws-agent-listener.ts'
 
 const MIB = 1024 * 1024
@@ -53,6 +56,7 @@ export interface RunningNode {
 interface SchedulerSide {
   readonly ledger: LedgerActor
   readonly log: LateLog
+  readonly events: Ref<EventTail.Command>
   tree: LeaderTree | null
 }
 
@@ -113,12 +117,13 @@ export async function startNode(config: NodeConfig, { configPath }: { configPath
         endProcess: cause => die(EXIT.bug, 'reign-failed-for-good', cause),
         metrics,
         logger,
+        ...webhookOf(config, side),
       })
       const { tree } = side
       undo.push(() => tree.stop())
       undo.push(() => listener.closeAll('the node stops'))
       side.log.open(log)
-      side.ledger.began(await prepared(tree, log.start(side.ledger.listener)))
+      side.ledger.began(await prepared(tree, log.start(EventTail.toldOfCommits(side.ledger, side.events))))
       await firstReign(side, tree)
     }
     if (runsTasks) {
@@ -159,7 +164,8 @@ function schedulerSide(system: ActorSystem, config: NodeConfig, logger: Logger, 
     leaseMs: config.log.lease,
     requestLimits: { keptMsMax: keep, requestsMax: max },
   })
-  return { ledger, log, tree: null }
+  const events = system.spawn(EventTail.eventTailSpec({ log: log.port }))
+  return { ledger, log, events, tree: null }
 }
 
 interface HttpParts {
@@ -190,6 +196,7 @@ function startHttp(config: NodeConfig, parts: HttpParts): Promise<HttpServer> {
             system,
             ledger: side.ledger,
             log: side.log.port,
+            events: side.events,
             leader: () => side.ledger.leadership?.view ?? null,
             life: () => side.tree?.life ?? NOT_BEGUN,
             jobKeeper: () => side.tree?.leading?.jobKeeper ?? null,
@@ -285,6 +292,11 @@ function agentData(config: NodeConfig, httpUrl: string, secret: string): Paramet
       secret: secret === '' ? null : secret,
     },
   }
+}
+
+function webhookOf({ scheduler }: NodeConfig, { events }: SchedulerSide): Pick<LeaderParts, 'webhook'> {
+  const { url, timeout: timeoutMs } = scheduler.webhook
+  return url === null ? {} : { webhook: { events, port: webhookClient({ url, timeoutMs }) } }
 }
 
 /** Where an agent that connects to this node belongs. */

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { CLIENT_EXIT } from '../../src/cli/exit-status.ts'
-import { httpSend } from '../../src/cli/http-request.ts'
+import { httpSend, httpStream } from '../../src/cli/http-request.ts'
 import { Interrupted, type Io } from '../../src/cli/io.ts'
 import { run } from '../../src/cli/main.ts'
 import { type FakeScheduler, START_MS } from './fake-scheduler.ts'
@@ -44,6 +44,7 @@ export async function daybreak(
     stdout: { write: data => out.push(typeof data === 'string' ? Buffer.from(data) : data), ...terminal },
     stderr: { write: data => err.push(String(data)), isTTY: false, columns: undefined },
     http: httpSend,
+    httpStream,
     now: () => nowMs,
     sleep: async ms => {
       nowMs += ms

@@ -582,6 +582,7 @@ describe('openapi', () => {
     expect(operations.sort()).toEqual([
       'GET /agents',
       'GET /cluster',
+      'GET /events',
       'GET /jobs',
       'GET /jobs/{role}/{environment}/{name}',
       'GET /log/entries',

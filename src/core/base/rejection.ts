@@ -44,6 +44,7 @@ export const REJECTIONS = {
     thrift: 'ERROR_TRANSIENT',
     text: 'Leadership cannot be handed over now',
   },
+  LOG_TRUNCATED: { http: 410, retry: false, thrift: 'INVALID_REQUEST', text: 'The log does not reach back that far' },
   AGENT_UNREACHABLE: {
     http: 503,
     retry: true,

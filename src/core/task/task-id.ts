@@ -10,5 +10,12 @@ export const TASK_ID_CHARACTERS_MAX = 255
 export function newTaskId(job: JobKey, instance: InstanceId, uuid: string): TaskId {
   const readable = `${job.role}-${job.environment}-${job.name}-${instance}`
   const text = `${readable.slice(0, TASK_ID_CHARACTERS_MAX - uuid.length - 1)}-${uuid}`
-  return taskId(text.replaceAll(/[^A-Za-z0-9_-]/g, '-'))
+  return taskId(idCharacters(text))
 }
+
+/** How ids of tasks of that job begin, unless they had to be cut: other jobs may have the same. */
+export function taskIdStart({ role, environment, name }: JobKey): string {
+  return idCharacters(`${role}-${environment}-${name}-`)
+}
+
+const idCharacters = (text: string): string => text.replaceAll(/[^A-Za-z0-9_-]/g, '-')

@@ -1,5 +1,6 @@
 /** The OpenAPI 3.1 document of `/api/v1`, made from the schemas that also check the requests. Built when first asked for. */
 import { z } from 'zod'
+import { eventDocument, eventQuery } from '../../wire/events.ts'
 import * as rest from '../../wire/rest.ts'
 import { API, ROUTES } from './routes.ts'
 
@@ -10,6 +11,8 @@ interface Documented {
   /** Name of the answer's schema in `SCHEMAS`. */
   readonly answer: keyof typeof SCHEMAS
   readonly status?: 200 | 201
+  /** Default: application/json. */
+  readonly media?: string
 }
 
 const logEntries = z.object({
@@ -44,6 +47,7 @@ const SCHEMAS = {
   LogEntries: logEntries,
   TransferLog: rest.transferLog,
   LogTransfer: rest.logTransfer,
+  Event: eventDocument,
   Problem: rest.problem,
 } as const
 
@@ -67,6 +71,8 @@ const DOCUMENTED: Readonly<Record<string, Documented>> = {
   [`POST ${API}/tasks:prune`]: { answer: 'Pruned', body: rest.pruneTasks },
   [`GET ${API}/agents`]: { answer: 'AgentList', query: rest.pageQuery },
   [`GET ${API}/pending`]: { answer: 'Pending' },
+  // Each event of the stream is one of these.
+  [`GET ${API}/events`]: { answer: 'Event', query: eventQuery, media: 'text/event-stream' },
 }
 
 let built: { readonly version: string; readonly document: Json } | null = null
@@ -112,7 +118,10 @@ const REQUEST_BODIES: ReadonlySet<string> = new Set([
   'TransferLog',
 ])
 
-function operation(route: (typeof ROUTES)[number], { query, body, answer, status = 200 }: Documented): Json {
+function operation(
+  route: (typeof ROUTES)[number],
+  { query, body, answer, status = 200, media = 'application/json' }: Documented,
+): Json {
   const mutates = route.method === 'POST'
   const parameters = [
     ...[...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
@@ -134,7 +143,7 @@ function operation(route: (typeof ROUTES)[number], { query, body, answer, status
       ? {}
       : { requestBody: { required: true, content: { 'application/json': { schema: reference(bodyName) } } } }),
     responses: {
-      [String(status)]: { description: 'Done', content: { 'application/json': { schema: reference(answer) } } },
+      [String(status)]: { description: 'Done', content: { [media]: { schema: reference(answer) } } },
       ...(route.by === 'leader' ? { 307: { description: 'Another node leads; ask it at Location' } } : {}),
       default: { description: 'Refused', content: { 'application/problem+json': { schema: reference('Problem') } } },
     },

@@ -7,6 +7,7 @@ import type { FastifyInstance } from 'fastify'
 import type { HttpDeps } from '../http-server.ts'
 import { addAdminRoutes } from './admin-routes.ts'
 import { addClusterRoutes } from './cluster-routes.ts'
+import { addEventRoutes } from './event-routes.ts'
 import { addJobRoutes } from './job-routes.ts'
 import { addLogTransferRoute } from './log-transfer-route.ts'
 import { addPlaceRoutes } from './place-routes.ts'
@@ -19,4 +20,5 @@ export function addRestRoutes(app: FastifyInstance, deps: HttpDeps): void {
   addPlaceRoutes(app, deps)
   addClusterRoutes(app, deps)
   addLogTransferRoute(app, deps)
+  addEventRoutes(app, deps)
 }

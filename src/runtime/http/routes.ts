@@ -71,6 +71,7 @@ export const ROUTES = [
   },
   { method: 'GET', path: `${API}/agents`, meaning: 'Machines that run tasks', by: 'leader' },
   { method: 'GET', path: `${API}/pending`, meaning: 'What waits for a place, and why', by: 'leader' },
+  { method: 'GET', path: `${API}/events`, meaning: 'What happens, as server-sent events', by: 'any' },
 ] as const satisfies readonly RouteFacts[]
 
 const NEARBY_MAX = 5
