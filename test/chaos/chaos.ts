@@ -98,13 +98,15 @@ async function runOn(equipment: Equipment, options: ChaosOptions): Promise<Chaos
     all.add(child)
     child.once('exit', () => all.delete(child))
   }
+  let clients: readonly Client[] = []
+  let ended: Promise<unknown> = Promise.resolve()
   try {
     const cluster = await startRealCluster(folder, nodes, { ...placementOf(folder, equipment), onSpawn })
     const acknowledged = (): number => pulse.count
     const base = { cluster, folder, equipment, processes, acknowledged, leaseMs: LEASE_MS, held: new Set<number>() }
     const world: World = { ...base, say, violation, stopped }
-    const clients = makeClients(world, seed, () => pulse.beat())
-    const ended = Promise.all(clients.map(client => client.run()))
+    clients = makeClients(world, seed, () => pulse.beat())
+    ended = Promise.all(clients.map(client => client.run()))
     const faults = await inflictAll(world, options)
     for (const client of clients) client.end()
     if ((await within(world, PROGRESS_MS_MAX, () => Promise.race([ended, pause(50).then(() => null)]))) === null) {
@@ -128,6 +130,9 @@ async function runOn(equipment: Equipment, options: ChaosOptions): Promise<Chaos
       checked,
     }
   } finally {
+    for (const client of clients) client.abandon()
+    // Whatever has become of them was told above, if anybody still cared.
+    await Promise.allSettled([ended])
     await endAll(all)
     for (const { pid } of taskProcesses(folder)) process.kill(pid, 'SIGKILL')
     await eventually(

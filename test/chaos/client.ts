@@ -39,8 +39,6 @@ export class Client {
   readonly jobs = new Map<string, KnownJob>()
   /** Request ids in the order of their acknowledgement. */
   readonly acknowledged: string[] = []
-  /** Between the first try of an operation and its acknowledgement; ms. */
-  longestMs = 0
   /** Tries after which nobody could say whether it was done, and those that were refused for now. */
   unknown = 0
   refused = 0
@@ -49,6 +47,7 @@ export class Client {
   #operations = 0
   #turn: number
   #ended = false
+  readonly #abandoned = new AbortController()
 
   constructor(options: ClientOptions) {
     this.#options = options
@@ -59,6 +58,12 @@ export class Client {
   /** The operation that is begun is still brought to its end. */
   end(): void {
     this.#ended = true
+  }
+
+  /** Also what is begun: the cluster is about to be taken away, and its addresses may be somebody else's then. */
+  abandon(): void {
+    this.#ended = true
+    this.#abandoned.abort()
   }
 
   async run(): Promise<void> {
@@ -92,15 +97,15 @@ export class Client {
 
   /** False when it was refused for good: which a right scheduler never does here. */
   async #acknowledge(id: string, path: string, body: unknown): Promise<boolean> {
-    const began = performance.now()
     for (;;) {
+      if (this.#abandoned.signal.aborted) return false
       const answer = await this.#ask(path, {
         method: 'POST',
         headers: { 'content-type': 'application/json', [REQUEST_ID_HEADER]: id },
         body: JSON.stringify(body),
       })
+      if (this.#abandoned.signal.aborted) return false
       if (answer !== null && answer.status < 300) {
-        this.longestMs = Math.max(this.longestMs, performance.now() - began)
         this.acknowledged.push(id)
         this.#options.onAcknowledged()
         return true
@@ -137,7 +142,8 @@ export class Client {
     const { urls } = this.#options
     const url = urls[this.#turn++ % urls.length]!
     try {
-      const response = await fetch(url + path, { ...init, signal: AbortSignal.timeout(ATTEMPT_MS_MAX) })
+      const signal = AbortSignal.any([AbortSignal.timeout(ATTEMPT_MS_MAX), this.#abandoned.signal])
+      const response = await fetch(url + path, { ...init, signal })
       return { status: response.status, text: await response.text() }
     } catch (cause) {
       // Nobody took the connection, so nobody has the request.

@@ -14,7 +14,7 @@ const IMPOSTOR_MS_MAX = 60_000
 const REFUSALS: Readonly<Partial<Record<FaultName, RegExp>>> = {
   'foreign-folder': /CLUSTER_ID/,
   'old-copy': /ROLLED_BACK/,
-  'empty-folder': /log initialize/,
+  'empty-folder': /log initialize|Do not initialize/,
   'new-disk': /INCARNATION/,
 }
 
