@@ -71,7 +71,7 @@ describe('the simulated cluster', () => {
 
 const QUICK: readonly string[] = [
   'refused-leader-goes-on',
-  'lease-from-receipt',
+  'suspend-not-noticed',
   'older-ballot-counted',
   'vote-for-less-advanced',
   'duplicate-shortens-log',
