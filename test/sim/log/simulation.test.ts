@@ -71,7 +71,6 @@ describe('the simulated cluster', () => {
 
 const QUICK: readonly string[] = [
   'refused-leader-goes-on',
-  'lease-from-receipt',
   'older-ballot-counted',
   'vote-for-less-advanced',
   'duplicate-shortens-log',
