@@ -35,8 +35,8 @@ export interface PlacementOptions {
   readonly offerOrder: readonly OfferOrder[]
   /** Most time a new task waits for others to join its round; default 1 ms. */
   readonly firstScheduleDelayMs: number
-  /** The same for tasks that were PENDING when the leader started; default 1 ms. */
-  readonly startDelayMs: number
+  /** Over so long the groups of tasks that were PENDING when the leader started are spread; default 30 s. */
+  readonly startSpreadMs: number
   /** Wait after the first fruitless attempt of a group; default 1 s. */
   readonly schedulePenaltyMsInitial: number
   /** Longest wait; default 60 s. */
@@ -47,7 +47,7 @@ export const PLACEMENT_DEFAULTS: PlacementOptions = {
   executorOverhead: EXECUTOR_OVERHEAD_DEFAULT,
   offerOrder: OFFER_ORDER_DEFAULT,
   firstScheduleDelayMs: 1,
-  startDelayMs: 1,
+  startSpreadMs: 30_000,
   schedulePenaltyMsInitial: TASK_GROUPS_DEFAULTS.penaltyMsInitial,
   schedulePenaltyMsMax: TASK_GROUPS_DEFAULTS.penaltyMsMax,
 }
@@ -82,6 +82,13 @@ export function createPlacement({ parent, ledger, metrics, tasks, isConnected, o
   const views = {} as { book: OfferBookView; dedicated: DedicatedView; pending: PendingGroupsView }
 
   let roundIds = 0
+  // An actor that was restarted has not taken over from another leader: it spreads nothing.
+  let spreadMs = chosen.startSpreadMs
+  const startSpreadMs = (): number => {
+    const onceMs = spreadMs
+    spreadMs = 0
+    return onceMs
+  }
 
   refs.guard = parent.spawn(
     dedicatedGuardSpec({
@@ -136,7 +143,7 @@ export function createPlacement({ parent, ledger, metrics, tasks, isConnected, o
         views.pending = view
       },
       firstScheduleDelayMs: chosen.firstScheduleDelayMs,
-      startDelayMs: chosen.startDelayMs,
+      startSpreadMs,
       tasksPerRound: 512,
       nextRoundId: () => ++roundIds,
       roundMsMax: 30_000,

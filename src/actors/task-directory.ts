@@ -6,10 +6,13 @@
  * that leaves and the next one, as an actor leaves only when everything told to it has been taken.
  */
 import type { TaskId } from '../core/base/ids.ts'
+import type { TaskRow } from '../core/ledger/rows.ts'
 import { isKillOwed } from '../core/task/agent-list.ts'
 import { DEADLINE_SETTINGS, type DeadlineSettings } from '../core/task/deadlines.ts'
+import { FLAPPING_SETTINGS, type FlappingSettings } from '../core/task/flapping.ts'
+import { RESTART_BUDGET_SETTINGS, RestartBudget, type RestartBudgetSettings } from '../core/task/restart-budget.ts'
 import { isTerminal, type TaskStatus, TRANSIENT } from '../core/task/status.ts'
-import type { Context, Nest, Ref } from './actor.ts'
+import type { ActorSpec, Context, Nest, Ref } from './actor.ts'
 import type * as AgentGateway from './agent-gateway.ts'
 import type { Ledger } from './ledger.ts'
 import { type Metrics, silentMetrics } from './ports.ts'
@@ -19,7 +22,7 @@ import type { TaskWorld } from './task-transition.ts'
 
 export interface TaskDirectoryOptions<M> {
   /** Of the leader actor: the shards become its children and stop with it. */
-  readonly context: Pick<Context<M>, 'spawn' | 'spawnSilent' | 'log'>
+  readonly context: Pick<Context<M>, 'spawn' | 'spawnSilent' | 'log' | 'random'>
   readonly ledger: Ledger
   readonly gateway: Ref<AgentGateway.Command>
   /** A random UUID v4. */
@@ -27,8 +30,8 @@ export interface TaskDirectoryOptions<M> {
   /** Host name of this leader, for the events. */
   readonly schedulerName: string
   readonly metrics?: Metrics
-  /** Default 1,000. */
-  readonly restartPauseMs?: number
+  readonly flapping?: FlappingSettings
+  readonly restartBudget?: RestartBudgetSettings
   readonly deadlines?: DeadlineSettings
   /** With more actors than this, those of running tasks leave when they have nothing to do. Default 10,000. */
   readonly actorsMax?: number
@@ -37,7 +40,10 @@ export interface TaskDirectoryOptions<M> {
 }
 
 export interface LeaderTaskDirectory extends TaskDirectory {
-  /** Once, when the rows are loaded: re-arms timers from stored deadlines and sends the kills owed again. */
+  /**
+   * Once, when the rows are loaded: re-arms timers from stored deadlines and sends the kills owed again, so many tasks a
+   * turn, for a take-over with a hundred thousand of them must not hold up everything else.
+   */
   recover(): void
   /** Living task actors. */
   readonly size: number
@@ -63,11 +69,13 @@ export function createTaskDirectory<M>(options: TaskDirectoryOptions<M>): Leader
     ledger,
     gateway,
     uuid,
+    random: context.random,
+    restartBudget: new RestartBudget(options.restartBudget ?? RESTART_BUDGET_SETTINGS),
     metrics,
     log: context.log,
     wake: id => void lodgerOf(id),
     settings: {
-      restartPauseMs: options.restartPauseMs ?? 1000,
+      flapping: options.flapping ?? FLAPPING_SETTINGS,
       deadlines: options.deadlines ?? DEADLINE_SETTINGS,
       schedulerName,
     },
@@ -115,14 +123,41 @@ export function createTaskDirectory<M>(options: TaskDirectoryOptions<M>): Leader
       if (!isTaken) metrics.count('task_commands_dropped_total')
     },
     recover() {
-      for (const status of TIMED)
-        for (const row of [...ledger.view.tasksByStatus(status)]) {
+      const found = TIMED.flatMap(status => [...ledger.view.tasksByStatus(status)])
+      context.spawn(
+        recoverySpec(found, row => {
+          // Changed meanwhile: whoever did that has made its actor and sent its kill.
+          if (ledger.view.task(row.taskId)?.version !== row.version) return
           lodgerOf(row.taskId)
           if (isKillOwed(row)) sendKill(world, row)
-        }
+        }),
+      )
     },
     get size() {
       return lodgers.size
+    },
+  }
+}
+
+const RECOVERED_PER_TURN = 1000
+
+/** Goes through the rows a leader found, then leaves. */
+function recoverySpec(found: readonly TaskRow[], recover: (row: TaskRow) => void): ActorSpec<'goOn'> {
+  return {
+    name: 'task-recovery',
+    kind: 'TaskRecovery',
+    start(context) {
+      let done = 0
+      context.self.tell('goOn')
+      return {
+        receive() {
+          const upTo = Math.min(done + RECOVERED_PER_TURN, found.length)
+          while (done < upTo) recover(found[done++]!)
+          if (done < found.length) context.self.tell('goOn')
+          else context.stop(context.self)
+        },
+        summary: () => ({ done, found: found.length }),
+      }
     },
   }
 }

@@ -68,8 +68,8 @@ export interface TaskGroupsActorOptions {
   readonly publish: (view: PendingGroupsView) => void
   /** Most time a new task waits for others to join its round, ms. */
   readonly firstScheduleDelayMs: number
-  /** The same for tasks that were PENDING when the leader started. */
-  readonly startDelayMs: number
+  /** Over so long the groups of tasks that were PENDING when the leader started are spread; asked at every start. */
+  readonly startSpreadMs: () => number
   readonly tasksPerRound: number
   /** Never the same twice, restarts of this actor included. */
   readonly nextRoundId: () => number
@@ -95,6 +95,7 @@ function startTaskGroups(
   let changes: LedgerChange[] = []
   const allPending = (): TaskId[] => Array.from(ledger.view.tasksByStatus('PENDING'), task => task.taskId)
   let toLoad = allPending()
+  let spreadMs = options.startSpreadMs()
   let trying: number | null = null
   let rounds = 0
   let roundsLost = 0
@@ -109,14 +110,14 @@ function startTaskGroups(
     for (const { changes: rows } of taken) {
       for (const { change, before } of rows) {
         if (change.table !== 'task') continue
-        if (change.type === 'put' && change.row.status === 'PENDING') add(change.row, options.firstScheduleDelayMs)
+        if (change.type === 'put' && change.row.status === 'PENDING') add(change.row)
         else if ((before as TaskRow | undefined)?.status === 'PENDING') groups.remove(change.key as TaskId)
       }
     }
   }
-  const add = (task: TaskRow, delayMs: number): void => {
+  const add = (task: TaskRow): void => {
     const facts = factsOf(task)
-    if (facts !== null) groups.add(task.taskId, facts, nowMs(), delayMs)
+    if (facts !== null) groups.add(task.taskId, facts, nowMs(), options.firstScheduleDelayMs)
   }
   const factsOf = ({ configId, job }: TaskRow) => {
     const config = ledger.view.config(configId)
@@ -136,7 +137,8 @@ function startTaskGroups(
     toLoad = toLoad.slice(options.loadsPerTurn)
     for (const id of now) {
       const task = ledger.view.task(id)
-      if (task?.status === 'PENDING') add(task, options.startDelayMs)
+      const facts = task?.status === 'PENDING' ? factsOf(task) : null
+      if (facts !== null) groups.addFound(id, facts, nowMs(), spreadMs)
     }
     if (toLoad.length > 0) context.self.tell({ type: 'loadOn' })
   }
@@ -191,6 +193,7 @@ function startTaskGroups(
         case 'roundsLost':
           giveUp()
           toLoad = allPending()
+          spreadMs = 0
           loadOn()
           break
         case 'loadOn':

@@ -6,10 +6,13 @@
  * Run by the task's own actor, or by StrayTask for ids without a live row; never waits.
  */
 import { assert, assertNever } from '../core/base/assert.ts'
-import type { TaskId } from '../core/base/ids.ts'
+import { type JobKey, jobKeyText, type TaskId } from '../core/base/ids.ts'
+import type { Prng } from '../core/base/prng.ts'
 import type { Now } from '../core/base/time.ts'
 import type { TaskRow } from '../core/ledger/rows.ts'
 import type { DeadlineSettings } from '../core/task/deadlines.ts'
+import type { FlappingSettings } from '../core/task/flapping.ts'
+import type { RestartBudget } from '../core/task/restart-budget.ts'
 import { newTaskId } from '../core/task/task-id.ts'
 import { type Decision, decide, type Output, type Proposal } from '../core/task/transitions.ts'
 import type { Ref } from './actor.ts'
@@ -19,8 +22,7 @@ import type { Logger, Metrics } from './ports.ts'
 import type { Assign, Command } from './task-state-machine.ts'
 
 export interface TaskSettings {
-  /** Pause before a task that ended by itself is run again. Default 1,000. */
-  readonly restartPauseMs: number
+  readonly flapping: FlappingSettings
   readonly deadlines: DeadlineSettings
   /** Host name of this leader, for the events. */
   readonly schedulerName: string
@@ -32,6 +34,8 @@ export interface TaskWorld {
   readonly gateway: Ref<AgentGateway.Command>
   readonly settings: TaskSettings
   readonly uuid: () => string
+  readonly random: Prng
+  readonly restartBudget: RestartBudget
   readonly metrics: Metrics
   readonly log: Logger
   /** The task needs an actor now, for its timer. */
@@ -48,7 +52,9 @@ export function transition(world: TaskWorld, command: Command, now: Now): Decisi
   const decision = decide(subject, proposal, {
     nowMs: now.wallMs,
     scheduler: settings.schedulerName,
-    restartPauseMs: settings.restartPauseMs,
+    flapping: settings.flapping,
+    random: world.random,
+    heldBackMs: job => heldBackMs(world, job, now),
     newTaskId: (job, instance) => newTaskId(job, instance, world.uuid()),
   })
   report(world, command, row, decision)
@@ -112,4 +118,16 @@ function report(world: TaskWorld, command: Command, row: TaskRow | undefined, de
       ...fields,
       message: `Task ${command.taskId} reached failure limit, not rescheduling`,
     })
+}
+
+function heldBackMs({ restartBudget, metrics, log }: TaskWorld, job: JobKey, now: Now): number {
+  const { waitMs, isNews } = restartBudget.take(jobKeyText(job), now.monoMs)
+  if (waitMs > 0) metrics.count('task_restarts_held_back')
+  if (isNews)
+    log.warn('job-restarts-held-back', {
+      job: jobKeyText(job),
+      waitMs,
+      message: 'So many of its tasks end too soon that they are run again more slowly; see why they end.',
+    })
+  return waitMs
 }

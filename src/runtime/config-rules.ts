@@ -103,6 +103,13 @@ function timeFaults({ scheduler, log }: NodeConfig): RuleFault[] {
       text: `${showDuration(scheduler.agentUnreachable)} is too short for scheduler.agentHeartbeat ${showDuration(scheduler.agentHeartbeat)}: at least ${HEARTBEATS_UNTIL_UNREACHABLE_MIN} heartbeats, ${showDuration(least)}`,
     })
   }
+  const { pauseMin, pauseMax } = scheduler.flapping
+  if (pauseMax < pauseMin) {
+    faults.push({
+      keys: ['scheduler.flapping.pauseMax', 'scheduler.flapping.pauseMin'],
+      text: `${showDuration(pauseMax)} is shorter than scheduler.flapping.pauseMin ${showDuration(pauseMin)}`,
+    })
+  }
   return faults
 }
 

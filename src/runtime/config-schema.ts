@@ -264,11 +264,6 @@ export const configSchema = z.strictObject({
     }),
   }),
   scheduler: z.strictObject({
-    restartPause: key(duration(), {
-      meaning: 'Pause before an ended task of a service is started again',
-      default: '1s',
-      aurora: '-initial_flapping_task_delay',
-    }),
     allowedEnvironments: key(regex, {
       meaning: 'Environments that jobs may name',
       default: '^(prod|devel|test|staging\\d*)$',
@@ -306,6 +301,35 @@ export const configSchema = z.strictObject({
         'How long a new leader waits for its driver to be registered before it gives leadership away; our own agents need no registration, so it matters to drivers that ask somebody else',
       default: '1min',
       aurora: '-max_registration_delay',
+    }),
+    startSpread: key(duration(), {
+      meaning:
+        'After a change of leader the tasks that wait for a place are tried at moments drawn over this time, those of one configuration together; 0 tries all at once',
+      default: '30s',
+      aurora: '-max_reschedule_task_delay_on_startup',
+    }),
+    flapping: z.strictObject({
+      threshold: key(duration(), {
+        meaning: 'A task that ends by itself before it has run for so long has flapped',
+        default: '5min',
+        aurora: '-flapping_task_threshold',
+      }),
+      pauseMin: key(duration(), {
+        meaning:
+          'A task that has flapped is run again at once the first time; from the second in a row on it waits one to two times this, then one to two times its last pause; 0: never',
+        default: '30s',
+        aurora: '-initial_flapping_task_delay',
+      }),
+      pauseMax: key(duration(), {
+        meaning: 'Longest of these pauses; at least pauseMin',
+        default: '5min',
+        aurora: '-max_flapping_task_delay',
+      }),
+      restartsPerSecond: key(count(1, 100_000), {
+        meaning:
+          "Most tasks of one job that are run again a second after they have flapped, but for a first burst of 10 seconds' worth; so that one job in a crash loop does not slow down the others",
+        default: 100,
+      }),
     }),
     requestOutcomes: z.strictObject({
       keep: key(duration('10min'), {

@@ -57,7 +57,7 @@ export const hmac = (key: Uint8Array | string, text: string): string =>
   createHmac('sha256', key).update(text).digest('hex')
 
 /** What a reign is made under. */
-export type ReignContext = Pick<Context<never>, 'spawn' | 'spawnSilent' | 'log'>
+export type ReignContext = Pick<Context<never>, 'spawn' | 'spawnSilent' | 'log' | 'random'>
 
 /** Makes the actors of a reign; nothing of them acts before the turn of this call is over. */
 export function startReign(context: ReignContext, parts: LeaderParts, epoch: Ballot): Leading {
@@ -90,7 +90,12 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
     uuid,
     schedulerName: hostName,
     metrics,
-    restartPauseMs: scheduler.restartPause,
+    flapping: {
+      thresholdMs: scheduler.flapping.threshold,
+      pauseMsMin: scheduler.flapping.pauseMin,
+      pauseMsMax: scheduler.flapping.pauseMax,
+    },
+    restartBudget: scheduler.flapping,
     deadlines: {
       ...DEADLINE_SETTINGS,
       transientTimeoutMs: scheduler.transientTimeout,
@@ -103,7 +108,11 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
     metrics,
     tasks,
     isConnected: id => connected(id),
-    options: { executorOverhead, schedulePenaltyMsMax: scheduler.schedulePenaltyMax },
+    options: {
+      executorOverhead,
+      schedulePenaltyMsMax: scheduler.schedulePenaltyMax,
+      startSpreadMs: scheduler.startSpread,
+    },
   })
   const { spec, view: agents } = AgentGateway.agentGatewaySpec({
     ledger,

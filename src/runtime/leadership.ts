@@ -157,6 +157,7 @@ function watchStarts(context: Context<never>, began: () => void): ReignContext {
   let isTold = false
   return {
     log: context.log,
+    random: context.random,
     spawnSilent: name => context.spawnSilent(name),
     spawn(spec) {
       waiting.add(spec.name)

@@ -15,6 +15,7 @@ const dedicatedTo = (value: string): Constraint => ({
   rule: { type: 'value', negated: false, values: [value] },
 })
 const attribute = (name: string, value: string) => ({ name, values: [value] })
+const ROOMY = { cpusMilli: 1_000_000, ramMb: 1_000_000, diskMb: 1_000_000, gpus: 0 }
 const cores = (n: number) => ({ resources: { cpusMilli: n * 1000, ramMb: 64, diskMb: 64, gpus: 0 } })
 
 /** Answers assignments as the tasks' own actors do: stages ASSIGNED while PENDING, answers after the commit. */
@@ -371,8 +372,35 @@ describe('agents', () => {
 })
 
 describe('a new leader', () => {
-  test('tasks pending since before: placed at once; what runs keeps its room', () => {
-    const before = new World()
+  test('1,000 tasks pending since before, 100 groups: first tried over [0, 30 s), a group at once, whatever wakes them', () => {
+    const world = new World()
+    const groups = Array.from({ length: 100 }, (_, n) => world.create(`c${n}`, 10))
+    world.start()
+    for (let n = 0; n < 20; n++) world.agent(`h${n}`, { total: ROOMY })
+    const newcomer = world.create('new', 1)
+    world.sim.advance(1)
+    expect(world.statuses(newcomer)).toEqual(['ASSIGNED'])
+    const triedAtMs = new Map<TaskId, number>()
+    for (let second = 0; second < 30; second++) {
+      // A machine that comes, or a task more of the group, wakes none before its turn.
+      world.agent(`later-${second}`)
+      for (const { taskId: id } of world.tasks.assigned) if (!triedAtMs.has(id)) triedAtMs.set(id, second)
+      world.sim.advance(1000)
+    }
+    world.sim.advance(5)
+    expect(new Set(world.statuses(groups.flat()))).toEqual(new Set(['ASSIGNED']))
+    const turns = groups.map(ids => new Set(ids.map(id => triedAtMs.get(id) ?? 30)))
+    expect(turns.every(({ size }) => size === 1)).toBe(true)
+    for (const [from, to] of [
+      [0, 10],
+      [10, 20],
+      [20, 31],
+    ] as const)
+      expect(turns.filter(([second = -1]) => second >= from && second < to).length).toBeGreaterThan(20)
+  })
+
+  test('tasks pending since before, spread over 0 s: placed at once; what runs keeps its room', () => {
+    const before = new World({ options: { startSpreadMs: 0 } })
     before.ledger.put(putAgent(agentRow('h1')), putConfig(configRow('c', { ports: [], ...cores(3) })))
     const row = (id: string, instance: number) => taskRow(id, { instance, configId: configId('c') })
     before.ledger.put(putTask({ ...row('old', 0), status: 'RUNNING', agentId: agentId('h1'), host: 'h1.example' }))
@@ -387,7 +415,7 @@ describe('a new leader', () => {
   })
 
   test('10,000 pending tasks are taken in piece by piece', () => {
-    const world = new World()
+    const world = new World({ options: { startSpreadMs: 0 } })
     const ids = world.create('c', 10_000)
     world.start()
     expect(world.summary('task-groups')).toMatchObject({ tasks: 10_000, toLoad: 0 })

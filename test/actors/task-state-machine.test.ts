@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Transitioned } from '../../src/actors/task-state-machine.ts'
-import { agentId, taskId } from '../../src/core/base/ids.ts'
+import { agentId, type TaskId, taskId } from '../../src/core/base/ids.ts'
 import { prng } from '../../src/core/base/prng.ts'
+import type { TaskRow } from '../../src/core/ledger/rows.ts'
 import { HELLO } from '../fixtures/rows.ts'
 import { job, type LeaderOptions, TaskLeader } from '../fixtures/task-leader.ts'
 
@@ -92,46 +93,108 @@ describe('output commit', () => {
   })
 })
 
-describe('pause before a restart', () => {
-  test('service that FAILED: its replacement is THROTTLED for 1 s, then PENDING', async () => {
-    const { leader, id } = await running()
+describe('tasks that end too soon', () => {
+  /** Runs the only instance for so long, then it fails. */
+  async function flap(leader: TaskLeader, lastingMs = 10_000): Promise<TaskRow> {
+    const id = await leader.run()
+    leader.sim.advance(lastingMs)
     leader.propose(id, 'FAILED')
     await leader.sim.settle()
-    const { taskId: next, status, ancestorId, readyAtMs } = leader.active()
-    expect([status, ancestorId, readyAtMs]).toEqual(['THROTTLED', id, leader.sim.now().wallMs + 1000])
-    leader.sim.advance(999)
-    await leader.sim.settle()
-    expect(leader.status(next)).toBe('THROTTLED')
-    leader.sim.advance(1)
-    await leader.sim.settle()
-    expect(leader.history(next)).toEqual(['THROTTLED', 'PENDING'])
+    return leader.active()
+  }
+  /** Of its replacement, to be served still. */
+  const penaltyMs = (leader: TaskLeader, { readyAtMs = 0 }: TaskRow) => readyAtMs - leader.sim.now().wallMs
+  /** The first run was free, the second one was not. */
+  async function throttled() {
+    const leader = await lead()
+    await leader.create()
+    await flap(leader)
+    const row = await flap(leader)
+    return { leader, id: row.taskId, pauseMs: penaltyMs(leader, row) }
+  }
+
+  test('service whose runs last 10 s: PENDING at once, then 30 to 60 s, then 30 to 120 s, never above 300 s', async () => {
+    const leader = await lead()
+    await leader.create()
+    expect(await flap(leader)).toMatchObject({ status: 'PENDING', flapCount: 1 })
+    const pauses: number[] = []
+    for (let run = 2; run <= 12; run++) {
+      const row = await flap(leader)
+      const pauseMs = penaltyMs(leader, row)
+      expect([row.status, row.flapCount]).toEqual(['THROTTLED', run])
+      expect(row.events[0]?.message).toBe(`Rescheduled, penalized for ${pauseMs} ms for flapping`)
+      pauses.push(pauseMs)
+      leader.sim.advance(pauseMs - 1)
+      expect(leader.status(row.taskId)).toBe('THROTTLED')
+      leader.sim.advance(1)
+      await leader.sim.settle()
+      expect(leader.history(row.taskId)).toEqual(['THROTTLED', 'PENDING'])
+    }
+    expect(pauses[0]).toBeGreaterThanOrEqual(30_000)
+    expect(pauses[0]).toBeLessThanOrEqual(60_000)
+    expect(pauses[1]).toBeGreaterThanOrEqual(30_000)
+    expect(pauses[1]).toBeLessThanOrEqual(120_000)
+    expect(pauses.at(-1)).toBe(300_000)
+    expect(Math.max(...pauses)).toBe(300_000)
+    expect(await flap(leader, 5 * MINUTE)).toMatchObject({ status: 'PENDING' })
+    expect(leader.active()).not.toHaveProperty('flapCount')
   })
 
   test('failover during the pause: PENDING at the same moment as before; when it has passed, at once', async () => {
-    const { leader, id } = await running()
-    leader.propose(id, 'FAILED')
-    await leader.sim.settle()
-    const { taskId: throttled } = leader.active()
-    const next = await failover(leader, 600)
-    next.sim.advance(399)
+    const { leader, id, pauseMs } = await throttled()
+    const next = await failover(leader, 10_000)
+    next.sim.advance(pauseMs - 10_001)
     await next.sim.settle()
-    expect(next.status(throttled)).toBe('THROTTLED')
+    expect(next.status(id)).toBe('THROTTLED')
     const later = await failover(next, 5000)
     later.sim.advance(0)
     await later.sim.settle()
-    expect(later.status(throttled)).toBe('PENDING')
+    expect(later.status(id)).toBe('PENDING')
+  })
+
+  test('its ancestors are pruned: the penalty is the same, and no row but its own is read', async () => {
+    const { leader, id, pauseMs } = await throttled()
+    leader.sim.advance(pauseMs)
+    await leader.sim.settle()
+    const ancestors = leader.ledger.view.tasksOfJob(HELLO).filter(row => row.taskId !== id)
+    expect(ancestors).toHaveLength(2)
+    await leader.put(ancestors.map(({ taskId: key }) => ({ type: 'delete', table: 'task', key })))
+    const row = await flap(leader)
+    expect(row).toMatchObject({ status: 'THROTTLED', flapCount: 3 })
+    expect(penaltyMs(leader, row)).toBeGreaterThanOrEqual(30_000)
   })
 
   test('killed while THROTTLED: gone, and its timer does nothing', async () => {
-    const { leader, id } = await running()
-    leader.propose(id, 'FAILED')
+    const { leader, id, pauseMs } = await throttled()
+    leader.propose(id, 'KILLING')
+    leader.sim.advance(2 * pauseMs)
     await leader.sim.settle()
-    const { taskId: throttled } = leader.active()
-    leader.propose(throttled, 'KILLING')
+    expect(leader.status(id)).toBeUndefined()
+    expect(leader.ledger.view.activeTasksOfJob(HELLO)).toEqual([])
+  })
+
+  test('30 instances fail at once, 10 may run again at once: the others one by one, kills and other ends unhindered', async () => {
+    const leader = await lead({ restartsPerSecond: 1 })
+    await leader.create({ instanceCount: 30 })
+    const ids: TaskId[] = []
+    for (let instance = 0; instance < 30; instance++) ids.push(await leader.run(instance))
+    const answers = ids.map(id => leader.propose(id, 'FAILED', { agentSeq: 3 }))
+    await leader.sim.settle()
+    // Every report is decided and answered at once; only what is run again waits.
+    expect(answers.every(([answer]) => answer?.result === 'SUCCESS')).toBe(true)
+    const active = () => leader.ledger.view.activeTasksOfJob(HELLO).map(row => row.status)
+    const pending = () => active().filter(status => status === 'PENDING').length
+    expect([active().length, pending()]).toEqual([30, 10])
     leader.sim.advance(5000)
     await leader.sim.settle()
-    expect(leader.status(throttled)).toBeUndefined()
-    expect(leader.ledger.view.activeTasksOfJob(HELLO)).toEqual([])
+    expect(pending()).toBe(15)
+    const last = leader.ledger.view.activeTasksOfJob(HELLO).find(row => row.status === 'THROTTLED')
+    const killed = leader.propose(last!.taskId, 'KILLING')
+    await leader.sim.settle()
+    expect([killed[0]?.result, active().length]).toEqual(['SUCCESS', 29])
+    leader.sim.advance(15_000)
+    await leader.sim.settle()
+    expect(pending()).toBe(29)
   })
 })
 
@@ -364,13 +427,12 @@ test('a task that fails again and again: its job keeps at most 100 ended tasks o
   await leader.create()
   for (let n = 0; n < 130; n++) {
     const id = await leader.run()
+    leader.sim.advance(5 * MINUTE)
     leader.propose(id, 'FAILED')
-    leader.sim.run()
-    leader.sim.advance(2 * MINUTE)
     await leader.sim.settle()
   }
   const { view } = leader.ledger
-  // 30 ended within the last hour and 100 before.
+  // 12 ended within the last hour.
   expect(view.tasksOfJob(HELLO).length).toBeLessThanOrEqual(102)
   expect(view.counts.configs).toBe(1)
   expect(leader.active().failureCount).toBe(130)

@@ -93,7 +93,9 @@ task:
   }
 
   for (let crash = 0; crash < CRASHES; crash++) {
-    node = await startRealNode(folder.path, { flags: ['--scheduler.restartPause', '50ms'] })
+    node = await startRealNode(folder.path, {
+      flags: ['--scheduler.startSpread', '0s', '--scheduler.flapping.pauseMin', '0s'],
+    })
     let over = false
     const work = load(node.url, () => over)
     // The moment is drawn in changes, not in time: crash when so many more have been acknowledged.
@@ -107,7 +109,9 @@ task:
     await work
   }
 
-  node = await startRealNode(folder.path, { flags: ['--scheduler.restartPause', '50ms'] })
+  node = await startRealNode(folder.path, {
+    flags: ['--scheduler.startSpread', '0s', '--scheduler.flapping.pauseMin', '0s'],
+  })
   const last = node
   type Tasks = { tasks: { taskId: string; job: { name: string }; instance: number; status: string }[] }
   const settled = await eventually(

@@ -80,7 +80,7 @@ describe('one node', () => {
   })
 
   test('a killed service process: another task takes its instance, with the old one as ancestor', async () => {
-    node = await start(['--scheduler.restartPause', '50ms'])
+    node = await start()
     const file = jobFile(
       'idles',
       `instances: 3

@@ -182,6 +182,12 @@ describe('faults', () => {
       '10s is too short for scheduler.agentHeartbeat 5s: at least 3 heartbeats, 15s',
     ],
     [
+      'pauses the wrong way round',
+      'scheduler: {flapping: {pauseMin: 6min}}',
+      '5min is shorter than scheduler.flapping.pauseMin 6min',
+    ],
+    ['a negative delay', 'scheduler: {startSpread: -5s}', 'must be a duration with its unit'],
+    [
       'lease too short',
       'log: {lease: 500ms}',
       '500ms is too short for log.heartbeat 150ms: at least 6 heartbeats, 900ms',
@@ -235,7 +241,7 @@ describe('values', () => {
       http: { host: '127.0.0.1', port: 8081 },
       peer: { port: 8083 },
       log: { autoBootstrap: false, space: { reserve: 268_435_456 } },
-      scheduler: { restartPause: 1000, maxTasksPerJob: 4000 },
+      scheduler: { flapping: { threshold: 300_000, restartsPerSecond: 100 }, maxTasksPerJob: 4000 },
       executor: { overheadCpus: 10, overheadRam: 8_388_608 },
       agent: { ports: [[31_000, 32_000]], resources: { cpus: null } },
     })

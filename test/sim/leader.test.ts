@@ -74,7 +74,6 @@ class Day {
     this.agents = Array.from({ length: AGENTS }, (_, n) => new SimAgent(`h${n}`, this.started))
     this.ledger = createLedger({ system: sim, log, clock: sim.clock, metrics: silentMetrics, logger: silentLogger })
     const scheduler = {
-      restartPause: 1_000,
       allowedEnvironments: '^devel$',
       maxTasksPerJob: 100,
       transientTimeout: 300_000,
@@ -91,6 +90,8 @@ class Day {
         batchSize: 3,
         batchInterval: 1_000,
       },
+      startSpread: 2_000,
+      flapping: { threshold: 300_000, pauseMin: 1_000, pauseMax: 10_000, restartsPerSecond: 100 },
       requestOutcomes: { keep: 86_400_000, max: 100_000 },
       pruning: { keep: 172_800_000, keepMin: 3_600_000, perJob: 100 },
     }

@@ -45,9 +45,6 @@ export function unbuiltFields(job: Job, given: ReadonlySet<string>): UnbuiltFiel
   if (given.has('update_config')) {
     warn('update_config', 'this version has no rolling updates: all instances of a new job start at once')
   }
-  if (given.has('partition_policy')) {
-    warn('partition_policy', 'this version has no PARTITIONED state: a task whose agent is gone becomes LOST')
-  }
   if (job.production && job.tier === undefined) {
     warn(
       'production',

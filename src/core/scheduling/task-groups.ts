@@ -1,7 +1,8 @@
 /**
  * Who is tried next. PENDING tasks of one configuration form a group and are served in the order in which they came.
  * A group that could not be placed waits: 1 s after the first failure, growing with chance to a minute; but the clock
- * is only a safety net, since new capacity, freed capacity and a new task wake it at once.
+ * is only a safety net, since new capacity, freed capacity and a new task wake it at once. Only a group that waits for its
+ * turn after a change of leader sleeps on until then.
  *
  * A round takes the highest priority first; within one priority the roles take turns, and within a role its groups, a
  * quantum of tasks each, so that a thousand instances of one job hold nobody up.
@@ -43,6 +44,8 @@ interface Group extends GroupFacts {
   readonly trying: Set<TaskId>
   penaltyMs: number
   dueMs: number
+  /** Nothing wakes it before: its turn after a change of leader. */
+  readonly notBeforeMs: number
   /** Something changed while a round was deciding: its failure may be out of date. */
   isWokenWhileTrying: boolean
   lastServed: number
@@ -79,11 +82,23 @@ export class TaskGroups {
    * it. Ignored when the task is known.
    */
   add(taskId: TaskId, facts: GroupFacts, nowMs: number, delayMs: number): void {
+    if (!this.#byTask.has(taskId)) this.#join(this.#groupFor(facts, nowMs + delayMs, 0), taskId, nowMs + delayMs)
+  }
+
+  /**
+   * A task that was PENDING when the leader started. The one that opens its group draws the group's turn, uniformly in
+   * [0, `spreadMs`), so that not everything is tried at once; the others join it, and so does whoever comes meanwhile.
+   */
+  addFound(taskId: TaskId, facts: GroupFacts, nowMs: number, spreadMs: number): void {
     if (this.#byTask.has(taskId)) return
-    const group = this.#groupFor(facts, nowMs + delayMs)
+    const turnMs = this.#groups.has(facts.configId) ? nowMs : nowMs + Math.floor(this.#random.next() * spreadMs)
+    this.#join(this.#groupFor(facts, turnMs, turnMs), taskId, nowMs)
+  }
+
+  #join(group: Group, taskId: TaskId, dueMs: number): void {
     group.waiting.add(taskId)
     this.#byTask.set(taskId, group)
-    group.dueMs = Math.min(group.dueMs, nowMs + delayMs)
+    group.dueMs = Math.max(group.notBeforeMs, Math.min(group.dueMs, dueMs))
     if (group.trying.size > 0) group.isWokenWhileTrying = true
   }
 
@@ -165,7 +180,7 @@ export class TaskGroups {
   wake(configId: ConfigId, nowMs: number): void {
     const group = this.#groups.get(configId)
     if (group === undefined) return
-    group.dueMs = Math.min(group.dueMs, nowMs)
+    group.dueMs = Math.max(group.notBeforeMs, Math.min(group.dueMs, nowMs))
     if (group.trying.size > 0) group.isWokenWhileTrying = true
   }
 
@@ -192,7 +207,7 @@ export class TaskGroups {
     }
   }
 
-  #groupFor(facts: GroupFacts, dueMs: number): Group {
+  #groupFor(facts: GroupFacts, dueMs: number, notBeforeMs: number): Group {
     const known = this.#groups.get(facts.configId)
     if (known !== undefined) return known
     const group: Group = {
@@ -201,6 +216,7 @@ export class TaskGroups {
       trying: new Set(),
       penaltyMs: 0,
       dueMs,
+      notBeforeMs,
       isWokenWhileTrying: false,
       lastServed: 0,
     }

@@ -9,14 +9,16 @@
  *
  * Nothing is sent from here: `outputs` are what the caller owes the world once `changes` are committed.
  *
- * Source: the task life cycle, sections 3 to 6, with the improvements 2 to 5 of its section 17 worked into the table.
+ * Source: the task life cycle, sections 3 to 6, with the improvements 2 to 6 of its section 17 worked into the table.
  */
 import { assert } from '../base/assert.ts'
 import type { AgentId, InstanceId, JobKey, TaskId } from '../base/ids.ts'
+import type { Prng } from '../base/prng.ts'
 import type { Instant } from '../base/time.ts'
 import type { TaskConfig } from '../job/task-config.ts'
 import type { TaskRow } from '../ledger/rows.ts'
 import type { RowChange } from '../ledger/transaction.ts'
+import { type FlappingSettings, flapsBehind, penaltyMs } from './flapping.ts'
 import { opened, recorded } from './history.ts'
 import { isTerminal, type TaskStatus, type TaskStatusOrDeleted } from './status.ts'
 
@@ -113,8 +115,14 @@ export interface Facts {
   readonly nowMs: Instant
   /** Host name of this leader; stands in the events. */
   readonly scheduler: string
-  /** How long the replacement of a task that ended by itself waits as THROTTLED; 0 makes it PENDING at once. */
-  readonly restartPauseMs: number
+  readonly flapping: FlappingSettings
+  /** For the penalty of a replacement. */
+  readonly random: Prng
+  /**
+   * How long a task that ended too soon by itself has to wait for its job's turn to run one again, ms. Called at most
+   * once, for the replacement.
+   */
+  readonly heldBackMs: (job: JobKey) => number
   /** Called at most once, for the replacement. */
   readonly newTaskId: (job: JobKey, instance: InstanceId) => TaskId
 }
@@ -290,7 +298,11 @@ function isReplaced(work: Work, step: Step): boolean {
   }
 }
 
-/** Same instance, same configuration, failures so far; no host, no ports, a history of its own. */
+/**
+ * Same instance, same configuration, failures so far; no host, no ports, a history of its own. THROTTLED when the ended
+ * task was one of several in a row that ended too soon by themselves (`flapping.ts`), or when its job runs too many such
+ * tasks again; else PENDING.
+ */
 function replacementOf(ended: TaskRow, facts: Facts): TaskRow {
   assert(isTerminal(ended.status), 'only an ended task is replaced', { task: ended.taskId, status: ended.status })
   const taskId = facts.newTaskId(ended.job, ended.instance)
@@ -312,20 +324,13 @@ function replacementOf(ended: TaskRow, facts: Facts): TaskRow {
   }
   const endedAtMs = ended.events.at(-1)?.atMs ?? facts.nowMs
   const bornAt = { ...facts, nowMs: Math.max(facts.nowMs, endedAtMs) }
-  const pauseMs = pauseBefore(ended, facts)
-  if (pauseMs <= 0) return recorded(unborn, 'PENDING', RESCHEDULED, bornAt)
-  return { ...recorded(unborn, 'THROTTLED', RESCHEDULED, bornAt), readyAtMs: bornAt.nowMs + pauseMs }
-}
-
-/**
- * How long the replacement waits: a fixed pause, so that a task that ends at once does not spin. Whoever asked for the
- * end (a restart, a drain, a preemption) waits for nothing. Penalties for flapping (section 6) belong here.
- */
-function pauseBefore(ended: TaskRow, facts: Facts): number {
-  const isInterrupted = ended.events.some(
-    ({ status }) => status === 'RESTARTING' || status === 'DRAINING' || status === 'PREEMPTING',
-  )
-  return isInterrupted ? 0 : facts.restartPauseMs
+  const flapCount = flapsBehind(ended, facts.flapping)
+  if (flapCount === 0) return recorded(unborn, 'PENDING', RESCHEDULED, bornAt)
+  const flapping = { ...unborn, flapCount }
+  const pauseMs = Math.max(penaltyMs(flapCount, facts.flapping, facts.random), facts.heldBackMs(ended.job))
+  if (pauseMs === 0) return recorded(flapping, 'PENDING', RESCHEDULED, bornAt)
+  const penalized = `${RESCHEDULED}, penalized for ${pauseMs} ms for flapping`
+  return { ...recorded(flapping, 'THROTTLED', penalized, bornAt), readyAtMs: bornAt.nowMs + pauseMs }
 }
 
 // Checked at load: a cell that broke the order would lose a failure count or replace what is gone.

@@ -52,6 +52,32 @@ describe('pacing', () => {
     }
   })
 
+  test('found at the start: neither a wake-up nor a task more brings the group forward, later ones wait for nothing', () => {
+    const queue = groups()
+    queue.addFound(taskId('a'), facts('c'), 100, 30_000)
+    const turnMs = queue.nextDueMs()!
+    expect(turnMs).toBeGreaterThan(100)
+    expect(turnMs).toBeLessThan(30_100)
+    queue.addFound(taskId('b'), facts('c'), 101, 30_000)
+    queue.add(taskId('d'), facts('c'), 102, 1)
+    queue.wake(configId('c'), 103)
+    expect(queue.nextDueMs()).toBe(turnMs)
+    expect(texts(queue.gather(turnMs, 512))).toEqual(['a', 'b', 'd'])
+    queue.giveUp(turnMs)
+    expect(queue.nextDueMs()).toBe(turnMs)
+    failOnce(queue, turnMs)
+    queue.wake(configId('c'), turnMs + 1)
+    expect(queue.nextDueMs()).toBe(turnMs + 1)
+  })
+
+  test('found at the start, spread over 0 s, or into a group that is open: due at once', () => {
+    const queue = groups()
+    queue.addFound(taskId('a'), facts('c'), 100, 0)
+    queue.add(taskId('b'), facts('d'), 100, 1000)
+    queue.addFound(taskId('e'), facts('d'), 100, 30_000)
+    expect(texts(queue.gather(100, 512))).toEqual(['a', 'b', 'e'])
+  })
+
   test('some placed and some left: the wait begins anew; all placed: the group is gone', () => {
     const queue = groups()
     const ids = addMany(queue, facts('c'), 4)

@@ -2,12 +2,19 @@ import { describe, expect, test } from 'vitest'
 import { taskId } from '../../../src/core/base/ids.ts'
 import { prng } from '../../../src/core/base/prng.ts'
 import type { TaskRow } from '../../../src/core/ledger/rows.ts'
+import { FLAPPING_SETTINGS } from '../../../src/core/task/flapping.ts'
 import { TASK_STATUSES, type TaskStatus } from '../../../src/core/task/status.ts'
 import { decide } from '../../../src/core/task/transitions.ts'
 import { configRow, taskRow } from '../../fixtures/rows.ts'
 
 const { config } = configRow('c')
-const facts = { scheduler: 's', restartPauseMs: 0, newTaskId: () => taskId('next') }
+const facts = {
+  scheduler: 's',
+  flapping: FLAPPING_SETTINGS,
+  random: prng(1),
+  heldBackMs: () => 0,
+  newTaskId: () => taskId('next'),
+}
 
 function decided(row: TaskRow, to: TaskStatus, by: { who?: string; why?: string } = {}): TaskRow {
   const placement = { agentId: 'a' as NonNullable<TaskRow['agentId']>, host: 'h', ports: {} }

@@ -5,6 +5,7 @@ import { prng } from '../../../src/core/base/prng.ts'
 import type { TaskConfig } from '../../../src/core/job/task-config.ts'
 import type { TaskRow } from '../../../src/core/ledger/rows.ts'
 import { insertTasks } from '../../../src/core/task/creation.ts'
+import { FLAPPING_SETTINGS } from '../../../src/core/task/flapping.ts'
 import { isActive, isTerminal, TASK_STATUSES, type TaskStatusOrDeleted } from '../../../src/core/task/status.ts'
 import { decide } from '../../../src/core/task/transitions.ts'
 
@@ -70,7 +71,14 @@ function play(
         ...(random.next() < 0.3 ? { agentSeq: random.int(0, 5) } : {}),
         ...(random.next() < 0.8 ? { placement: { agentId: agentId('a'), host: 'h', ports: { http: 31_000 } } } : {}),
       },
-      { nowMs, scheduler: 's', restartPauseMs: pick([0, 1000]), newTaskId },
+      {
+        nowMs,
+        scheduler: 's',
+        flapping: FLAPPING_SETTINGS,
+        random: prng(nowMs),
+        heldBackMs: () => pick([0, 1000]),
+        newTaskId,
+      },
     )
     if (decision.result !== 'SUCCESS') expect(decision.changes).toEqual([])
     for (const change of decision.changes) {

@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { agentId, configId, taskId } from '../../../src/core/base/ids.ts'
+import { prng } from '../../../src/core/base/prng.ts'
 import type { TaskConfig } from '../../../src/core/job/task-config.ts'
 import type { TaskEvent, TaskRow } from '../../../src/core/ledger/rows.ts'
+import { FLAPPING_SETTINGS } from '../../../src/core/task/flapping.ts'
 import { TASK_STATUSES, type TaskStatus, type TaskStatusOrDeleted } from '../../../src/core/task/status.ts'
 import { decide, type Effect, type Facts, LOST_BY_PARTITION } from '../../../src/core/task/transitions.ts'
 
@@ -22,7 +24,14 @@ const CONFIG: TaskConfig = {
 }
 const SERVICE = CONFIG
 const ADHOC: TaskConfig = { ...CONFIG, isService: false }
-const FACTS: Facts = { nowMs: NOW, scheduler: 'leader-1', restartPauseMs: 1000, newTaskId: () => taskId('new') }
+const FACTS: Facts = {
+  nowMs: NOW,
+  scheduler: 'leader-1',
+  flapping: FLAPPING_SETTINGS,
+  random: prng(1),
+  heldBackMs: () => 0,
+  newTaskId: () => taskId('new'),
+}
 const PLACEMENT = { agentId: agentId('agent-1'), host: 'host-1', ports: { http: 31_000 } }
 
 const UNPLACED: ReadonlySet<TaskStatusOrDeleted> = new Set(['INIT', 'PENDING', 'THROTTLED'])
@@ -44,6 +53,7 @@ function task(status: TaskStatus, more: Partial<TaskRow> = {}, history: readonly
     ...more,
   }
 }
+const JUST_NOW: TaskEvent = { atMs: NOW - 10_000, status: 'RUNNING', scheduler: 'leader-0' }
 const event = (status: TaskStatus, at: number): TaskEvent => ({ atMs: 100 + at, status, scheduler: 'leader-0' })
 
 function propose(row: TaskRow | null, to: TaskStatusOrDeleted, config = SERVICE, more: object = {}) {
@@ -229,15 +239,14 @@ describe('replacements', () => {
       job: CONFIG.job,
       instance: 3,
       configId: 'c',
-      status: 'THROTTLED',
+      status: 'PENDING',
       version: 1,
       ports: {},
       failureCount: 0,
       timesPartitioned: 0,
       ancestorId: 'old',
-      readyAtMs: NOW + 1000,
       agentSeq: 0,
-      events: [{ atMs: NOW, status: 'THROTTLED', message: 'Rescheduled', scheduler: 'leader-1' }],
+      events: [{ atMs: NOW, status: 'PENDING', message: 'Rescheduled', scheduler: 'leader-1' }],
     })
     expect(changes.map(change => [change.type, change.key])).toEqual([
       ['put', 'old'],
@@ -252,10 +261,33 @@ describe('replacements', () => {
     }
   })
 
-  test('pause 0: PENDING at once', () => {
-    const subject = { row: task('RUNNING'), config: SERVICE }
-    const { replacement } = decide(subject, { taskId: taskId('old'), to: 'FAILED' }, { ...FACTS, restartPauseMs: 0 })
+  test('the second run in a row that ended too soon: THROTTLED until the stored moment, which the message tells', () => {
+    const { replacement } = propose(task('RUNNING', { flapCount: 1, events: [JUST_NOW] }), 'FAILED')
+    const pauseMs = (replacement?.readyAtMs ?? 0) - NOW
+    expect(pauseMs).toBeGreaterThanOrEqual(30_000)
+    expect(pauseMs).toBeLessThanOrEqual(60_000)
+    expect(replacement).toMatchObject({ status: 'THROTTLED', flapCount: 2 })
+    expect(replacement?.events[0]?.message).toBe(`Rescheduled, penalized for ${pauseMs} ms for flapping`)
+  })
+
+  test('a run that lasted: PENDING at once, and nothing is counted any more', () => {
+    const subject = { row: task('RUNNING', { flapCount: 9 }), config: SERVICE }
+    const facts: Facts = { ...FACTS, nowMs: 100 + 300_000, heldBackMs: () => 5000 }
+    const { replacement } = decide(subject, { taskId: taskId('old'), to: 'FAILED' }, facts)
     expect(replacement?.status).toBe('PENDING')
+    expect(replacement).not.toHaveProperty('flapCount')
+  })
+
+  test('its job is held back: THROTTLED even after the first flap; the longer of both waits counts', () => {
+    const held = (flapCount: number, heldBackMs: number) =>
+      decide(
+        { row: task('RUNNING', { flapCount, events: [JUST_NOW] }), config: SERVICE },
+        { taskId: taskId('old'), to: 'FAILED' },
+        { ...FACTS, heldBackMs: () => heldBackMs },
+      ).replacement
+    expect(held(0, 70)).toMatchObject({ status: 'THROTTLED', flapCount: 1, readyAtMs: NOW + 70 })
+    expect(held(1, 70)?.readyAtMs).toBeGreaterThanOrEqual(NOW + 30_000)
+    expect(held(1, 400_000)?.readyAtMs).toBe(NOW + 400_000)
   })
 
   test('THROTTLED becomes PENDING: the moment it waited for is gone from the row', () => {
@@ -319,10 +351,11 @@ describe('reports of agents', () => {
 
 describe('history', () => {
   test('a clock that steps back: the event has the time of the one before', () => {
-    const row = task('RUNNING', { events: [{ atMs: NOW + 500, status: 'RUNNING', scheduler: 's' }] })
+    const row = task('RUNNING', { flapCount: 1, events: [{ ...JUST_NOW, atMs: NOW + 500 }] })
     const { row: next, replacement } = propose(row, 'FAILED')
     expect(next?.events.at(-1)?.atMs).toBe(NOW + 500)
-    expect([replacement?.events[0]?.atMs, replacement?.readyAtMs]).toEqual([NOW + 500, NOW + 1500])
+    expect(replacement?.events[0]?.atMs).toBe(NOW + 500)
+    expect(replacement?.readyAtMs).toBeGreaterThanOrEqual(NOW + 500 + 30_000)
   })
 
   test('a link that flaps: the history stays short and every partition is counted', () => {
