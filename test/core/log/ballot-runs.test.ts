@@ -39,8 +39,8 @@ class Twin {
 const steps = fc.array(
   fc.oneof(
     { weight: 4, arbitrary: fc.record({ type: fc.constant('push' as const), raise: fc.boolean() }) },
-    { weight: 1, arbitrary: fc.record({ type: fc.constant('cut' as const), share: fc.double({ min: 0, max: 1 }) }) },
-    { weight: 1, arbitrary: fc.record({ type: fc.constant('drop' as const), share: fc.double({ min: 0, max: 1 }) }) },
+    { weight: 1, arbitrary: fc.record({ type: fc.constant('cut' as const), percent: fc.nat({ max: 100 }) }) },
+    { weight: 1, arbitrary: fc.record({ type: fc.constant('drop' as const), percent: fc.nat({ max: 100 }) }) },
     { weight: 1, arbitrary: fc.record({ type: fc.constant('copy' as const) }) },
   ),
   { maxLength: 80 },
@@ -62,11 +62,11 @@ describe('runs of ballots', () => {
             twin.push([round, 1])
           } else if (step.type === 'cut') {
             // A tail that was never committed: what goes on there has a newer ballot.
-            const from = twin.end + 1 - Math.floor(step.share * held)
+            const from = twin.end + 1 - Math.floor((step.percent * held) / 100)
             runs.cutFrom(from)
             twin.cutFrom(from)
           } else if (step.type === 'drop') {
-            const to = twin.begin + Math.floor(step.share * held)
+            const to = twin.begin + Math.floor((step.percent * held) / 100)
             runs.dropBefore(to)
             twin.dropBefore(to)
           } else runs = runs.copy()
