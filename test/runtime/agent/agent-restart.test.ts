@@ -115,7 +115,8 @@ describe('an agent that was killed', () => {
     for (const id of ids) {
       const runs = join(workDir, 'tasks', id, 'sandbox/runs')
       const { existsSync } = await import('node:fs')
-      if (existsSync(runs)) expect(readFileSync(runs, 'utf8')).toBe('run\n')
+      // Killed between the shell's opening of the file and its write, it is there and empty: no second run either.
+      if (existsSync(runs)) expect(['', 'run\n']).toContain(readFileSync(runs, 'utf8'))
     }
   })
 
