@@ -252,10 +252,11 @@ class Replica {
     this.#applying = false
     const { state, coordinator, onApplied } = this.#options
     const position = entries.at(-1)!.position
-    this.#step({ type: 'applied', position, snapshot: state.resumeFrom - 1 })
+    const snapshot = state.resumeFrom - 1
+    this.#step({ type: 'applied', position, snapshot })
     const checkpoint = this.#passCheckpoint(position, state.rowsDigest)
     for (const entry of entries) this.#heed(entry)
-    coordinator().tell({ type: 'applied', position, ...(checkpoint === null ? {} : { checkpoint }) })
+    coordinator().tell({ type: 'applied', position, snapshot, ...(checkpoint === null ? {} : { checkpoint }) })
     onApplied(entries)
     this.#apply()
     this.#drop()

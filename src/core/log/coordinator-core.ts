@@ -64,8 +64,16 @@ export type CoordinatorMessage =
   | Accepted
   | Nack
   | { readonly type: 'append'; readonly requests: readonly AppendRequest[] }
-  /** `checkpoint`: the digest of the row tables at a position where digests are compared, if one was passed. */
-  | { readonly type: 'applied'; readonly position: number; readonly checkpoint?: CheckpointNote | undefined }
+  /**
+   * `snapshot`: up to where the own tables stand for the log, on disk. `checkpoint`: the digest of the row tables at a
+   * position where digests are compared, if one was passed.
+   */
+  | {
+      readonly type: 'applied'
+      readonly position: number
+      readonly snapshot: number
+      readonly checkpoint?: CheckpointNote | undefined
+    }
   /** The own store begins here now. */
   | { readonly type: 'dropped'; readonly begin: number }
   /** Entries read for a follower that lags; `from` as asked. */
@@ -205,7 +213,7 @@ export class CoordinatorCore {
       case 'append':
         return this.#onAppend(message.requests, now)
       case 'applied':
-        return this.#onApplied(message.position, message.checkpoint, now)
+        return this.#onApplied(message, now)
       case 'dropped':
         this.#begin = message.begin
         if (this.#feed !== null) this.#feed.begin = message.begin
@@ -453,9 +461,11 @@ export class CoordinatorCore {
     return []
   }
 
-  #onApplied(position: number, checkpoint: CheckpointNote | undefined, now: Now): readonly CoordinatorEffect[] {
+  #onApplied(message: CoordinatorMessage & { type: 'applied' }, now: Now): readonly CoordinatorEffect[] {
+    const { position, snapshot, checkpoint } = message
     this.#applied = Math.max(this.#applied, position)
     if (this.#role !== 'leading') return []
+    this.#feed!.ownTables(snapshot)
     if (!this.#serving && this.#commit >= this.#leaderPosition && position >= this.#leaderPosition) {
       this.#serving = true
       const serving = { type: 'serving', ballot: this.#ballot, position: this.#leaderPosition } as const
@@ -502,7 +512,9 @@ export class CoordinatorCore {
     if (oldest !== undefined && now.monoMs - oldest.cutMs > undecidedMsMax) {
       return this.#lose(`position ${oldest.last} stayed undecided for ${undecidedMsMax} ms`)
     }
-    return [...this.#feed!.beat(this.#timing, now), ...this.#succeed(now)]
+    const beat = this.#feed!.beat(this.#timing, now)
+    // How far the tables of others are is heard after the own ones got there, and perhaps no append comes any more.
+    return [...beat, ...this.#succeed(now), ...this.#truncate(now)]
   }
 
   /** The leader ends first, so nothing is acknowledged under a ballot that has been released. */

@@ -112,6 +112,12 @@ export class FollowerFeed {
     return this.#followers.get(this.#options.self.memberId)!.matched
   }
 
+  /** Up to where the own tables stand for the log, on disk. */
+  ownTables(snapshot: number): void {
+    const own = this.#followers.get(this.#options.self.memberId)!
+    own.snapshot = Math.max(own.snapshot, snapshot)
+  }
+
   /** The value that so many members reach or surpass. */
   reachedBy(count: number, value: (follower: Follower) => number): number {
     return [...this.#followers.values()].map(value).sort((a, b) => b - a)[count - 1]!

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { QUEUE_MAX, WINDOW_POSITIONS_MAX } from '../../../src/core/log/coordinator-core.ts'
 import { PAYLOAD_BYTES_MAX } from '../../../src/core/log/entry.ts'
-import { LogCluster, type Member, type Parcel } from './log-cluster.ts'
+import { LOG_LIMITS } from '../../../src/core/log/limits.ts'
+import { LogCluster, type Member, type Parcel, text } from './log-cluster.ts'
 
 const acked = (member: Member): number[] =>
   [...member.results].filter(([, outcome]) => outcome.type === 'ok').map(([id]) => id)
@@ -395,6 +396,23 @@ describe('appending', () => {
     cluster.advance(2_000)
     expect(lost).toBeGreaterThan(1)
     expect(cluster.member(3).log()).toEqual(leader.log())
+  })
+
+  test('the tables of a quorum reach the end after the last append: truncated all the same, with the next heartbeats', () => {
+    const cluster = new LogCluster(3, { ...LOG_LIMITS, entriesKept: 5, truncateStep: 5 })
+    const leader = cluster.lead(1)
+    cluster.passes = isolate(3)
+    leader.toCoordinator({
+      type: 'append',
+      requests: Array.from({ length: 20 }, (_, at) => ({ id: at + 1, payload: text(`v${at}`) })),
+    })
+    cluster.settle()
+    const truncations = () => leader.log().filter(entry => entry.endsWith('TRUNCATE')).length
+    expect(truncations()).toBe(0)
+    cluster.advance(1_000)
+    expect(truncations()).toBe(1)
+    cluster.advance(5_000)
+    expect(truncations()).toBe(1)
   })
 })
 

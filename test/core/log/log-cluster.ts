@@ -16,7 +16,7 @@ import { type ClusterDescriptor, quorumOf } from '../../../src/core/log/descript
 import { ElectionCore, type ElectionEffect, type ElectionMessage } from '../../../src/core/log/election-core.ts'
 import type { Entry } from '../../../src/core/log/entry.ts'
 import type { LeaseDoubt } from '../../../src/core/log/lease.ts'
-import { LOG_LIMITS } from '../../../src/core/log/limits.ts'
+import { LOG_LIMITS, type LogLimits } from '../../../src/core/log/limits.ts'
 import { type PeerMessage, recipientOf } from '../../../src/core/log/messages.ts'
 import { type LogMeta, NO_BASE } from '../../../src/core/log/meta.ts'
 import {
@@ -140,7 +140,7 @@ export class Member {
     this.id = id
     this.disk = disk
     this.replica = new ReplicaCore(disk.restored(), { timing: LOG_TIMING, openedAt: { wallMs: 0, monoMs: openedAtMs } })
-    this.coordinator = new CoordinatorCore({ self: id, timing: LOG_TIMING, limits: LOG_LIMITS, software: 'test' })
+    this.coordinator = new CoordinatorCore({ self: id, timing: LOG_TIMING, limits: cluster.limits, software: 'test' })
     this.election = new ElectionCore({ self: id, timing: LOG_TIMING, random: prng(id) })
   }
 
@@ -196,7 +196,7 @@ export class Member {
         this.committed = Math.max(this.committed, effect.upTo)
         // Applying is at once here.
         this.replica.handle({ type: 'applied', position: effect.upTo, snapshot: effect.upTo }, this.#cluster.now())
-        return this.toCoordinator({ type: 'applied', position: effect.upTo })
+        return this.toCoordinator({ type: 'applied', position: effect.upTo, snapshot: effect.upTo })
       case 'candidacy':
         return this.toCoordinator(effect)
       case 'canvass':
@@ -295,7 +295,10 @@ export class LogCluster {
   /** How far the wall clocks have gone ahead of the monotonic ones. */
   wallAheadMs = 0
 
-  constructor(count: number) {
+  readonly limits: LogLimits
+
+  constructor(count: number, limits: LogLimits = LOG_LIMITS) {
+    this.limits = limits
     for (let id = 1; id <= count; id++) this.members.set(id, new Member(this, id, new Disk(metaOf(id, count))))
   }
 
