@@ -66,7 +66,9 @@ async function clusterStatus(io: Io, name: string, options: CommonOptions): Prom
     say(io, 'no agents')
     return CLIENT_EXIT.ok
   }
-  io.stdout.write(tableText(AGENT_COLUMNS, agents.map(agentCells), style))
+  const here = new Map(agents.filter(agent => agent.connected).map(agent => [agent.host, agent]))
+  const rows = agents.map(agent => agentCells(agent, here.get(agent.host) ?? null))
+  io.stdout.write(tableText(AGENT_COLUMNS, rows, style))
   return CLIENT_EXIT.ok
 }
 
@@ -162,7 +164,8 @@ function memberCells({ member, report, trouble, lag }: MemberRow) {
 
 const AGENT_COLUMNS = [
   { head: 'HOST', min: 12 },
-  { head: 'STATE' },
+  { head: 'AGENT', worth: 3 },
+  { head: 'STATE', wraps: true },
   { head: 'TASKS', right: true },
   { head: 'CPUS FREE', right: true },
   { head: 'RAM MB FREE', right: true },
@@ -170,19 +173,34 @@ const AGENT_COLUMNS = [
   { head: 'VERSION', worth: 1 },
 ]
 
-function agentCells(agent: AgentView) {
+/** Enough of an id to tell it from others by eye; `--json` has all of it. */
+const shortId = (id: string): string => id.slice(0, 8)
+
+/** `here`: the agent that is connected under the same host name. */
+function agentCells(agent: AgentView, here: AgentView | null) {
   const of = (free: number | undefined, total: number, unit = 1): string => {
     return `${free === undefined ? '-' : free / unit}/${total / unit}`
   }
   return [
     agent.host,
+    shortId(agent.agentId),
     agent.connected
-      ? { text: agent.mode === 'NONE' ? 'ready' : agent.mode, paint: 'good' as const }
-      : { text: 'not connected', paint: 'bad' as const },
+      ? { text: presentState(agent), paint: 'good' as const }
+      : { text: absentState(agent, here), paint: here === null ? ('bad' as const) : ('dim' as const) },
     String(agent.tasks),
     of(agent.free?.cpusMilli, agent.total.cpusMilli, 1000),
     of(agent.free?.ramMb, agent.total.ramMb),
     of(agent.free?.diskMb, agent.total.diskMb),
     agent.agentVersion,
   ]
+}
+
+function presentState({ mode, draining }: AgentView): string {
+  return mode === 'NONE' ? (draining ? 'draining' : 'ready') : mode
+}
+
+/** A machine whose work folder was emptied is there twice for a while: which of the two is it, has to be plain. */
+function absentState({ awaySinceMs }: AgentView, here: AgentView | null): string {
+  const since = awaySinceMs == null ? '' : ` since ${new Date(awaySinceMs).toISOString().slice(0, 19)}Z`
+  return `not connected${since}${here === null ? '' : `; its host is here as ${shortId(here.agentId)}`}`
 }

@@ -2,12 +2,19 @@
  * Takes agents in: HELLO is judged, the agent's row goes into the log, and only then comes WELCOME, so an agent learns
  * its id when the cluster is sure to remember it. A second connection of an agent takes the place of the first.
  */
+import { attributeFault } from '../../core/agents/attribute-faults.ts'
 import { type HelloRefusal, refusalOf } from '../../core/agents/hello.ts'
 import { type AgentFacts, registration } from '../../core/agents/registration.ts'
 import { TakeOvers } from '../../core/agents/take-overs.ts'
 import { type AgentId, agentId } from '../../core/base/ids.ts'
 import { agentProof, leaderProof } from '../../wire/agent-proof.ts'
-import { AGENT_PROTOCOL_MAX, AGENT_PROTOCOL_MIN, CLOSE, type Hello } from '../../wire/messages/agent.ts'
+import {
+  AGENT_PROTOCOL_MAX,
+  AGENT_PROTOCOL_MIN,
+  type AgentChanged,
+  CLOSE,
+  type Hello,
+} from '../../wire/messages/agent.ts'
 import type { Context } from '../actor.ts'
 import type { GatewayWorld } from '../agent-gateway.ts'
 import type { Session, Sessions } from './sessions.ts'
@@ -15,7 +22,7 @@ import type { Session, Sessions } from './sessions.ts'
 export interface Admission {
   greeted(session: Session, hello: Hello): void
   /** What a machine offers is not what it was. */
-  changed(session: Session, facts: AgentFacts & { readonly draining: boolean }): void
+  changed(session: Session, update: AgentChanged): void
   forgetOldClaims(nowMonoMs: number): void
 }
 
@@ -67,13 +74,17 @@ export function admission(context: Pick<Context<never>, 'now'>, world: GatewayWo
     })
   }
 
-  function changed(session: Session, facts: AgentFacts & { readonly draining: boolean }): void {
-    const id = session.agentId
-    if (id === null) return
-    session.isDraining = facts.draining
-    if (session.isDraining && session.phase === 'ready') broker.tell({ type: 'agentDown', agentId: id })
+  function changed(session: Session, update: AgentChanged): void {
+    const { agentId: id, connection } = session
+    if (id === null || session.phase !== 'ready') return
+    const fault = attributeFault(update.attributes)
+    if (fault !== null) return sessions.refuse(session, 'attributes', fault)
+    session.isDraining = update.draining
+    if (session.isDraining) broker.tell({ type: 'agentDown', agentId: id })
+    // Not acknowledged, so it comes again.
     if (ledger.refusal() !== null) return
-    stage(id, facts, () => {
+    stage(id, update, () => {
+      connection.send({ type: 'UPDATE_AGENT_ACK', epoch, n: update.n })
       if (session.phase === 'ready' && !session.isDraining) broker.tell({ type: 'agentUp', agentId: id })
     })
   }

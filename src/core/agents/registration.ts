@@ -18,6 +18,7 @@ export interface AgentFacts {
   readonly agentVersion?: string
   /** Null: it has none. */
   readonly logUrl?: string | null
+  readonly place?: string | undefined
 }
 
 /** Without changes when the row is as the facts say already; it is to be staged all the same, for its `then`. */
@@ -29,7 +30,8 @@ export function registration(
 ): Transaction {
   const row = rowOf(id, facts, before, nowWallMs)
   const isSame = before !== undefined && JSON.stringify(before) === JSON.stringify(row)
-  const why = before === undefined ? 'agent registered' : 'agent changed'
+  const why =
+    before === undefined ? 'agent registered' : before.awaySinceMs === undefined ? 'agent changed' : 'agent back'
   return {
     cause: { who: `agent ${id}`, why, wallMs: nowWallMs },
     changes: isSame ? [] : [{ type: 'put', table: 'agent', key: id, row }],
@@ -37,6 +39,7 @@ export function registration(
 }
 
 function rowOf(id: AgentId, facts: AgentFacts, before: AgentRow | undefined, nowWallMs: Instant): AgentRow {
+  const place = facts.place ?? before?.place
   const logUrl = facts.logUrl === undefined ? before?.logUrl : (facts.logUrl ?? undefined)
   return {
     v: 1,
@@ -51,5 +54,6 @@ function rowOf(id: AgentId, facts: AgentFacts, before: AgentRow | undefined, now
     agentVersion: facts.agentVersion ?? before?.agentVersion ?? '?',
     ...(logUrl === undefined ? {} : { logUrl }),
     firstSeenMs: before?.firstSeenMs ?? nowWallMs,
+    ...(place === undefined ? {} : { place }),
   }
 }
