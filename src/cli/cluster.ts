@@ -67,8 +67,10 @@ async function clusterStatus(io: Io, name: string, options: CommonOptions): Prom
     return CLIENT_EXIT.ok
   }
   const here = new Map(agents.filter(agent => agent.connected).map(agent => [agent.host, agent]))
-  const rows = agents.map(agent => agentCells(agent, here.get(agent.host) ?? null))
-  io.stdout.write(tableText(AGENT_COLUMNS, rows, style))
+  io.stdout.write(tableText(AGENT_COLUMNS, agents.map(agentCells), style))
+  const away = agents.filter(agent => !agent.connected)
+  for (const agent of away.slice(0, AWAY_LINES_MAX)) say(io, absenceText(agent, here.get(agent.host) ?? null))
+  if (away.length > AWAY_LINES_MAX) say(io, `and ${away.length - AWAY_LINES_MAX} more are not connected`)
   return CLIENT_EXIT.ok
 }
 
@@ -162,10 +164,12 @@ function memberCells({ member, report, trouble, lag }: MemberRow) {
 
 // ---- agents ----
 
+const AWAY_LINES_MAX = 20
+
 const AGENT_COLUMNS = [
   { head: 'HOST', min: 12 },
   { head: 'AGENT', worth: 3 },
-  { head: 'STATE', wraps: true },
+  { head: 'STATE' },
   { head: 'TASKS', right: true },
   { head: 'CPUS FREE', right: true },
   { head: 'RAM MB FREE', right: true },
@@ -176,8 +180,7 @@ const AGENT_COLUMNS = [
 /** Enough of an id to tell it from others by eye; `--json` has all of it. */
 const shortId = (id: string): string => id.slice(0, 8)
 
-/** `here`: the agent that is connected under the same host name. */
-function agentCells(agent: AgentView, here: AgentView | null) {
+function agentCells(agent: AgentView) {
   const of = (free: number | undefined, total: number, unit = 1): string => {
     return `${free === undefined ? '-' : free / unit}/${total / unit}`
   }
@@ -186,7 +189,7 @@ function agentCells(agent: AgentView, here: AgentView | null) {
     shortId(agent.agentId),
     agent.connected
       ? { text: presentState(agent), paint: 'good' as const }
-      : { text: absentState(agent, here), paint: here === null ? ('bad' as const) : ('dim' as const) },
+      : { text: 'not connected', paint: 'bad' as const },
     String(agent.tasks),
     of(agent.free?.cpusMilli, agent.total.cpusMilli, 1000),
     of(agent.free?.ramMb, agent.total.ramMb),
@@ -199,8 +202,10 @@ function presentState({ mode, draining }: AgentView): string {
   return mode === 'NONE' ? (draining ? 'draining' : 'ready') : mode
 }
 
-/** A machine whose work folder was emptied is there twice for a while: which of the two is it, has to be plain. */
-function absentState({ awaySinceMs }: AgentView, here: AgentView | null): string {
-  const since = awaySinceMs == null ? '' : ` since ${new Date(awaySinceMs).toISOString().slice(0, 19)}Z`
-  return `not connected${since}${here === null ? '' : `; its host is here as ${shortId(here.agentId)}`}`
+/** A machine whose work folder was emptied is there twice for a while: which of the two it is has to be plain. */
+function absenceText({ agentId, awaySinceMs, host, tasks }: AgentView, here: AgentView | null): string {
+  const since = awaySinceMs == null ? '' : ` since ${new Date(awaySinceMs).toISOString()}`
+  const bound = tasks === 0 ? '' : `, ${tasks} ${tasks === 1 ? 'task is' : 'tasks are'} bound to it`
+  const other = here === null ? '' : `; a machine of that name is connected as ${shortId(here.agentId)}`
+  return `${host} (${shortId(agentId)}) is not connected${since}${bound}${other}`
 }

@@ -45,6 +45,7 @@ export class AgentActor implements Behaviour<AgentMessage> {
         metrics: options.metrics,
         forgotten: stored.tombstones,
         known: () => new Set(book.records.keys()),
+        isFolderNew: stored.identity.agentId === null && stored.quarantined.length === 0,
         expired: taskId => void context.self.tell({ type: 'tombstoneExpired', taskId }),
       }),
     ) as Ref<SandboxKeeperCommand>
