@@ -9,6 +9,10 @@ export { type ConfigKey, configKeys, type KeyFacts, type Member, type NodeConfig
 
 export const nodeName = (config: NodeConfig): string => config.node.name ?? `node-${config.node.id}`
 
+/** What a process calls itself to people: an agent alone is no numbered node, but the machine it offers. */
+export const processName = (config: NodeConfig, hostName: string): string =>
+  config.roles.includes('scheduler') ? nodeName(config) : (config.node.name ?? config.agent.host ?? hostName)
+
 /** The scheduler nodes of the cluster: those listed, or this node alone. */
 export function memberList(config: NodeConfig): readonly Member[] {
   if (config.members !== null) return config.members

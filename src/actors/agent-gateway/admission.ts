@@ -4,9 +4,10 @@
  */
 import { attributeFault } from '../../core/agents/attribute-faults.ts'
 import { type HelloRefusal, refusalOf } from '../../core/agents/hello.ts'
-import { type AgentFacts, registration } from '../../core/agents/registration.ts'
+import { type AgentFacts, changedFacts, registration } from '../../core/agents/registration.ts'
 import { TakeOvers } from '../../core/agents/take-overs.ts'
 import { type AgentId, agentId } from '../../core/base/ids.ts'
+import type { AgentRow } from '../../core/ledger/rows.ts'
 import { agentProof, leaderProof } from '../../wire/agent-proof.ts'
 import {
   AGENT_PROTOCOL_MAX,
@@ -26,7 +27,11 @@ export interface Admission {
   forgetOldClaims(nowMonoMs: number): void
 }
 
-export function admission(context: Pick<Context<never>, 'now'>, world: GatewayWorld, sessions: Sessions): Admission {
+export function admission(
+  context: Pick<Context<never>, 'now' | 'log'>,
+  world: GatewayWorld,
+  sessions: Sessions,
+): Admission {
   const { ledger, broker, epoch, clusterId, metrics, crypto, agentKey, heartbeatMs } = world
   const takeOvers = new TakeOvers()
 
@@ -90,7 +95,24 @@ export function admission(context: Pick<Context<never>, 'now'>, world: GatewayWo
   }
 
   function stage(id: AgentId, facts: AgentFacts, then: () => void): void {
-    ledger.stage(registration(id, facts, ledger.view.agent(id), context.now().wallMs), then)
+    const before = ledger.view.agent(id)
+    const transaction = registration(id, facts, before, context.now().wallMs)
+    ledger.stage(transaction, () => {
+      const [change] = transaction.changes
+      if (change?.type === 'put' && change.table === 'agent') tellChange(before, change.row)
+      then()
+    })
+  }
+
+  function tellChange(before: AgentRow | undefined, row: AgentRow): void {
+    const { agentId: agent, host, total, attributes } = row
+    const shown = {
+      total: JSON.stringify(total),
+      attributes: attributes.map(({ name, values }) => `${name}=${values.join()}`).join(' '),
+    }
+    if (before === undefined) return context.log.info('agent-registered', { agent, host, ...shown })
+    const changed = changedFacts(before, row)
+    if (changed.length > 0) context.log.info('agent-changed', { agent, host, changed: changed.join(), ...shown })
   }
 
   return { greeted, changed, forgetOldClaims: nowMonoMs => takeOvers.forgetOld(nowMonoMs) }

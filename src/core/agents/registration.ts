@@ -21,6 +21,14 @@ export interface AgentFacts {
   readonly place?: string | undefined
 }
 
+/** What of a row an operator would want to hear about when it changes. */
+const TOLD = ['host', 'attributes', 'total', 'portRanges', 'agentVersion'] as const
+
+/** Which parts of the row of an agent differ. */
+export function changedFacts(before: AgentRow, after: AgentRow): readonly string[] {
+  return TOLD.filter(name => JSON.stringify(before[name]) !== JSON.stringify(after[name]))
+}
+
 /** Without changes when the row is as the facts say already; it is to be staged all the same, for its `then`. */
 export function registration(
   id: AgentId,
