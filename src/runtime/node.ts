@@ -25,7 +25,7 @@ import { type LifeView, lifeView } from '../core/lifecycle/life-view.ts'
 import { IDLE_LIFE, LIFE_SETTINGS } from '../core/lifecycle/scheduler-states.ts'
 import { type EmbeddedAgent, startAgentThread } from './agent/agent-thread-client.ts'
 import { realClock } from './clock.ts'
-import { advertisedHttpUrl, agentWorkDir, type NodeConfig, nodeName, processName } from './config.ts'
+import { advertisedHttpUrl, agentWorkDir, machineName, type NodeConfig, nodeName } from './config.ts'
 import { readTlsOf } from './config-rules.ts'
 import { eventLoopLag } from './event-loop-lag.ts'
 import { EXIT, type ExitStatus, exitStatusOf, NodeFailure } from './exit.ts'
@@ -141,9 +141,7 @@ export async function startNode(config: NodeConfig, { configPath }: { configPath
     metrics.addFacts(() => configFacts(config))
     const report = side === null ? null : await side.log.port.status()
     await firstLook(board)
-    process.stdout.write(
-      `daybreak: ${processName(config, hostname())} (${config.roles.join('+')}) is up at ${http.url}\n`,
-    )
+    process.stdout.write(`daybreak: ${nodeName(config)} (${config.roles.join('+')}) is up at ${http.url}\n`)
     if (report?.waitingFor != null) process.stdout.write(`daybreak: it waits for ${report.waitingFor}\n`)
     return { httpUrl: http.url, stop: () => stopAll(undo, logger) }
   } catch (cause) {
@@ -220,7 +218,7 @@ function startInspector(
   if (side !== null) threads.push({ name: 'log', actors: async () => (await side.log.opened()).actors() })
   if (config.roles.includes('agent'))
     threads.push({ name: 'agent', actors: async () => (await slot.agent?.actors()) ?? [] })
-  const inspector = system.spawn(inspectorSpec({ node: processName(config, hostname()), threads }))
+  const inspector = system.spawn(inspectorSpec({ node: nodeName(config), threads }))
   return () =>
     system.ask<InspectorCommand, InspectorReport>(inspector, replyTo => ({ type: 'take', replyTo }), {
       timeoutMs: INSPECT_MS_MAX,
@@ -278,7 +276,7 @@ function agentData(config: NodeConfig, httpUrl: string, secret: string): Paramet
     options: {
       workDir: agentWorkDir(config),
       schedulers: agent.schedulers.length > 0 ? agent.schedulers : [httpUrl],
-      host: agent.host ?? hostname(),
+      host: machineName(config),
       attributes: agent.attributes,
       resources: {
         gpus,
