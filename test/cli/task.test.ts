@@ -127,7 +127,7 @@ describe('inspect', () => {
   })
 })
 
-test('cluster status: leader, log, agents', async () => {
+test('cluster status: leader, log, agents, and what a brake holds', async () => {
   const total = { cpusMilli: 2000, ramMb: 4096, diskMb: 9000, gpus: 0 }
   scheduler.pages.set('/api/v1/cluster', {
     clusterId: 'c',
@@ -156,6 +156,12 @@ test('cluster status: leader, log, agents', async () => {
   expect(ran.out).toContain('node 1 is leader, VOTING; node 1 leads')
   expect(ran.out).toContain('committed 12, applied 12')
   expect(ran.out).toMatch(/worker-1 +ready +3 +0\.5\/2 +4096\/4096/)
+  expect(ran.out).not.toContain('brake')
+  const brakes = { agentsAway: ['b1', 'b2'], unknownTasks: [] }
+  scheduler.pages.set('/api/v1/agents', { agents: [], next: null, brakes })
+  const braked = await daybreak('cluster status', scheduler, { columns: 80 })
+  expect(braked.out).toContain('daybreak admin release-held b1 b2 --reason TEXT')
+  expect((await daybreak('cluster status --json', scheduler)).json()).toMatchObject({ brakes })
 })
 
 test('cluster status of a leader whose driver is not registered: the state, what it waits for, and the log all the same', async () => {

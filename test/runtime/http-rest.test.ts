@@ -591,6 +591,8 @@ describe('openapi', () => {
       'GET /tasks',
       'GET /tasks/{taskId}',
       'GET /tasks/{taskId}/logs',
+      'POST /admin:reconcile',
+      'POST /admin:release-held',
       'POST /jobs',
       'POST /jobs/{role}/{environment}/{name}:kill',
       'POST /jobs/{role}/{environment}/{name}:restart',
