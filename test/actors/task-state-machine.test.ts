@@ -198,6 +198,27 @@ describe('tasks that end too soon', () => {
   })
 })
 
+describe('a change of leader while a job is held back', () => {
+  test('those that fail after it wait behind those that failed before it: no second burst', async () => {
+    const restartsPerSecond = 1
+    const leader = await lead({ restartsPerSecond })
+    await leader.create({ instanceCount: 30 })
+    const ids: TaskId[] = []
+    for (let instance = 0; instance < 30; instance++) ids.push(await leader.run(instance))
+    for (const id of ids.slice(0, 15)) leader.propose(id, 'FAILED', { agentSeq: 3 })
+    await leader.sim.settle()
+    const next = await leader.failover(0, { restartsPerSecond })
+    for (const id of ids.slice(15)) next.propose(id, 'FAILED', { agentSeq: 3 })
+    await next.sim.settle()
+    const statuses = () => next.ledger.view.activeTasksOfJob(HELLO).map(row => row.status)
+    const pending = () => statuses().filter(status => status === 'PENDING').length
+    expect([statuses().length, pending()]).toEqual([30, 10])
+    next.sim.advance(20_000)
+    await next.sim.settle()
+    expect(pending()).toBe(30)
+  })
+})
+
 describe('passing states', () => {
   test('ASSIGNED for 5 min: LOST with the fixed text, replaced, killed', async () => {
     const leader = await lead()
