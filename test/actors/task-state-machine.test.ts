@@ -3,7 +3,8 @@ import type { Transitioned } from '../../src/actors/task-state-machine.ts'
 import { agentId, type TaskId, taskId } from '../../src/core/base/ids.ts'
 import { prng } from '../../src/core/base/prng.ts'
 import type { TaskRow } from '../../src/core/ledger/rows.ts'
-import { HELLO } from '../fixtures/rows.ts'
+import type { TaskStatus } from '../../src/core/task/status.ts'
+import { configRow, HELLO, putConfig, putTask, taskRow } from '../fixtures/rows.ts'
 import { job, type LeaderOptions, TaskLeader } from '../fixtures/task-leader.ts'
 
 const leaders: TaskLeader[] = []
@@ -198,6 +199,44 @@ describe('tasks that end too soon', () => {
   })
 })
 
+describe('100,000 live tasks, the leader killed', () => {
+  const COUNT = 100_000
+  const KILL_PENDING = ['KILLING', 'RESTARTING', 'DRAINING', 'PREEMPTING'] as const
+
+  test('life-75: the next one has every acknowledged transition, launches nothing again and sends each owed kill once', async () => {
+    const leader = await lead()
+    await leader.put([putConfig(configRow())])
+    const statusOf = (at: number): TaskStatus =>
+      at % 100 === 0 ? KILL_PENDING[(at / 100) % 4]! : at % 100 === 1 ? 'ASSIGNED' : 'RUNNING'
+    // Entered a moment ago, so that nothing is due by itself.
+    const atMs = leader.sim.now().wallMs
+    for (let from = 0; from < COUNT; from += 1_000)
+      await leader.put(
+        Array.from({ length: 1_000 }, (_, n) => {
+          const [instance, status] = [from + n, statusOf(from + n)]
+          const bound = { agentId: agentId(`a${instance % 500}`), host: `h${instance % 500}` }
+          return putTask(
+            taskRow(`t${instance}`, { instance, status, ...bound, events: [{ atMs, status, scheduler: 'x' }] }),
+          )
+        }),
+      )
+    const late = leader.propose(taskId('t2'), 'KILLING')
+    await leader.sim.settle()
+    expect(late[0]?.result).toBe('SUCCESS')
+    const next = await failover(leader)
+    expect(next.ledger.view.counts.tasks).toBe(COUNT)
+    expect(next.status(taskId('t2'))).toBe('KILLING')
+    expect(next.sent.filter(({ type }) => type === 'launch')).toEqual([])
+    const killed = next.sent.flatMap(message => (message.type === 'kill' ? [message.taskId] : []))
+    const owed = KILL_PENDING.flatMap(status => Array.from(next.ledger.view.tasksByStatus(status), row => row.taskId))
+    expect(owed).toHaveLength(COUNT / 100 + 1)
+    expect(killed.toSorted()).toEqual(owed.toSorted())
+    const more = next.propose(taskId('t3'), 'KILLING')
+    await next.sim.settle()
+    expect(more[0]?.result).toBe('SUCCESS')
+  })
+})
+
 describe('a change of leader while a job is held back', () => {
   test('those that fail after it wait behind those that failed before it: no second burst', async () => {
     const restartsPerSecond = 1
@@ -208,6 +247,7 @@ describe('a change of leader while a job is held back', () => {
     for (const id of ids.slice(0, 15)) leader.propose(id, 'FAILED', { agentSeq: 3 })
     await leader.sim.settle()
     const next = await leader.failover(0, { restartsPerSecond })
+    leaders.push(next)
     for (const id of ids.slice(15)) next.propose(id, 'FAILED', { agentSeq: 3 })
     await next.sim.settle()
     const statuses = () => next.ledger.view.activeTasksOfJob(HELLO).map(row => row.status)
