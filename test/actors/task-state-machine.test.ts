@@ -64,20 +64,34 @@ describe('output commit', () => {
   })
 
   test('a status whose append fails: never acknowledged, no kill leaves; the next leader decides it once', async () => {
-    const { leader, id } = await running()
+    const leader = await lead()
+    await leader.create({ instanceCount: 3 })
+    const [failed, lost] = [await leader.run(0), await leader.run(1)]
+    const waiting = leader.ledger.view.activeTask(HELLO, 2)!.taskId
+    const { length: sent } = leader.sent
     leader.log.hold()
-    const answers = leader.propose(id, 'FAILED', { agentSeq: 3 })
+    // A batch of what would be acknowledged, killed and launched.
+    const answers = [
+      leader.propose(failed, 'FAILED', { agentSeq: 3 }),
+      leader.propose(lost, 'LOST', { agentSeq: 3 }),
+      leader.assign(waiting),
+    ]
     await leader.sim.settle()
     leader.log.lose({ type: 'unknown' })
     await leader.sim.settle()
-    expect([answers, leader.kills(id)]).toEqual([[], 0])
+    expect([answers, leader.sent.length]).toEqual([[[], [], []], sent])
     const next = await failover(leader)
-    expect(next.status(id)).toBe('RUNNING')
-    next.propose(id, 'FAILED', { agentSeq: 3 })
-    next.propose(id, 'FAILED', { agentSeq: 3 })
+    expect([failed, lost, waiting].map(id => next.status(id))).toEqual(['RUNNING', 'RUNNING', 'PENDING'])
+    expect(next.ledger.view.tasksOfJob(HELLO)).toHaveLength(3)
+    for (let time = 0; time < 2; time++) {
+      next.propose(failed, 'FAILED', { agentSeq: 3 })
+      next.propose(lost, 'LOST', { agentSeq: 3 })
+      next.assign(waiting)
+    }
     await next.sim.settle()
-    expect(next.active().failureCount).toBe(1)
-    expect(next.ledger.view.tasksOfJob(HELLO)).toHaveLength(2)
+    expect(next.ledger.view.activeTask(HELLO, 0)?.failureCount).toBe(1)
+    expect([next.kills(lost), next.launches(waiting)]).toEqual([1, 1])
+    expect(next.ledger.view.tasksOfJob(HELLO)).toHaveLength(5)
   })
 
   test('an update that comes again after its commit: answered, no event, nothing appended', async () => {
@@ -147,10 +161,14 @@ describe('tasks that end too soon', () => {
     next.sim.advance(pauseMs - 10_001)
     await next.sim.settle()
     expect(next.status(id)).toBe('THROTTLED')
-    const later = await failover(next, 5000)
+    next.sim.advance(1)
+    await next.sim.settle()
+    expect(next.status(id)).toBe('PENDING')
+    const other = await throttled()
+    const later = await failover(other.leader, other.pauseMs + 5000)
     later.sim.advance(0)
     await later.sim.settle()
-    expect(later.status(id)).toBe('PENDING')
+    expect(later.status(other.id)).toBe('PENDING')
   })
 
   test('its ancestors are pruned: the penalty is the same, and no row but its own is read', async () => {
@@ -346,7 +364,11 @@ describe('passing states', () => {
     }
     const plain = await partitioned()
     plain.leader.sim.advance(0)
-    expect(plain.leader.status(plain.id)).toBe('LOST')
+    expect(plain.leader.ledger.view.task(plain.id)?.events.at(-1)).toMatchObject({
+      status: 'LOST',
+      message: 'Task partitioned for too long.',
+      who: 'partition timer',
+    })
     const stays = await partitioned({ reschedule: false, delaySecs: 0 })
     stays.leader.sim.advance(600 * MINUTE)
     expect(stays.leader.status(stays.id)).toBe('PARTITIONED')
