@@ -192,7 +192,10 @@ export const configSchema = z.strictObject({
         default: 1,
       },
     ),
-    name: optionalKey(name, { meaning: 'Name of this node for people', unset: '`node-<id>`' }),
+    name: optionalKey(name, {
+      meaning: 'Name of this node for people',
+      unset: '`node-<id>`; of an agent alone: `agent.host`',
+    }),
   }),
   members: optionalKey(members, {
     meaning: 'The scheduler nodes that make up the cluster when its log is initialized: 1, 3, 5 or 7 of them',
