@@ -1,7 +1,6 @@
 /** `/health` for supervisors and `/leaderhealth` for load balancers. Texts: the outside interfaces, section 2. */
 import type { FastifyInstance } from 'fastify'
 import { healthNow } from '../../actors/health.ts'
-import { brakeTexts, NO_BRAKES } from '../../core/agents/brakes.ts'
 import type { HttpDeps } from '../http-server.ts'
 
 const LEADER_ANSWERS = {
@@ -17,12 +16,10 @@ const LEADER_HELP = [
 ].join('\n')
 
 export function addHealthRoutes(app: FastifyInstance, deps: HttpDeps): void {
-  // A brake is for an operator to look at; a restart would only begin it anew, so the node counts as fit.
   app.get('/health', (_request, reply) => {
     const reasons = healthNow(deps.health, deps.clock.read().monoMs)
     reply.header('content-type', 'text/plain; charset=utf-8').header('cache-control', 'no-store')
-    if (reasons.length === 0)
-      reply.send(['OK', ...brakeTexts(deps.scheduler?.agents()?.brakes() ?? NO_BRAKES), ''].join('\n'))
+    if (reasons.length === 0) reply.send('OK\n')
     else reply.code(503).send(`SICK\n${reasons.map(reason => `${reason}\n`).join('')}`)
   })
   app.get('/leaderhealth', (_request, reply) => {
