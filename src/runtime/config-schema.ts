@@ -327,7 +327,7 @@ export const configSchema = z.strictObject({
     }),
     startSpread: key(duration(), {
       meaning:
-        'After a change of leader the tasks that wait for a place are tried at moments drawn over this time, those of one configuration together; 0 tries all at once',
+        'After a change of leader the tasks that wait for a place are tried at moments drawn over this time, those of one configuration together; fewer than 100 configurations or 1,000 tasks are spread over as much less, so that a laptop waits for nothing; 0 tries all at once',
       default: '30s',
       aurora: '-max_reschedule_task_delay_on_startup',
     }),

@@ -11,15 +11,17 @@ import type { AgentRow } from '../../core/ledger/rows.ts'
 import { isPartitionable } from '../../core/task/agent-list.ts'
 import type { Context } from '../actor.ts'
 import type { GatewayWorld } from '../agent-gateway.ts'
+import type { Release } from './held-orders.ts'
 import type { Session } from './sessions.ts'
 
 export interface AbsentAgents {
   readonly size: number
-  readonly isHolding: boolean
+  /** So many are away at once that their tasks are kept. */
+  readonly held: readonly AgentId[]
   left(id: AgentId, lastHeardMonoMs: number): void
   returned(id: AgentId): void
   /** An operator says that of those held these are gone (null: all). Answers which. */
-  release(ids: readonly string[] | null): readonly AgentId[]
+  release(order: Release): readonly AgentId[]
   look(): void
 }
 
@@ -31,6 +33,7 @@ export function absentAgents(
 ): AbsentAgents {
   const absences = new Absences(unreachableMsMax)
   const { view } = ledger
+  const releasedBy = new Map<AgentId, Pick<Release, 'user' | 'reason'>>()
   for (const agent of view.agents()) absences.left(agent.agentId, context.now().monoMs)
 
   function look(): void {
@@ -86,7 +89,7 @@ export function absentAgents(
       agents: verdict.agents,
       of: verdict.of,
       because:
-        'so many at once are more likely cut off than dead: their tasks are kept until enough are back or an operator releases them; look at the network',
+        'so many at once are more likely cut off than dead: their tasks are kept until enough are back or `daybreak admin release-held`; look at the network',
     })
   }
 
@@ -96,15 +99,16 @@ export function absentAgents(
     context.log.warn('agent-unreachable', { agent: id, host, tasks: bound.length })
     metrics.count('agents_unreachable_total')
     const message = `Nothing was heard of ${host} for over ${unreachableMsMax / 1000} s`
-    for (const { taskId } of bound)
-      tasks.tell({ type: 'propose', taskId, to: 'PARTITIONED', message, who: 'agent gateway' })
+    const by = releasedBy.get(id)
+    const cause = by === undefined ? { who: 'agent gateway' } : { who: by.user, why: by.reason }
+    for (const { taskId } of bound) tasks.tell({ type: 'propose', taskId, to: 'PARTITIONED', message, ...cause })
   }
 
   function writeDown(away: readonly AwayAgent[]): void {
     const { wallMs } = context.now()
     const { changes, forgotten } = awayRows(away, wallMs, { unreachableMsMax, forgetMs })
     if (changes.length === 0) return
-    for (const { row } of forgotten) absences.returned(row.agentId)
+    for (const { row } of forgotten) returned(row.agentId)
     ledger.stage({ cause: { who: 'agent gateway', why: 'agents away', wallMs }, changes }, () => {
       for (const { row, successor } of forgotten) {
         const { agentId: agent, host, awaySinceMs } = row
@@ -116,18 +120,26 @@ export function absentAgents(
     })
   }
 
+  function returned(id: AgentId): void {
+    absences.returned(id)
+    releasedBy.delete(id)
+  }
+
   return {
     get size() {
       return absences.size
     },
-    get isHolding() {
-      return absences.isHolding
+    get held() {
+      return absences.held
     },
     left: (id, lastHeardMonoMs) => absences.left(id, lastHeardMonoMs),
-    returned: id => absences.returned(id),
-    release(ids) {
-      const out = absences.release(ids === null ? null : new Set(ids))
-      for (const id of out) context.log.warn('agent-absence-released', { agent: id, host: view.agent(id)?.host ?? id })
+    returned,
+    release({ agentIds, user, reason }) {
+      const out = absences.release(agentIds === null ? null : new Set(agentIds))
+      for (const id of out) {
+        releasedBy.set(id, { user, reason })
+        context.log.warn('agent-absence-released', { agent: id, host: view.agent(id)?.host ?? id, user, reason })
+      }
       return out
     },
     look,
