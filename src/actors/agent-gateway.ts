@@ -21,7 +21,7 @@ import { ledgerDigests } from './agent-gateway/ledger-digests.ts'
 import { logReads, type ReadExpired } from './agent-gateway/log-reads.ts'
 import { type Reconciled, reconciliation } from './agent-gateway/reconciliation.ts'
 import { openSessions, type Session, type SessionMessage } from './agent-gateway/sessions.ts'
-import { type StatusApplied, statusUpdates } from './agent-gateway/status-updates.ts'
+import { type AcksDue, type StatusApplied, statusUpdates } from './agent-gateway/status-updates.ts'
 import { type Reconcile, type SweepMessage, sweeps } from './agent-gateway/sweeps.ts'
 import { type ListSettled, taskLists } from './agent-gateway/task-lists.ts'
 import { taskOrders } from './agent-gateway/task-orders.ts'
@@ -88,6 +88,8 @@ export interface AgentGatewayOptions {
   readonly silenceMsMax?: number
   /** Away for so long, counted from the last frame, its tasks become PARTITIONED. Default 75,000. */
   readonly unreachableMsMax?: number
+  /** An agent that is away for so long and has no tasks is forgotten. Default 7 days. */
+  readonly forgetMs?: number
   /** A launch is refused by the agent when it is taken up later than this. Default 60,000. */
   readonly launchDeadlineMs?: number
   /** A log read without an answer for so long is given up. Default 5,000. */
@@ -103,6 +105,7 @@ const DEFAULTS = {
   heartbeatMs: 5_000,
   silenceMsMax: 15_000,
   unreachableMsMax: 75_000,
+  forgetMs: 7 * 24 * 3_600_000,
   launchDeadlineMs: 60_000,
   readMsMax: 5_000,
   reconciliation: RECONCILIATION_SETTINGS,
@@ -112,6 +115,7 @@ type Message =
   | Command
   | SessionMessage
   | StatusApplied
+  | AcksDue
   | ListSettled
   | Reconciled
   | SweepMessage
@@ -158,7 +162,7 @@ function agentGateway(
   publishBrakes: (read: () => Brakes) => void,
 ): Behaviour<Message> {
   const { ledger, broker, listener, epoch, metrics, silenceMsMax } = world
-  const absent = absentAgents(context, world)
+  const absent = absentAgents(context, world, byAgent)
   const sessions = openSessions(context, world, byAgent, (id, session, wasReady) => {
     absent.left(id, session.lastFrameMonoMs)
     logs.agentLeft(id)
@@ -233,7 +237,7 @@ function agentGateway(
     const { monoMs } = context.now()
     sessions.dropSilent(monoMs)
     door.forgetOldClaims(monoMs)
-    absent.look(monoMs, sessions.agents)
+    absent.look()
     metrics.gauge('agents_away_held', absent.held.length)
     metrics.gauge('agent_tasks_held', tasksHeld())
   }
@@ -265,6 +269,8 @@ function agentGateway(
           return sessions.closed(message.session, message.reason)
         case 'applied':
           return statuses.acknowledge(message)
+        case 'acksDue':
+          return statuses.sendAcks()
         case 'listSettled':
           return lists.settled(message)
         case 'silenceChecked':

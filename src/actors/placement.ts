@@ -11,6 +11,7 @@ import type { AgentId } from '../core/base/ids.ts'
 import type { Resources } from '../core/job/task-config.ts'
 import { OFFER_ORDER_DEFAULT, type OfferOrder } from '../core/offers/candidate-order.ts'
 import { EXECUTOR_OVERHEAD_DEFAULT } from '../core/offers/needs.ts'
+import { dedicatedFault } from '../core/scheduling/dedicated.ts'
 import { TASK_GROUPS_DEFAULTS } from '../core/scheduling/task-groups.ts'
 import type { ActorSpec, Ref } from './actor.ts'
 import { type AssignerCommand, assignerSpec } from './assigner.ts'
@@ -52,6 +53,9 @@ export const PLACEMENT_DEFAULTS: PlacementOptions = {
   schedulePenaltyMsMax: TASK_GROUPS_DEFAULTS.penaltyMsMax,
 }
 
+/** Until the guard has begun: no version of its own is 0, so a round that is decided meanwhile is looked at whole. */
+const GUARD_TO_COME: DedicatedView = { version: 0, misplaced: () => [], checkJob: dedicatedFault }
+
 export interface PlacementParts {
   /** The leader's context, or whatever holds its actors. */
   readonly parent: { spawn<C>(spec: ActorSpec<C>): Ref<C> }
@@ -79,7 +83,11 @@ export function createPlacement({ parent, ledger, metrics, tasks, isConnected, o
     assigner: Ref<AssignerCommand>
     groups: Ref<TaskGroupsCommand>
   }
-  const views = {} as { book: OfferBookView; dedicated: DedicatedView; pending: PendingGroupsView }
+  const views = { dedicated: GUARD_TO_COME } as {
+    book: OfferBookView
+    dedicated: DedicatedView
+    pending: PendingGroupsView
+  }
 
   let roundIds = 0
   // An actor that was restarted has not taken over from another leader: it spreads nothing.

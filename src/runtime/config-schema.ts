@@ -314,6 +314,11 @@ export const configSchema = z.strictObject({
       default: '75s',
       aurora: '--agent_ping_timeout',
     }),
+    agentForget: key(duration('1min'), {
+      meaning:
+        'An agent that has been away for so long and has no tasks that have not ended is forgotten; one that comes back after that is registered anew; at least agentUnreachable',
+      default: '7d',
+    }),
     registrationDelay: key(duration('1s'), {
       meaning:
         'How long a new leader waits for its driver to be registered before it gives leadership away; our own agents need no registration, so it matters to drivers that ask somebody else',

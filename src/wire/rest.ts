@@ -215,6 +215,11 @@ export const agent = z.object({
   host: z.string(),
   connected: z.boolean(),
   silentMs: z.number().nullable(),
+  draining: z.boolean().describe('runs what it has and takes nothing new, by its own word'),
+  firstSeenMs: count,
+  awaySinceMs: count
+    .nullable()
+    .describe('since when nothing is heard of it, once that is longer than agentUnreachable'),
   mode: z.string(),
   attributes: z.array(z.object({ name: z.string(), values: z.array(z.string()) })),
   total: resources,

@@ -182,7 +182,7 @@ describe('task history', () => {
   })
 })
 
-test('cluster status: leader, log, agents, and what a brake holds', async () => {
+test('cluster status: leader, log, agents, which of two rows of one host is the machine, and what a brake holds', async () => {
   const total = { cpusMilli: 2000, ramMb: 4096, diskMb: 9000, gpus: 0 }
   scheduler.pages.set('/api/v1/cluster', {
     clusterId: 'c',
@@ -204,13 +204,31 @@ test('cluster status: leader, log, agents, and what a brake holds', async () => 
     freePorts: 9,
   }
   scheduler.pages.set('/api/v1/agents', {
-    agents: [{ ...agent, total, free: { ...total, cpusMilli: 500 }, tasks: 3, agentVersion: '0.1.0' }],
+    agents: [
+      { ...agent, total, free: { ...total, cpusMilli: 500 }, tasks: 3, agentVersion: '0.1.0' },
+      { ...agent, agentId: 'b', host: 'worker-2', draining: true, total, free: total, tasks: 1, agentVersion: '0.1.0' },
+      ...['old', 'lonely'].map((agentId, n) => ({
+        ...agent,
+        agentId,
+        host: ['worker-1', 'worker-3'][n],
+        connected: false,
+        awaySinceMs: 1_700_000_000_000,
+        total,
+        free: null,
+        tasks: n * 2,
+        agentVersion: '0.1.0',
+      })),
+    ],
     next: null,
   })
   const ran = await daybreak('cluster status', scheduler, { columns: 80 })
   expect(ran.out).toContain('node 1 is leader, VOTING; node 1 leads')
   expect(ran.out).toContain('committed 12, applied 12')
-  expect(ran.out).toMatch(/worker-1 +ready +3 +0\.5\/2 +4096\/4096/)
+  expect(ran.out).toMatch(/worker-1 +a +ready +3 +0\.5\/2 +4096\/4096/)
+  expect(ran.out).toMatch(/worker-2 +b +draining/)
+  const since = 'is not connected since 2023-11-14T22:13:20.000Z'
+  expect(ran.out).toContain(`\nworker-1 (old) ${since}; a machine of that name is connected as a\n`)
+  expect(ran.out).toContain(`\nworker-3 (lonely) ${since}, 2 tasks are bound to it\n`)
   expect(ran.out).not.toContain('brake')
   const brakes = { agentsAway: ['b1', 'b2'], unknownTasks: [] }
   scheduler.pages.set('/api/v1/agents', { agents: [], next: null, brakes })

@@ -38,6 +38,11 @@ export class Absences {
     return this.#held
   }
 
+  /** With the monotonic moment since when each is away, in the order in which they left. */
+  all(): IterableIterator<[AgentId, number]> {
+    return this.#since.entries()
+  }
+
   left(id: AgentId, lastHeardMonoMs: number): void {
     this.#since.set(id, lastHeardMonoMs)
   }
