@@ -199,7 +199,7 @@ describe('checkpoints', () => {
       expect(alone.counts.includes('log_divergence')).toBe(isKnown)
       expect(alone.troubles.map(String)).toEqual(
         isKnown
-          ? [expect.stringMatching(/^StoreFailed: state divergence at 40: .* those of member 2, which led, 00000001/)]
+          ? [expect.stringMatching(/^RowsDiverged: state divergence at 40: .* those of member 2, which led, 00000001/)]
           : [],
       )
       if (isKnown) expect(alone.troubles[0]).toBeInstanceOf(StoreFailed)

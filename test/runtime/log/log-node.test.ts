@@ -296,7 +296,7 @@ describe('a log that must not be opened', () => {
 
   test('a flush has failed before: refused until the operator accepts', async () => {
     const options = await initialized()
-    markNeedsVerify(options.path, 'a write of the log failed: EIO')
+    markNeedsVerify(options.path, { kind: 'disk', reason: 'a write of the log failed: EIO' })
     await expect(new Opened(options).start()).rejects.toThrow(/EIO.*daybreak log verify node\.yaml --accept/)
   })
 
@@ -304,8 +304,9 @@ describe('a log that must not be opened', () => {
     const options = await initialized()
     // In the way of the file that would be flushed and renamed.
     mkdirSync(join(options.path, 'needs-verify.new'))
-    markNeedsVerify(options.path, 'a write of the log failed: EIO')
-    expect(needsVerify(options.path)).toBe('a write of the log failed: EIO')
+    const doubt = { kind: 'disk', reason: 'a write of the log failed: EIO' } as const
+    markNeedsVerify(options.path, doubt)
+    expect(needsVerify(options.path)).toEqual(doubt)
   })
 
   test('a flush fails while it opens: refused by name, and again until the operator accepts', async () => {
@@ -426,7 +427,9 @@ describe('a disk that fills up', () => {
     const log = await new Opened(options, { openStore }).lead()
     disk.fails = true
     expect(await log.port.append(putRow('a', '1'))).toEqual({ type: 'unknown' })
-    expect(log.deaths).toMatchObject([{ status: 75, reason: 'EIO' }])
+    expect(log.deaths).toMatchObject([
+      { status: 75, reason: 'EIO. Check the disk, then run `daybreak log verify node.yaml --accept`' },
+    ])
     await log.port.stop()
     await expect(new Opened(options).start()).rejects.toThrow(/disk failure \(EIO\)/)
   })
