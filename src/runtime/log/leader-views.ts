@@ -2,6 +2,7 @@
 import type { LeaderView } from '../../actors/ports.ts'
 import { NO_BALLOT, sameBallot } from '../../core/log/ballot.ts'
 import type { ElectionView } from '../../core/log/election-core.ts'
+import type { Entry } from '../../core/log/entry.ts'
 
 export interface LeaderViewsPorts {
   /** Where clients reach that member; empty while it is not known. */
@@ -30,6 +31,13 @@ export class LeaderViews {
   }
   get leaderSinceMs(): number | null {
     return this.#view.leader === null ? null : this.#leaderSinceMs
+  }
+
+  /** A follower's feed: what other leaders have written. Of the own appends their results tell. */
+  ofOthers(entries: readonly Entry[]): readonly Entry[] {
+    const { role, ballot } = this.#view
+    if (role === 'LEADER') return []
+    return entries.filter(entry => ballot === null || !sameBallot(entry.ballot, ballot) || role === 'FOLLOWER')
   }
 
   elected({ role, ballot, leaderId }: ElectionView): void {

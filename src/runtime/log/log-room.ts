@@ -55,16 +55,13 @@ export class LogRoom {
     this.#isClosedTold = false
   }
 
-  get isClosed(): boolean {
-    return this.#trouble !== null
-  }
   get freeBytes(): number {
     return this.#space?.read().freeBytes ?? 0
   }
 
   /** A write has found the disk full: the log is closed, or about to be. */
-  tellFull(reason: string): void {
-    this.#trouble = reason
+  tellFull(cause: unknown): void {
+    this.#trouble = cause instanceof Error ? cause.message : String(cause)
     this.#ports.log.error('log-disk-full', { path: this.#path })
   }
 

@@ -7,7 +7,9 @@ import type { Entry } from '../../core/log/entry.ts'
 import { leaseLeftMs } from '../../core/log/lease.ts'
 import type { LogMeta } from '../../core/log/meta.ts'
 import { readRangeFault } from '../../core/log/read-range.ts'
+import type { SpaceReading } from './disk-space.ts'
 import type { OpenedStores } from './log-opening.ts'
+import type { SpaceLimits } from './log-options.ts'
 
 export class OpenLog {
   readonly actors: LogActors
@@ -41,6 +43,18 @@ export class OpenLog {
     if (!leader?.serving) return null
     const leftMs = leader.lease === null ? 0 : leaseLeftMs(leader.lease, now)
     return Number.isFinite(leftMs) ? Math.max(0, Math.round(leftMs)) : null
+  }
+
+  /** It may vote now: it may stand, too. */
+  begin(): void {
+    const voterCount = this.meta.descriptor?.members.filter(member => member.role === 'VOTER').length ?? 1
+    this.actors.election.tell({ type: 'ready', voterCount })
+  }
+
+  tellSpace({ full, freeBytes }: SpaceReading, { reserveBytes, checkEveryMs: lookMs }: SpaceLimits): void {
+    this.actors.coordinator.tell({ type: 'space', full, freeBytes, reserveBytes, lookMs })
+    this.actors.replica.tell({ type: 'space', full, freeBytes })
+    this.actors.election.tell({ type: 'space', full })
   }
 
   readRows(cursor: RowCursor | null, rowsMax: number): RowPage {
