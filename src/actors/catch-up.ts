@@ -5,9 +5,10 @@
  */
 import { assertNever } from '../core/base/assert.ts'
 import { CatchUpCore, type CatchUpEffect, type CatchUpMessage } from '../core/log/catch-up-core.ts'
-import type { LogLimits } from '../core/log/limits.ts'
+import { CATCH_UP_BYTES_PER_MS, type LogLimits } from '../core/log/limits.ts'
 import type { Fetch, Sender, SnapshotFetch } from '../core/log/messages.ts'
 import type { LogMeta } from '../core/log/meta.ts'
+import { Serving } from '../core/log/serving.ts'
 import { snapshotId } from '../core/log/snapshot.ts'
 import type { ActorSpec, Context, Ref } from './actor.ts'
 import type { LogStore, LogTransport, SnapshotReader, StateStore } from './log-ports.ts'
@@ -19,6 +20,7 @@ export type CatchUpCommand =
   | SnapshotFetch
   | { readonly type: 'storeFailed'; readonly cause: unknown }
   | { readonly type: 'snapshotIdle' }
+  | { readonly type: 'rested' }
 
 export interface CatchUpOptions {
   readonly self: Sender
@@ -64,6 +66,7 @@ class CatchUp {
   readonly #context: Context<CatchUpCommand>
   readonly #core: CatchUpCore
   #snapshot: { readonly reader: SnapshotReader; readonly sinceMs: number } | null = null
+  readonly #serving = new Serving<Fetch | SnapshotFetch>(CATCH_UP_BYTES_PER_MS)
   #served = 0
 
   constructor(options: CatchUpOptions, context: Context<CatchUpCommand>) {
@@ -76,9 +79,12 @@ class CatchUp {
   receive(message: CatchUpCommand): void {
     switch (message.type) {
       case 'fetch':
-        return this.#onFetch(message)
       case 'snapshotFetch':
-        return this.#onSnapshotFetch(message)
+        this.#serving.ask(message)
+        return this.#serve()
+      case 'rested':
+        this.#serving.rested()
+        return this.#serve()
       case 'storeFailed':
         return this.#options.onStoreTrouble(message.cause)
       case 'snapshotIdle':
@@ -119,7 +125,17 @@ class CatchUp {
     }
   }
 
-  #onFetch({ from, ask, position, bytesMax }: Fetch): void {
+  #serve(): void {
+    const question = this.#serving.next()
+    if (question === null) return
+    const { monoMs } = this.#context.now()
+    const bytes = question.type === 'fetch' ? this.#sendEntries(question) : this.#sendRows(question)
+    const restMs = this.#serving.answered(bytes, this.#context.now().monoMs - monoMs)
+    this.#context.startTimer('rest', restMs, { type: 'rested' })
+  }
+
+  /** How many bytes they are. */
+  #sendEntries({ from, ask, position, bytesMax }: Fetch): number {
     const { self, store, transport, meta, onStoreTrouble } = this.#options
     const { begin, commit } = meta()
     const isHere = position >= begin && position <= commit
@@ -128,33 +144,38 @@ class CatchUp {
       transport.send(from.memberId, { type: 'entries', from: self, ask, position, entries, begin, commit })
       this.#served += entries.length
       if (this.#snapshot !== null) this.#keepSnapshot()
+      return entries.reduce((bytes, entry) => bytes + entry.record.length, 0)
     } catch (cause) {
       onStoreTrouble(cause)
+      return 0
     }
   }
 
-  #onSnapshotFetch({ from, ask, id, cursor, bytesMax }: SnapshotFetch): void {
+  #sendRows({ from, ask, id, cursor, bytesMax }: SnapshotFetch): number {
     const { self, transport } = this.#options
-    const open = this.#openSnapshot(id)
+    const open = this.#openSnapshot()
     const { header } = open
     const after = header.id === id ? cursor : null
     const { rows, done } = open.page(after, Math.min(bytesMax, PAGE_BYTES_MAX))
     this.#served += rows.length
     transport.send(from.memberId, { type: 'snapshotPage', from: self, ask, header, cursor: after, rows, done })
     this.#keepSnapshot()
+    return rows.reduce((bytes, { key, bytes: value }) => bytes + key.length + value.length, 0)
   }
 
   #keepSnapshot(): void {
     this.#context.startTimer('snapshotIdle', SNAPSHOT_IDLE_MS_MAX, { type: 'snapshotIdle' })
   }
 
-  /** The one that is asked for, if it is open and not too old; else a new one. */
-  #openSnapshot(id: string | null): SnapshotReader {
+  /**
+   * The one that is open, if it is not too old; else a new one. Also when another one is asked for: two members that lag
+   * cost one reading, and one that asks for what is no longer there does not take away what another is reading.
+   */
+  #openSnapshot(): SnapshotReader {
     const { monoMs } = this.#context.now()
     const open = this.#snapshot
     const isYoung = open !== null && monoMs - open.sinceMs < SNAPSHOT_MS_MAX
-    // Whoever begins is given the one that another member is reading: two members that lag cost one.
-    if (isYoung && (id === null || id === open.reader.header.id)) return open.reader
+    if (isYoung) return open.reader
     this.closeSnapshot()
     const reading = Math.floor(this.#context.random.next() * 2 ** 32)
     const reader = this.#options.state.snapshot(snapshotId(this.#options.self.memberId, reading))
@@ -178,6 +199,8 @@ class CatchUp {
       source: this.#core.source,
       snapshotOpen: this.#snapshot?.reader.header.position ?? null,
       served: this.#served,
+      waiting: this.#serving.waiting,
+      superseded: this.#serving.superseded,
     }
   }
 }
