@@ -9,7 +9,7 @@ import { CATCH_UP_BYTES_PER_MS, type LogLimits } from '../core/log/limits.ts'
 import type { Fetch, Sender, SnapshotFetch } from '../core/log/messages.ts'
 import type { LogMeta } from '../core/log/meta.ts'
 import { Serving } from '../core/log/serving.ts'
-import { snapshotId } from '../core/log/snapshot.ts'
+import { mayReadOn, snapshotId } from '../core/log/snapshot.ts'
 import type { ActorSpec, Context, Ref } from './actor.ts'
 import type { LogStore, LogTransport, SnapshotReader, StateStore } from './log-ports.ts'
 import type { ReplicaCommand } from './replica.ts'
@@ -40,8 +40,6 @@ export interface CatchUpOptions {
 
 const ENTRIES_MAX = 2_048
 const PAGE_BYTES_MAX = 1024 * 1024
-/** A snapshot holds pages of the store back from being used again: so long at the most, then a newer one begins. */
-const SNAPSHOT_MS_MAX = 5 * 60_000
 /** After the last page, and while entries are asked for: what follows the snapshot is kept until its reader is through. */
 const SNAPSHOT_IDLE_MS_MAX = 30_000
 
@@ -65,7 +63,10 @@ class CatchUp {
   readonly #options: CatchUpOptions
   readonly #context: Context<CatchUpCommand>
   readonly #core: CatchUpCore
-  #snapshot: { readonly reader: SnapshotReader; readonly sinceMs: number } | null = null
+  #snapshot: { readonly reader: SnapshotReader; readonly sinceMs: number; readonly freeBytes: number | null } | null =
+    null
+  /** Of the own disk, when it was looked at last. */
+  #freeBytes: number | null = null
   readonly #serving = new Serving<Fetch | SnapshotFetch>(CATCH_UP_BYTES_PER_MS)
   #served = 0
 
@@ -90,6 +91,7 @@ class CatchUp {
       case 'snapshotIdle':
         return this.closeSnapshot()
       default:
+        if (message.type === 'space') this.#freeBytes = message.freeBytes
         for (const effect of this.#core.handle(message)) this.#run(effect)
     }
   }
@@ -168,18 +170,17 @@ class CatchUp {
   }
 
   /**
-   * The one that is open, if it is not too old; else a new one. Also when another one is asked for: two members that lag
+   * The one that is open, if it may be read on; else a new one. Also when another one is asked for: two members that lag
    * cost one reading, and one that asks for what is no longer there does not take away what another is reading.
    */
   #openSnapshot(): SnapshotReader {
     const { monoMs } = this.#context.now()
     const open = this.#snapshot
-    const isYoung = open !== null && monoMs - open.sinceMs < SNAPSHOT_MS_MAX
-    if (isYoung) return open.reader
+    if (open !== null && mayReadOn(monoMs - open.sinceMs, this.#freeBytes, open.freeBytes)) return open.reader
     this.closeSnapshot()
     const reading = Math.floor(this.#context.random.next() * 2 ** 32)
     const reader = this.#options.state.snapshot(snapshotId(this.#options.self.memberId, reading))
-    this.#snapshot = { reader, sinceMs: monoMs }
+    this.#snapshot = { reader, sinceMs: monoMs, freeBytes: this.#freeBytes }
     this.#options.replica().tell({ type: 'hold', from: reader.header.position + 1 })
     return reader
   }

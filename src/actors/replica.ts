@@ -141,7 +141,7 @@ class Replica {
       case 'scrubDue':
         return this.#scrub()
       case 'space':
-        this.#options.catchUp().tell({ type: 'space', full: message.full })
+        this.#options.catchUp().tell(message)
         return this.#step(message)
       default:
         return this.#step(message)

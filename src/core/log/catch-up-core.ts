@@ -32,7 +32,7 @@ export type CatchUpMessage =
   | { readonly type: 'pageStored'; readonly ask: number; readonly isSound: boolean }
   | { readonly type: 'due'; readonly ask: number }
   /** What is left of the own disk is for what cannot wait: nothing is asked for while that is so. */
-  | { readonly type: 'space'; readonly full: boolean }
+  | { readonly type: 'space'; readonly full: boolean; readonly freeBytes: number }
 
 export type CatchUpEffect =
   | { readonly type: 'send'; readonly to: number; readonly message: Fetch | SnapshotFetch }

@@ -40,7 +40,8 @@ export class LogRoom {
       this.#ports.onReading(reading, this.#limits)
       if (!hasTurned) return
       this.#warn(reading)
-      this.#ports.onWritable(this.notWritable())
+      // While the log is being closed for want of room, that is told once it is closed.
+      if (this.#trouble === null || this.#isClosedTold) this.#ports.onWritable(this.notWritable())
     }
     this.#space = new DiskSpace(this.#path, this.#limits, onLook, this.#ports.freeBytesOf)
     this.#space.watch()

@@ -56,6 +56,11 @@ class Bench {
     await this.state.write({ rows, applied, resumeFrom: applied + 1, base: NO_BASE })
   }
 
+  free(freeBytes: number): void {
+    this.#actor.tell({ type: 'space', full: false, freeBytes })
+    this.sim.run()
+  }
+
   fetch(position: number, bytesMax = 1_000_000, from = 3): Entries {
     this.ask(position, from, position, bytesMax)
     return this.#answer() as Entries
@@ -199,6 +204,24 @@ describe('a snapshot for another member', () => {
     const newer = bench.page(id, { table: 1, key: 'a' })
     expect(newer).toMatchObject({ cursor: null, header: { position: 60 } })
     expect(bench.holds).toEqual([51, null, 61])
+  })
+
+  test('open for longer, with at least half of the room left that there was at its beginning: it goes on, for an hour', async () => {
+    const readUntil = async (minutes: number, freeBytes: number): Promise<boolean> => {
+      const bench = new Bench()
+      bench.free(1_000)
+      await bench.rows(50)
+      const { id } = bench.page(null, null).header
+      bench.free(freeBytes)
+      for (let at = 0; at < minutes * MINUTE; at += 20_000) {
+        bench.sim.advance(20_000)
+        if (bench.page(id, { table: 1, key: 'a' }).header.id !== id) return false
+      }
+      return true
+    }
+    expect(await readUntil(59, 500)).toBe(true)
+    expect(await readUntil(61, 500)).toBe(false)
+    expect(await readUntil(6, 499)).toBe(false)
   })
 
   test('the node ends: the reading is closed, because the store cannot be closed under it', async () => {
