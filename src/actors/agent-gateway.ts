@@ -7,6 +7,7 @@
  * what follows. Launches and kills are idempotent by task id on the agent, so sending one twice is harmless.
  * Source: the agent spec, sections 14 to 19.
  */
+import { type Brakes, NO_BRAKES } from '../core/agents/brakes.ts'
 import { RECONCILIATION_SETTINGS, type ReconciliationSettings } from '../core/agents/reconcile-schedule.ts'
 import type { AgentId, TaskId } from '../core/base/ids.ts'
 import type { Rejection } from '../core/base/rejection.ts'
@@ -61,6 +62,8 @@ export interface AgentLiveView {
   takesTasks(id: AgentId): boolean
   /** ms since its last frame; null when it is not connected. */
   silentMs(id: AgentId): number | null
+  /** What is held until an operator has looked. */
+  brakes(): Brakes
 }
 
 export interface AgentGatewayOptions {
@@ -121,6 +124,7 @@ export function agentGatewaySpec(options: AgentGatewayOptions): {
 } {
   const sessions = new Map<AgentId, Session>()
   let monoMs: () => number = () => 0
+  let brakes: () => Brakes = () => NO_BRAKES
   const view: AgentLiveView = {
     connected: id => sessions.get(id)?.phase === 'ready',
     takesTasks: id => {
@@ -131,6 +135,7 @@ export function agentGatewaySpec(options: AgentGatewayOptions): {
       const session = sessions.get(id)
       return session === undefined ? null : Math.max(0, monoMs() - session.lastFrameMonoMs)
     },
+    brakes: () => brakes(),
   }
   const spec: ActorSpec<Message> = {
     name: 'agent-gateway',
@@ -138,7 +143,9 @@ export function agentGatewaySpec(options: AgentGatewayOptions): {
     mailbox: { capacity: 100_000 },
     start: context => {
       monoMs = () => context.now().monoMs
-      return agentGateway(context, { ...DEFAULTS, ...options }, sessions)
+      return agentGateway(context, { ...DEFAULTS, ...options }, sessions, read => {
+        brakes = read
+      })
     },
   }
   return { spec: spec as unknown as ActorSpec<Command>, view }
@@ -148,6 +155,7 @@ function agentGateway(
   context: Context<Message>,
   world: GatewayWorld,
   byAgent: Map<AgentId, Session>,
+  publishBrakes: (read: () => Brakes) => void,
 ): Behaviour<Message> {
   const { ledger, broker, listener, epoch, metrics, silenceMsMax } = world
   const absent = absentAgents(context, world)
@@ -166,6 +174,7 @@ function agentGateway(
   const orders = taskOrders(context, world, sessions)
   const statuses = statusUpdates(context, world)
   const logs = logReads(context, world, sessions)
+  publishBrakes(() => ({ agentsAway: absent.held, unknownTasks: held.held }))
 
   context.startPeriodicTimer('silence', Math.max(500, Math.floor(silenceMsMax / 3)), { type: 'silenceChecked' })
 
@@ -202,9 +211,9 @@ function agentGateway(
   }
 
   /** The brakes are let go of: an operator has looked. */
-  function releaseHeld({ agentIds, replyTo }: ReleaseHeld): void {
-    const strays = held.release(agentIds)
-    const away = absent.release(agentIds)
+  function releaseHeld({ replyTo, ...order }: ReleaseHeld): void {
+    const strays = held.release(order)
+    const away = absent.release(order)
     const agents: HeldReleased['agents'][number][] = []
     for (const { agentId, host, tasks } of strays) {
       // What the ledger has come to know meanwhile is no stray.
@@ -218,11 +227,15 @@ function agentGateway(
     replyTo.tell({ type: 'heldReleased', agents, away })
   }
 
+  const tasksHeld = (): number => held.held.reduce((sum, one) => sum + one.tasks, 0)
+
   function silenceChecked(): void {
     const { monoMs } = context.now()
     sessions.dropSilent(monoMs)
     door.forgetOldClaims(monoMs)
     absent.look(monoMs, sessions.agents)
+    metrics.gauge('agents_away_held', absent.held.length)
+    metrics.gauge('agent_tasks_held', tasksHeld())
   }
 
   return {
@@ -270,8 +283,8 @@ function agentGateway(
       agentsReady: sessions.readyCount(),
       greeting: sessions.greeting,
       away: absent.size,
-      unreachableHeld: absent.isHolding,
-      tasksHeld: held.tasks,
+      awayHeld: absent.held.length,
+      tasksHeld: tasksHeld(),
       reconciling: exchanges.open,
       logReads: logs.waiting,
       statusesApplied: statuses.applied,

@@ -35,7 +35,7 @@ export interface PlacementOptions {
   readonly offerOrder: readonly OfferOrder[]
   /** Most time a new task waits for others to join its round; default 1 ms. */
   readonly firstScheduleDelayMs: number
-  /** Over so long the groups of tasks that were PENDING when the leader started are spread; default 30 s. */
+  /** Over at most so long the groups of tasks that were PENDING when the leader started are spread; default 30 s. */
   readonly startSpreadMs: number
   /** Wait after the first fruitless attempt of a group; default 1 s. */
   readonly schedulePenaltyMsInitial: number

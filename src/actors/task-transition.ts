@@ -12,7 +12,7 @@ import type { Now } from '../core/base/time.ts'
 import type { TaskRow } from '../core/ledger/rows.ts'
 import type { DeadlineSettings } from '../core/task/deadlines.ts'
 import type { FlappingSettings } from '../core/task/flapping.ts'
-import type { RestartBudget } from '../core/task/restart-budget.ts'
+import { placesTakenMsAgo, type RestartBudget } from '../core/task/restart-budget.ts'
 import { newTaskId } from '../core/task/task-id.ts'
 import { type Decision, decide, type Output, type Proposal } from '../core/task/transitions.ts'
 import type { Ref } from './actor.ts'
@@ -120,8 +120,9 @@ function report(world: TaskWorld, command: Command, row: TaskRow | undefined, de
     })
 }
 
-function heldBackMs({ restartBudget, metrics, log }: TaskWorld, job: JobKey, now: Now): number {
-  const { waitMs, isNews } = restartBudget.take(jobKeyText(job), now.monoMs)
+function heldBackMs({ ledger, restartBudget, metrics, log }: TaskWorld, job: JobKey, now: Now): number {
+  const takenMsAgo = () => placesTakenMsAgo(ledger.view.tasksOfJob(job), now.wallMs)
+  const { waitMs, isNews } = restartBudget.take(jobKeyText(job), now.monoMs, takenMsAgo)
   if (waitMs > 0) metrics.count('task_restarts_held_back')
   if (isNews)
     log.warn('job-restarts-held-back', {

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { brakeTexts, NO_BRAKES } from '../core/agents/brakes.ts'
 import type { AgentList, AgentView, ClusterView, LogStatusView } from '../wire/rest.ts'
 import { clusterUrl } from './clusters.ts'
 import { action, type CommonOptions, parseDuration, remote, type Session } from './command.ts'
@@ -30,17 +31,19 @@ async function clusterStatus(io: Io, name: string, options: CommonOptions): Prom
   const view = await client.get<ClusterView>('/api/v1/cluster')
   const members = await memberRows(io, client)
   // Only an active leader knows the agents; without one the rest is worth showing all the more.
-  const listed = await client.get<AgentList>('/api/v1/agents?limit=1000').then(
-    list => list.agents,
+  const listed: AgentList | CliFailure = await client.get<AgentList>('/api/v1/agents?limit=1000').then(
+    list => list,
     cause => (cause instanceof CliFailure && isLeaderless(view, cause) ? cause : Promise.reject(cause)),
   )
-  const agents = listed instanceof CliFailure ? null : listed
+  const agents = listed instanceof CliFailure ? null : listed.agents
+  // Nodes of versions before this one do not tell.
+  const brakes = listed instanceof CliFailure ? NO_BRAKES : (listed.brakes ?? NO_BRAKES)
   if (options.json === true) {
-    sayJson(io, { ...view, members: members.map(({ member, report }) => ({ ...member, log: report })), agents })
+    sayJson(io, { ...view, members: members.map(({ member, report }) => ({ ...member, log: report })), agents, brakes })
     return agents === null ? CLIENT_EXIT.network : CLIENT_EXIT.ok
   }
   const { tableText } = await import('./table.ts')
-  const { styleOf } = await import('./screen.ts')
+  const { printable, styleOf } = await import('./screen.ts')
   const style = styleOf(io.stdout, io.env)
   const leader = view.leader === null ? 'nobody leads' : `node ${view.leader.memberId} leads (${view.leader.httpUrl})`
   say(io, `${style.paint(name, 'strong')}  node ${view.memberId} is ${view.role}, ${view.status}; ${leader}`)
@@ -57,6 +60,7 @@ async function clusterStatus(io: Io, name: string, options: CommonOptions): Prom
       if (report?.notWritable != null) say(io, `node ${member.memberId} takes no changes: ${report.notWritable}`)
     }
   }
+  for (const text of brakeTexts(brakes)) say(io, style.paint(printable(text), 'bad'))
   if (agents === null) {
     const why = view.leader === null ? 'nobody leads' : 'it is not active yet'
     say(io, `the agents are known to the leader only, and ${why}`)

@@ -440,11 +440,13 @@ describe('AgentGateway launches, kills and hears', () => {
     connection.says({ ...status, seq: 1, reason: 'CONTAINER_LIMITATION_MEMORY', message: null })
     connection.says({ ...status, seq: 2, reason: 'CONTAINER_LIMITATION_MEMORY', message: 'x' })
     connection.says({ ...status, seq: 3, reason: 'EXECUTOR_UNREGISTERED', message: 'at 0x7f33' })
+    connection.says({ ...status, seq: 4, reason: 'CONTAINER_LIMITATION_DISK', message: null })
     await system.settle()
     expect(proposed.map(one => one.type === 'propose' && one.message)).toEqual([
       'Task used more memory than requested.',
       'x',
       undefined,
+      'Task used more disk than requested.',
     ])
   })
 

@@ -7,14 +7,16 @@ import type { AgentId } from '../../core/base/ids.ts'
 import { isPartitionable } from '../../core/task/agent-list.ts'
 import type { Context } from '../actor.ts'
 import type { GatewayWorld } from '../agent-gateway.ts'
+import type { Release } from './held-orders.ts'
 
 export interface AbsentAgents {
   readonly size: number
-  readonly isHolding: boolean
+  /** So many are away at once that their tasks are kept. */
+  readonly held: readonly AgentId[]
   left(id: AgentId, lastHeardMonoMs: number): void
   returned(id: AgentId): void
   /** An operator says that of those held these are gone (null: all). Answers which. */
-  release(ids: readonly string[] | null): readonly AgentId[]
+  release(order: Release): readonly AgentId[]
   /** `present`: agents that have a session. */
   look(nowMonoMs: number, present: number): void
 }
@@ -25,6 +27,7 @@ export function absentAgents(
   { ledger, tasks, metrics, unreachableMsMax }: GatewayWorld,
 ): AbsentAgents {
   const absences = new Absences(unreachableMsMax)
+  const releasedBy = new Map<AgentId, Pick<Release, 'user' | 'reason'>>()
   for (const agent of ledger.view.agents()) absences.left(agent.agentId, context.now().monoMs)
 
   function look(nowMonoMs: number, present: number): void {
@@ -36,7 +39,7 @@ export function absentAgents(
       agents: verdict.agents,
       of: verdict.of,
       because:
-        'so many at once are more likely cut off than dead: their tasks are kept until enough are back or an operator releases them; look at the network',
+        'so many at once are more likely cut off than dead: their tasks are kept until enough are back or `daybreak admin release-held`; look at the network',
     })
   }
 
@@ -46,23 +49,29 @@ export function absentAgents(
     context.log.warn('agent-unreachable', { agent: id, host, tasks: bound.length })
     metrics.count('agents_unreachable_total')
     const message = `Nothing was heard of ${host} for over ${unreachableMsMax / 1000} s`
-    for (const { taskId } of bound)
-      tasks.tell({ type: 'propose', taskId, to: 'PARTITIONED', message, who: 'agent gateway' })
+    const by = releasedBy.get(id)
+    const cause = by === undefined ? { who: 'agent gateway' } : { who: by.user, why: by.reason }
+    for (const { taskId } of bound) tasks.tell({ type: 'propose', taskId, to: 'PARTITIONED', message, ...cause })
   }
 
   return {
     get size() {
       return absences.size
     },
-    get isHolding() {
-      return absences.isHolding
+    get held() {
+      return absences.held
     },
     left: (id, lastHeardMonoMs) => absences.left(id, lastHeardMonoMs),
-    returned: id => absences.returned(id),
-    release(ids) {
-      const out = absences.release(ids === null ? null : new Set(ids))
-      for (const id of out)
-        context.log.warn('agent-absence-released', { agent: id, host: ledger.view.agent(id)?.host ?? id })
+    returned(id) {
+      absences.returned(id)
+      releasedBy.delete(id)
+    },
+    release({ agentIds, user, reason }) {
+      const out = absences.release(agentIds === null ? null : new Set(agentIds))
+      for (const id of out) {
+        releasedBy.set(id, { user, reason })
+        context.log.warn('agent-absence-released', { agent: id, host: ledger.view.agent(id)?.host ?? id, user, reason })
+      }
       return out
     },
     look,

@@ -56,7 +56,7 @@ export function taskLists(
       tasks.tell({ type: 'propose', taskId: lost, to: 'LOST', message: LOST_MESSAGE, who })
     brake.hold(id, host, verdict.held)
     for (const { taskId: one, to } of healed)
-      tasks.tell({ type: 'propose', taskId: one, to, expectStatus: 'PARTITIONED', who })
+      tasks.tell({ type: 'propose', taskId: one, to, expectStatus: 'PARTITIONED', who, why: 'its agent is back' })
     const { kill, forget } = verdict
     ledger.whenCommitted(() => void context.self.tell({ type: 'listSettled', session, kill, forget }))
   }

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { type LogTransport, StoreFailed, StoreFull } from '../../../src/actors/log-ports.ts'
@@ -14,16 +14,21 @@ import {
 import { createActorSystem } from '../../../src/actors/shell.ts'
 import { prng } from '../../../src/core/base/prng.ts'
 import { payloadRows } from '../../../src/core/ledger/payload.ts'
+import { Applier } from '../../../src/core/log/apply.ts'
 import { makeEntry } from '../../../src/core/log/entry.ts'
 import { BATCH_ENTRIES_MAX } from '../../../src/core/log/follower-feed.ts'
+import { NO_BASE } from '../../../src/core/log/meta.ts'
 import { realClock } from '../../../src/runtime/clock.ts'
 import { openLogStore } from '../../../src/runtime/log/lmdb-log-store.ts'
+import { openStateStore } from '../../../src/runtime/log/lmdb-state-store.ts'
 import {
   acceptVerified,
   drawClusterId,
   formatLog,
   markNeedsVerify,
   needsVerify,
+  stateFolder,
+  storeFolder,
 } from '../../../src/runtime/log/log-folder.ts'
 import { LogFront, type LogThreadDeath } from '../../../src/runtime/log/log-front.ts'
 import { LogNode } from '../../../src/runtime/log/log-node.ts'
@@ -132,8 +137,30 @@ describe('a node that is its own quorum', () => {
     ).toEqual(['a=a', 'c=c'])
   })
 
+  test('life-56: tables at position B, a log that still holds A and C: B and what follows it, and A is not applied again', async () => {
+    const path = join(temporaryFolder(), 'log')
+    const first = await new Opened(logOptions(path)).lead()
+    for (const key of ['a', 'b', 'c']) await first.port.append(putRow(key, 'log'))
+    await first.port.stop()
+    // Tables as they were right after the third position; their rows differ from the log's, so a second application shows.
+    const log = await openLogStore(storeFolder(path))
+    const { meta } = log.restored
+    const { base } = new Applier(NO_BASE).apply(log.read(1, 3, 10))
+    await log.close()
+    rmSync(stateFolder(path), { recursive: true })
+    const tables = await openStateStore(stateFolder(path), meta, meta)
+    const rows = ['a', 'b'].map(key => ({ table: 1, key, bytes: new TextEncoder().encode('tables') }))
+    await tables.write({ rows, applied: 3, resumeFrom: 4, base })
+    await tables.close()
+    const second = await new Opened(logOptions(path)).lead()
+    const found = await eventually(
+      () => rowsOf(second.port),
+      read => read.length === 3,
+    )
+    expect(found).toEqual(['a=tables', 'b=tables', 'c=log'])
+  })
+
   test('row tables lost: made again from the log', async () => {
-    const { rmSync } = await import('node:fs')
     const path = join(temporaryFolder(), 'log')
     const first = await new Opened(logOptions(path)).lead()
     await Promise.all(['a', 'b'].map(key => first.port.append(putRow(key, key))))
