@@ -471,11 +471,12 @@ describe('a disk that fills up', () => {
 
   test('it is sent something else at a committed position: it ends with 75, changes nothing, and starts only once its operator accepts', async () => {
     const options = logOptions(join(temporaryFolder(), 'log'))
-    const transport: LogTransport = { send: () => {}, onMessage: () => {} }
+    const sent: unknown[] = []
+    const transport: LogTransport = { send: (_, message) => void sent.push(message), onMessage: () => {} }
     const log = await new Opened(options, { transport }).lead()
     const { position } = (await log.port.append(putRow('a', '1'))) as { position: number }
     const other = makeEntry(position, [9, 2], 'DATA', putRow('a', '2'))
-    transport.onMessage({
+    const accept = {
       type: 'accept',
       from: { memberId: 2, incarnation: 'other' },
       ballot: [9, 2],
@@ -485,13 +486,17 @@ describe('a disk that fills up', () => {
       commit: position,
       begin: 1,
       sentAtMs: 0,
-    })
+    } as const
+    transport.onMessage(accept)
+    // What would be answered otherwise.
+    transport.onMessage({ ...accept, seq: 2, entries: [] })
     await log.when(() => log.lines.some(line => line.event === 'log-died'))
     expect(log.deaths).toMatchObject([{ status: 75 }])
     expect(log.deaths[0]!.reason).toMatch(
       /^agreement broken at position 2: this member holds ballot 1\.1 with checksum [0-9a-f]{8}, it was sent ballot 9\.2 with checksum [0-9a-f]{8}.*\. Compare .*--accept/,
     )
     await log.port.stop()
+    expect(sent).toEqual([])
     await expect(new Opened(options).start()).rejects.toThrow(
       /disagrees with another member on what is committed \(agreement broken at position 2.*log read node\.yaml.*--accept/,
     )
