@@ -488,8 +488,8 @@ describe('a disk that fills up', () => {
       sentAtMs: 0,
     } as const
     transport.onMessage(accept)
-    // What would be answered otherwise.
-    transport.onMessage({ ...accept, seq: 2, entries: [] })
+    // Of an older leader: refused at once otherwise.
+    transport.onMessage({ ...accept, ballot: [0, 2], seq: 2, entries: [] })
     await log.when(() => log.lines.some(line => line.event === 'log-died'))
     expect(log.deaths).toMatchObject([{ status: 75 }])
     expect(log.deaths[0]!.reason).toMatch(
