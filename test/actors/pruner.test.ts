@@ -7,6 +7,7 @@ import type { TaskRow } from '../../src/core/ledger/rows.ts'
 import type { RowChange } from '../../src/core/ledger/transaction.ts'
 import { PRUNE_SETTINGS, type PruneSettings } from '../../src/core/task/pruning.ts'
 import type { TaskStatus } from '../../src/core/task/status.ts'
+import { UPDATE_PRUNE_SETTINGS } from '../../src/core/update/history-pruning.ts'
 import { InstantLedger } from '../fixtures/instant-ledger.ts'
 
 const HOUR = 3_600_000
@@ -21,7 +22,11 @@ interface Bench {
   timers(): boolean
 }
 
-async function bench(rows: readonly TaskRow[] = [], settings: Partial<PruneSettings> = {}): Promise<Bench> {
+async function bench(
+  rows: readonly TaskRow[] = [],
+  settings: Partial<PruneSettings> = {},
+  updates = { ...UPDATE_PRUNE_SETTINGS, intervalMs: 15 * 60_000 },
+): Promise<Bench> {
   const sim = createSimSystem({ seed: 1, startWallMs: START })
   const ledger = new InstantLedger()
   ledger.put(...rows.map(put))
@@ -29,7 +34,7 @@ async function bench(rows: readonly TaskRow[] = [], settings: Partial<PruneSetti
   ledger.subscribe('committed', ({ transaction }) => {
     if (transaction.cause.who === 'pruner') deletes.push(transaction.changes.length)
   })
-  const pruner = prunerSpec({ ledger, metrics: silentMetrics, settings: { ...PRUNE_SETTINGS, ...settings } })
+  const pruner = prunerSpec({ ledger, metrics: silentMetrics, settings: { ...PRUNE_SETTINGS, ...settings }, updates })
   sim.spawn(pruner)
   await sim.settle()
   const timers = () => sim.inspection.actors().find(one => one.kind === 'Pruner')?.stateSummary.isTimerSet === true

@@ -26,6 +26,7 @@ import { leaseLeftMs } from '../../core/log/lease.ts'
 import { LOG_LIMITS, type LogLimits } from '../../core/log/limits.ts'
 import type { LogMeta } from '../../core/log/meta.ts'
 import { readRangeFault } from '../../core/log/read-range.ts'
+import type { SnapshotHeader } from '../../core/log/snapshot.ts'
 import { checkTiming, LOG_TIMING, type LogTiming } from '../../core/log/timing.ts'
 import { realClock } from '../clock.ts'
 import { EXIT } from '../exit.ts'
@@ -47,6 +48,7 @@ import { type LogNodeOptions, SPACE_LIMITS, type SpaceLimits } from './log-optio
 import { LogLacks, LogRefused } from './log-refused.ts'
 import { Mender, mend } from './mender.ts'
 import { Peers } from './peers.ts'
+import { RowReading } from './row-reading.ts'
 import { lockFolder, type StoreLock } from './store-lock.ts'
 import { WAITING_LINE_MS, WaitingVoice } from './waiting-voice.ts'
 
@@ -91,6 +93,7 @@ export class LogNode {
   readonly #peers: Peers | null
   readonly #lease: LeaseMemory
   readonly #transfer: LeadershipTransfer
+  readonly #reading = new RowReading()
   #space: DiskSpace | null = null
   #lock: StoreLock | null = null
   #opened: Opened | null = null
@@ -195,6 +198,18 @@ export class LogNode {
   readRows(cursor: RowCursor | null, rowsMax: number): RowPage {
     if (this.#opened === null) throw new LogRefused(`The log is ${this.report().status}: it has no rows yet`)
     return this.#opened.state.readRows(cursor, rowsMax)
+  }
+
+  /** A reading of the row tables, if they stand for that position; see `RowReading`. */
+  beginReading(positionMin: number): SnapshotHeader | null {
+    const opened = this.#opened
+    if (opened === null || opened.state.resumeFrom - 1 < positionMin) return null
+    const header = this.#reading.begin(opened.state)
+    return header.position < positionMin ? null : header
+  }
+
+  get reading(): Pick<RowReading, 'page' | 'end'> {
+    return this.#reading
   }
 
   read(from: number, to: number): readonly LogEntryView[] {
@@ -545,6 +560,7 @@ export class LogNode {
   async #close(): Promise<void> {
     const opened = this.#opened
     if (opened === null) return
+    this.#reading.close()
     await opened.system.stop()
     this.#lease.publish(null)
     this.#transfer.closed()
