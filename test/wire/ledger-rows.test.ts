@@ -87,9 +87,20 @@ describe('rows as bytes', () => {
   })
 
   test('update and update event, form 1: the bytes are what they were when the form was fixed', () => {
-    expect(Buffer.from(encodeRow('update', updateRow('u1', { initial: [], settings: {} }))).toString('hex')).toBe('')
+    expect(Buffer.from(encodeRow('update', updateRow('u1', { initial: [], settings: {} }))).toString('hex')).toBe(
+      '9801a27531' +
+        '83a4726f6c65a87777772d64617461ab656e7669726f6e6d656e74a5646576656ca46e616d65a568656c6c6f' +
+        'a87777772d64617461' +
+        '9080c0c0',
+    )
     const event = updateEvent('u1', 2, { instance: { instance: 3, action: 'INSTANCE_UPDATED' } })
-    expect(Buffer.from(encodeRow('updateEvent', event)).toString('hex')).toBe('')
+    expect(Buffer.from(encodeRow('updateEvent', event)).toString('hex')).toBe(
+      '9801' +
+        'b77777772d646174612f646576656c2f68656c6c6f2f7531' +
+        '02cd03e8c0' +
+        '82a8696e7374616e636503a6616374696f6eb0494e5354414e43455f55504441544544' +
+        'c0c0',
+    )
   })
 
   test('any task: read back equal', () => {
