@@ -2,6 +2,7 @@
 import { BadBackup } from '../core/backup/backup-form.ts'
 import { TABLE_NUMBERS } from '../core/ledger/rows.ts'
 import { type ReadBackup, readBackupFile } from '../runtime/backup-file.ts'
+import { RestoreRefused, restoreOffline } from '../runtime/offline-restore.ts'
 import type { CommonOptions } from './command.ts'
 import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
 import { CliFailure, type Io } from './io.ts'
@@ -23,10 +24,35 @@ export async function verifyFile(io: Io, path: string, options: CommonOptions): 
   return CLIENT_EXIT.ok
 }
 
-async function readFile(path: string): Promise<ReadBackup> {
+export async function restoreInto(
+  io: Io,
+  path: string,
+  options: CommonOptions & { readonly into: string; readonly otherCluster?: boolean },
+): Promise<ClientExit> {
+  const { into, otherCluster = false, json } = options
+  const done = await told(path, () => restoreOffline(path, into, { otherCluster }))
+  const { memberId, clusterId, position, others } = done
+  if (json === true) sayJson(io, done)
+  else {
+    say(
+      io,
+      `Restored into the log of member ${memberId} of cluster ${clusterId}: it goes on after position ${position}`,
+    )
+    if (others.length > 0) say(io, `Do the same with this file on members ${others.join(', ')}; none starts without`)
+  }
+  return CLIENT_EXIT.ok
+}
+
+function readFile(path: string): Promise<ReadBackup> {
+  return told(path, () => readBackupFile(path))
+}
+
+/** What is wrong with a file, or with where it is to go, in words. */
+async function told<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
-    return await readBackupFile(path)
+    return await work()
   } catch (cause) {
+    if (cause instanceof RestoreRefused) throw new CliFailure(CLIENT_EXIT.refused, cause.message, { cause })
     if (cause instanceof BadBackup) {
       throw new CliFailure(CLIENT_EXIT.refused, `Failed to decode backup ${path}: ${cause.message}`, { cause })
     }

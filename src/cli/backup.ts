@@ -31,6 +31,10 @@ interface FilterOptions extends BackupOptions {
   readonly id: readonly string[]
   readonly all?: boolean
 }
+interface RestoreOptions extends CommonOptions {
+  readonly into: string
+  readonly otherCluster?: boolean
+}
 interface CommitOptions extends BackupOptions {
   readonly yes?: boolean
   readonly digest?: string
@@ -65,6 +69,22 @@ export function registerBackup(program: Command, session: Session): void {
       action(session, async (io, file: string, options: CommonOptions) => {
         const { verifyFile } = await import('./backup-file.ts')
         return verifyFile(io, file, options)
+      }),
+    )
+  backup
+    .command('restore')
+    .summary('put a backup into the empty log of a new cluster')
+    .description(
+      'For a cluster that has lost every disk: puts a backup into the log of a member that `daybreak log initialize` has just formatted and that has never run. Do it on every member, with the same file, before any of them starts.',
+    )
+    .argument('<file>', 'path of a backup')
+    .requiredOption('--into <folder>', 'the data folder of the member (data.dir)')
+    .option('--other-cluster', 'the new cluster has another id: no agent of the old one will obey it')
+    .option('--json', 'print JSON')
+    .action(
+      action(session, async (io, file: string, options: RestoreOptions) => {
+        const { restoreInto } = await import('./backup-file.ts')
+        return restoreInto(io, file, options)
       }),
     )
   verb('stage', 'load a backup on the leader, to be looked at')

@@ -74,7 +74,7 @@ export interface ReadBackup {
  */
 export async function readBackupFile(
   path: string,
-  take: (rows: readonly StoredRow[]) => void = () => {},
+  take: (rows: readonly StoredRow[]) => void | Promise<void> = () => {},
   onHeader: (header: BackupHeader) => void = () => {},
 ): Promise<ReadBackup> {
   const file = await open(path, 'r')
@@ -86,7 +86,7 @@ export async function readBackupFile(
       const { kind, bytes } = frame
       if (kind === FRAME.header) onHeader(reading.header(bytes))
       else if (kind === FRAME.trailer) reading.trailer(bytes)
-      else take(reading.page(await decompressed(bytes)))
+      else await take(reading.page(await decompressed(bytes)))
     }
     return { header: reading.end(), counts: reading.counts }
   } finally {

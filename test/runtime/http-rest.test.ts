@@ -581,6 +581,9 @@ describe('openapi', () => {
     )
     expect(operations.sort()).toEqual([
       'GET /agents',
+      'GET /backups',
+      'GET /backups/diff',
+      'GET /backups/tasks',
       'GET /cluster',
       'GET /events',
       'GET /jobs',
@@ -591,6 +594,11 @@ describe('openapi', () => {
       'GET /tasks',
       'GET /tasks/{taskId}',
       'GET /tasks/{taskId}/logs',
+      'POST /backups',
+      'POST /backups:commit',
+      'POST /backups:drop',
+      'POST /backups:stage',
+      'POST /backups:unload',
       'POST /jobs',
       'POST /jobs/{role}/{environment}/{name}:kill',
       'POST /jobs/{role}/{environment}/{name}:restart',
