@@ -181,19 +181,21 @@ function backup(context: Context<Message>, options: BackupOptions): Behaviour<Me
 
   // ---- writing ----
 
+  /** One that is being written looks again at its end. */
   function wait(): void {
+    if (isSaving) return context.cancelTimer('due')
     const dueInMs = backupDueInMs(schedule.lastMonoMs, context.now().monoMs, intervalMs)
     context.startTimer('due', Math.min(dueInMs, LOOK_MS_MAX), { type: 'due' })
   }
 
   function due(): void {
-    const isDue = backupDueInMs(schedule.lastMonoMs, context.now().monoMs, intervalMs) === 0
-    if (isDue && !isSaving) save()
-    wait()
+    if (backupDueInMs(schedule.lastMonoMs, context.now().monoMs, intervalMs) === 0) save()
+    else wait()
   }
 
   function save(): void {
     isSaving = true
+    wait()
     schedule.lastMonoMs = context.now().monoMs
     waiting = next
     next = []
@@ -230,7 +232,7 @@ function backup(context: Context<Message>, options: BackupOptions): Behaviour<Me
     isSaving = false
     for (const requestId of waiting.splice(0)) answers.answered(requestId, answer)
     if (next.length > 0) save()
-    wait()
+    else wait()
   }
 
   function backupNow(command: BackupNow): void {

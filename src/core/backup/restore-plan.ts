@@ -9,7 +9,7 @@
 import { compareIds, type InstanceId, type JobKey, type TaskId } from '../base/ids.ts'
 import type { Instant } from '../base/time.ts'
 import { sameValue } from '../ledger/net-changes.ts'
-import { TABLE_NUMBERS, type TableName, type TaskRow } from '../ledger/rows.ts'
+import { TABLE_NUMBERS, type TableName, type TaskEvent, type TaskRow } from '../ledger/rows.ts'
 import type { RowChange } from '../ledger/transaction.ts'
 import type { LedgerView } from '../ledger/view.ts'
 import { crc32c, foldDigest } from '../log/crc.ts'
@@ -154,9 +154,31 @@ const isWaiting = ({ status }: TaskRow): boolean =>
 const isPlaced = (row: TaskRow | undefined): boolean => row !== undefined && HOST_ASSIGNED.has(row.status)
 const byId = (a: TaskRow, b: TaskRow): number => compareIds(a.taskId, b.taskId)
 
-/** Which of the events were new when the row was written says nothing about the task. */
-function isSameTask({ freshEvents: _a, ...a }: TaskRow, { freshEvents: _b, ...b }: TaskRow): boolean {
-  return a.version === b.version && sameValue(a, b)
+/**
+ * But for which of the events were new when the row was written: that says nothing about the task. By hand, since nearly
+ * all of very many are the same.
+ */
+function isSameTask(a: TaskRow, b: TaskRow): boolean {
+  if (a.version !== b.version || a.status !== b.status || a.events.length !== b.events.length) return false
+  const { freshEvents: _a, events: ours, job, ports, ...left } = a
+  const { freshEvents: _b, events: theirs, job: theirJob, ports: theirPorts, ...right } = b
+  return (
+    ours.every((event, at) => isSameEvent(event, theirs[at] as TaskEvent)) &&
+    sameValue(left, right) &&
+    sameValue(job, theirJob) &&
+    sameValue(ports, theirPorts)
+  )
+}
+
+function isSameEvent(a: TaskEvent, b: TaskEvent): boolean {
+  return (
+    a.atMs === b.atMs &&
+    a.status === b.status &&
+    a.scheduler === b.scheduler &&
+    a.message === b.message &&
+    a.who === b.who &&
+    a.why === b.why
+  )
 }
 
 function jobChanges(now: LedgerView, staged: LedgerView): { added: string[]; removed: string[]; changed: string[] } {
