@@ -1,15 +1,20 @@
 /**
  * Pruner: forgets ended tasks that are old, and those of which a job has too many. One on the leader; its books are made
- * from the rows when it starts, and it looks when something can be due, not at every end of a task.
+ * from the rows when it starts, and it looks when something can be due, not at every end of a task. Updates of jobs that
+ * have ended are few, and are looked at every so often.
  *
  * Deletes come in small transactions, one at a time: the next look follows the commit of the last.
  */
 import { type JobKey, jobKeyText } from '../core/base/ids.ts'
 import type { Instant } from '../core/base/time.ts'
 import type { TaskRow } from '../core/ledger/rows.ts'
+import type { RowChange } from '../core/ledger/transaction.ts'
+import type { LedgerView } from '../core/ledger/view.ts'
 import { sinceMs } from '../core/task/history.ts'
 import { expiryMs, type PruneSettings, surplusOf } from '../core/task/pruning.ts'
 import { isTerminal } from '../core/task/status.ts'
+import { type UpdatePruneSettings, type UpdateSummary, updatesToForget } from '../core/update/history-pruning.ts'
+import { updateEventKey, updateState } from '../core/update/update-status.ts'
 import type { ActorSpec, Behaviour, Context } from './actor.ts'
 import type { Ledger, LedgerChange } from './ledger.ts'
 import { type Metrics, silentMetrics } from './ports.ts'
@@ -17,10 +22,11 @@ import { type Metrics, silentMetrics } from './ports.ts'
 export interface PrunerOptions {
   readonly ledger: Ledger
   readonly settings: PruneSettings
+  readonly updates: UpdatePruneSettings & { readonly intervalMs: number }
   readonly metrics?: Metrics
 }
 
-type Message = { readonly type: 'look' } | { readonly type: 'deleted' }
+type Message = { readonly type: 'look' } | { readonly type: 'deleted' } | { readonly type: 'lookAtUpdates' }
 
 /** Rows that one transaction deletes. */
 export const DELETES_MAX = 300
@@ -46,10 +52,12 @@ function pruner(context: Context<Message>, options: PrunerOptions): Behaviour<Me
   let isTimerSet = false
   let lastLookMonoMs = Number.NEGATIVE_INFINITY
   let pruned = 0
+  let updatesPruned = 0
 
   const unsubscribe = ledger.subscribe('staged', staged)
   for (const key of view.jobKeys()) noteJob(key, openedAtMs)
   lookSoon()
+  context.startPeriodicTimer('updates', options.updates.intervalMs, { type: 'lookAtUpdates' })
 
   /** In the turn of whoever stages: only notes. */
   function staged({ changes, transaction }: LedgerChange): void {
@@ -138,12 +146,45 @@ function pruner(context: Context<Message>, options: PrunerOptions): Behaviour<Me
     context.startTimer('look', Math.min(Math.max(ms, 0), longestMs), { type: 'look' })
   }
 
+  /** An update and all that has happened to it go together; as many updates as their rows fit a transaction. */
+  function forgetUpdates(): void {
+    if (ledger.refusal() !== null) return
+    const { wallMs } = context.now()
+    const hasTasks = (job: JobKey): boolean => view.tasksInPageOrder(job).length > 0
+    let changes: RowChange[] = []
+    let count = 0
+    const stage = (): void => {
+      if (changes.length > 0) ledger.stage({ cause: { who: 'pruner', why: 'update history', wallMs }, changes })
+      changes = []
+    }
+    for (const key of updatesToForget(updateSummaries(view), hasTasks, wallMs, options.updates)) {
+      count++
+      changes.push({ type: 'delete', table: 'update', key })
+      for (const { number } of view.updateEvents(key)) {
+        changes.push({ type: 'delete', table: 'updateEvent', key: updateEventKey(key, number) })
+      }
+      if (changes.length >= DELETES_MAX) stage()
+    }
+    stage()
+    if (count > 0) metrics.count('job_updates_pruned', count)
+    updatesPruned += count
+  }
+
   return {
     receive(message) {
+      if (message.type === 'lookAtUpdates') return forgetUpdates()
       if (message.type === 'deleted') isDeleting = false
       look()
     },
     stopping: () => unsubscribe(),
-    summary: () => ({ pruned, crowdedJobs: crowded.size, isDeleting, isTimerSet }),
+    summary: () => ({ pruned, updatesPruned, crowdedJobs: crowded.size, isDeleting, isTimerSet }),
+  }
+}
+
+/** Those that have a status. */
+function* updateSummaries(view: LedgerView): Generator<UpdateSummary> {
+  for (const [key, { job }] of view.rows('update')) {
+    const state = updateState(view.updateEvents(key))
+    if (state !== null) yield { key, job, ...state }
   }
 }

@@ -24,13 +24,20 @@ import type { Ballot, DriverPort, Logger, TransferOutcome } from './ports.ts'
 export interface ReignPort {
   /**
    * Makes them, under the actor that is answered; its end without `end` is a failure. Null: leadership is lost already,
-   * as will be told. `failed` when they could not be made; then nothing of them has acted. `began` once each of them has.
+   * as will be told. `failed` when they could not be made; then nothing of them has acted. `began` once each of them has;
+   * `resigned` when they want their reign to end.
    */
-  start(epoch: Ballot, told: { began(): void; failed(cause: unknown): void }): AnyRef | null
+  start(epoch: Ballot, told: ReignWord): AnyRef | null
   /** From now on clients and agents find them. */
   advertise(): void
   /** Nobody finds them any more; settles when they are gone. Harmless without any. */
   end(reason: string): Promise<void>
+}
+
+export interface ReignWord {
+  began(): void
+  failed(cause: unknown): void
+  resigned(reason: string): void
 }
 
 export interface SchedulerLifecycleOptions {
@@ -97,6 +104,7 @@ function run(effect: LifeEffect, options: SchedulerLifecycleOptions, context: Co
         const root = services.start(epoch, {
           began: () => void self.tell({ type: 'servicesBegan', reign }),
           failed: cause => void self.tell({ type: 'failed', reign, cause }),
+          resigned: reason => void self.tell({ type: 'resigned', reign, reason }),
         })
         if (root === null) return
         // Told after `failed`, and after an end that was asked for, it says nothing new and is ignored.
@@ -162,6 +170,8 @@ function say(what: LifeEvent, driver: DriverPort, logger: Logger): void {
       })
     case 'driverExited':
       return logger.error('Driver exited, terminating lifecycle.', { driver: driver.name, because: what.reason })
+    case 'resigned':
+      return logger.info('reign-resigned', { because: what.reason })
     case 'reignFailed':
       return logger.error('reign-failed', { cause: what.cause, failures: what.failures })
     case 'lost':

@@ -2,6 +2,7 @@ import { readFileSync, realpathSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Command, CommanderError } from 'commander'
 import { registerAdmin } from './admin.ts'
+import { registerBackup } from './backup.ts'
 import { registerCluster } from './cluster.ts'
 import type { Session } from './command.ts'
 import { registerCompletion } from './completion.ts'
@@ -97,6 +98,7 @@ export async function commandTree(args: readonly string[], session: Session): Pr
   registerTask(program, session)
   registerCluster(program, session)
   registerAdmin(program, session)
+  registerBackup(program, session)
   registerInspect(program, session)
   registerEvents(program, session)
   registerCompletion(program, session)

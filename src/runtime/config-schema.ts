@@ -382,6 +382,24 @@ export const configSchema = z.strictObject({
         aurora: '-history_max_per_job_threshold',
       }),
     }),
+    updatePruning: z.strictObject({
+      interval: key(duration('1s'), {
+        meaning: 'How often it is looked for updates of jobs that may be forgotten',
+        default: '15min',
+        aurora: '-job_update_history_pruning_interval',
+      }),
+      keep: key(duration('1min'), {
+        meaning: 'How long after its creation an update that has ended can be looked at before it is forgotten',
+        default: '30d',
+        aurora: '-job_update_history_pruning_threshold',
+      }),
+      perJob: key(count(0, 1_000_000), {
+        meaning:
+          'Ended updates that a job keeps; the oldest go first, and all of them when the job has no task any more',
+        default: 10,
+        aurora: '-job_update_history_per_job_threshold',
+      }),
+    }),
     reconciliation: z.strictObject({
       initialDelay: key(duration('1s'), {
         meaning:
@@ -499,6 +517,24 @@ export const configSchema = z.strictObject({
       meaning: 'How long the sandbox of an ended task is kept; less when the disk fills up',
       default: '7d',
       aurora: '--gc_delay',
+    }),
+  }),
+  backup: z.strictObject({
+    folder: optionalKey(path, {
+      meaning:
+        'Where this node writes backups of the cluster while it leads, and where `daybreak backup stage` looks for them',
+      unset: '`backups` in data.dir',
+      aurora: '-backup_dir',
+    }),
+    interval: key(duration('1min'), {
+      meaning: 'From one backup to the next; the first comes so long after the start of the process',
+      default: '1h',
+      aurora: '-backup_interval',
+    }),
+    keep: key(count(1, 100_000), {
+      meaning: 'Backups that stay in the folder; the oldest go',
+      default: 48,
+      aurora: '-max_saved_backups',
     }),
   }),
   health: z.strictObject({

@@ -37,3 +37,6 @@ export function advertisedHttpUrl({ http }: NodeConfig, boundPort: number, hostN
 
 /** Where the agent of this process keeps its sandboxes. */
 export const agentWorkDir = ({ agent, data }: NodeConfig): string => agent.workDir ?? `${data.dir}/agent`
+
+/** Where this node writes backups while it leads. */
+export const backupPath = ({ backup, data }: NodeConfig): string => backup.folder ?? `${data.dir}/backups`

@@ -7,6 +7,7 @@ import type { Server } from 'node:http'
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { ActorSystem, Ref } from '../actors/actor.ts'
 import type * as AgentGateway from '../actors/agent-gateway.ts'
+import type * as Backup from '../actors/backup.ts'
 import type * as EventTail from '../actors/event-tail.ts'
 import type { HealthBoard } from '../actors/health.ts'
 import type { InspectorReport } from '../actors/inspector.ts'
@@ -54,6 +55,7 @@ export interface SchedulerDeps {
   readonly jobKeeper: () => Ref<JobKeeper.Command> | null
   readonly gateway: () => Ref<AgentGateway.Command> | null
   readonly taskAdmin: () => Ref<TaskAdmin.Command> | null
+  readonly backup: () => Ref<Backup.Command> | null
   readonly placement: () => PlacementView | null
   readonly agents: () => AgentGateway.AgentLiveView | null
 }

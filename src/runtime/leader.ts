@@ -6,6 +6,8 @@
 import { createHash, createHmac, randomUUID } from 'node:crypto'
 import type { ActorSystem, Context, Ref } from '../actors/actor.ts'
 import * as AgentGateway from '../actors/agent-gateway.ts'
+import type * as Backup from '../actors/backup.ts'
+import { type BackupOptions, backupSpec } from '../actors/backup.ts'
 import * as JobKeeper from '../actors/job-keeper.ts'
 import type { LedgerActor } from '../actors/ledger.ts'
 import type { PlacementView } from '../actors/offer-broker.ts'
@@ -35,6 +37,8 @@ export interface LeaderParts {
   readonly hostName: string
   /** Absent: nobody is told of transitions. */
   readonly webhook?: Pick<WebhookOptions, 'events' | 'port'>
+  /** Absent: none is written and none brought back. */
+  readonly backup?: Pick<BackupOptions, 'folder' | 'schedule' | 'intervalMs' | 'keep'>
   /** A random UUID v4; the default draws one. A simulation gives its own, so that one seed gives one run. */
   readonly uuid?: () => string
   /** Default: that of our own agents, which registers at once. */
@@ -52,6 +56,8 @@ export interface Leading {
   readonly jobKeeper: Ref<JobKeeper.Command>
   readonly gateway: Ref<AgentGateway.Command>
   readonly taskAdmin: Ref<TaskAdmin.Command>
+  /** Null where there is no folder for any. */
+  readonly backup: Ref<Backup.Command> | null
   readonly placement: PlacementView
   readonly agents: AgentGateway.AgentLiveView
 }
@@ -63,8 +69,14 @@ export const hmac = (key: Uint8Array | string, text: string): string =>
 /** What a reign is made under. */
 export type ReignContext = Pick<Context<never>, 'spawn' | 'spawnSilent' | 'log' | 'random'>
 
+/**
+ * Ends the actors of the reign within the call, runs `last`, which may still stage, and has leadership given up when that
+ * has settled: the next reign begins from the rows as they are then.
+ */
+export type Resign = BackupOptions['resign']
+
 /** Makes the actors of a reign; nothing of them acts before the turn of this call is over. */
-export function startReign(context: ReignContext, parts: LeaderParts, epoch: Ballot): Leading {
+export function startReign(context: ReignContext, parts: LeaderParts, epoch: Ballot, resign: Resign): Leading {
   const { ledger, listener, config, secret, hostName, metrics, uuid = randomUUID } = parts
   const { scheduler, executor } = config
   const { reconciliation: sweeps } = scheduler
@@ -161,7 +173,15 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
     }),
   )
   const { keep, keepMin, perJob } = scheduler.pruning
-  context.spawn(prunerSpec({ ledger, metrics, settings: { perJobMax: perJob, ageMsMin: keepMin, ageMsMax: keep } }))
+  const { updatePruning: updates } = scheduler
+  context.spawn(
+    prunerSpec({
+      ledger,
+      metrics,
+      settings: { perJobMax: perJob, ageMsMin: keepMin, ageMsMax: keep },
+      updates: { perJobMax: updates.perJob, ageMsMax: updates.keep, intervalMs: updates.interval },
+    }),
+  )
   const taskAdmin = context.spawn(TaskAdmin.taskAdminSpec({ ledger, tasks, metrics }))
   tasks.recover()
   if (parts.webhook !== undefined) {
@@ -169,5 +189,9 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
     const filter = job === null ? {} : (readJobFilter(job) ?? {})
     context.spawn(webhookSpec({ ledger, metrics, statuses, filter, ...parts.webhook }))
   }
-  return { jobKeeper, gateway: gatewayRef, taskAdmin, placement, agents }
+  const backup =
+    parts.backup === undefined
+      ? null
+      : context.spawn(backupSpec({ ledger, metrics, uuid, schedulerName: hostName, resign, ...parts.backup }))
+  return { jobKeeper, gateway: gatewayRef, taskAdmin, backup, placement, agents }
 }

@@ -8,7 +8,7 @@ import { type ReignPort, schedulerLifecycleSpec } from '../actors/scheduler-life
 import { assert } from '../core/base/assert.ts'
 import { type LifeView, lifeView } from '../core/lifecycle/life-view.ts'
 import { IDLE_LIFE, LIFE_SETTINGS, type LifeSettings } from '../core/lifecycle/scheduler-states.ts'
-import { type LeaderParts, type Leading, type ReignContext, startReign } from './leader.ts'
+import { type LeaderParts, type Leading, type ReignContext, type Resign, startReign } from './leader.ts'
 
 const DRIVER_STOP_MS_MAX = 5_000
 
@@ -44,12 +44,17 @@ export function followLeadership(parts: LeaderParts): LeaderTree {
     // Lost since: the life cycle is told next.
     if (!ledger.open) return null
     const since = ledger.applied
+    const resign: Resign = (reason, last) => {
+      told.resigned(reason)
+      end()
+      stopped = Promise.all([stopped, last()]).then(() => {})
+    }
     const started = system.spawn<never>({
       name: 'leader',
       kind: 'Leader',
       start: context => {
         try {
-          made = startReign(watchStarts(context, told.began), parts, epoch)
+          made = startReign(watchStarts(context, told.began), parts, epoch, resign)
         } catch (cause) {
           told.failed(cause)
           throw cause

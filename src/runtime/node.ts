@@ -24,8 +24,9 @@ import { prng } from '../core/base/prng.ts'
 import { type LifeView, lifeView } from '../core/lifecycle/life-view.ts'
 import { IDLE_LIFE, LIFE_SETTINGS } from '../core/lifecycle/scheduler-states.ts'
 import { type EmbeddedAgent, startAgentThread } from './agent/agent-thread-client.ts'
+import { backupFolder } from './backup-folder.ts'
 import { realClock } from './clock.ts'
-import { advertisedHttpUrl, agentWorkDir, machineName, type NodeConfig, nodeName } from './config.ts'
+import { advertisedHttpUrl, agentWorkDir, backupPath, machineName, type NodeConfig, nodeName } from './config.ts'
 import { readTlsOf } from './config-rules.ts'
 import { eventLoopLag } from './event-loop-lag.ts'
 import { EXIT, type ExitStatus, exitStatusOf, NodeFailure } from './exit.ts'
@@ -72,7 +73,8 @@ export async function startNode(config: NodeConfig, { configPath }: { configPath
     process.exit(status)
   }
   try {
-    makeFolder(config.data.dir)
+    makeFolder(config.data.dir, 'data.dir')
+    if (schedules) makeFolder(backupPath(config), 'backup.folder')
     const system = createActorSystem({
       name: 'scheduler',
       clock: realClock,
@@ -117,6 +119,7 @@ export async function startNode(config: NodeConfig, { configPath }: { configPath
         endProcess: cause => die(EXIT.bug, 'reign-failed-for-good', cause),
         metrics,
         logger,
+        backup: backupOf(config, { log: opened, ledger: side.ledger, logger }),
         ...webhookOf(config, side),
       })
       const { tree } = side
@@ -202,6 +205,7 @@ function startHttp(config: NodeConfig, parts: HttpParts): Promise<HttpServer> {
             jobKeeper: () => side.tree?.leading?.jobKeeper ?? null,
             gateway: () => side.tree?.leading?.gateway ?? null,
             taskAdmin: () => side.tree?.leading?.taskAdmin ?? null,
+            backup: () => side.tree?.leading?.backup ?? null,
             placement: () => side.tree?.leading?.placement ?? null,
             agents: () => side.tree?.leading?.agents ?? null,
           },
@@ -297,6 +301,23 @@ function agentData(config: NodeConfig, httpUrl: string, secret: string): Paramet
 function webhookOf({ scheduler }: NodeConfig, { events }: SchedulerSide): Pick<LeaderParts, 'webhook'> {
   const { url, timeout: timeoutMs } = scheduler.webhook
   return url === null ? {} : { webhook: { events, port: webhookClient({ url, timeoutMs }) } }
+}
+
+function backupOf(
+  config: NodeConfig,
+  { log, ledger, logger }: { readonly log: LogThread; readonly ledger: LedgerActor; readonly logger: Logger },
+): NonNullable<LeaderParts['backup']> {
+  const folder = backupFolder({
+    path: backupPath(config),
+    rows: log.rows,
+    clusterId: () => ledger.leadership?.report.clusterId ?? null,
+    software: packageVersion(),
+    reserveBytes: config.log.space.reserve,
+    clock: realClock,
+    logger: logger.child('backup'),
+  })
+  const { interval: intervalMs, keep } = config.backup
+  return { folder, schedule: { lastMonoMs: realClock.read().monoMs }, intervalMs, keep }
 }
 
 /** Where an agent that connects to this node belongs. */
@@ -414,16 +435,18 @@ function peerTls(config: NodeConfig): PeerTls | null {
   throw new NodeFailure(EXIT.config, read.faults.map(({ key, text }) => `peer.tls.${key}: ${text}`).join('; '))
 }
 
-function makeFolder(path: string): void {
+function makeFolder(path: string, key: 'data.dir' | 'backup.folder'): void {
   try {
     mkdirSync(path, { recursive: true, mode: 0o755 })
     accessSync(path, constants.W_OK | constants.X_OK)
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause)
-    const text = `the data folder ${path} cannot be made or written: ${why}; set data.dir to another`
+    const text = `the ${FOLDERS[key]} folder ${path} cannot be made or written: ${why}; set ${key} to another`
     throw new NodeFailure(EXIT.place, text, cause)
   }
 }
+
+const FOLDERS = { 'data.dir': 'data', 'backup.folder': 'backup' } as const
 
 async function freeBytes(path: string): Promise<number> {
   const disk = await statfs(path)

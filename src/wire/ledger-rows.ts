@@ -18,6 +18,8 @@ import type {
   TableName,
   TaskEvent,
   TaskRow,
+  UpdateEventRow,
+  UpdateRow,
 } from '../core/ledger/rows.ts'
 import { TABLE_NUMBERS } from '../core/ledger/rows.ts'
 import type { RowChange } from '../core/ledger/transaction.ts'
@@ -71,6 +73,10 @@ export class RowReader {
         return named<RequestRow>(REQUEST_FIELDS, f)
       case 'meta':
         return named<MetaRow>(META_FIELDS, f)
+      case 'update':
+        return named<UpdateRow>(UPDATE_FIELDS, f)
+      case 'updateEvent':
+        return named<UpdateEventRow>(UPDATE_EVENT_FIELDS, f)
     }
   }
 
@@ -163,6 +169,8 @@ const AGENT_FIELDS = [
 ] as const
 const REQUEST_FIELDS = ['v', 'requestId', 'fingerprint', 'outcome', 'atMs'] as const
 const META_FIELDS = ['v', 'name', 'value'] as const
+const UPDATE_FIELDS = ['v', 'updateId', 'job', 'user', 'initial', 'settings', 'desired', 'message'] as const
+const UPDATE_EVENT_FIELDS = ['v', 'update', 'number', 'atMs', 'status', 'instance', 'user', 'message'] as const
 /** The order of `taskFields` below, for the check; the job key takes three places there. */
 const TASK_FIELDS = [
   'v',
@@ -190,7 +198,16 @@ const FIELDS_BEFORE_0_2 = 18
 const EVENT_FIELDS_BEFORE_0_2 = 4
 
 /** Fields that every row of form 1 has; what was added later may be missing and reads as absent. */
-const FIELDS_MIN: Readonly<Record<TableName, number>> = { task: 14, job: 6, config: 3, agent: 10, request: 5, meta: 3 }
+const FIELDS_MIN: Readonly<Record<TableName, number>> = {
+  task: 14,
+  job: 6,
+  config: 3,
+  agent: 10,
+  request: 5,
+  meta: 3,
+  update: 8,
+  updateEvent: 8,
+}
 
 // Does not compile when a row has a field that its list lacks: such a field would be lost at a restart.
 type Missing<Row, Fields extends readonly unknown[]> = Exclude<keyof Row, Fields[number]>
@@ -202,6 +219,8 @@ const complete: [
   Missing<AgentRow, typeof AGENT_FIELDS>,
   Missing<RequestRow, typeof REQUEST_FIELDS>,
   Missing<MetaRow, typeof META_FIELDS>,
+  Missing<UpdateRow, typeof UPDATE_FIELDS>,
+  Missing<UpdateEventRow, typeof UPDATE_EVENT_FIELDS>,
 ] extends never[]
   ? true
   : never = true
@@ -221,6 +240,10 @@ function toFields(table: TableName, row: Rows[TableName]): readonly unknown[] {
       return unnamed(REQUEST_FIELDS, row as RequestRow)
     case 'meta':
       return unnamed(META_FIELDS, row as MetaRow)
+    case 'update':
+      return unnamed(UPDATE_FIELDS, row as UpdateRow)
+    case 'updateEvent':
+      return unnamed(UPDATE_EVENT_FIELDS, row as UpdateEventRow)
   }
 }
 

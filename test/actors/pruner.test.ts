@@ -7,7 +7,9 @@ import type { TaskRow } from '../../src/core/ledger/rows.ts'
 import type { RowChange } from '../../src/core/ledger/transaction.ts'
 import { PRUNE_SETTINGS, type PruneSettings } from '../../src/core/task/pruning.ts'
 import type { TaskStatus } from '../../src/core/task/status.ts'
+import { UPDATE_PRUNE_SETTINGS } from '../../src/core/update/history-pruning.ts'
 import { InstantLedger } from '../fixtures/instant-ledger.ts'
+import { putUpdate, putUpdateEvent, updateEvent, updateRow } from '../fixtures/rows.ts'
 
 const HOUR = 3_600_000
 const START = 1_000 * HOUR
@@ -21,7 +23,11 @@ interface Bench {
   timers(): boolean
 }
 
-async function bench(rows: readonly TaskRow[] = [], settings: Partial<PruneSettings> = {}): Promise<Bench> {
+async function bench(
+  rows: readonly TaskRow[] = [],
+  settings: Partial<PruneSettings> = {},
+  updates = { ...UPDATE_PRUNE_SETTINGS, intervalMs: 15 * 60_000 },
+): Promise<Bench> {
   const sim = createSimSystem({ seed: 1, startWallMs: START })
   const ledger = new InstantLedger()
   ledger.put(...rows.map(put))
@@ -29,7 +35,7 @@ async function bench(rows: readonly TaskRow[] = [], settings: Partial<PruneSetti
   ledger.subscribe('committed', ({ transaction }) => {
     if (transaction.cause.who === 'pruner') deletes.push(transaction.changes.length)
   })
-  const pruner = prunerSpec({ ledger, metrics: silentMetrics, settings: { ...PRUNE_SETTINGS, ...settings } })
+  const pruner = prunerSpec({ ledger, metrics: silentMetrics, settings: { ...PRUNE_SETTINGS, ...settings }, updates })
   sim.spawn(pruner)
   await sim.settle()
   const timers = () => sim.inspection.actors().find(one => one.kind === 'Pruner')?.stateSummary.isTimerSet === true
@@ -141,4 +147,37 @@ test('the ledger takes nothing in: nothing is deleted, and it is tried again', a
   it.ledger.refused = null
   await it.sim.advance(1_000)
   expect(it.deletes).toEqual([1])
+})
+
+test('life-52: every 15 min: ended updates of a job without tasks go with all their events, active ones stay', async () => {
+  const it = await bench([row(1, START)])
+  const job = { role: 'r', environment: 'devel', name: 'n' }
+  const other = { ...job, name: 'gone' }
+  it.ledger.put(
+    putUpdate(updateRow('kept', { job })),
+    putUpdateEvent(updateEvent('kept', 1, { job, atMs: START, status: 'ROLLED_FORWARD' })),
+    putUpdate(updateRow('orphan', { job: other })),
+    putUpdateEvent(updateEvent('orphan', 1, { job: other, atMs: START, status: 'ROLLING_FORWARD' })),
+    putUpdateEvent(updateEvent('orphan', 2, { job: other, atMs: START, status: 'ERROR' })),
+    putUpdate(updateRow('active', { job: other })),
+    putUpdateEvent(updateEvent('active', 1, { job: other, atMs: START, status: 'ROLLING_BACK' })),
+  )
+  await it.sim.advance(15 * 60_000 - 1)
+  expect(it.deletes).toEqual([])
+  await it.sim.advance(1)
+  expect([...it.ledger.view.rows('update').keys()]).toEqual(['r/devel/n/kept', 'r/devel/gone/active'])
+  expect(it.ledger.view.rows('updateEvent').size).toBe(2)
+  expect(it.deletes).toEqual([3])
+})
+
+test('life-52: keep 2, 700 ended updates of a job: the two newest stay, and no transaction is much larger than 300 rows', async () => {
+  const it = await bench([row(1, START)], {}, { perJobMax: 2, ageMsMax: 30 * DAY, intervalMs: 15 * 60_000 })
+  const job = { role: 'r', environment: 'devel', name: 'n' }
+  for (const n of range(700)) {
+    const event = updateEvent(`u${n}`, 1, { job, atMs: START + n, status: 'FAILED' })
+    it.ledger.put(putUpdate(updateRow(`u${n}`, { job })), putUpdateEvent(event))
+  }
+  await it.sim.advance(15 * 60_000)
+  expect([...it.ledger.view.rows('update').keys()]).toEqual(['r/devel/n/u698', 'r/devel/n/u699'])
+  expect(it.deletes).toEqual([300, 300, 300, 300, 196])
 })

@@ -590,6 +590,9 @@ describe('openapi', () => {
     )
     expect(operations.sort()).toEqual([
       'GET /agents',
+      'GET /backups',
+      'GET /backups/diff',
+      'GET /backups/tasks',
       'GET /cluster',
       'GET /events',
       'GET /jobs',
@@ -602,6 +605,11 @@ describe('openapi', () => {
       'GET /tasks/{taskId}/logs',
       'POST /admin:reconcile',
       'POST /admin:release-held',
+      'POST /backups',
+      'POST /backups:commit',
+      'POST /backups:drop',
+      'POST /backups:stage',
+      'POST /backups:unload',
       'POST /jobs',
       'POST /jobs/{role}/{environment}/{name}:kill',
       'POST /jobs/{role}/{environment}/{name}:restart',

@@ -9,7 +9,21 @@ import { createActorSystem } from '../../src/actors/shell.ts'
 import { prng } from '../../src/core/base/prng.ts'
 import type { RowChange } from '../../src/core/ledger/transaction.ts'
 import { openLogThread } from '../../src/runtime/log/log-client.ts'
-import { CAUSE, configRow, deleteTask, HELLO, jobRow, putConfig, putJob, putTask, taskRow } from '../fixtures/rows.ts'
+import {
+  CAUSE,
+  configRow,
+  deleteTask,
+  HELLO,
+  jobRow,
+  putConfig,
+  putJob,
+  putTask,
+  putUpdate,
+  putUpdateEvent,
+  taskRow,
+  updateEvent,
+  updateRow,
+} from '../fixtures/rows.ts'
 
 const folders: string[] = []
 const nodes: Node[] = []
@@ -94,6 +108,25 @@ describe('ledger on the log of one voter', () => {
     stage(second, deleteTask('t1'))
     await second.committed()
     expect(second.ledger.applied).toBe(applied + 2)
+  })
+
+  test('life-62: a pruned update and its events, then a restart: they stay pruned', async () => {
+    const folder = dataFolder()
+    const first = await openNode(folder)
+    const events = [1, 2].map(number => updateEvent('u1', number, { status: 'ERROR' }))
+    stage(first, putUpdate(updateRow('u1')), ...events.map(putUpdateEvent), putUpdate(updateRow('u2')))
+    await first.committed()
+    stage(
+      first,
+      { type: 'delete', table: 'update', key: putUpdate(updateRow('u1')).key },
+      ...events.map(event => ({ type: 'delete', table: 'updateEvent', key: putUpdateEvent(event).key }) as const),
+    )
+    await first.committed()
+    await first.stop()
+    const second = await openNode(folder)
+    expect([...second.ledger.view.rows('update').values()]).toEqual([updateRow('u2')])
+    expect(second.ledger.view.rows('updateEvent').size).toBe(0)
+    expect(second.ledger.view.updateEvents(events[0]?.update ?? '')).toEqual([])
   })
 
   test('a transaction of 5 MiB: committed in parts, whole after a restart', async () => {

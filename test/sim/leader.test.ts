@@ -96,6 +96,7 @@ class Day {
       webhook: { url: null, timeout: 5_000, statuses: [], job: null },
       requestOutcomes: { keep: 86_400_000, max: 100_000 },
       pruning: { keep: 172_800_000, keepMin: 3_600_000, perJob: 100 },
+      updatePruning: { interval: 900_000, keep: 2_592_000_000, perJob: 10 },
     }
     const executor = { overheadCpus: OVERHEAD.cpus * 1000, overheadRam: OVERHEAD.ramMb * 1024 * 1024 }
     this.tree = followLeadership({

@@ -4,7 +4,7 @@ import { agentId, configId, taskId } from '../../src/core/base/ids.ts'
 import { type Rows, TABLE_NUMBERS, type TableName, type TaskRow } from '../../src/core/ledger/rows.ts'
 import { TASK_STATUSES, type TaskStatus } from '../../src/core/task/status.ts'
 import { BadRow, encodeRow, RowReader } from '../../src/wire/ledger-rows.ts'
-import { agentRow, configRow, HELLO, jobRow, taskRow } from '../fixtures/rows.ts'
+import { agentRow, configRow, HELLO, jobRow, taskConfig, taskRow, updateEvent, updateRow } from '../fixtures/rows.ts'
 
 const fullTask: TaskRow = taskRow('www-data-devel-hello-0-1', {
   status: 'RUNNING',
@@ -38,6 +38,18 @@ const samples: { [T in TableName]: Rows[T][] } = {
     { v: 1, requestId: 'r', fingerprint: 'f', outcome: null, atMs: 1_700_000_000_000 },
   ],
   meta: [{ v: 1, name: 'epoch', value: [3, 1] }],
+  update: [
+    updateRow('u1'),
+    updateRow('u2', {
+      initial: [{ config: taskConfig(), instances: [[0, 4]] }],
+      message: 'grüße',
+      settings: { size: 2 },
+    }),
+  ],
+  updateEvent: [
+    updateEvent('u1', 1, { status: 'ROLLING_FORWARD', user: 'www-data' }),
+    updateEvent('u1', 2, { instance: { instance: 3, action: 'INSTANCE_UPDATED' }, message: 'm' }),
+  ],
 }
 
 describe('rows as bytes', () => {
@@ -83,6 +95,23 @@ describe('rows as bytes', () => {
     expect(Buffer.from(encodeRow('agent', agentRow('a2'))).toString('hex')).toBe(
       '9a01a26132aa61322e6578616d706c659084a9637075734d696c6c69cd0fa0a572616d4d62cd2000a66469736b4d62ce00010000a46770757300' +
         '9192cd7918cd797ba44e4f4e45a5302e312e30c0cd03e8',
+    )
+  })
+
+  test('update and update event, form 1: the bytes are what they were when the form was fixed', () => {
+    expect(Buffer.from(encodeRow('update', updateRow('u1', { initial: [], settings: {} }))).toString('hex')).toBe(
+      '9801a27531' +
+        '83a4726f6c65a87777772d64617461ab656e7669726f6e6d656e74a5646576656ca46e616d65a568656c6c6f' +
+        'a87777772d64617461' +
+        '9080c0c0',
+    )
+    const event = updateEvent('u1', 2, { instance: { instance: 3, action: 'INSTANCE_UPDATED' } })
+    expect(Buffer.from(encodeRow('updateEvent', event)).toString('hex')).toBe(
+      '9801' +
+        'b77777772d646174612f646576656c2f68656c6c6f2f7531' +
+        '02cd03e8c0' +
+        '82a8696e7374616e636503a6616374696f6eb0494e5354414e43455f55504441544544' +
+        'c0c0',
     )
   })
 
@@ -145,9 +174,13 @@ describe('rows as bytes', () => {
 
   test('random bytes are refused', () => {
     fc.assert(
-      fc.property(fc.constantFrom(1, 2, 3, 4, 5, 6), fc.uint8Array({ maxLength: 60 }), (table, bytes) => {
-        expect(() => new RowReader().read(table, 'k', bytes)).toThrow(BadRow)
-      }),
+      fc.property(
+        fc.constantFrom(...Object.values(TABLE_NUMBERS)),
+        fc.uint8Array({ maxLength: 60 }),
+        (table, bytes) => {
+          expect(() => new RowReader().read(table, 'k', bytes)).toThrow(BadRow)
+        },
+      ),
     )
   })
 

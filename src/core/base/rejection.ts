@@ -51,6 +51,10 @@ export const REJECTIONS = {
     thrift: 'ERROR_TRANSIENT',
     text: 'The agent that holds this is not connected',
   },
+  BACKUP_FAILED: { http: 409, retry: false, thrift: 'INVALID_REQUEST', text: 'The backup cannot be written or read' },
+  BACKUP_LOADED: { http: 409, retry: false, thrift: 'INVALID_REQUEST', text: 'Another backup is already loaded.' },
+  BACKUP_NOT_LOADED: { http: 409, retry: false, thrift: 'INVALID_REQUEST', text: 'No backup loaded.' },
+  STATE_MOVED: { http: 409, retry: false, thrift: 'INVALID_REQUEST', text: 'The state has moved on since the diff' },
   INTERNAL: { http: 500, retry: false, thrift: 'ERROR', text: 'A fault of the scheduler itself' },
 } as const satisfies Record<string, { http: number; retry: boolean; thrift: string; text: string }>
 

@@ -7,6 +7,7 @@ import { assert } from '../base/assert.ts'
 import type { ConfigId } from '../base/ids.ts'
 import { jobKeyText } from '../base/ids.ts'
 import { isActive } from '../task/status.ts'
+import { updateEventKey, updateKey } from '../update/update-status.ts'
 import type { JobRow, Rows, TableName, TaskRow } from './rows.ts'
 import type { Tables } from './tables.ts'
 import type { RowChange } from './transaction.ts'
@@ -71,7 +72,7 @@ function changesSomething(tables: Tables, change: RowChange): boolean {
 }
 
 /** Equal as plain data: the same fields with the same values. */
-function sameValue(a: unknown, b: unknown): boolean {
+export function sameValue(a: unknown, b: unknown): boolean {
   if (a === b) return true
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
   if (Array.isArray(a) !== Array.isArray(b)) return false
@@ -104,12 +105,17 @@ function keyOf(change: RowChange & { type: 'put' }): string {
       return change.row.requestId
     case 'meta':
       return change.row.name
+    case 'update':
+      return updateKey(change.row.job, change.row.updateId)
+    case 'updateEvent':
+      return updateEventKey(change.row.update, change.row.number)
   }
 }
 
 /** Checked before anything is applied, so that a transaction that breaks the rule leaves no trace. */
 function assertSlots(tables: Tables, changes: readonly RowChange[]): void {
   let taken: Set<string> | null = null
+  let tasks: Map<string, TaskChange> | null = null
   for (const change of changes) {
     if (change.table !== 'task' || change.type !== 'put' || !isActive(change.row.status)) continue
     const { row } = change
@@ -119,12 +125,14 @@ function assertSlots(tables: Tables, changes: readonly RowChange[]): void {
     taken.add(slot)
     const holder = tables.activeTask(row.job, row.instance)
     if (holder === undefined || holder.taskId === row.taskId) continue
-    const leaves = changes.some(
-      other =>
-        other.table === 'task' &&
-        other.key === holder.taskId &&
-        (other.type === 'delete' || !isActive(other.row.status) || other.row.instance !== row.instance),
-    )
+    tasks ??= new Map(changes.filter(isTaskChange).map(other => [other.key, other]))
+    const other = tasks.get(holder.taskId)
+    const leaves =
+      other !== undefined &&
+      (other.type === 'delete' || !isActive(other.row.status) || other.row.instance !== row.instance)
     assert(leaves, 'an instance has at most one active task', { slot, holder: holder.taskId, task: row.taskId })
   }
 }
+
+type TaskChange = RowChange & { table: 'task' }
+const isTaskChange = (change: RowChange): change is TaskChange => change.table === 'task'

@@ -6,6 +6,7 @@ import type { AgentId, ConfigId, InstanceId, JobKey, TaskId } from '../base/ids.
 import type { Instant } from '../base/time.ts'
 import type { Resources, TaskConfig } from '../job/task-config.ts'
 import type { TaskStatus } from '../task/status.ts'
+import type { UpdateAction, UpdateStatus } from '../update/update-status.ts'
 
 export interface TaskEvent {
   readonly atMs: Instant
@@ -105,6 +106,44 @@ export interface MetaRow {
   readonly value: unknown
 }
 
+/** So many instances are to be, or are, of that configuration. Shape: ranges closed, ascending, not touching. */
+export interface UpdatePart {
+  readonly config: TaskConfig
+  readonly instances: readonly (readonly [InstanceId, InstanceId])[]
+}
+
+/**
+ * An update of a job: what it is to become. What has become of it follows from its events alone. The configurations stand
+ * here whole, because an update outlives the tasks that had them. Key: `role/environment/name/updateId`.
+ */
+export interface UpdateRow {
+  readonly v: 1
+  readonly updateId: string
+  readonly job: JobKey
+  readonly user: string
+  readonly message?: string
+  /** What was there before; empty for a job that was not. */
+  readonly initial: readonly UpdatePart[]
+  /** Absent: instances only go. */
+  readonly desired?: UpdatePart
+  /** How it is to go about it, in the words of whoever carries it out. */
+  readonly settings: Readonly<Record<string, unknown>>
+}
+
+/** Key: that of its update, `/` and its number in six digits or more: their order is that in which they happened. */
+export interface UpdateEventRow {
+  readonly v: 1
+  readonly update: string
+  /** From 1. */
+  readonly number: number
+  readonly atMs: Instant
+  /** Exactly one of the two: what the update came to, or what was done to one instance. */
+  readonly status?: UpdateStatus
+  readonly instance?: { readonly instance: InstanceId; readonly action: UpdateAction }
+  readonly user?: string
+  readonly message?: string
+}
+
 export interface Rows {
   task: TaskRow
   config: ConfigRow
@@ -112,11 +151,19 @@ export interface Rows {
   agent: AgentRow
   request: RequestRow
   meta: MetaRow
+  update: UpdateRow
+  updateEvent: UpdateEventRow
 }
 
 export type TableName = keyof Rows
 /** Numbers on the wire and in the log; never reused. */
-export const TABLE_NUMBERS = { task: 1, config: 2, job: 3, agent: 4, request: 5, meta: 6 } as const satisfies Record<
-  TableName,
-  number
->
+export const TABLE_NUMBERS = {
+  task: 1,
+  config: 2,
+  job: 3,
+  agent: 4,
+  request: 5,
+  meta: 6,
+  update: 7,
+  updateEvent: 8,
+} as const satisfies Record<TableName, number>

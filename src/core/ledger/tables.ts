@@ -32,6 +32,8 @@ import {
   TABLE_NUMBERS,
   type TableName,
   type TaskRow,
+  type UpdateEventRow,
+  type UpdateRow,
 } from './rows.ts'
 import type { RowChange } from './transaction.ts'
 import type { LedgerView } from './view.ts'
@@ -49,6 +51,8 @@ export class Tables implements LedgerView {
   readonly #agents = new Map<string, AgentRow>()
   readonly #requests = new Map<string, RequestRow>()
   readonly #metas = new Map<string, MetaRow>()
+  readonly #updates = new Map<string, UpdateRow>()
+  readonly #updateEvents = new Map<string, UpdateEventRow>()
 
   readonly #byJob = new Map<string, JobTasks>()
   readonly #byAgent = new Map<string, Set<string>>()
@@ -56,6 +60,8 @@ export class Tables implements LedgerView {
   readonly #byHost = new Map<string, Set<string>>()
   readonly #ended = new EndedByTime()
   readonly #configUses = new Map<string, number>()
+  /** Key of an update to the keys of its events. */
+  readonly #eventsOfUpdate = new Map<string, Set<string>>()
   #isLoading = false
   #jobsSorted: JobRow[] | null = null
   #jobKeysSorted: JobKey[] | null = null
@@ -90,6 +96,7 @@ export class Tables implements LedgerView {
     this.#byHost.clear()
     this.#ended.clear()
     this.#configUses.clear()
+    this.#eventsOfUpdate.clear()
     this.#jobsSorted = null
     this.#jobKeysSorted = null
     this.#agentsSorted = null
@@ -144,6 +151,17 @@ export class Tables implements LedgerView {
   }
   meta(name: string): MetaRow | undefined {
     return this.#metas.get(name)
+  }
+  rows<T extends TableName>(table: T): ReadonlyMap<string, Rows[T]> {
+    return this.#table(table) as ReadonlyMap<string, unknown> as ReadonlyMap<string, Rows[T]>
+  }
+  updateEvents(update: string): readonly UpdateEventRow[] {
+    const events: UpdateEventRow[] = []
+    for (const key of this.#eventsOfUpdate.get(update) ?? []) {
+      const event = this.#updateEvents.get(key)
+      if (event !== undefined) events.push(event)
+    }
+    return events
   }
   jobs(): readonly JobRow[] {
     this.#jobsSorted ??= sortedValues(this.#jobs)
@@ -236,6 +254,10 @@ export class Tables implements LedgerView {
         return this.#requests as Map<string, Rows[TableName]>
       case 'meta':
         return this.#metas as Map<string, Rows[TableName]>
+      case 'update':
+        return this.#updates as Map<string, Rows[TableName]>
+      case 'updateEvent':
+        return this.#updateEvents as Map<string, Rows[TableName]>
     }
   }
 
@@ -264,7 +286,19 @@ export class Tables implements LedgerView {
       if (change.type === 'put') this.#useConfig(change.row.configId, 1)
     } else if (change.table === 'agent') {
       this.#agentsSorted = null
+    } else if (change.table === 'updateEvent') {
+      this.#indexUpdateEvent(change, before as UpdateEventRow | undefined)
     }
+  }
+
+  #indexUpdateEvent(change: RowChange & { table: 'updateEvent' }, before: UpdateEventRow | undefined): void {
+    const update = change.type === 'put' ? change.row.update : before?.update
+    if (update === undefined) return
+    const keys = this.#eventsOfUpdate.get(update) ?? new Set()
+    if (change.type === 'put') keys.add(change.key)
+    else keys.delete(change.key)
+    if (keys.size > 0) this.#eventsOfUpdate.set(update, keys)
+    else this.#eventsOfUpdate.delete(update)
   }
 
   #indexTask(task: TaskRow): void {

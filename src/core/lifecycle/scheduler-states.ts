@@ -125,6 +125,8 @@ export type LifeMessage =
   | { readonly type: 'registrationExpired'; readonly reign: number }
   /** Every actor of the reign has begun. */
   | { readonly type: 'servicesBegan'; readonly reign: number }
+  /** It ends its reign itself: what comes next is to begin anew, from the rows as they are then. */
+  | { readonly type: 'resigned'; readonly reign: number; readonly reason: string }
   /** A step or an actor of the reign has failed for good. */
   | { readonly type: 'failed'; readonly reign: number; readonly cause: unknown }
   /** The actors of the reign and its driver are gone. */
@@ -154,6 +156,7 @@ export type LifeEvent =
   | { readonly type: 'leading'; readonly epoch: Ballot }
   | { readonly type: 'notRegistered'; readonly toleratedMs: number }
   | { readonly type: 'driverExited'; readonly reason: string }
+  | { readonly type: 'resigned'; readonly reason: string }
   | { readonly type: 'reignFailed'; readonly cause: unknown; readonly failures: number }
   | { readonly type: 'lost'; readonly reason: string }
   | { readonly type: 'endingLate'; readonly afterMs: number }
@@ -272,6 +275,9 @@ function onReign(life: SchedulerLife, message: ReignMessage, now: Now, settings:
     case 'driverExited':
       if (!isUnderWay) break
       return end(life, { type: 'driverExited', reason: message.reason }, now, settings)
+    case 'resigned':
+      if (!isUnderWay) break
+      return end(life, { type: 'resigned', reason: message.reason }, now, settings)
     case 'failed':
       if (!isUnderWay) break
       return onFailed(life, message.cause, now, settings)
@@ -382,6 +388,7 @@ function moved(life: SchedulerLife, state: SchedulerState, phase: SchedulerPhase
 export function reasonOf(event: LifeEvent): string {
   switch (event.type) {
     case 'lost':
+    case 'resigned':
       return event.reason
     case 'notRegistered':
       return 'its driver was not registered in time'

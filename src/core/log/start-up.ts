@@ -56,6 +56,8 @@ export function stepStarting(facts: StartUpFacts): StartUpStep {
   if (begun?.descriptor != null) return { type: 'admit', descriptor: begun.descriptor }
   const seen = new Map(facts.seen.map(member => [member.memberId, member]))
   const missing: string[] = []
+  // One that holds a restored backup among others that do not would be outvoted by them.
+  const end = Math.max(...facts.seen.map(member => member.end))
   for (const member of facts.members) {
     const told = seen.get(member.memberId)
     if (told === undefined) missing.push(`${named(member)} has not been reached${because(facts, member)}`)
@@ -65,6 +67,8 @@ export function stepStarting(facts: StartUpFacts): StartUpStep {
     else if (told.genesisHash !== facts.genesisHash) missing.push(`${named(member)} has another genesis`)
     else if (told.status === 'RECOVERING' || (told.status === 'VOTING' && told.end > 0)) {
       missing.push(`${named(member)} already has data`)
+    } else if (told.end !== end) {
+      missing.push(`${named(member)} lacks the backup that another member holds: restore the same one there`)
     }
   }
   if (missing.length > 0) {

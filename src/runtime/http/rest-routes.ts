@@ -6,6 +6,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { HttpDeps } from '../http-server.ts'
 import { addAdminRoutes } from './admin-routes.ts'
+import { addBackupRoutes } from './backup-routes.ts'
 import { addClusterRoutes } from './cluster-routes.ts'
 import { addEventRoutes } from './event-routes.ts'
 import { addJobRoutes } from './job-routes.ts'
@@ -19,6 +20,7 @@ export function addRestRoutes(app: FastifyInstance, deps: HttpDeps): void {
   addTaskRoutes(app, deps)
   addAdminRoutes(app, deps)
   addReconciliationRoutes(app, deps)
+  addBackupRoutes(app, deps)
   addPlaceRoutes(app, deps)
   addClusterRoutes(app, deps)
   addLogTransferRoute(app, deps)

@@ -15,6 +15,7 @@ import {
   silentLogger,
   silentMetrics,
 } from '../../actors/ports.ts'
+import type { RowSource } from '../backup-folder.ts'
 import { EXIT } from '../exit.ts'
 import { nodeEndpoint } from './comlink-node.ts'
 import { LeaseMemory } from './lease-memory.ts'
@@ -35,6 +36,8 @@ export interface LogThreadOptions extends LogNodeOptions {
 export interface LogThread extends LogPort {
   /** The actors of the log thread, for the inspector and for Health. */
   actors(): Promise<readonly ActorReport[]>
+  /** The row tables of this node, for a backup. */
+  readonly rows: RowSource
   /** Closes the store, then ends the thread. */
   terminate(): Promise<void>
 }
@@ -68,6 +71,11 @@ export async function openLogThread(options: LogThreadOptions): Promise<LogThrea
     transfer: to => front.transfer(to),
     stop: () => front.stop(),
     actors: () => api.actors(),
+    rows: {
+      begin: positionMin => api.beginReading(positionMin),
+      page: id => api.readPage(id),
+      end: id => api.endReading(id),
+    },
     terminate: () => {
       ending ??= terminate()
       return ending

@@ -17,6 +17,7 @@ import type { AppendRequest } from '../../core/log/coordinator-core.ts'
 import type { Entry } from '../../core/log/entry.ts'
 import { LOG_LIMITS } from '../../core/log/limits.ts'
 import type { LogMeta } from '../../core/log/meta.ts'
+import type { SnapshotHeader } from '../../core/log/snapshot.ts'
 import { checkTiming, LOG_TIMING, type LogTiming } from '../../core/log/timing.ts'
 import { EXIT } from '../exit.ts'
 import { AppendGate } from './append-gate.ts'
@@ -37,6 +38,7 @@ import { LogMending } from './mender.ts'
 import { logReadError, OpenLog, viewOf } from './open-log.ts'
 import { OpeningKeeper } from './opening-keeper.ts'
 import { Peers } from './peers.ts'
+import { NO_READING, type RowReading } from './row-reading.ts'
 import { lockFolder, type StoreLock } from './store-lock.ts'
 
 const SOFTWARE = '0.1.0'
@@ -156,6 +158,16 @@ export class LogNode {
   readRows(cursor: RowCursor | null, rowsMax: number): RowPage {
     if (this.#opened === null) throw new LogRefused(`The log is ${this.report().status}: it has no rows yet`)
     return this.#opened.readRows(cursor, rowsMax)
+  }
+
+  /** A reading of the row tables, if they stand for that position; see `RowReading`. */
+  beginReading(positionMin: number): SnapshotHeader | null {
+    return this.#opened?.beginReading(positionMin) ?? null
+  }
+
+  /** Of the stores that are open now. */
+  get reading(): Pick<RowReading, 'page' | 'end'> {
+    return this.#opened?.reading ?? NO_READING
   }
 
   read(from: number, to: number): readonly LogEntryView[] {

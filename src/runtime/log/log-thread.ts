@@ -30,6 +30,9 @@ export interface LogThreadApi {
   open: LogNode['open']
   report: LogNode['report']
   readRows: LogNode['readRows']
+  beginReading: LogNode['beginReading']
+  readPage: LogNode['reading']['page']
+  endReading: LogNode['reading']['end']
   read: LogNode['read']
   transfer: LogNode['transfer']
   stop: LogNode['stop']
@@ -103,6 +106,12 @@ const api: LogThreadApi = {
       page.rows.map(row => row.bytes.buffer as ArrayBuffer),
     )
   },
+  beginReading: positionMin => node.beginReading(positionMin),
+  readPage: id => {
+    const page = node.reading.page(id)
+    return transfer(page, [page.payload.buffer as ArrayBuffer])
+  },
+  endReading: id => node.reading.end(id),
   read: (from, to) => node.read(from, to),
   transfer: to => node.transfer(to),
   stop: () => node.stop(),

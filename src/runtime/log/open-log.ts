@@ -7,13 +7,17 @@ import type { Entry } from '../../core/log/entry.ts'
 import { leaseLeftMs } from '../../core/log/lease.ts'
 import type { LogMeta } from '../../core/log/meta.ts'
 import { readRangeFault } from '../../core/log/read-range.ts'
+import type { SnapshotHeader } from '../../core/log/snapshot.ts'
 import type { SpaceReading } from './disk-space.ts'
 import type { OpenedStores } from './log-opening.ts'
 import type { SpaceLimits } from './log-options.ts'
+import { RowReading } from './row-reading.ts'
 
 export class OpenLog {
   readonly actors: LogActors
   readonly system: ActorSystem
+  /** For backups. */
+  readonly reading = new RowReading()
   readonly #stores: OpenedStores
 
   constructor(
@@ -61,6 +65,14 @@ export class OpenLog {
     return this.#stores.state.readRows(cursor, rowsMax)
   }
 
+  /** Null while the tables do not stand for that position. */
+  beginReading(positionMin: number): SnapshotHeader | null {
+    const { state } = this.#stores
+    if (state.resumeFrom - 1 < positionMin) return null
+    const header = this.reading.begin(state)
+    return header.position < positionMin ? null : header
+  }
+
   /** Committed entries; throws LogReadError. */
   read(from: number, to: number): readonly LogEntryView[] {
     const fault = readRangeFault(from, to, this.meta)
@@ -77,6 +89,7 @@ export class OpenLog {
   }
 
   async closeStores(): Promise<void> {
+    this.reading.close()
     await this.#stores.state.close()
     await this.#stores.store.close()
   }
