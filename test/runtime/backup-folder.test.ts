@@ -127,7 +127,7 @@ describe('what cannot be written', () => {
   })
 
   test('a disk without room, also in the middle: refused before the room of the log is taken, and nothing is left', async () => {
-    const position = await append(2_000)
+    const position = await append(6_000)
     await expect(folder({ reserveBytes: 2 ** 52 }).write(0)).rejects.toThrow('are to stay')
     let pages = 0
     const rows = {
