@@ -10,6 +10,7 @@ import type { LeaderParts } from '../../src/runtime/leader.ts'
 import { followLeadership, type LeaderTree } from '../../src/runtime/leadership.ts'
 import type { AgentToLeader, LeaderToAgent } from '../../src/wire/messages/agent.ts'
 import { MemoryLog } from '../fixtures/memory-log.ts'
+import { CAUSE, configRow, putConfig, putTask, taskRow } from '../fixtures/rows.ts'
 import { SimDriver } from '../fixtures/sim-driver.ts'
 
 const NOT_REGISTERED = 'Framework has not been registered within the tolerated delay.'
@@ -24,6 +25,7 @@ interface Changes {
   readonly config?: LeaderParts['config']
   /** Whether somebody takes over. Default: yes, another node leads then. */
   readonly isAlone?: boolean
+  readonly backup?: LeaderParts['backup']
 }
 
 class Node {
@@ -75,6 +77,7 @@ class Node {
       endProcess: () => void this.endings++,
       metrics: silentMetrics,
       logger,
+      ...(changes.backup === undefined ? {} : { backup: changes.backup }),
     })
     this.tree.onAdvertised(() => void this.advertised++)
   }
@@ -229,6 +232,69 @@ describe('a reign that fails', () => {
     }
     expect([node.count('reign-failed'), node.handOvers, node.endings]).toEqual([1, 1, 0])
     expect([node.state, node.tree.leading, node.actors]).toEqual(['STORAGE_PREPARED', null, 0])
+  })
+})
+
+describe('a backup is committed', () => {
+  /** One backup, without any rows. */
+  const backup: LeaderParts['backup'] = {
+    folder: {
+      path: '/backups',
+      clean: async () => {},
+      list: async () => [],
+      write: () => Promise.reject(new Error('a folder to read from')),
+      remove: async () => {},
+      read: async () => {},
+    },
+    schedule: { lastMonoMs: 0 },
+    intervalMs: 3_600_000,
+    keep: 48,
+  }
+  const said: string[] = []
+  async function restored(isAlone: boolean): Promise<Node> {
+    const it = await begun({ backup, isAlone })
+    await it.register()
+    it.ledger.stage({ cause: CAUSE, changes: [putConfig(configRow()), putTask(taskRow('t'))] })
+    await it.sim.settle()
+    const ref = it.tree.leading?.backup
+    const more = {
+      requestId: 'r',
+      fingerprint: 'f',
+      user: 'bob',
+      replyTo: { path: 'test', tell: ({ type }: { type: string }) => said.push(type) > 0 },
+    }
+    ref?.tell({ type: 'stage', name: 'B', ...more })
+    await it.sim.settle()
+    said.length = 0
+    ref?.tell({ type: 'commit', digest: null, reason: '', ...more, requestId: 'c' })
+    return it
+  }
+
+  test('no actor of the reign has another turn on the rows that come; leadership is given away when they are committed', async () => {
+    const it = await restored(false)
+    it.log.hold()
+    it.sim.run()
+    expect(it.tree.leading).toBeNull()
+    expect(it.actors).toBe(0)
+    await it.sim.settle()
+    expect([said, it.handOvers]).toEqual([[], 0])
+    it.log.release()
+    await it.sim.settle()
+    expect(said).toEqual(['restored'])
+    expect(it.handOvers).toBe(1)
+    expect(it.count('reign-resigned')).toBe(1)
+  })
+
+  test('alone: a new reign begins from the restored rows after the pause', async () => {
+    const it = await restored(true)
+    await it.sim.settle()
+    expect([it.advertised, it.tree.leading]).toEqual([1, null])
+    await it.pass(1_000)
+    await it.register()
+    expect(it.advertised).toBe(2)
+    expect(it.ledger.view.counts.tasks).toBe(0)
+    expect(it.ledger.view.request('c')).toMatchObject({ outcome: { type: 'restored', name: 'B' } })
+    expect(it.endings).toBe(0)
   })
 })
 
