@@ -2,12 +2,20 @@
  * The config of a node: one YAML file and flags over it, read whole, with every fault told at once and where it is.
  * `config-schema.ts` has the keys; here is what composition and the commands use.
  */
+import { hostname } from 'node:os'
 import type { Member, NodeConfig } from './config-schema.ts'
 
 export { faultLines, type LoadedConfig, loadConfig, readConfig, type Source } from './config-read.ts'
 export { type ConfigKey, configKeys, type KeyFacts, type Member, type NodeConfig } from './config-schema.ts'
 
-export const nodeName = (config: NodeConfig): string => config.node.name ?? `node-${config.node.id}`
+/** The name of this machine for constraints and for people. */
+export const machineName = ({ agent }: NodeConfig): string => agent.host ?? hostname()
+
+/** A process that is an agent alone is no member of the log, so no number stands for it. */
+export function nodeName(config: NodeConfig): string {
+  const isMember = config.roles.includes('scheduler')
+  return config.node.name ?? (isMember ? `node-${config.node.id}` : machineName(config))
+}
 
 /** The scheduler nodes of the cluster: those listed, or this node alone. */
 export function memberList(config: NodeConfig): readonly Member[] {

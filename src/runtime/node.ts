@@ -26,7 +26,7 @@ import { IDLE_LIFE, LIFE_SETTINGS } from '../core/lifecycle/scheduler-states.ts'
 import { type EmbeddedAgent, startAgentThread } from './agent/agent-thread-client.ts'
 import { backupFolder } from './backup-folder.ts'
 import { realClock } from './clock.ts'
-import { advertisedHttpUrl, agentWorkDir, backupPath, type NodeConfig, nodeName } from './config.ts'
+import { advertisedHttpUrl, agentWorkDir, backupPath, machineName, type NodeConfig, nodeName } from './config.ts'
 import { readTlsOf } from './config-rules.ts'
 import { eventLoopLag } from './event-loop-lag.ts'
 import { EXIT, type ExitStatus, exitStatusOf, NodeFailure } from './exit.ts'
@@ -280,7 +280,7 @@ function agentData(config: NodeConfig, httpUrl: string, secret: string): Paramet
     options: {
       workDir: agentWorkDir(config),
       schedulers: agent.schedulers.length > 0 ? agent.schedulers : [httpUrl],
-      host: agent.host ?? hostname(),
+      host: machineName(config),
       attributes: agent.attributes,
       resources: {
         gpus,

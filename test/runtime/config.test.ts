@@ -1,5 +1,5 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 import {
@@ -9,6 +9,7 @@ import {
   loadConfig,
   memberList,
   type NodeConfig,
+  nodeName,
   readConfig,
 } from '../../src/runtime/config.ts'
 import { flagsHelp, readStartArguments } from '../../src/runtime/config-flags.ts'
@@ -182,6 +183,16 @@ describe('faults', () => {
       '10s is too short for scheduler.agentHeartbeat 5s: at least 3 heartbeats, 15s',
     ],
     [
+      'forgotten before it is missed',
+      'scheduler: {agentForget: 1min}',
+      '1min is shorter than scheduler.agentUnreachable 75s',
+    ],
+    [
+      'an attribute without a value',
+      'agent: {attributes: {rack: []}}',
+      'attribute "rack" has no value: give it one, or leave it out',
+    ],
+    [
       'pauses the wrong way round',
       'scheduler: {flapping: {pauseMin: 6min}}',
       '5min is shorter than scheduler.flapping.pauseMin 6min',
@@ -290,6 +301,17 @@ describe('values', () => {
       'command line: unknown flag `--http.prot`, did you mean `--http.port`?',
       'command line: --http.port: must be a whole number from 0 to 65535, found "x"',
     ])
+  })
+
+  test('name of a node: its member number, of an agent alone its machine, and what the config says before both', () => {
+    expect(nodeName(configOf('node: {id: 2}'))).toBe('node-2')
+    expect(nodeName(configOf('roles: [agent]\nagent: {host: rack7-3, schedulers: ["http://127.0.0.1:8081"]}'))).toBe(
+      'rack7-3',
+    )
+    expect(nodeName(configOf('roles: [agent]\nagent: {schedulers: ["http://127.0.0.1:8081"]}'))).toBe(hostname())
+    expect(nodeName(configOf('roles: [agent]\nnode: {name: x}\nagent: {schedulers: ["http://127.0.0.1:8081"]}'))).toBe(
+      'x',
+    )
   })
 
   test('advertised URL: what is stated, else what is bound', () => {

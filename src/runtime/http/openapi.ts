@@ -13,6 +13,8 @@ interface Documented {
   readonly status?: 200 | 201
   /** Default: application/json. */
   readonly media?: string
+  /** A POST that may be sent again as it is: no request id is kept for it. */
+  readonly isRepeatable?: true
 }
 
 const logEntries = z.object({
@@ -51,6 +53,10 @@ const SCHEMAS = {
   BackupDiff: rest.backupDiff,
   CommitBackup: rest.commitBackup,
   BackupRestored: rest.backupRestored,
+  Reconcile: rest.reconcile,
+  ReconcileStarted: rest.reconcileStarted,
+  ReleaseHeld: rest.releaseHeld,
+  HeldReleased: rest.heldReleased,
   AgentList: rest.agentList,
   Pending: rest.pending,
   Cluster: rest.cluster,
@@ -88,6 +94,8 @@ const DOCUMENTED: Readonly<Record<string, Documented>> = {
   [`GET ${API}/backups/diff`]: { answer: 'BackupDiff' },
   [`POST ${API}/backups:unload`]: { answer: 'StagedBackup', body: rest.unloadBackup },
   [`POST ${API}/backups:commit`]: { answer: 'BackupRestored', body: rest.commitBackup },
+  [`POST ${API}/admin:reconcile`]: { answer: 'ReconcileStarted', body: rest.reconcile, isRepeatable: true },
+  [`POST ${API}/admin:release-held`]: { answer: 'HeldReleased', body: rest.releaseHeld, isRepeatable: true },
   [`GET ${API}/agents`]: { answer: 'AgentList', query: rest.pageQuery },
   [`GET ${API}/pending`]: { answer: 'Pending' },
   // Each event of the stream is one of these.
@@ -134,6 +142,8 @@ const REQUEST_BODIES: ReadonlySet<string> = new Set([
   'RestartJob',
   'ForceState',
   'PruneTasks',
+  'Reconcile',
+  'ReleaseHeld',
   'TransferLog',
   'BackupNow',
   'StageBackup',
@@ -144,7 +154,7 @@ const REQUEST_BODIES: ReadonlySet<string> = new Set([
 
 function operation(
   route: (typeof ROUTES)[number],
-  { query, body, answer, status = 200, media = 'application/json' }: Documented,
+  { query, body, answer, status = 200, media = 'application/json', isRepeatable }: Documented,
 ): Json {
   const mutates = route.method === 'POST'
   const parameters = [
@@ -155,7 +165,7 @@ function operation(
       schema: { type: 'string' },
     })),
     ...(query === undefined ? [] : queryParameters(query)),
-    ...(mutates ? [...HEADERS] : []),
+    ...(mutates ? HEADERS.filter(({ name }) => !isRepeatable || name !== 'Idempotency-Key') : []),
   ]
   const bodyName = Object.entries(SCHEMAS).find(([, schema]) => schema === body)?.[0]
   return {

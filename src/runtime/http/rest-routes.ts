@@ -12,6 +12,7 @@ import { addEventRoutes } from './event-routes.ts'
 import { addJobRoutes } from './job-routes.ts'
 import { addLogTransferRoute } from './log-transfer-route.ts'
 import { addPlaceRoutes } from './place-routes.ts'
+import { addReconciliationRoutes } from './reconciliation-routes.ts'
 import { addTaskRoutes } from './task-routes.ts'
 
 export function addRestRoutes(app: FastifyInstance, deps: HttpDeps): void {
@@ -19,6 +20,7 @@ export function addRestRoutes(app: FastifyInstance, deps: HttpDeps): void {
   addTaskRoutes(app, deps)
   addAdminRoutes(app, deps)
   addBackupRoutes(app, deps)
+  addReconciliationRoutes(app, deps)
   addPlaceRoutes(app, deps)
   addClusterRoutes(app, deps)
   addLogTransferRoute(app, deps)

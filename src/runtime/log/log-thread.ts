@@ -17,6 +17,7 @@ import type { FrontEvent } from './log-front.ts'
 import { LogNode } from './log-node.ts'
 import type { LogNodeOptions } from './log-options.ts'
 import { type PackedAppends, packEvents, unpackAppends } from './log-stream.ts'
+import type { RowReading } from './row-reading.ts'
 
 export interface LogThreadData {
   readonly options: LogNodeOptions
@@ -30,9 +31,9 @@ export interface LogThreadApi {
   open: LogNode['open']
   report: LogNode['report']
   readRows: LogNode['readRows']
-  beginReading: LogNode['beginReading']
-  readPage: LogNode['reading']['page']
-  endReading: LogNode['reading']['end']
+  beginReading: RowReading['begin']
+  readPage: RowReading['page']
+  endReading: RowReading['end']
   read: LogNode['read']
   transfer: LogNode['transfer']
   stop: LogNode['stop']
@@ -106,12 +107,13 @@ const api: LogThreadApi = {
       page.rows.map(row => row.bytes.buffer as ArrayBuffer),
     )
   },
-  beginReading: positionMin => node.beginReading(positionMin),
+  beginReading: positionMin => node.reading?.begin(positionMin) ?? null,
   readPage: id => {
+    if (node.reading === null) throw new Error('the log was closed, and with it the reading of the row tables')
     const page = node.reading.page(id)
     return transfer(page, [page.payload.buffer as ArrayBuffer])
   },
-  endReading: id => node.reading.end(id),
+  endReading: id => node.reading?.end(id),
   read: (from, to) => node.read(from, to),
   transfer: to => node.transfer(to),
   stop: () => node.stop(),

@@ -3,6 +3,7 @@
  * changes hands instead of thousands. Whoever does not ask for a while has given it up, because an open reading keeps the
  * store from using freed pages again.
  */
+import { randomUUID } from 'node:crypto'
 import type { SnapshotReader, StateStore } from '../../actors/log-ports.ts'
 import { batchPayload, encodeTransaction } from '../../core/ledger/payload.ts'
 import type { RowCursor, SnapshotHeader } from '../../core/log/snapshot.ts'
@@ -22,15 +23,21 @@ export class RowReading {
   #reader: SnapshotReader | null = null
   #cursor: RowCursor | null = null
   #idle: NodeJS.Timeout | null = null
-  #readings = 0
+  readonly #state: Pick<StateStore, 'snapshot' | 'resumeFrom'>
 
-  /** Gives up an earlier one. */
-  begin(state: Pick<StateStore, 'snapshot'>): SnapshotHeader {
+  constructor(state: Pick<StateStore, 'snapshot' | 'resumeFrom'>) {
+    this.#state = state
+  }
+
+  /** Null while the tables do not stand for that position. Gives up an earlier reading. */
+  begin(positionMin: number): SnapshotHeader | null {
+    if (this.#state.resumeFrom - 1 < positionMin) return null
     this.close()
-    this.#reader = state.snapshot(`backup-${++this.#readings}`)
+    const reader = this.#state.snapshot(`backup-${randomUUID()}`)
+    this.#reader = reader
     this.#cursor = null
     this.#keep()
-    return this.#reader.header
+    return reader.header.position < positionMin ? null : reader.header
   }
 
   /** Throws when it was given up. */
