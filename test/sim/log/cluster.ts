@@ -78,7 +78,15 @@ export abstract class Cluster<S extends Scheduler> implements World<S> {
     this.faults = new Faults(plan, this.queue, random(6), this.nodes, this.network)
   }
 
+  /** After a turn of an actor. */
+  turned(_process: Process<S>, _cell: Cell): void {}
+
   abstract makeScheduler(process: Process<S>): S
+
+  /** No actor has anything to do at this moment. */
+  get isAtRest(): boolean {
+    return this.#ready.length === 0
+  }
 
   get turns(): number {
     return this.#turns
@@ -125,8 +133,11 @@ export abstract class Cluster<S extends Scheduler> implements World<S> {
     return well
   }
 
-  /** With everything healed that can be, and nobody appending any more, all end with one and the same log. */
-  converge(): void {
+  /**
+   * With everything healed that can be, and nobody appending any more, all end with one and the same log. Asks for time
+   * to pass, ms at a time.
+   */
+  *converging(): Generator<number> {
     const { plan, queue } = this
     const well = this.sound()
     this.faults.heal(well)
@@ -144,7 +155,7 @@ export abstract class Cluster<S extends Scheduler> implements World<S> {
         'healed nodes end with equal logs',
         () => `${this.oracle.committed} are committed; ${well.map(shownNode).join('; ')}`,
       )
-      this.advance(PROBE_MS)
+      yield PROBE_MS
     }
   }
 
@@ -214,6 +225,7 @@ export abstract class Cluster<S extends Scheduler> implements World<S> {
     this.note(node.id, 0, cell.status === 'running' ? typeOfMessage(cell.ring?.peek()) : cell.status, cell.name)
     kernel.beginTurns()
     kernel.turn(cell, 1)
+    this.turned(process, cell)
     if (this.#failure !== null) throw this.#failure
     const core = process.replicaCore
     if (core !== null && !process.isOver) this.oracle.looks(node.id, core.meta, core.applied)

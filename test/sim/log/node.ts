@@ -279,7 +279,7 @@ export class Process<S extends Scheduler = Scheduler> {
     this.#receive(message)
   }
 
-  append(payloads: readonly Uint8Array[], basis: AppendBasis): readonly number[] {
+  append(payloads: readonly Uint8Array[], basis?: AppendBasis): readonly number[] {
     const requests = payloads.map(payload => ({ id: ++this.#ids, payload, basis }))
     for (const { id, payload } of requests) this.#payloads.set(id, payload)
     this.coordinator.tell({ type: 'append', requests })

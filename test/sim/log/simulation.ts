@@ -97,8 +97,8 @@ export class Simulation extends Cluster<LeaderStates> {
     return queue.nowMs - healedMs
   }
 
-  override converge(): void {
+  converge(): void {
     this.clients.isStopped = true
-    super.converge()
+    for (const ms of this.converging()) this.advance(ms)
   }
 }
