@@ -83,11 +83,6 @@ export abstract class Cluster<S extends Scheduler> implements World<S> {
 
   abstract makeScheduler(process: Process<S>): S
 
-  /** No actor has anything to do at this moment. */
-  get isAtRest(): boolean {
-    return this.#ready.length === 0
-  }
-
   get turns(): number {
     return this.#turns
   }

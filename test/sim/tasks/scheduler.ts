@@ -28,7 +28,7 @@ export class NodeScheduler implements Scheduler {
   readonly ledger: LedgerActor
   readonly listener: AgentListener<AgentToLeader, LeaderToAgent> = { onConnection: null }
   readonly tree: LeaderTree
-  /** Stops of actors that nobody has answered yet: their end is told through promises of the language. */
+  /** Actors that are being stopped: their end is told through promises of the language. */
   stopsOpen = 0
   isOver = false
   readonly #log: SimLogPort

@@ -47,8 +47,8 @@ const QUIET_LOOK_MS = 500
 /** Beside the election: rows are read, and the actors of the reign begin. */
 const OPENING_MS_MAX = 5_000
 
-/** Kept at load, so that a test which replaces the timers of the process does not stop the simulation. */
-const nextEventLoopTurn = setImmediate
+/** More links than any chain of promises between the end of an actor and whoever waits for it has. */
+const PROMISE_CHAIN_MAX = 24
 
 export function simulateTasks(seed: number, options: RunOptions = {}): Promise<TaskRunResult> {
   return new TaskSimulation(seed, options).run()
@@ -60,7 +60,7 @@ export class TaskSimulation extends Cluster<NodeScheduler> implements SchedulerW
   readonly machines: Machines
   readonly committed: TaskOracle
   readonly #seed: number
-  /** A promise of the language may have been made: the event loop must come round before time goes on. */
+  /** A promise of the language may have been made or settled: whoever waits for it comes before time goes on. */
   #isUnsettled = false
   #uuids = 0
 
@@ -138,15 +138,14 @@ export class TaskSimulation extends Cluster<NodeScheduler> implements SchedulerW
     }
   }
 
-  /** As `advance`, with a turn of the event loop wherever a promise may wait for one. */
+  /** As `advance`, in which promises of the language settle too. */
   async pass(ms: number): Promise<void> {
     const untilMs = this.queue.nowMs + ms
     do {
       this.drain()
-      while (this.#mayWait()) {
+      while (this.#isUnsettled) {
         this.#isUnsettled = false
-        await new Promise<void>(resolve => nextEventLoopTurn(resolve))
-        if (this.isAtRest) break
+        for (let link = 0; link < PROMISE_CHAIN_MAX; link++) await null
         this.drain()
       }
     } while (this.queue.step(untilMs))
@@ -211,8 +210,8 @@ export class TaskSimulation extends Cluster<NodeScheduler> implements SchedulerW
     return new NodeScheduler(process, this, this.plan.nodes)
   }
 
-  override turned(_process: Process<NodeScheduler>, { name }: Cell): void {
-    if (name === 'scheduler-lifecycle') this.#isUnsettled = true
+  override turned({ scheduler }: Process<NodeScheduler>, { name }: Cell): void {
+    if (name === 'scheduler-lifecycle' || scheduler.stopsOpen > 0) this.#isUnsettled = true
   }
 
   uuid(): string {
@@ -237,10 +236,6 @@ export class TaskSimulation extends Cluster<NodeScheduler> implements SchedulerW
   }
 
   // ---- Details ----
-
-  #mayWait(): boolean {
-    return this.#isUnsettled || this.schedulers().some(({ stopsOpen }) => stopsOpen > 0)
-  }
 
   /** What still moves or waits; empty when nothing does. */
   #unrest(): string {
