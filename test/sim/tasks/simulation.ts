@@ -47,6 +47,7 @@ const QUIET_LOOK_MS = 500
 /** Beside the election: rows are read, and the actors of the reign begin. */
 const OPENING_MS_MAX = 5_000
 
+const TASK_ROW_FACTOR = 20
 /** More links than any chain of promises between the end of an actor and whoever waits for it has. */
 const PROMISE_CHAIN_MAX = 24
 
@@ -66,7 +67,10 @@ export class TaskSimulation extends Cluster<NodeScheduler> implements SchedulerW
 
   constructor(seed: number, options: RunOptions = {}) {
     const random = randomStreams(seed)
-    const plan = drawPlan(seed, random(1), options)
+    const drawn = drawPlan(seed, random(1), options)
+    // Rows of tasks are larger than those for which the pages were made small.
+    const pageBytes = drawn.limits.pageBytes * TASK_ROW_FACTOR
+    const plan: Plan = { ...drawn, limits: { ...drawn.limits, pageBytes } }
     super({ plan, random, trace: options.trace })
     this.#seed = seed
     this.tasks = drawTaskPlan(random(8), plan.timing.leaseMs, options.only)
