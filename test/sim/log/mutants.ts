@@ -8,7 +8,10 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import type { simulate } from './simulation.ts'
+import type { TaskSimulation } from '../tasks/simulation.ts'
+import type { Simulation } from './simulation.ts'
+
+export type Profile = 'log' | 'tasks'
 
 interface Edit {
   /** In the built program, without its ending. */
@@ -30,7 +33,7 @@ const RESTORE = 'src/core/log/restore'
 const COORDINATOR = 'src/core/log/coordinator-core'
 const LEASE = 'src/core/log/lease'
 
-const MUTATIONS: readonly Mutation[] = [
+const LOG_MUTATIONS: readonly Mutation[] = [
   {
     name: 'accept-without-promise',
     edits: [
@@ -181,7 +184,26 @@ const MUTATIONS: readonly Mutation[] = [
   },
 ]
 
-export const mutationNames: readonly string[] = MUTATIONS.map(({ name }) => name)
+/** Bugs of the life cycle of tasks, of the ledger and of agents. */
+const TASK_MUTATIONS: readonly Mutation[] = [
+  {
+    name: 'kill-not-sent-again',
+    edits: [
+      { file: 'src/actors/task-state-machine', find: 'if (isKillOwed(row)) armKill(row, 0);', put: '' },
+      { file: 'src/actors/task-directory', find: 'sendKill(world, task);', put: '' },
+    ],
+  },
+  {
+    name: 'lost-not-replaced',
+    edits: [{ file: 'src/core/task/transitions', find: "case 'RESCHED if service': return isService;", put: "case 'RESCHED if service': return false;" }],
+  },
+]
+
+const MUTATIONS: Readonly<Record<Profile, readonly Mutation[]>> = { log: LOG_MUTATIONS, tasks: TASK_MUTATIONS }
+
+export function mutationNames(profile: Profile): readonly string[] {
+  return MUTATIONS[profile].map(({ name }) => name)
+}
 
 /** Where this file was built to: the root of `dist`. */
 const BUILT = join(import.meta.dirname, '..', '..', '..')
