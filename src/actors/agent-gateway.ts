@@ -7,6 +7,7 @@
  * what follows. Launches and kills are idempotent by task id on the agent, so sending one twice is harmless.
  * Source: the agent spec, sections 14 to 19.
  */
+import { type Brakes, NO_BRAKES } from '../core/agents/brakes.ts'
 import { RECONCILIATION_SETTINGS, type ReconciliationSettings } from '../core/agents/reconcile-schedule.ts'
 import type { AgentId, TaskId } from '../core/base/ids.ts'
 import type { Rejection } from '../core/base/rejection.ts'
@@ -20,7 +21,7 @@ import { ledgerDigests } from './agent-gateway/ledger-digests.ts'
 import { logReads, type ReadExpired } from './agent-gateway/log-reads.ts'
 import { type Reconciled, reconciliation } from './agent-gateway/reconciliation.ts'
 import { openSessions, type Session, type SessionMessage } from './agent-gateway/sessions.ts'
-import { type StatusApplied, statusUpdates } from './agent-gateway/status-updates.ts'
+import { type AcksDue, type StatusApplied, statusUpdates } from './agent-gateway/status-updates.ts'
 import { type Reconcile, type SweepMessage, sweeps } from './agent-gateway/sweeps.ts'
 import { type ListSettled, taskLists } from './agent-gateway/task-lists.ts'
 import { taskOrders } from './agent-gateway/task-orders.ts'
@@ -61,6 +62,8 @@ export interface AgentLiveView {
   takesTasks(id: AgentId): boolean
   /** ms since its last frame; null when it is not connected. */
   silentMs(id: AgentId): number | null
+  /** What is held until an operator has looked. */
+  brakes(): Brakes
 }
 
 export interface AgentGatewayOptions {
@@ -85,6 +88,8 @@ export interface AgentGatewayOptions {
   readonly silenceMsMax?: number
   /** Away for so long, counted from the last frame, its tasks become PARTITIONED. Default 75,000. */
   readonly unreachableMsMax?: number
+  /** An agent that is away for so long and has no tasks is forgotten. Default 7 days. */
+  readonly forgetMs?: number
   /** A launch is refused by the agent when it is taken up later than this. Default 60,000. */
   readonly launchDeadlineMs?: number
   /** A log read without an answer for so long is given up. Default 5,000. */
@@ -100,6 +105,7 @@ const DEFAULTS = {
   heartbeatMs: 5_000,
   silenceMsMax: 15_000,
   unreachableMsMax: 75_000,
+  forgetMs: 7 * 24 * 3_600_000,
   launchDeadlineMs: 60_000,
   readMsMax: 5_000,
   reconciliation: RECONCILIATION_SETTINGS,
@@ -109,6 +115,7 @@ type Message =
   | Command
   | SessionMessage
   | StatusApplied
+  | AcksDue
   | ListSettled
   | Reconciled
   | SweepMessage
@@ -121,6 +128,7 @@ export function agentGatewaySpec(options: AgentGatewayOptions): {
 } {
   const sessions = new Map<AgentId, Session>()
   let monoMs: () => number = () => 0
+  let brakes: () => Brakes = () => NO_BRAKES
   const view: AgentLiveView = {
     connected: id => sessions.get(id)?.phase === 'ready',
     takesTasks: id => {
@@ -131,6 +139,7 @@ export function agentGatewaySpec(options: AgentGatewayOptions): {
       const session = sessions.get(id)
       return session === undefined ? null : Math.max(0, monoMs() - session.lastFrameMonoMs)
     },
+    brakes: () => brakes(),
   }
   const spec: ActorSpec<Message> = {
     name: 'agent-gateway',
@@ -138,7 +147,9 @@ export function agentGatewaySpec(options: AgentGatewayOptions): {
     mailbox: { capacity: 100_000 },
     start: context => {
       monoMs = () => context.now().monoMs
-      return agentGateway(context, { ...DEFAULTS, ...options }, sessions)
+      return agentGateway(context, { ...DEFAULTS, ...options }, sessions, read => {
+        brakes = read
+      })
     },
   }
   return { spec: spec as unknown as ActorSpec<Command>, view }
@@ -148,9 +159,10 @@ function agentGateway(
   context: Context<Message>,
   world: GatewayWorld,
   byAgent: Map<AgentId, Session>,
+  publishBrakes: (read: () => Brakes) => void,
 ): Behaviour<Message> {
   const { ledger, broker, listener, epoch, metrics, silenceMsMax } = world
-  const absent = absentAgents(context, world)
+  const absent = absentAgents(context, world, byAgent)
   const sessions = openSessions(context, world, byAgent, (id, session, wasReady) => {
     absent.left(id, session.lastFrameMonoMs)
     logs.agentLeft(id)
@@ -166,6 +178,7 @@ function agentGateway(
   const orders = taskOrders(context, world, sessions)
   const statuses = statusUpdates(context, world)
   const logs = logReads(context, world, sessions)
+  publishBrakes(() => ({ agentsAway: absent.held, unknownTasks: held.held }))
 
   context.startPeriodicTimer('silence', Math.max(500, Math.floor(silenceMsMax / 3)), { type: 'silenceChecked' })
 
@@ -202,9 +215,9 @@ function agentGateway(
   }
 
   /** The brakes are let go of: an operator has looked. */
-  function releaseHeld({ agentIds, replyTo }: ReleaseHeld): void {
-    const strays = held.release(agentIds)
-    const away = absent.release(agentIds)
+  function releaseHeld({ replyTo, ...order }: ReleaseHeld): void {
+    const strays = held.release(order)
+    const away = absent.release(order)
     const agents: HeldReleased['agents'][number][] = []
     for (const { agentId, host, tasks } of strays) {
       // What the ledger has come to know meanwhile is no stray.
@@ -218,11 +231,15 @@ function agentGateway(
     replyTo.tell({ type: 'heldReleased', agents, away })
   }
 
+  const tasksHeld = (): number => held.held.reduce((sum, one) => sum + one.tasks, 0)
+
   function silenceChecked(): void {
     const { monoMs } = context.now()
     sessions.dropSilent(monoMs)
     door.forgetOldClaims(monoMs)
-    absent.look(monoMs, sessions.agents)
+    absent.look()
+    metrics.gauge('agents_away_held', absent.held.length)
+    metrics.gauge('agent_tasks_held', tasksHeld())
   }
 
   return {
@@ -252,6 +269,8 @@ function agentGateway(
           return sessions.closed(message.session, message.reason)
         case 'applied':
           return statuses.acknowledge(message)
+        case 'acksDue':
+          return statuses.sendAcks()
         case 'listSettled':
           return lists.settled(message)
         case 'silenceChecked':
@@ -270,8 +289,8 @@ function agentGateway(
       agentsReady: sessions.readyCount(),
       greeting: sessions.greeting,
       away: absent.size,
-      unreachableHeld: absent.isHolding,
-      tasksHeld: held.tasks,
+      awayHeld: absent.held.length,
+      tasksHeld: tasksHeld(),
       reconciling: exchanges.open,
       logReads: logs.waiting,
       statusesApplied: statuses.applied,

@@ -36,7 +36,10 @@ export interface AgentActorOptions {
   readonly host: string
   readonly schedulers: readonly string[]
   readonly attributes: readonly { readonly name: string; readonly values: readonly string[] }[]
-  readonly offer: MachineOffer
+  /** What the machine has to offer as it is now; asked again from time to time. */
+  readonly offer: () => MachineOffer
+  /** Names the work folder on its machine: the same for whoever uses that folder next. */
+  readonly place: string
   readonly draining: boolean
   readonly logUrl: string | null
   readonly agentVersion: string

@@ -5,10 +5,11 @@
  */
 import { assertNever } from '../core/base/assert.ts'
 import { CatchUpCore, type CatchUpEffect, type CatchUpMessage } from '../core/log/catch-up-core.ts'
-import type { LogLimits } from '../core/log/limits.ts'
+import { CATCH_UP_BYTES_PER_MS, type LogLimits } from '../core/log/limits.ts'
 import type { Fetch, Sender, SnapshotFetch } from '../core/log/messages.ts'
 import type { LogMeta } from '../core/log/meta.ts'
-import { snapshotId } from '../core/log/snapshot.ts'
+import { Serving } from '../core/log/serving.ts'
+import { mayReadOn, snapshotId } from '../core/log/snapshot.ts'
 import type { ActorSpec, Context, Ref } from './actor.ts'
 import type { LogStore, LogTransport, SnapshotReader, StateStore } from './log-ports.ts'
 import type { ReplicaCommand } from './replica.ts'
@@ -19,6 +20,7 @@ export type CatchUpCommand =
   | SnapshotFetch
   | { readonly type: 'storeFailed'; readonly cause: unknown }
   | { readonly type: 'snapshotIdle' }
+  | { readonly type: 'rested' }
 
 export interface CatchUpOptions {
   readonly self: Sender
@@ -38,8 +40,6 @@ export interface CatchUpOptions {
 
 const ENTRIES_MAX = 2_048
 const PAGE_BYTES_MAX = 1024 * 1024
-/** A snapshot holds pages of the store back from being used again: so long at the most, then a newer one begins. */
-const SNAPSHOT_MS_MAX = 5 * 60_000
 /** After the last page, and while entries are asked for: what follows the snapshot is kept until its reader is through. */
 const SNAPSHOT_IDLE_MS_MAX = 30_000
 
@@ -63,7 +63,11 @@ class CatchUp {
   readonly #options: CatchUpOptions
   readonly #context: Context<CatchUpCommand>
   readonly #core: CatchUpCore
-  #snapshot: { readonly reader: SnapshotReader; readonly sinceMs: number } | null = null
+  #snapshot: { readonly reader: SnapshotReader; readonly sinceMs: number; readonly freeBytes: number | null } | null =
+    null
+  /** Of the own disk, when it was looked at last. */
+  #freeBytes: number | null = null
+  readonly #serving = new Serving<Fetch | SnapshotFetch>(CATCH_UP_BYTES_PER_MS)
   #served = 0
 
   constructor(options: CatchUpOptions, context: Context<CatchUpCommand>) {
@@ -76,14 +80,18 @@ class CatchUp {
   receive(message: CatchUpCommand): void {
     switch (message.type) {
       case 'fetch':
-        return this.#onFetch(message)
       case 'snapshotFetch':
-        return this.#onSnapshotFetch(message)
+        this.#serving.ask(message)
+        return this.#serve()
+      case 'rested':
+        this.#serving.rested()
+        return this.#serve()
       case 'storeFailed':
         return this.#options.onStoreTrouble(message.cause)
       case 'snapshotIdle':
         return this.closeSnapshot()
       default:
+        if (message.type === 'space') this.#freeBytes = message.freeBytes
         for (const effect of this.#core.handle(message)) this.#run(effect)
     }
   }
@@ -119,7 +127,17 @@ class CatchUp {
     }
   }
 
-  #onFetch({ from, ask, position, bytesMax }: Fetch): void {
+  #serve(): void {
+    const question = this.#serving.next()
+    if (question === null) return
+    const { monoMs } = this.#context.now()
+    const bytes = question.type === 'fetch' ? this.#sendEntries(question) : this.#sendRows(question)
+    const restMs = this.#serving.answered(bytes, this.#context.now().monoMs - monoMs)
+    this.#context.startTimer('rest', restMs, { type: 'rested' })
+  }
+
+  /** How many bytes they are. */
+  #sendEntries({ from, ask, position, bytesMax }: Fetch): number {
     const { self, store, transport, meta, onStoreTrouble } = this.#options
     const { begin, commit } = meta()
     const isHere = position >= begin && position <= commit
@@ -128,37 +146,41 @@ class CatchUp {
       transport.send(from.memberId, { type: 'entries', from: self, ask, position, entries, begin, commit })
       this.#served += entries.length
       if (this.#snapshot !== null) this.#keepSnapshot()
+      return entries.reduce((bytes, entry) => bytes + entry.record.length, 0)
     } catch (cause) {
       onStoreTrouble(cause)
+      return 0
     }
   }
 
-  #onSnapshotFetch({ from, ask, id, cursor, bytesMax }: SnapshotFetch): void {
+  #sendRows({ from, ask, id, cursor, bytesMax }: SnapshotFetch): number {
     const { self, transport } = this.#options
-    const open = this.#openSnapshot(id)
+    const open = this.#openSnapshot()
     const { header } = open
     const after = header.id === id ? cursor : null
     const { rows, done } = open.page(after, Math.min(bytesMax, PAGE_BYTES_MAX))
     this.#served += rows.length
     transport.send(from.memberId, { type: 'snapshotPage', from: self, ask, header, cursor: after, rows, done })
     this.#keepSnapshot()
+    return rows.reduce((bytes, { key, bytes: value }) => bytes + key.length + value.length, 0)
   }
 
   #keepSnapshot(): void {
     this.#context.startTimer('snapshotIdle', SNAPSHOT_IDLE_MS_MAX, { type: 'snapshotIdle' })
   }
 
-  /** The one that is asked for, if it is open and not too old; else a new one. */
-  #openSnapshot(id: string | null): SnapshotReader {
+  /**
+   * The one that is open, if it may be read on; else a new one. Also when another one is asked for: two members that lag
+   * cost one reading, and one that asks for what is no longer there does not take away what another is reading.
+   */
+  #openSnapshot(): SnapshotReader {
     const { monoMs } = this.#context.now()
     const open = this.#snapshot
-    const isYoung = open !== null && monoMs - open.sinceMs < SNAPSHOT_MS_MAX
-    // Whoever begins is given the one that another member is reading: two members that lag cost one.
-    if (isYoung && (id === null || id === open.reader.header.id)) return open.reader
+    if (open !== null && mayReadOn(monoMs - open.sinceMs, this.#freeBytes, open.freeBytes)) return open.reader
     this.closeSnapshot()
     const reading = Math.floor(this.#context.random.next() * 2 ** 32)
     const reader = this.#options.state.snapshot(snapshotId(this.#options.self.memberId, reading))
-    this.#snapshot = { reader, sinceMs: monoMs }
+    this.#snapshot = { reader, sinceMs: monoMs, freeBytes: this.#freeBytes }
     this.#options.replica().tell({ type: 'hold', from: reader.header.position + 1 })
     return reader
   }
@@ -178,6 +200,8 @@ class CatchUp {
       source: this.#core.source,
       snapshotOpen: this.#snapshot?.reader.header.position ?? null,
       served: this.#served,
+      waiting: this.#serving.waiting,
+      superseded: this.#serving.superseded,
     }
   }
 }

@@ -107,6 +107,7 @@ export function createJobOperations<M>(
       to: command.type === 'kill' ? 'KILLING' : 'RESTARTING',
       message: auditText(command),
       who: command.user,
+      ...(command.type === 'kill' && command.message !== null ? { why: command.message } : {}),
       replyTo: {
         path: context.self.path,
         tell: answer => context.self.tell({ type: 'answered', operation, answer }),

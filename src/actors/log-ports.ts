@@ -85,6 +85,10 @@ export class StoreFull extends Error {
 export class StoreFailed extends Error {
   override readonly name = 'StoreFailed'
 }
+/** The rows of this member are not those of the others: neither disk has failed, and yet one of the two is wrong. */
+export class RowsDiverged extends Error {
+  override readonly name = 'RowsDiverged'
+}
 export class DamagedRecord extends Error {
   override readonly name = 'DamagedRecord'
   readonly position: number

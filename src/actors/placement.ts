@@ -11,6 +11,7 @@ import type { AgentId } from '../core/base/ids.ts'
 import type { Resources } from '../core/job/task-config.ts'
 import { OFFER_ORDER_DEFAULT, type OfferOrder } from '../core/offers/candidate-order.ts'
 import { EXECUTOR_OVERHEAD_DEFAULT } from '../core/offers/needs.ts'
+import { dedicatedFault } from '../core/scheduling/dedicated.ts'
 import { TASK_GROUPS_DEFAULTS } from '../core/scheduling/task-groups.ts'
 import type { ActorSpec, Ref } from './actor.ts'
 import { type AssignerCommand, assignerSpec } from './assigner.ts'
@@ -35,7 +36,7 @@ export interface PlacementOptions {
   readonly offerOrder: readonly OfferOrder[]
   /** Most time a new task waits for others to join its round; default 1 ms. */
   readonly firstScheduleDelayMs: number
-  /** Over so long the groups of tasks that were PENDING when the leader started are spread; default 30 s. */
+  /** Over at most so long the groups of tasks that were PENDING when the leader started are spread; default 30 s. */
   readonly startSpreadMs: number
   /** Wait after the first fruitless attempt of a group; default 1 s. */
   readonly schedulePenaltyMsInitial: number
@@ -51,6 +52,9 @@ export const PLACEMENT_DEFAULTS: PlacementOptions = {
   schedulePenaltyMsInitial: TASK_GROUPS_DEFAULTS.penaltyMsInitial,
   schedulePenaltyMsMax: TASK_GROUPS_DEFAULTS.penaltyMsMax,
 }
+
+/** Until the guard has begun: no version of its own is 0, so a round that is decided meanwhile is looked at whole. */
+const GUARD_TO_COME: DedicatedView = { version: 0, misplaced: () => [], checkJob: dedicatedFault }
 
 export interface PlacementParts {
   /** The leader's context, or whatever holds its actors. */
@@ -79,7 +83,11 @@ export function createPlacement({ parent, ledger, metrics, tasks, isConnected, o
     assigner: Ref<AssignerCommand>
     groups: Ref<TaskGroupsCommand>
   }
-  const views = {} as { book: OfferBookView; dedicated: DedicatedView; pending: PendingGroupsView }
+  const views = { dedicated: GUARD_TO_COME } as {
+    book: OfferBookView
+    dedicated: DedicatedView
+    pending: PendingGroupsView
+  }
 
   let roundIds = 0
   // An actor that was restarted has not taken over from another leader: it spreads nothing.

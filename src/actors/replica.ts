@@ -8,6 +8,7 @@ import { assertNever } from '../core/base/assert.ts'
 import { Applier } from '../core/log/apply.ts'
 import type { CatchUpMessage } from '../core/log/catch-up-core.ts'
 import type { CoordinatorMessage } from '../core/log/coordinator-core.ts'
+import { checksumText } from '../core/log/crc.ts'
 import type { ElectionMessage } from '../core/log/election-core.ts'
 import { type CheckpointNote, checkpointNote, type Entry, truncateNote } from '../core/log/entry.ts'
 import type { LogLimits } from '../core/log/limits.ts'
@@ -15,7 +16,7 @@ import type { PeerMessage } from '../core/log/messages.ts'
 import { type LogWrite, ReplicaCore, type ReplicaEffect, type ReplicaMessage } from '../core/log/replica-core.ts'
 import type { LogTiming } from '../core/log/timing.ts'
 import type { ActorSpec, Context, Ref } from './actor.ts'
-import { DamagedRecord, type LogStore, type LogTransport, type StateStore, StoreFailed } from './log-ports.ts'
+import { DamagedRecord, type LogStore, type LogTransport, RowsDiverged, type StateStore } from './log-ports.ts'
 import type { Metrics } from './ports.ts'
 
 export type ReplicaCommand =
@@ -40,7 +41,7 @@ export interface ReplicaOptions {
   readonly catchUp: () => Ref<CatchUpMessage>
   /** This replica may vote now (its descriptor is complete and on disk). */
   readonly onVoting: () => void
-  /** StoreFull, StoreFailed (also for row tables that are not those of the others), or what else a store rejects with. */
+  /** StoreFull, StoreFailed, RowsDiverged, DamagedRecord, or what else a store rejects with. */
   readonly onStoreTrouble: (cause: unknown) => void
   /** Agreement is broken: the process must end and an operator must look. */
   readonly onFailStop: (reason: string) => void
@@ -102,6 +103,8 @@ class Replica {
   #handed: number
   #applying = false
   #storeFailed = false
+  /** Log or rows are not those of the others: not another word or write, until the process has ended. */
+  #failStopped = false
   #appliedAtMs = Number.NEGATIVE_INFINITY
 
   constructor(options: ReplicaOptions, context: Context<ReplicaCommand>) {
@@ -120,6 +123,7 @@ class Replica {
   }
 
   receive(message: ReplicaCommand): void {
+    if (this.#failStopped) return
     switch (message.type) {
       case 'stored':
         this.#options.metrics.observe('log_flush_seconds', (this.#context.now().monoMs - message.sinceMs) / 1_000)
@@ -137,7 +141,7 @@ class Replica {
       case 'scrubDue':
         return this.#scrub()
       case 'space':
-        this.#options.catchUp().tell({ type: 'space', full: message.full })
+        this.#options.catchUp().tell(message)
         return this.#step(message)
       default:
         return this.#step(message)
@@ -180,6 +184,7 @@ class Replica {
         coordinator().tell(effect)
         return
       case 'failStop':
+        this.#failStopped = true
         return onFailStop(effect.reason)
       default:
         return assertNever(effect)
@@ -256,6 +261,7 @@ class Replica {
     this.#step({ type: 'applied', position, snapshot })
     const checkpoint = this.#passCheckpoint(position, state.rowsDigest)
     for (const entry of entries) this.#heed(entry)
+    if (this.#failStopped) return
     coordinator().tell({ type: 'applied', position, snapshot, ...(checkpoint === null ? {} : { checkpoint }) })
     onApplied(entries)
     this.#apply()
@@ -275,14 +281,14 @@ class Replica {
     if (entry.type !== 'CHECKPOINT') return
     const { position, rowsDigest } = checkpointNote(entry)
     const own = this.#checkpoints.get(position)
-    if (own === undefined || own === rowsDigest || this.#storeFailed) return
-    this.#storeFailed = true
+    if (own === undefined || own === rowsDigest || this.#storeFailed || this.#failStopped) return
+    this.#failStopped = true
     this.#options.metrics.count('log_divergence')
-    // As a disk that failed: a restart must not go on with these tables as if nothing had been.
+    // A restart must not go on with these tables as if nothing had been.
     this.#options.onStoreTrouble(
-      new StoreFailed(
-        `state divergence at ${position}: the rows of this member have digest ${hex(own)}, those of member ` +
-          `${entry.ballot[1]}, which led, ${hex(rowsDigest)}. What the other members have tells which of the two is wrong`,
+      new RowsDiverged(
+        `state divergence at ${position}: the rows of this member have digest ${checksumText(own)}, those of member ` +
+          `${entry.ballot[1]}, which led, ${checksumText(rowsDigest)}`,
       ),
     )
   }
@@ -320,7 +326,7 @@ class Replica {
 
   /** Writes what is only in memory: how far is committed. Not after a failed write: memory is ahead of the disk then. */
   async rest(): Promise<void> {
-    if (this.#storeFailed) return
+    if (this.#storeFailed || this.#failStopped) return
     try {
       for (const effect of this.#core.handle({ type: 'rest' }, this.#context.now())) {
         if (effect.type === 'persist') await this.#options.store.write(effect.write)
@@ -343,8 +349,4 @@ class Replica {
       voidedTransactions: this.#applier.voided,
     }
   }
-}
-
-function hex(digest: number): string {
-  return digest.toString(16).padStart(8, '0')
 }

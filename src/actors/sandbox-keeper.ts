@@ -32,6 +32,8 @@ export interface SandboxKeeperOptions {
   /** Tasks that have a record. */
   readonly known: () => ReadonlySet<string>
   readonly expired: (taskId: string) => void
+  /** Nothing was ever launched from it: what runs there belongs to a folder of the same name that is gone. */
+  readonly isFolderNew: boolean
 }
 
 export const SWEEP_MS = 60_000
@@ -53,11 +55,14 @@ class SandboxKeeper implements Behaviour<Message> {
   private readonly forgottenAtMs: Map<string, number>
   private removals = 0
   private orphans = 0
+  private graceMs: number
 
   constructor(options: SandboxKeeperOptions, context: Context<Message>) {
     this.options = options
     this.context = context
     this.forgottenAtMs = new Map(options.forgotten)
+    // The leader may place the same tasks here anew, so the old ones are not given time.
+    this.graceMs = options.isFolderNew ? 0 : ORPHAN_GRACE_MS
     context.startPeriodicTimer('sweep', SWEEP_MS, { type: 'sweep' })
     context.self.tell({ type: 'sweep' })
   }
@@ -68,7 +73,8 @@ class SandboxKeeper implements Behaviour<Message> {
         this.forgottenAtMs.set(message.taskId, message.atMs)
         return
       case 'sweep': {
-        const ended = this.options.machine.killOrphans(this.options.known(), ORPHAN_GRACE_MS)
+        const ended = this.options.machine.killOrphans(this.options.known(), this.graceMs)
+        this.graceMs = ORPHAN_GRACE_MS
         this.orphans += ended
         if (ended > 0) {
           this.options.metrics.count('agent_orphans_killed', ended)

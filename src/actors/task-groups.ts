@@ -5,6 +5,7 @@
  */
 import type { ConfigId, TaskId } from '../core/base/ids.ts'
 import type { TaskRow } from '../core/ledger/rows.ts'
+import { startSpreadMs } from '../core/scheduling/start-spread.ts'
 import { type GroupResult, type GroupView, TaskGroups, type TaskGroupsOptions } from '../core/scheduling/task-groups.ts'
 import type { ActorSpec, Behaviour, Context, Ref } from './actor.ts'
 import type { StartRound } from './assigner.ts'
@@ -68,7 +69,7 @@ export interface TaskGroupsActorOptions {
   readonly publish: (view: PendingGroupsView) => void
   /** Most time a new task waits for others to join its round, ms. */
   readonly firstScheduleDelayMs: number
-  /** Over so long the groups of tasks that were PENDING when the leader started are spread; asked at every start. */
+  /** Over at most so long the groups of tasks that were PENDING when the leader started are spread; asked at every start. */
   readonly startSpreadMs: () => number
   readonly tasksPerRound: number
   /** Never the same twice, restarts of this actor included. */
@@ -94,8 +95,9 @@ function startTaskGroups(
   const groups = new TaskGroups(options.groups, context.random)
   let changes: LedgerChange[] = []
   const allPending = (): TaskId[] => Array.from(ledger.view.tasksByStatus('PENDING'), task => task.taskId)
+  const groupsOf = (ids: readonly TaskId[]): number => new Set(ids.map(id => ledger.view.task(id)?.configId)).size
   let toLoad = allPending()
-  let spreadMs = options.startSpreadMs()
+  let spreadMs = startSpreadMs(groupsOf(toLoad), toLoad.length, options.startSpreadMs())
   let trying: number | null = null
   let rounds = 0
   let roundsLost = 0

@@ -12,7 +12,8 @@ import type { Now } from '../core/base/time.ts'
 import type { TaskRow } from '../core/ledger/rows.ts'
 import type { DeadlineSettings } from '../core/task/deadlines.ts'
 import type { FlappingSettings } from '../core/task/flapping.ts'
-import type { RestartBudget } from '../core/task/restart-budget.ts'
+import { placesTakenMsAgo, type RestartBudget } from '../core/task/restart-budget.ts'
+import { isTerminal } from '../core/task/status.ts'
 import { newTaskId } from '../core/task/task-id.ts'
 import { type Decision, decide, type Output, type Proposal } from '../core/task/transitions.ts'
 import type { Ref } from './actor.ts'
@@ -109,7 +110,11 @@ function report(world: TaskWorld, command: Command, row: TaskRow | undefined, de
   const fields = { task: command.taskId, from: row?.status ?? 'DELETED', to: proposalOf(command).to }
   if (decision.result === 'ILLEGAL' || decision.result === 'ILLEGAL_WITH_SIDE_EFFECTS') {
     world.metrics.count('scheduler_illegal_task_state_transitions')
-    world.log.error('task-transition-illegal', { ...fields, killed: decision.outputs.length > 0 })
+    const killed = decision.outputs.length > 0
+    // Agents that were away tell of tasks that have been given up meanwhile: nobody has done anything wrong.
+    if (isReport(command) && (row === undefined || isTerminal(row.status)))
+      world.log.info('task-report-late', { ...fields, killed })
+    else world.log.error('task-transition-illegal', { ...fields, killed })
   } else if (decision.result === 'SUCCESS') {
     world.log.debug('task-transition', { ...fields, replacement: decision.replacement?.taskId ?? null })
   }
@@ -120,8 +125,11 @@ function report(world: TaskWorld, command: Command, row: TaskRow | undefined, de
     })
 }
 
-function heldBackMs({ restartBudget, metrics, log }: TaskWorld, job: JobKey, now: Now): number {
-  const { waitMs, isNews } = restartBudget.take(jobKeyText(job), now.monoMs)
+const isReport = (command: Command): boolean => command.type === 'propose' && command.agentSeq !== undefined
+
+function heldBackMs({ ledger, restartBudget, metrics, log }: TaskWorld, job: JobKey, now: Now): number {
+  const takenMsAgo = () => placesTakenMsAgo(ledger.view.tasksOfJob(job), now.wallMs)
+  const { waitMs, isNews } = restartBudget.take(jobKeyText(job), now.monoMs, takenMsAgo)
   if (waitMs > 0) metrics.count('task_restarts_held_back')
   if (isNews)
     log.warn('job-restarts-held-back', {

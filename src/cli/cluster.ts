@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { brakeTexts, NO_BRAKES } from '../core/agents/brakes.ts'
 import type { AgentList, AgentView, ClusterView, LogStatusView } from '../wire/rest.ts'
 import { clusterUrl } from './clusters.ts'
 import { action, type CommonOptions, parseDuration, remote, type Session } from './command.ts'
@@ -30,17 +31,19 @@ async function clusterStatus(io: Io, name: string, options: CommonOptions): Prom
   const view = await client.get<ClusterView>('/api/v1/cluster')
   const members = await memberRows(io, client)
   // Only an active leader knows the agents; without one the rest is worth showing all the more.
-  const listed = await client.get<AgentList>('/api/v1/agents?limit=1000').then(
-    list => list.agents,
+  const listed: AgentList | CliFailure = await client.get<AgentList>('/api/v1/agents?limit=1000').then(
+    list => list,
     cause => (cause instanceof CliFailure && isLeaderless(view, cause) ? cause : Promise.reject(cause)),
   )
-  const agents = listed instanceof CliFailure ? null : listed
+  const agents = listed instanceof CliFailure ? null : listed.agents
+  // Nodes of versions before this one do not tell.
+  const brakes = listed instanceof CliFailure ? NO_BRAKES : (listed.brakes ?? NO_BRAKES)
   if (options.json === true) {
-    sayJson(io, { ...view, members: members.map(({ member, report }) => ({ ...member, log: report })), agents })
+    sayJson(io, { ...view, members: members.map(({ member, report }) => ({ ...member, log: report })), agents, brakes })
     return agents === null ? CLIENT_EXIT.network : CLIENT_EXIT.ok
   }
   const { tableText } = await import('./table.ts')
-  const { styleOf } = await import('./screen.ts')
+  const { printable, styleOf } = await import('./screen.ts')
   const style = styleOf(io.stdout, io.env)
   const leader = view.leader === null ? 'nobody leads' : `node ${view.leader.memberId} leads (${view.leader.httpUrl})`
   say(io, `${style.paint(name, 'strong')}  node ${view.memberId} is ${view.role}, ${view.status}; ${leader}`)
@@ -57,6 +60,7 @@ async function clusterStatus(io: Io, name: string, options: CommonOptions): Prom
       if (report?.notWritable != null) say(io, `node ${member.memberId} takes no changes: ${report.notWritable}`)
     }
   }
+  for (const text of brakeTexts(brakes)) say(io, style.paint(printable(text), 'bad'))
   if (agents === null) {
     const why = view.leader === null ? 'nobody leads' : 'it is not active yet'
     say(io, `the agents are known to the leader only, and ${why}`)
@@ -66,7 +70,11 @@ async function clusterStatus(io: Io, name: string, options: CommonOptions): Prom
     say(io, 'no agents')
     return CLIENT_EXIT.ok
   }
+  const here = new Map(agents.filter(agent => agent.connected).map(agent => [agent.host, agent]))
   io.stdout.write(tableText(AGENT_COLUMNS, agents.map(agentCells), style))
+  const away = agents.filter(agent => !agent.connected)
+  for (const agent of away.slice(0, AWAY_LINES_MAX)) say(io, absenceText(agent, here.get(agent.host) ?? null))
+  if (away.length > AWAY_LINES_MAX) say(io, `and ${away.length - AWAY_LINES_MAX} more are not connected`)
   return CLIENT_EXIT.ok
 }
 
@@ -160,8 +168,11 @@ function memberCells({ member, report, trouble, lag }: MemberRow) {
 
 // ---- agents ----
 
+const AWAY_LINES_MAX = 20
+
 const AGENT_COLUMNS = [
   { head: 'HOST', min: 12 },
+  { head: 'AGENT', worth: 3 },
   { head: 'STATE' },
   { head: 'TASKS', right: true },
   { head: 'CPUS FREE', right: true },
@@ -170,14 +181,18 @@ const AGENT_COLUMNS = [
   { head: 'VERSION', worth: 1 },
 ]
 
+/** Enough of an id to tell it from others by eye; `--json` has all of it. */
+const shortId = (id: string): string => id.slice(0, 8)
+
 function agentCells(agent: AgentView) {
   const of = (free: number | undefined, total: number, unit = 1): string => {
     return `${free === undefined ? '-' : free / unit}/${total / unit}`
   }
   return [
     agent.host,
+    shortId(agent.agentId),
     agent.connected
-      ? { text: agent.mode === 'NONE' ? 'ready' : agent.mode, paint: 'good' as const }
+      ? { text: presentState(agent), paint: 'good' as const }
       : { text: 'not connected', paint: 'bad' as const },
     String(agent.tasks),
     of(agent.free?.cpusMilli, agent.total.cpusMilli, 1000),
@@ -185,4 +200,16 @@ function agentCells(agent: AgentView) {
     of(agent.free?.diskMb, agent.total.diskMb),
     agent.agentVersion,
   ]
+}
+
+function presentState({ mode, draining }: AgentView): string {
+  return mode === 'NONE' ? (draining ? 'draining' : 'ready') : mode
+}
+
+/** A machine whose work folder was emptied is there twice for a while: which of the two it is has to be plain. */
+function absenceText({ agentId, awaySinceMs, host, tasks }: AgentView, here: AgentView | null): string {
+  const since = awaySinceMs == null ? '' : ` since ${new Date(awaySinceMs).toISOString()}`
+  const bound = tasks === 0 ? '' : `, ${tasks} ${tasks === 1 ? 'task is' : 'tasks are'} bound to it`
+  const other = here === null ? '' : `; a machine of that name is connected as ${shortId(here.agentId)}`
+  return `${host} (${shortId(agentId)}) is not connected${since}${bound}${other}`
 }

@@ -1,11 +1,14 @@
 import type { EventDocument } from '../wire/events.ts'
 import { type Paint, printable, type Style } from './screen.ts'
+import { byText } from './task-story.ts'
 
 /** An event as a line for people: when, its id, whom it is about, what has changed, and who wanted it. */
 export function eventLine(event: EventDocument, style: Style): string {
   const at = event.atMs === null ? '-'.padEnd(24) : new Date(event.atMs).toISOString()
   const [about, what, paint] = wordsOf(event)
-  const by = event.who === null ? '' : `  (${[event.who, event.why].filter(Boolean).join(': ')})`
+  const { who, why } = event
+  const text = byText({ message: event.type === 'task.transition' ? event.message : null, who, why })
+  const by = text === '' ? '' : `  (${text})`
   return `${style.paint(at, 'dim')}  ${event.id}  ${printable(about)}  ${style.paint(printable(what), paint)}${style.paint(printable(by), 'dim')}\n`
 }
 

@@ -9,6 +9,7 @@ import { say, sayJson } from './report.ts'
 import { jobPath, type RestClient, restClient } from './rest-client.ts'
 import { durationText, type Paint, printable, type Style, styleOf } from './screen.ts'
 import { tableText } from './table.ts'
+import { byText, storyOf } from './task-story.ts'
 
 /** `daybreak job status PATTERN` and `daybreak job list PATTERN` */
 
@@ -145,7 +146,7 @@ export function auroraText(cluster: string, detail: JobDetail): string {
       lines.push('\t  events:')
       for (const event of task.events)
         lines.push(
-          `\t   ${localTime(event.atMs)} ${event.status}: ${printable(event.message ?? '')}${whyText(event.why)}`,
+          `\t   ${localTime(event.atMs)} ${event.status}: ${printable(event.message ?? '')}${behind(byText(event))}`,
         )
       if (task.metadata.length > 0) {
         lines.push('\t  metadata:')
@@ -219,7 +220,7 @@ function countsText(job: JobSummary): string {
 
 function messageOf(task: Task): string {
   if (task.pendingReason !== null) return task.pendingReason
-  return task.events.at(-1)?.message ?? ''
+  return storyOf(task)
 }
 
 function paintOf(status: TaskStatus): { paint?: Paint } {
@@ -228,8 +229,8 @@ function paintOf(status: TaskStatus): { paint?: Paint } {
   return status === 'KILLED' ? { paint: 'dim' } : { paint: 'busy' }
 }
 
-/** Aurora's line has no room for it, so it comes behind and only if somebody gave one. */
-const whyText = (why: string | null): string => (why === null ? '' : ` (${printable(why)})`)
+/** Aurora's line has no room for who and why, so they come behind. */
+const behind = (text: string): string => (text === '' ? '' : ` (${printable(text)})`)
 
 /** `2026-01-31 23:59:59`, in the time of whoever looks. */
 function localTime(atMs: number): string {

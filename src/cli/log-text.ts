@@ -3,6 +3,7 @@
 import { payloadPart, payloadTransactions } from '../core/ledger/payload.ts'
 import { TABLE_NUMBERS } from '../core/ledger/rows.ts'
 import type { Ballot } from '../core/log/ballot.ts'
+import { checksumText } from '../core/log/crc.ts'
 import { checkpointNote, type EntryType, leaderNote, truncateNote } from '../core/log/entry.ts'
 import type { LogStatusReport } from '../runtime/log/log-options.ts'
 import { printable } from './screen.ts'
@@ -97,7 +98,7 @@ function detailLines({ type, payload }: ReadEntry): string[] {
     if (type === 'TRUNCATE') return [`positions before ${truncateNote({ payload }).to} are no longer needed`]
     if (type === 'CHECKPOINT') {
       const { position, rowsDigest } = checkpointNote({ payload })
-      return [`the rows as of position ${position} have digest ${rowsDigest.toString(16).padStart(8, '0')}`]
+      return [`the rows as of position ${position} have digest ${checksumText(rowsDigest)}`]
     }
     if (type !== 'DATA') return []
     const part = payloadPart(payload)

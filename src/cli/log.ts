@@ -221,6 +221,7 @@ async function status(console: Console, file: string | undefined, url: string | 
   if (source.type === 'node') return statusOfNode(console, source)
   const { statfsSync } = await import('node:fs')
   const { quorumOf } = await import('../core/log/descriptor.ts')
+  const { doubtRefusal } = await import('../core/log/doubt.ts')
   const { inspectLogStore } = await import('../runtime/log/lmdb-log-store.ts')
   const { needsVerify, storeFolder } = await import('../runtime/log/log-folder.ts')
   const { path } = source.options
@@ -229,6 +230,7 @@ async function status(console: Console, file: string | undefined, url: string | 
   await log.close()
   const members = meta.descriptor?.members ?? meta.genesisMembers
   const disk = statfsSync(path)
+  const doubt = needsVerify(path)
   return {
     status: meta.status,
     view: { version: 0, role: 'NONE', ballot: null, leader: null },
@@ -245,7 +247,7 @@ async function status(console: Console, file: string | undefined, url: string | 
     path,
     diskFreeBytes: disk.bavail * disk.bsize,
     waitingFor: 'the node to be started: it is down, this is what its store says',
-    notWritable: needsVerify(path),
+    notWritable: doubt === null ? null : doubtRefusal(doubt, source.options),
     peers: [],
     leaderSinceMs: null,
     leaseLeftMs: null,
@@ -337,7 +339,8 @@ async function verify(console: Console, file: string, accept: boolean): Promise<
   console.write(`Every record of the log at ${options.path} is whole\n`)
   const doubt = needsVerify(options.path)
   if (doubt === null) return
-  if (!accept) throw new Refusal(`A failure is on record (${doubt}). If its cause is gone, add --accept`)
+  const { doubtRefusal } = await import('../core/log/doubt.ts')
+  if (!accept) throw new Refusal(doubtRefusal(doubt, options))
   acceptVerified(options.path)
   console.write('The node may start again\n')
 }

@@ -1,11 +1,11 @@
 import type { Command } from 'commander'
-import { action, remote, type Session } from './command.ts'
+import { action, type CommonOptions, remote, type Session } from './command.ts'
 import { example } from './job.ts'
 import type { LogOptions } from './task-logs.ts'
 
 /** The verbs of `daybreak task`. */
 export function registerTask(program: Command, session: Session): void {
-  const task = program.command('task').description('look at one running task')
+  const task = program.command('task').description('look at the tasks of one instance')
   remote(task.command('logs'))
     .summary('print what a process of a task wrote')
     .description('Prints the output of the newest task of an instance: of the process that started last, unless named.')
@@ -21,6 +21,19 @@ export function registerTask(program: Command, session: Session): void {
     .action(
       action(session, async (io, key: string, options: LogOptions) =>
         (await import('./task-logs.ts')).taskLogs(io, key, options),
+      ),
+    )
+  remote(task.command('history'))
+    .summary('tell what has happened to an instance')
+    .description(
+      'Prints every event of every task of an instance that is still known: when, what, who wanted it and why. The oldest comes first.',
+    )
+    .argument('<key>', 'CLUSTER/ROLE/ENV/NAME/INSTANCE')
+    .option('--json', 'print JSON')
+    .addHelpText('after', example('task history local/www-data/devel/hello/0'))
+    .action(
+      action(session, async (io, key: string, options: CommonOptions) =>
+        (await import('./task-history.ts')).taskHistory(io, key, options),
       ),
     )
 }

@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { isIPv4 } from 'node:net'
+import { attributeFault } from '../core/agents/attribute-faults.ts'
 import { memberFaults } from '../core/log/descriptor.ts'
 import { HEARTBEATS_IN_LEASE_MIN } from '../core/log/timing.ts'
 import type { NodeConfig } from './config-schema.ts'
@@ -52,6 +53,8 @@ function roleFaults({ roles, agent }: NodeConfig): RuleFault[] {
       text: 'an agent without a scheduler in its own process needs to know where to register: list the scheduler nodes, such as [http://10.0.0.1:8081]',
     })
   }
+  const fault = roles.includes('agent') ? attributeFault(agent.attributes) : null
+  if (fault !== null) faults.push({ keys: ['agent.attributes'], text: fault })
   return faults
 }
 
@@ -101,6 +104,12 @@ function timeFaults({ scheduler, log }: NodeConfig): RuleFault[] {
     faults.push({
       keys: ['scheduler.agentUnreachable', 'scheduler.agentHeartbeat'],
       text: `${showDuration(scheduler.agentUnreachable)} is too short for scheduler.agentHeartbeat ${showDuration(scheduler.agentHeartbeat)}: at least ${HEARTBEATS_UNTIL_UNREACHABLE_MIN} heartbeats, ${showDuration(least)}`,
+    })
+  }
+  if (scheduler.agentForget < scheduler.agentUnreachable) {
+    faults.push({
+      keys: ['scheduler.agentForget', 'scheduler.agentUnreachable'],
+      text: `${showDuration(scheduler.agentForget)} is shorter than scheduler.agentUnreachable ${showDuration(scheduler.agentUnreachable)}`,
     })
   }
   const { pauseMin, pauseMax } = scheduler.flapping

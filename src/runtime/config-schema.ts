@@ -314,6 +314,11 @@ export const configSchema = z.strictObject({
       default: '75s',
       aurora: '--agent_ping_timeout',
     }),
+    agentForget: key(duration('1min'), {
+      meaning:
+        'An agent that has been away for so long and has no tasks that have not ended is forgotten; one that comes back after that is registered anew; at least agentUnreachable',
+      default: '7d',
+    }),
     registrationDelay: key(duration('1s'), {
       meaning:
         'How long a new leader waits for its driver to be registered before it gives leadership away; our own agents need no registration, so it matters to drivers that ask somebody else',
@@ -322,7 +327,7 @@ export const configSchema = z.strictObject({
     }),
     startSpread: key(duration(), {
       meaning:
-        'After a change of leader the tasks that wait for a place are tried at moments drawn over this time, those of one configuration together; 0 tries all at once',
+        'After a change of leader the tasks that wait for a place are tried at moments drawn over this time, those of one configuration together; fewer than 100 configurations or 1,000 tasks are spread over as much less, so that a laptop waits for nothing; 0 tries all at once',
       default: '30s',
       aurora: '-max_reschedule_task_delay_on_startup',
     }),

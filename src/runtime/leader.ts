@@ -131,6 +131,7 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
     heartbeatMs: scheduler.agentHeartbeat,
     silenceMsMax: 3 * scheduler.agentHeartbeat,
     unreachableMsMax: scheduler.agentUnreachable,
+    forgetMs: scheduler.agentForget,
     reconciliation: {
       initialDelayMs: sweeps.initialDelay,
       spreadMs: sweeps.spread,

@@ -158,6 +158,8 @@ const AGENT_FIELDS = [
   'agentVersion',
   'logUrl',
   'firstSeenMs',
+  'awaySinceMs',
+  'place',
 ] as const
 const REQUEST_FIELDS = ['v', 'requestId', 'fingerprint', 'outcome', 'atMs'] as const
 const META_FIELDS = ['v', 'name', 'value'] as const
@@ -214,7 +216,7 @@ function toFields(table: TableName, row: Rows[TableName]): readonly unknown[] {
     case 'config':
       return unnamed(CONFIG_FIELDS, row as ConfigRow)
     case 'agent':
-      return unnamed(AGENT_FIELDS, row as AgentRow)
+      return withoutAbsentEnd(unnamed(AGENT_FIELDS, row as AgentRow), FIELDS_MIN.agent)
     case 'request':
       return unnamed(REQUEST_FIELDS, row as RequestRow)
     case 'meta':

@@ -170,6 +170,41 @@ export const pruneTasks = z.object({
   reason,
 })
 export const pruned = z.object({ tasks: count })
+/** POST /admin:reconcile */
+export const reconcile = z.object({
+  kind: z
+    .enum(['explicit', 'implicit'])
+    .default('explicit')
+    .describe('explicit: asks agents for the tasks the ledger has in batches; implicit: each agent tells all it has'),
+  batchSize: z
+    .number()
+    .optional()
+    .describe('tasks in one batch of an explicit run, 1 to 1,000; default: as configured'),
+})
+export const reconcileStarted = z.object({
+  kind: z.enum(['explicit', 'implicit']),
+  steps: count.describe('batches or agents to ask; 0 when there is nothing to ask or a run is under way'),
+  isUnderWay: z.boolean().describe('a run of that kind goes on, and no other was begun'),
+})
+/** POST /admin:release-held */
+export const releaseHeld = z.object({
+  agents: z
+    .array(text(255).min(1))
+    .min(1)
+    .max(10_000)
+    .optional()
+    .describe('ids of agents; all of which something is held unless given'),
+  reason,
+})
+const unknownTasks = z.array(z.object({ agentId: z.string(), host: z.string(), tasks: count }))
+export const heldReleased = z.object({
+  killed: unknownTasks.describe('tasks unknown to the ledger that are killed now, or when their agent is back'),
+  away: z.array(z.string()).describe('agents whose tasks become PARTITIONED'),
+})
+export type Reconcile = z.input<typeof reconcile>
+export type ReconcileStartedView = z.output<typeof reconcileStarted>
+export type ReleaseHeld = z.input<typeof releaseHeld>
+export type HeldReleasedView = z.output<typeof heldReleased>
 export type ForceState = z.input<typeof forceState>
 export type ForcedView = z.output<typeof forced>
 export type PruneTasks = z.input<typeof pruneTasks>
@@ -180,6 +215,11 @@ export const agent = z.object({
   host: z.string(),
   connected: z.boolean(),
   silentMs: z.number().nullable(),
+  draining: z.boolean().describe('runs what it has and takes nothing new, by its own word'),
+  firstSeenMs: count,
+  awaySinceMs: count
+    .nullable()
+    .describe('since when nothing is heard of it, once that is longer than agentUnreachable'),
   mode: z.string(),
   attributes: z.array(z.object({ name: z.string(), values: z.array(z.string()) })),
   total: resources,
@@ -188,7 +228,13 @@ export const agent = z.object({
   tasks: count,
   agentVersion: z.string(),
 })
-export const agentList = z.object({ agents: z.array(agent), next: z.string().nullable() })
+export const agentList = z.object({
+  agents: z.array(agent),
+  next: z.string().nullable(),
+  brakes: z
+    .object({ agentsAway: z.array(z.string()), unknownTasks })
+    .describe('what is held until an operator has looked: POST /admin:release-held'),
+})
 
 export const pending = z.object({
   pending: z.array(

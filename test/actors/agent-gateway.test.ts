@@ -3,7 +3,7 @@ import type { Transitioned } from '../../src/actors/task-state-machine.ts'
 import { agentId, taskId } from '../../src/core/base/ids.ts'
 import type { Rejection } from '../../src/core/base/rejection.ts'
 import { agentKey, agentProof, leaderProof } from '../../src/wire/agent-proof.ts'
-import type { LogData } from '../../src/wire/messages/agent.ts'
+import type { Hello, LogData } from '../../src/wire/messages/agent.ts'
 import { A1, collect, type FakeConnection, gateway, hello, hmac, onA1, report } from '../fixtures/gateway-under-test.ts'
 import { agentRow, configRow, putAgent, putConfig, putTask, taskRow } from '../fixtures/rows.ts'
 
@@ -214,6 +214,42 @@ describe('AgentGateway and agents that are away', () => {
     expect(proposed).toMatchObject([{ taskId: 't3', to: 'PARTITIONED' }])
   })
 
+  test('what an agent says of itself while it runs: in the ledger first, then offered anew and acknowledged', async () => {
+    const { system, ledger, log, ready, agents } = await gateway({ changes: [putAgent(agentRow('a1'))] })
+    const connection = await ready()
+    agents.length = 0
+    log.hold()
+    const { portRanges, attributes } = hello()
+    const resources = { cpusMilli: 500, ramMb: 1, diskMb: 1, gpus: 0 }
+    connection.says({ type: 'UPDATE_AGENT', n: 7, resources, portRanges, attributes, draining: false })
+    await system.settle()
+    expect(connection.ofType('UPDATE_AGENT_ACK')).toEqual([])
+    log.letGo()
+    await system.settle()
+    expect(connection.ofType('UPDATE_AGENT_ACK')).toMatchObject([{ n: 7 }])
+    expect(agents).toEqual([{ type: 'agentUp', agentId: A1 }])
+    expect(ledger.view.agent(A1)).toMatchObject({ total: resources, host: 'h1' })
+  })
+
+  test.each<[string, Hello['attributes'], string]>([
+    ['without a value', [{ name: 'rack', values: [] }], 'attribute "rack" has no value: give it one, or leave it out'],
+    ['twice', [1, 2].map(n => ({ name: 'rack', values: [`r${n}`] })), 'attribute "rack" is there twice'],
+    ['no constraint could name', [{ name: 'rack', values: ['a,b'] }], 'attribute "rack" has the value "a,b"'],
+  ])('life-61: an attribute %s: that agent alone is refused, with the fault in words', async (_, attributes, text) => {
+    const { system, ledger, ready } = await gateway({ changes: [putAgent(agentRow('a1'))] })
+    const bad = await ready({ agentId: agentId('a2'), attributes })
+    expect(bad.ofType('REJECT')).toMatchObject([{ code: 'attributes', message: expect.stringContaining(text) }])
+    expect(bad.closed?.code).toBe(4401)
+    expect(ledger.view.agent(agentId('a2'))).toBeUndefined()
+    const good = await ready()
+    const { resources, portRanges } = hello()
+    const row = ledger.view.agent(A1)
+    good.says({ type: 'UPDATE_AGENT', n: 1, resources, portRanges, attributes, draining: false })
+    await system.settle()
+    expect(good.ofType('REJECT')).toMatchObject([{ code: 'attributes', message: expect.stringContaining(text) }])
+    expect(ledger.view.agent(A1)).toEqual(row)
+  })
+
   test('a draining agent is offered nothing, from its HELLO or from the moment it says so; its tasks are kept', async () => {
     const changes = [putAgent(agentRow('a1', { host: 'h1' })), putConfig(configRow()), onA1('t', 'RUNNING')]
     const { system, ready, agents, proposed, view } = await gateway({ changes })
@@ -222,7 +258,7 @@ describe('AgentGateway and agents that are away', () => {
     expect([view.connected(A1), view.takesTasks(A1)]).toEqual([true, false])
     const { resources, portRanges, attributes } = hello()
     const says = async (draining: boolean) => {
-      connection.says({ type: 'UPDATE_AGENT', resources, portRanges, attributes, draining })
+      connection.says({ type: 'UPDATE_AGENT', n: 1, resources, portRanges, attributes, draining })
       await system.settle()
     }
     await says(false)
@@ -412,6 +448,21 @@ describe('AgentGateway launches, kills and hears', () => {
     expect(connection.ofType('FORGET')).toEqual([])
   })
 
+  test('2,500 statuses that one commit answers: three messages to their agent, none without its acknowledgement', async () => {
+    const { system, ready, proposed } = await gateway({ changes: world })
+    const connection = await ready()
+    const status = { type: 'STATUS', source: 'executor', reason: null, message: null, atMs: 1 } as const
+    for (let n = 0; n < 2_500; n++) connection.says({ ...status, taskId: `t${n}`, seq: 2, state: 'FINISHED' })
+    await system.settle()
+    expect(connection.ofType('STATUS_ACK')).toEqual([])
+    for (const one of proposed) if (one.type === 'propose') one.replyTo?.tell({ taskId: one.taskId, result: 'ILLEGAL' })
+    await system.settle()
+    const acks = connection.ofType('STATUS_ACK').map(message => message.acks)
+    expect(acks.map(({ length }) => length)).toEqual([1_000, 1_000, 500])
+    expect(new Set(acks.flat().map(({ taskId }) => taskId)).size).toBe(2_500)
+    expect(connection.ofType('FORGET').flatMap(({ taskIds }) => taskIds)).toHaveLength(2_500)
+  })
+
   test('an illegal status is acknowledged too, or it would come for ever; an unknown ended task is forgotten', async () => {
     const { system, ready, proposed } = await gateway({ changes: world })
     const connection = await ready()
@@ -440,11 +491,13 @@ describe('AgentGateway launches, kills and hears', () => {
     connection.says({ ...status, seq: 1, reason: 'CONTAINER_LIMITATION_MEMORY', message: null })
     connection.says({ ...status, seq: 2, reason: 'CONTAINER_LIMITATION_MEMORY', message: 'x' })
     connection.says({ ...status, seq: 3, reason: 'EXECUTOR_UNREGISTERED', message: 'at 0x7f33' })
+    connection.says({ ...status, seq: 4, reason: 'CONTAINER_LIMITATION_DISK', message: null })
     await system.settle()
     expect(proposed.map(one => one.type === 'propose' && one.message)).toEqual([
       'Task used more memory than requested.',
       'x',
       undefined,
+      'Task used more disk than requested.',
     ])
   })
 

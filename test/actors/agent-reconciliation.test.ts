@@ -103,19 +103,22 @@ describe('digests with heartbeats', () => {
 })
 
 describe('brakes', () => {
+  const operator = { user: 'alice', reason: 'scrapped' }
   const strays = Array.from({ length: 30 }, (_, n) => report(`stray-${n}`, 'RUNNING'))
 
   test('many unknown tasks: none is killed until an operator releases them', async () => {
-    const { connection, ref, system, ready } = await reconciled([], strays)
+    const { connection, ref, system, ready, view } = await reconciled([], strays)
     expect(connection.ofType('TASKS_DONE')).toMatchObject([{ kill: [] }])
+    expect(view.brakes().unknownTasks).toEqual([{ agentId: 'a1', host: 'h1', tasks: 30 }])
     const { ref: replyTo, got } = collect<HeldReleased>()
-    ref.tell({ type: 'releaseHeld', agentIds: ['another'], replyTo })
+    ref.tell({ type: 'releaseHeld', agentIds: ['another'], ...operator, replyTo })
     await system.settle()
     expect(got).toMatchObject([{ agents: [], away: [] }])
-    ref.tell({ type: 'releaseHeld', agentIds: null, replyTo })
+    ref.tell({ type: 'releaseHeld', agentIds: null, ...operator, replyTo })
     await system.settle()
     expect(got[1]).toMatchObject({ agents: [{ agentId: 'a1', host: 'h1', tasks: 30 }] })
     expect(connection.ofType('KILL')).toHaveLength(30)
+    expect(view.brakes().unknownTasks).toEqual([])
     const again = await ready({}, strays)
     expect(again.ofType('TASKS_DONE')[0]?.kill, 'still there on the next connection').toHaveLength(30)
   })
@@ -123,7 +126,7 @@ describe('brakes', () => {
   test('released while the agent is not connected: killed when it brings its list', async () => {
     const { connection, ref, system, ready } = await reconciled([], strays)
     connection.onClose(1006, 'gone')
-    ref.tell({ type: 'releaseHeld', agentIds: ['a1'], replyTo: collect<HeldReleased>().ref })
+    ref.tell({ type: 'releaseHeld', agentIds: ['a1'], ...operator, replyTo: collect<HeldReleased>().ref })
     await system.settle()
     const again = await ready({}, strays)
     expect(again.ofType('TASKS_DONE')[0]?.kill).toHaveLength(30)
@@ -134,15 +137,22 @@ describe('brakes', () => {
       putAgent(agentRow(`b${n}`, { host: `h${n}` })),
       putTask(taskRow(`t${n}`, { status: 'RUNNING', instance: n, agentId: agentId(`b${n}`), host: `h${n}` })),
     ]).flat()
-    const { ref, system, proposed } = await gateway({ changes: [...world, ...machines] })
+    const { ref, system, proposed, view } = await gateway({ changes: [...world, ...machines] })
     system.advance(90_000)
     expect(proposed).toEqual([])
+    expect(view.brakes().agentsAway.toSorted()).toEqual(['b0', 'b1', 'b2', 'b3'])
     const { ref: replyTo, got } = collect<HeldReleased>()
-    ref.tell({ type: 'releaseHeld', agentIds: ['b1', 'b2'], replyTo })
+    ref.tell({ type: 'releaseHeld', agentIds: ['b1', 'b2'], ...operator, replyTo })
     await system.settle()
     expect(got).toMatchObject([{ away: ['b1', 'b2'] }])
     system.advance(5_000)
-    expect(proposed.map(({ taskId }) => taskId)).toEqual(['t1', 't2'])
+    // Who let go of them and why stands in their history.
+    const byAlice = { to: 'PARTITIONED', who: 'alice', why: 'scrapped' }
+    expect(proposed).toMatchObject([
+      { taskId: 't1', ...byAlice },
+      { taskId: 't2', ...byAlice },
+    ])
+    expect(view.brakes().agentsAway.toSorted()).toEqual(['b0', 'b3'])
   })
 })
 
@@ -182,7 +192,7 @@ describe('sweeps', () => {
       ids.map(id => report(id, 'RUNNING')),
     )
     const { ref: replyTo, got } = collect<ReconcileStarted>()
-    ref.tell({ type: 'reconcile', kind: 'explicit', batchSize: null, replyTo })
+    ref.tell({ type: 'reconcile', kind: 'explicit', batchSize: null, user: 'alice', replyTo })
     const sizes: number[] = []
     for (const waitMs of [0, 4_999, 1, 5_000, 5_000]) {
       if (waitMs > 0) system.advance(waitMs)
@@ -203,7 +213,13 @@ describe('sweeps', () => {
       [onA1('t', 'RUNNING')],
       [report('t', 'RUNNING')],
     )
-    ref.tell({ type: 'reconcile', kind: 'explicit', batchSize: 10, replyTo: collect<ReconcileStarted>().ref })
+    ref.tell({
+      type: 'reconcile',
+      kind: 'explicit',
+      batchSize: 10,
+      user: 'alice',
+      replyTo: collect<ReconcileStarted>().ref,
+    })
     await system.settle()
     expect(asked(connection)).toEqual([['t']])
     await answer([], { unknown: ['t'] })

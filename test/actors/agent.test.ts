@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { type AgentActorOptions, agent } from '../../src/actors/agent.ts'
 import type { AgentStore, StoreChange, TaskMachine } from '../../src/actors/agent-ports.ts'
 import { silentMetrics } from '../../src/actors/ports.ts'
@@ -45,12 +45,13 @@ function simulated(
     vitals: () => ({ load1: 0, freeRamMb: 0, freeDiskMb: 0, diskUsedFraction: 0 }),
     ...machineMore,
   }
-  sim.spawn(
+  const ref = sim.spawn(
     agent({
       host: 'h1',
       schedulers: ['http://10.0.0.1:8081', 'http://10.0.0.2:8081'],
       attributes: [],
-      offer: { resources: { cpusMilli: 1_000, ramMb: 100, diskMb: 100, gpus: 0 }, portRanges: [] },
+      offer: () => ({ resources: { cpusMilli: 1_000, ramMb: 100, diskMb: 100, gpus: 0 }, portRanges: [] }),
+      place: 'place-1',
       draining: false,
       logUrl: null,
       agentVersion: '0',
@@ -69,7 +70,7 @@ function simulated(
       ...more,
     }),
   )
-  return { sim, leader, changes, fatal, store }
+  return { sim, ref, leader, changes, fatal, store }
 }
 
 test('nobody answers: the addresses are dialled in turn, with pauses that stay below 30 s', async () => {
@@ -182,7 +183,7 @@ test('a log that cannot be read: an answer with the reason, not silence', async 
 test('1,100 tasks: listed in pages of 500, each once, the last page says so; a reconcile likewise', async () => {
   const { sim, leader } = simulated(
     {},
-    { offer: { resources: { cpusMilli: 1e9, ramMb: 1e9, diskMb: 1e9, gpus: 0 }, portRanges: [] } },
+    { offer: () => ({ resources: { cpusMilli: 1e9, ramMb: 1e9, diskMb: 1e9, gpus: 0 }, portRanges: [] }) },
   )
   await sim.settle()
   const ids = Array.from({ length: 1_100 }, (_, n) => `t-${n}`)
@@ -222,4 +223,99 @@ test('a runner that fails and is made anew: the kill it had heard is not forgott
   sim.advance(1_000)
   await sim.settle()
   expect(leader.statuses('t-1').at(-1)).toContain('KILLED')
+})
+
+describe('what the machine offers changes while it runs', () => {
+  const OFFER = { cpusMilli: 1_000, ramMb: 10_000, diskMb: 10_000, gpus: 0 }
+  /** With an agent whose machine is now `is`. */
+  async function running() {
+    const machine = { is: OFFER }
+    const world = simulated({}, { offer: () => ({ resources: machine.is, portRanges: [[31_000, 31_001]] }) })
+    await world.sim.settle()
+    world.leader.received.length = 0
+    const pass = async (ms: number): Promise<void> => {
+      for (let at = 0; at < ms; at += 5_000) {
+        world.sim.advance(5_000)
+        await world.sim.settle()
+      }
+    }
+    return { ...world, machine, pass, updates: () => world.leader.all('UPDATE_AGENT') }
+  }
+
+  test('told within a minute, again with every heartbeat until acknowledged, and not after', async () => {
+    const { sim, leader, machine, pass, updates } = await running()
+    await pass(60_000)
+    expect(updates()).toEqual([])
+    machine.is = { ...OFFER, cpusMilli: 500 }
+    await pass(60_000)
+    expect(updates()[0]).toMatchObject({ n: 1, resources: { cpusMilli: 500 }, portRanges: [[31_000, 31_001]] })
+    const before = updates().length
+    await pass(5_000)
+    expect(updates()).toHaveLength(before + 1)
+    leader.send({ type: 'UPDATE_AGENT_ACK', epoch: leader.epoch, n: 1 })
+    await sim.settle()
+    const acknowledged = updates().length
+    await pass(60_000)
+    expect(updates()).toHaveLength(acknowledged)
+  })
+
+  test('a late acknowledgement of what was said before: the later word is still repeated', async () => {
+    const { sim, leader, machine, pass, updates } = await running()
+    machine.is = { ...OFFER, cpusMilli: 500 }
+    await pass(60_000)
+    machine.is = { ...OFFER, cpusMilli: 250 }
+    await pass(60_000)
+    leader.send({ type: 'UPDATE_AGENT_ACK', epoch: leader.epoch, n: 1 })
+    await sim.settle()
+    const before = updates().length
+    await pass(5_000)
+    expect(updates().slice(before)).toMatchObject([{ n: 2, resources: { cpusMilli: 250 } }])
+  })
+
+  test('the connection is lost before it is acknowledged: the next HELLO says it, and nothing else has to', async () => {
+    const { leader, machine, pass, updates } = await running()
+    machine.is = { ...OFFER, cpusMilli: 500 }
+    await pass(60_000)
+    leader.drop()
+    leader.received.length = 0
+    await pass(60_000)
+    expect(leader.all('HELLO').at(-1)).toMatchObject({ resources: { cpusMilli: 500 } })
+    expect(updates()).toEqual([])
+  })
+
+  test('less than is in use: the task runs on, the next is refused', async () => {
+    const { sim, leader, machine, pass } = await running()
+    const info = taskInfo([{ cmdline: 'true' }], { cpusMilli: 800 })
+    leader.launch('t', info)
+    await sim.settle()
+    machine.is = { ...OFFER, cpusMilli: 500 }
+    await pass(60_000)
+    leader.launch('u', taskInfo([{ cmdline: 'true' }], { cpusMilli: 10 }))
+    await sim.settle()
+    const answers = leader.all('LAUNCH_ACK').flatMap(({ results }) => results.map(({ taskId, code }) => [taskId, code]))
+    expect(answers).toEqual([
+      ['t', 'ok'],
+      ['u', 'does_not_fit'],
+    ])
+    expect(leader.statuses('t')).not.toContainEqual(expect.stringMatching(/KILLED|FAILED|LOST/))
+  })
+
+  test('an agent whose tasks are all to end says that it takes no more', async () => {
+    const { sim, updates, ref } = await running()
+    ref.tell({ type: 'killAllTasks', replyTo: { path: '/test', tell: () => true } })
+    await sim.settle()
+    expect(updates()).toMatchObject([{ draining: true }])
+  })
+})
+
+test('many acknowledgements in one message: one write', async () => {
+  const { sim, leader, changes } = simulated({ acknowledges: false })
+  await sim.settle()
+  for (const id of ['t', 'u', 'v']) leader.launch(id, taskInfo([{ cmdline: 'true' }]))
+  await sim.settle()
+  changes.length = 0
+  const acks = ['t', 'u', 'v'].map(taskId => ({ taskId, seq: 1 }))
+  leader.send({ type: 'STATUS_ACK', epoch: leader.epoch, acks })
+  await sim.settle()
+  expect(changes.filter(({ dropStatuses }) => dropStatuses !== undefined)).toMatchObject([{ dropStatuses: acks }])
 })

@@ -399,6 +399,15 @@ describe('a new leader', () => {
       expect(turns.filter(([second = -1]) => second >= from && second < to).length).toBeGreaterThan(20)
   })
 
+  test('three tasks pending since before, as on a laptop that was restarted: placed within a tenth of a second', () => {
+    const world = new World()
+    const ids = world.create('c', 3)
+    world.start()
+    world.agent('h1', { total: ROOMY })
+    world.sim.advance(100)
+    expect(world.statuses(ids)).toEqual(['ASSIGNED', 'ASSIGNED', 'ASSIGNED'])
+  })
+
   test('tasks pending since before, spread over 0 s: placed at once; what runs keeps its room', () => {
     const before = new World({ options: { startSpreadMs: 0 } })
     before.ledger.put(putAgent(agentRow('h1')), putConfig(configRow('c', { ports: [], ...cores(3) })))

@@ -11,14 +11,19 @@ function keeper(options: {
   sandboxes: string[]
   known?: string[]
   forgottenAgoMs: Record<string, number>
+  isFolderNew?: boolean
 }) {
   const sim = createSimSystem({ seed: 1 })
   const onDisk = new Set(options.sandboxes)
+  const graces: number[] = []
   const removed: string[] = []
   const expired: string[] = []
   const changes: StoreChange[] = []
   const machine = {
-    killOrphans: () => 0,
+    killOrphans: (_: unknown, graceMs: number) => {
+      graces.push(graceMs)
+      return 0
+    },
     sandboxes: async () => [...onDisk],
     removeSandbox: async (taskId: string) => {
       removed.push(taskId)
@@ -43,10 +48,11 @@ function keeper(options: {
       metrics: silentMetrics,
       forgotten,
       known: () => known,
+      isFolderNew: options.isFolderNew ?? false,
       expired: taskId => void expired.push(taskId),
     }),
   )
-  return { sim, removed, expired, changes }
+  return { sim, removed, expired, changes, graces }
 }
 
 test('agent-42: a full disk: forgotten sandboxes go at once, the oldest first, one with a record stays', async () => {
@@ -81,4 +87,15 @@ test('a tombstone is kept for a day beyond the sandbox, then nobody remembers th
   await sim.settle()
   expect(expired).toEqual(['t'])
   expect(changes).toEqual([{ dropTombstones: ['t'] }])
+})
+
+test.each([
+  ['new: what runs in its name is of a folder that is gone, and ends at once', true, [0, 60_000]],
+  ['not new: a record may be on its way to the disk', false, [60_000, 60_000]],
+])('work folder %s', async (_, isFolderNew, expected) => {
+  const { sim, graces } = keeper({ used: 0, sandboxes: [], forgottenAgoMs: {}, isFolderNew })
+  await sim.settle()
+  sim.advance(SWEEP_MS)
+  await sim.settle()
+  expect(graces).toEqual(expected)
 })

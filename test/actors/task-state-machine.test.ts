@@ -3,7 +3,8 @@ import type { Transitioned } from '../../src/actors/task-state-machine.ts'
 import { agentId, type TaskId, taskId } from '../../src/core/base/ids.ts'
 import { prng } from '../../src/core/base/prng.ts'
 import type { TaskRow } from '../../src/core/ledger/rows.ts'
-import { HELLO } from '../fixtures/rows.ts'
+import type { TaskStatus } from '../../src/core/task/status.ts'
+import { configRow, HELLO, putConfig, putTask, taskRow } from '../fixtures/rows.ts'
 import { job, type LeaderOptions, TaskLeader } from '../fixtures/task-leader.ts'
 
 const leaders: TaskLeader[] = []
@@ -63,20 +64,34 @@ describe('output commit', () => {
   })
 
   test('a status whose append fails: never acknowledged, no kill leaves; the next leader decides it once', async () => {
-    const { leader, id } = await running()
+    const leader = await lead()
+    await leader.create({ instanceCount: 3 })
+    const [failed, lost] = [await leader.run(0), await leader.run(1)]
+    const waiting = leader.ledger.view.activeTask(HELLO, 2)!.taskId
+    const { length: sent } = leader.sent
     leader.log.hold()
-    const answers = leader.propose(id, 'FAILED', { agentSeq: 3 })
+    // A batch of what would be acknowledged, killed and launched.
+    const answers = [
+      leader.propose(failed, 'FAILED', { agentSeq: 3 }),
+      leader.propose(lost, 'LOST', { agentSeq: 3 }),
+      leader.assign(waiting),
+    ]
     await leader.sim.settle()
     leader.log.lose({ type: 'unknown' })
     await leader.sim.settle()
-    expect([answers, leader.kills(id)]).toEqual([[], 0])
+    expect([answers, leader.sent.length]).toEqual([[[], [], []], sent])
     const next = await failover(leader)
-    expect(next.status(id)).toBe('RUNNING')
-    next.propose(id, 'FAILED', { agentSeq: 3 })
-    next.propose(id, 'FAILED', { agentSeq: 3 })
+    expect([failed, lost, waiting].map(id => next.status(id))).toEqual(['RUNNING', 'RUNNING', 'PENDING'])
+    expect(next.ledger.view.tasksOfJob(HELLO)).toHaveLength(3)
+    for (let time = 0; time < 2; time++) {
+      next.propose(failed, 'FAILED', { agentSeq: 3 })
+      next.propose(lost, 'LOST', { agentSeq: 3 })
+      next.assign(waiting)
+    }
     await next.sim.settle()
-    expect(next.active().failureCount).toBe(1)
-    expect(next.ledger.view.tasksOfJob(HELLO)).toHaveLength(2)
+    expect(next.ledger.view.activeTask(HELLO, 0)?.failureCount).toBe(1)
+    expect([next.kills(lost), next.launches(waiting)]).toEqual([1, 1])
+    expect(next.ledger.view.tasksOfJob(HELLO)).toHaveLength(5)
   })
 
   test('an update that comes again after its commit: answered, no event, nothing appended', async () => {
@@ -146,10 +161,14 @@ describe('tasks that end too soon', () => {
     next.sim.advance(pauseMs - 10_001)
     await next.sim.settle()
     expect(next.status(id)).toBe('THROTTLED')
-    const later = await failover(next, 5000)
+    next.sim.advance(1)
+    await next.sim.settle()
+    expect(next.status(id)).toBe('PENDING')
+    const other = await throttled()
+    const later = await failover(other.leader, other.pauseMs + 5000)
     later.sim.advance(0)
     await later.sim.settle()
-    expect(later.status(id)).toBe('PENDING')
+    expect(later.status(other.id)).toBe('PENDING')
   })
 
   test('its ancestors are pruned: the penalty is the same, and no row but its own is read', async () => {
@@ -195,6 +214,66 @@ describe('tasks that end too soon', () => {
     leader.sim.advance(15_000)
     await leader.sim.settle()
     expect(pending()).toBe(29)
+  })
+})
+
+describe('100,000 live tasks, the leader killed', () => {
+  const COUNT = 100_000
+  const KILL_PENDING = ['KILLING', 'RESTARTING', 'DRAINING', 'PREEMPTING'] as const
+
+  test('life-75: the next one has every acknowledged transition, launches nothing again and sends each owed kill once', async () => {
+    const leader = await lead()
+    await leader.put([putConfig(configRow())])
+    const statusOf = (at: number): TaskStatus =>
+      at % 100 === 0 ? KILL_PENDING[(at / 100) % 4]! : at % 100 === 1 ? 'ASSIGNED' : 'RUNNING'
+    // Entered a moment ago, so that nothing is due by itself.
+    const atMs = leader.sim.now().wallMs
+    for (let from = 0; from < COUNT; from += 1_000)
+      await leader.put(
+        Array.from({ length: 1_000 }, (_, n) => {
+          const [instance, status] = [from + n, statusOf(from + n)]
+          const bound = { agentId: agentId(`a${instance % 500}`), host: `h${instance % 500}` }
+          return putTask(
+            taskRow(`t${instance}`, { instance, status, ...bound, events: [{ atMs, status, scheduler: 'x' }] }),
+          )
+        }),
+      )
+    const late = leader.propose(taskId('t2'), 'KILLING')
+    await leader.sim.settle()
+    expect(late[0]?.result).toBe('SUCCESS')
+    const next = await failover(leader)
+    expect(next.ledger.view.counts.tasks).toBe(COUNT)
+    expect(next.status(taskId('t2'))).toBe('KILLING')
+    expect(next.sent.filter(({ type }) => type === 'launch')).toEqual([])
+    const killed = next.sent.flatMap(message => (message.type === 'kill' ? [message.taskId] : []))
+    const owed = KILL_PENDING.flatMap(status => Array.from(next.ledger.view.tasksByStatus(status), row => row.taskId))
+    expect(owed).toHaveLength(COUNT / 100 + 1)
+    expect(killed.toSorted()).toEqual(owed.toSorted())
+    const more = next.propose(taskId('t3'), 'KILLING')
+    await next.sim.settle()
+    expect(more[0]?.result).toBe('SUCCESS')
+  })
+})
+
+describe('a change of leader while a job is held back', () => {
+  test('those that fail after it wait behind those that failed before it: no second burst', async () => {
+    const restartsPerSecond = 1
+    const leader = await lead({ restartsPerSecond })
+    await leader.create({ instanceCount: 30 })
+    const ids: TaskId[] = []
+    for (let instance = 0; instance < 30; instance++) ids.push(await leader.run(instance))
+    for (const id of ids.slice(0, 15)) leader.propose(id, 'FAILED', { agentSeq: 3 })
+    await leader.sim.settle()
+    const next = await leader.failover(0, { restartsPerSecond })
+    leaders.push(next)
+    for (const id of ids.slice(15)) next.propose(id, 'FAILED', { agentSeq: 3 })
+    await next.sim.settle()
+    const statuses = () => next.ledger.view.activeTasksOfJob(HELLO).map(row => row.status)
+    const pending = () => statuses().filter(status => status === 'PENDING').length
+    expect([statuses().length, pending()]).toEqual([30, 10])
+    next.sim.advance(20_000)
+    await next.sim.settle()
+    expect(pending()).toBe(30)
   })
 })
 
@@ -285,7 +364,11 @@ describe('passing states', () => {
     }
     const plain = await partitioned()
     plain.leader.sim.advance(0)
-    expect(plain.leader.status(plain.id)).toBe('LOST')
+    expect(plain.leader.ledger.view.task(plain.id)?.events.at(-1)).toMatchObject({
+      status: 'LOST',
+      message: 'Task partitioned for too long.',
+      who: 'partition timer',
+    })
     const stays = await partitioned({ reschedule: false, delaySecs: 0 })
     stays.leader.sim.advance(600 * MINUTE)
     expect(stays.leader.status(stays.id)).toBe('PARTITIONED')

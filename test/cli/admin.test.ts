@@ -60,3 +60,55 @@ test('prune of tasks that live, of half a job key, or of no task at all: a fault
     expect((await daybreak(`admin prune ${wrong} --reason x`, scheduler)).exit).toBe(2)
   expect(scheduler.seen).toEqual([])
 })
+
+test('reconcile: explicit unless said otherwise, and says what has begun', async () => {
+  scheduler.pages.set('/api/v1/admin:reconcile', { kind: 'explicit', steps: 3, isUnderWay: false })
+  const ran = await daybreak('admin reconcile --batch-size 10', scheduler)
+  expect(ran).toMatchObject({ exit: 0, out: 'An explicit run has begun: 3 batches to ask\n', err: '' })
+  expect(scheduler.seen.at(-1)).toMatchObject({ method: 'POST', body: { kind: 'explicit', batchSize: 10 } })
+  scheduler.pages.set('/api/v1/admin:reconcile', { kind: 'implicit', steps: 1, isUnderWay: false })
+  expect((await daybreak('admin reconcile --implicit', scheduler)).out).toBe(
+    'An implicit run has begun: 1 agent to ask\n',
+  )
+  expect(scheduler.seen.at(-1)?.body).toEqual({ kind: 'implicit' })
+  expect((await daybreak('admin reconcile --implicit --json', scheduler)).json()).toMatchObject({ steps: 1 })
+})
+
+test('reconcile while a run of that kind is under way, or with nothing to ask: says so', async () => {
+  scheduler.pages.set('/api/v1/admin:reconcile', { kind: 'explicit', steps: 0, isUnderWay: true })
+  expect((await daybreak('admin reconcile', scheduler)).out).toContain('under way')
+  scheduler.pages.set('/api/v1/admin:reconcile', { kind: 'explicit', steps: 0, isUnderWay: false })
+  expect((await daybreak('admin reconcile', scheduler)).out).toContain('no task is bound to an agent')
+})
+
+test('reconcile in batches of 0, of a half or of a word, or of both kinds: a fault of usage, nothing is sent', async () => {
+  for (const size of ['0', '-3', '1.5', 'many']) {
+    const ran = await daybreak(`admin reconcile --batch-size ${size}`, scheduler)
+    expect(ran.exit).toBe(2)
+    expect(ran.err).toContain('Batch size must be greater than zero.')
+    expect(ran.err).toContain('1 to 1000')
+  }
+  expect((await daybreak('admin reconcile --explicit --implicit', scheduler)).exit).toBe(2)
+  expect(scheduler.seen).toEqual([])
+})
+
+test('release-held: says what is killed, who is given up, and of whom nothing was held', async () => {
+  scheduler.pages.set('/api/v1/admin:release-held', {
+    killed: [{ agentId: 'a1', host: 'h1', tasks: 30 }],
+    away: ['b1'],
+  })
+  const ran = await daybreak('admin release-held a1 b1 c1 --reason scrapped', scheduler)
+  expect(ran.exit).toBe(0)
+  expect(ran.out.split('\n')).toMatchObject([
+    '30 unknown tasks on h1 (a1) will be killed',
+    expect.stringContaining('Agent b1 was given up'),
+    'Nothing of agent c1 was held',
+    '',
+  ])
+  expect(scheduler.seen.at(-1)?.body).toEqual({ agents: ['a1', 'b1', 'c1'], reason: 'scrapped' })
+  expect((await daybreak('admin release-held --reason x --json', scheduler)).json()).toMatchObject({ away: ['b1'] })
+  expect(scheduler.seen.at(-1)?.body).toEqual({ reason: 'x' })
+  scheduler.pages.set('/api/v1/admin:release-held', { killed: [], away: [] })
+  expect((await daybreak('admin release-held --reason x', scheduler)).out).toBe('Nothing was held\n')
+  expect((await daybreak('admin release-held a1', scheduler)).exit).toBe(2)
+})

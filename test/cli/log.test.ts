@@ -214,7 +214,7 @@ describe('daybreak log', () => {
   test('verify: whole records; a failure on record stays one until it is accepted', async () => {
     const { config, log } = await withEntries()
     expect(await run(['verify', config])).toMatchObject({ status: 0, out: expect.stringContaining('is whole') })
-    markNeedsVerify(log, 'EIO')
+    markNeedsVerify(log, { kind: 'disk', reason: 'EIO' })
     expect(await run(['verify', config])).toMatchObject({ status: 1, err: expect.stringContaining('--accept') })
     expect((await run(['verify', config, '--accept'])).status).toBe(0)
     expect((await run(['verify', config])).status).toBe(0)

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import type { Task } from '../../src/wire/rest.ts'
 import { type FakeScheduler, fakeScheduler } from './fake-scheduler.ts'
 import { daybreak } from './terminal.ts'
 
@@ -127,7 +128,61 @@ describe('inspect', () => {
   })
 })
 
-test('cluster status: leader, log, agents', async () => {
+describe('task history', () => {
+  const event = (atMs: number, status: string, message: string | null, who: string, why: string | null = null) =>
+    ({ atMs, status, message, scheduler: 'x', who, why }) as Task['events'][number]
+  const killed = [
+    event(1_000, 'PENDING', null, 'bob'),
+    event(2_000, 'KILLING', 'Killed by bob.\nit leaks', 'bob', 'it leaks'),
+    event(3_000, 'KILLED', 'Instructed to kill task.', 'agent'),
+  ]
+  const forced = [event(4_000, 'LOST', 'Transition forced by eve', 'eve', 'scrapped')]
+  const replaced = [event(5_000, 'PENDING', 'Rescheduled', 'rescheduler', 'was RUNNING, ended LOST')]
+
+  test('every task of the instance, oldest first, each event with who and why; a reason is not said twice', async () => {
+    scheduler.addTask(JOB, 0, 'PENDING', { taskId: 't-3', host: null, events: replaced })
+    scheduler.addTask(JOB, 0, 'LOST', { taskId: 't-2', host: null, events: forced })
+    scheduler.addTask(JOB, 0, 'KILLED', { taskId: 't-1', host: 'worker-1', events: killed })
+    scheduler.addTask(JOB, 1, 'RUNNING', { taskId: 'other' })
+    const ran = await daybreak(`task history ${KEY}/0`, scheduler)
+    expect(ran.exit).toBe(0)
+    expect(ran.out).toMatchInlineSnapshot(`
+      "t-1 on worker-1
+        1970-01-01T00:00:01.000Z  PENDING  (bob)
+        1970-01-01T00:00:02.000Z  KILLING: Killed by bob. it leaks  (bob)
+        1970-01-01T00:00:03.000Z  KILLED: Instructed to kill task.  (agent)
+      t-2
+        1970-01-01T00:00:04.000Z  LOST: Transition forced by eve  (eve: scrapped)
+      t-3
+        1970-01-01T00:00:05.000Z  PENDING: Rescheduled  (rescheduler: was RUNNING, ended LOST)
+      "
+    `)
+    const json = (await daybreak(`task history ${KEY}/0 --json`, scheduler)).json() as Task[]
+    expect(json.map(task => task.taskId)).toEqual(['t-1', 't-2', 't-3'])
+  })
+
+  test('an instance of which nothing is known: 6, with the reason why it may be so', async () => {
+    const ran = await daybreak(`task history ${KEY}/7`, scheduler)
+    expect(ran.exit).toBe(6)
+    expect(ran.err).toContain('scheduler.pruning')
+  })
+
+  test('job status of what has ended: who asked for it and why, and any end but the one asked for', async () => {
+    const late = killed.with(2, event(3_000, 'LOST', 'Task timed out', 'transient timer'))
+    scheduler.addTask(JOB, 0, 'KILLED', { events: killed })
+    scheduler.addTask(JOB, 1, 'LOST', { events: forced })
+    scheduler.addTask(JOB, 2, 'LOST', { events: late })
+    const { out } = await daybreak(`job status ${KEY}`, scheduler)
+    expect(out).toContain('Killed by bob. it leaks\n')
+    expect(out).toContain('Transition forced by eve: scrapped\n')
+    expect(out).toContain('Killed by bob. it leaks; Task timed out\n')
+    const verbose = (await daybreak(`job status ${KEY} -v`, scheduler)).out
+    expect(verbose).toContain('LOST: Transition forced by eve (eve: scrapped)\n')
+    expect(verbose).toContain('KILLED: Instructed to kill task. (agent)\n')
+  })
+})
+
+test('cluster status: leader, log, agents, which of two rows of one host is the machine, and what a brake holds', async () => {
   const total = { cpusMilli: 2000, ramMb: 4096, diskMb: 9000, gpus: 0 }
   scheduler.pages.set('/api/v1/cluster', {
     clusterId: 'c',
@@ -149,13 +204,37 @@ test('cluster status: leader, log, agents', async () => {
     freePorts: 9,
   }
   scheduler.pages.set('/api/v1/agents', {
-    agents: [{ ...agent, total, free: { ...total, cpusMilli: 500 }, tasks: 3, agentVersion: '0.1.0' }],
+    agents: [
+      { ...agent, total, free: { ...total, cpusMilli: 500 }, tasks: 3, agentVersion: '0.1.0' },
+      { ...agent, agentId: 'b', host: 'worker-2', draining: true, total, free: total, tasks: 1, agentVersion: '0.1.0' },
+      ...['old', 'lonely'].map((agentId, n) => ({
+        ...agent,
+        agentId,
+        host: ['worker-1', 'worker-3'][n],
+        connected: false,
+        awaySinceMs: 1_700_000_000_000,
+        total,
+        free: null,
+        tasks: n * 2,
+        agentVersion: '0.1.0',
+      })),
+    ],
     next: null,
   })
   const ran = await daybreak('cluster status', scheduler, { columns: 80 })
   expect(ran.out).toContain('node 1 is leader, VOTING; node 1 leads')
   expect(ran.out).toContain('committed 12, applied 12')
-  expect(ran.out).toMatch(/worker-1 +ready +3 +0\.5\/2 +4096\/4096/)
+  expect(ran.out).toMatch(/worker-1 +a +ready +3 +0\.5\/2 +4096\/4096/)
+  expect(ran.out).toMatch(/worker-2 +b +draining/)
+  const since = 'is not connected since 2023-11-14T22:13:20.000Z'
+  expect(ran.out).toContain(`\nworker-1 (old) ${since}; a machine of that name is connected as a\n`)
+  expect(ran.out).toContain(`\nworker-3 (lonely) ${since}, 2 tasks are bound to it\n`)
+  expect(ran.out).not.toContain('brake')
+  const brakes = { agentsAway: ['b1', 'b2'], unknownTasks: [] }
+  scheduler.pages.set('/api/v1/agents', { agents: [], next: null, brakes })
+  const braked = await daybreak('cluster status', scheduler, { columns: 80 })
+  expect(braked.out).toContain('daybreak admin release-held b1 b2 --reason TEXT')
+  expect((await daybreak('cluster status --json', scheduler)).json()).toMatchObject({ brakes })
 })
 
 test('cluster status of a leader whose driver is not registered: the state, what it waits for, and the log all the same', async () => {

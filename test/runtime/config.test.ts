@@ -183,6 +183,16 @@ describe('faults', () => {
       '10s is too short for scheduler.agentHeartbeat 5s: at least 3 heartbeats, 15s',
     ],
     [
+      'forgotten before it is missed',
+      'scheduler: {agentForget: 1min}',
+      '1min is shorter than scheduler.agentUnreachable 75s',
+    ],
+    [
+      'an attribute without a value',
+      'agent: {attributes: {rack: []}}',
+      'attribute "rack" has no value: give it one, or leave it out',
+    ],
+    [
       'pauses the wrong way round',
       'scheduler: {flapping: {pauseMin: 6min}}',
       '5min is shorter than scheduler.flapping.pauseMin 6min',

@@ -559,7 +559,16 @@ describe('cluster and log', () => {
     expect(before.json().remedy).toBe('positions 51 to 60 are held and committed')
     const after = await app.inject('/api/v1/log/entries?from=55&to=61')
     expect(after.json().detail).toBe('PAST_COMMIT: the log is committed up to 60')
+    expect(after.statusCode).toBe(422)
     expect((await app.inject('/api/v1/log/entries')).json().entries).toHaveLength(10)
+  })
+
+  test('log entries of which only the last are not committed yet: refused at the first page already', async () => {
+    const { app, set } = httpNode()
+    set.logStatus = { ...set.logStatus, begin: 1, end: 6_000, commit: 5_000 }
+    const answer = await app.inject('/api/v1/log/entries?from=1&to=5001')
+    expect(answer.statusCode).toBe(422)
+    expect(answer.json().detail).toBe('PAST_COMMIT: the log is committed up to 5000')
   })
 
   test('log entries right after a snapshot, before the first one: none, and asked for one by number: refused', async () => {
@@ -591,6 +600,8 @@ describe('openapi', () => {
       'GET /tasks',
       'GET /tasks/{taskId}',
       'GET /tasks/{taskId}/logs',
+      'POST /admin:reconcile',
+      'POST /admin:release-held',
       'POST /jobs',
       'POST /jobs/{role}/{environment}/{name}:kill',
       'POST /jobs/{role}/{environment}/{name}:restart',

@@ -81,6 +81,7 @@ class Day {
       schedulePenaltyMax: 60_000,
       agentHeartbeat: 5_000,
       agentUnreachable: 75_000,
+      agentForget: 7 * 86_400_000,
       registrationDelay: 60_000,
       reconciliation: {
         initialDelay: 20_000,

@@ -27,7 +27,12 @@ const samples: { [T in TableName]: Rows[T][] } = {
   task: [taskRow('t'), fullTask],
   config: [configRow('c1', { partitionPolicy: { reschedule: true, delaySecs: 5 }, contactEmail: 'a@b.c' })],
   job: [jobRow()],
-  agent: [agentRow('a1', { logUrl: 'http://x', attributes: [{ name: 'rack', values: ['a', 'b'] }] }), agentRow('a2')],
+  agent: [
+    agentRow('a1', { logUrl: 'http://x', attributes: [{ name: 'rack', values: ['a', 'b'] }] }),
+    agentRow('a2'),
+    agentRow('a3', { awaySinceMs: 1_700_000_000_000, place: 'f00d' }),
+    agentRow('a4', { place: 'f00d' }),
+  ],
   request: [
     { v: 1, requestId: 'r', fingerprint: 'f', outcome: { type: 'done', instances: [0, 1], message: null }, atMs: 1 },
     { v: 1, requestId: 'r', fingerprint: 'f', outcome: null, atMs: 1_700_000_000_000 },
@@ -71,6 +76,13 @@ describe('rows as bytes', () => {
         '000000' +
         '9194cd03e800a66e6f64652d31c0' +
         'c0c0c0c0',
+    )
+  })
+
+  test('agent, form 1: the bytes are what they were when the form was fixed', () => {
+    expect(Buffer.from(encodeRow('agent', agentRow('a2'))).toString('hex')).toBe(
+      '9a01a26132aa61322e6578616d706c659084a9637075734d696c6c69cd0fa0a572616d4d62cd2000a66469736b4d62ce00010000a46770757300' +
+        '9192cd7918cd797ba44e4f4e45a5302e312e30c0cd03e8',
     )
   })
 

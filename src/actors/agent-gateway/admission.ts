@@ -2,12 +2,20 @@
  * Takes agents in: HELLO is judged, the agent's row goes into the log, and only then comes WELCOME, so an agent learns
  * its id when the cluster is sure to remember it. A second connection of an agent takes the place of the first.
  */
+import { attributeFault } from '../../core/agents/attribute-faults.ts'
 import { type HelloRefusal, refusalOf } from '../../core/agents/hello.ts'
-import { type AgentFacts, registration } from '../../core/agents/registration.ts'
+import { type AgentFacts, changedFacts, registration } from '../../core/agents/registration.ts'
 import { TakeOvers } from '../../core/agents/take-overs.ts'
 import { type AgentId, agentId } from '../../core/base/ids.ts'
+import type { AgentRow } from '../../core/ledger/rows.ts'
 import { agentProof, leaderProof } from '../../wire/agent-proof.ts'
-import { AGENT_PROTOCOL_MAX, AGENT_PROTOCOL_MIN, CLOSE, type Hello } from '../../wire/messages/agent.ts'
+import {
+  AGENT_PROTOCOL_MAX,
+  AGENT_PROTOCOL_MIN,
+  type AgentChanged,
+  CLOSE,
+  type Hello,
+} from '../../wire/messages/agent.ts'
 import type { Context } from '../actor.ts'
 import type { GatewayWorld } from '../agent-gateway.ts'
 import type { Session, Sessions } from './sessions.ts'
@@ -15,11 +23,15 @@ import type { Session, Sessions } from './sessions.ts'
 export interface Admission {
   greeted(session: Session, hello: Hello): void
   /** What a machine offers is not what it was. */
-  changed(session: Session, facts: AgentFacts & { readonly draining: boolean }): void
+  changed(session: Session, update: AgentChanged): void
   forgetOldClaims(nowMonoMs: number): void
 }
 
-export function admission(context: Pick<Context<never>, 'now'>, world: GatewayWorld, sessions: Sessions): Admission {
+export function admission(
+  context: Pick<Context<never>, 'now' | 'log'>,
+  world: GatewayWorld,
+  sessions: Sessions,
+): Admission {
   const { ledger, broker, epoch, clusterId, metrics, crypto, agentKey, heartbeatMs } = world
   const takeOvers = new TakeOvers()
 
@@ -67,19 +79,40 @@ export function admission(context: Pick<Context<never>, 'now'>, world: GatewayWo
     })
   }
 
-  function changed(session: Session, facts: AgentFacts & { readonly draining: boolean }): void {
-    const id = session.agentId
-    if (id === null) return
-    session.isDraining = facts.draining
-    if (session.isDraining && session.phase === 'ready') broker.tell({ type: 'agentDown', agentId: id })
+  function changed(session: Session, update: AgentChanged): void {
+    const { agentId: id, connection } = session
+    if (id === null || session.phase !== 'ready') return
+    const fault = attributeFault(update.attributes)
+    if (fault !== null) return sessions.refuse(session, 'attributes', fault)
+    session.isDraining = update.draining
+    if (session.isDraining) broker.tell({ type: 'agentDown', agentId: id })
+    // Not acknowledged, so it comes again.
     if (ledger.refusal() !== null) return
-    stage(id, facts, () => {
+    stage(id, update, () => {
+      connection.send({ type: 'UPDATE_AGENT_ACK', epoch, n: update.n })
       if (session.phase === 'ready' && !session.isDraining) broker.tell({ type: 'agentUp', agentId: id })
     })
   }
 
   function stage(id: AgentId, facts: AgentFacts, then: () => void): void {
-    ledger.stage(registration(id, facts, ledger.view.agent(id), context.now().wallMs), then)
+    const before = ledger.view.agent(id)
+    const transaction = registration(id, facts, before, context.now().wallMs)
+    ledger.stage(transaction, () => {
+      const [change] = transaction.changes
+      if (change?.type === 'put' && change.table === 'agent') tellChange(before, change.row)
+      then()
+    })
+  }
+
+  function tellChange(before: AgentRow | undefined, row: AgentRow): void {
+    const { agentId: agent, host, total, attributes } = row
+    const shown = {
+      total: JSON.stringify(total),
+      attributes: attributes.map(({ name, values }) => `${name}=${values.join()}`).join(' '),
+    }
+    if (before === undefined) return context.log.info('agent-registered', { agent, host, ...shown })
+    const changed = changedFacts(before, row)
+    if (changed.length > 0) context.log.info('agent-changed', { agent, host, changed: changed.join(), ...shown })
   }
 
   return { greeted, changed, forgetOldClaims: nowMonoMs => takeOvers.forgetOld(nowMonoMs) }

@@ -2,6 +2,7 @@
  * Kills that a brake holds back: tasks that run on an agent, are unknown to the ledger and are too many to end on a
  * guess. They run on until an operator releases them; from then on they are strays like others, in this reign.
  */
+import type { Brakes } from '../../core/agents/brakes.ts'
 import type { AgentId, TaskId } from '../../core/base/ids.ts'
 import type { Context, Ref } from '../actor.ts'
 import type { GatewayWorld } from '../agent-gateway.ts'
@@ -10,6 +11,9 @@ import type { GatewayWorld } from '../agent-gateway.ts'
 export interface ReleaseHeld {
   readonly type: 'releaseHeld'
   readonly agentIds: readonly string[] | null
+  /** Who lets go, and why: for the log and for the history of the tasks. */
+  readonly user: string
+  readonly reason: string
   readonly replyTo: Ref<HeldReleased>
 }
 export interface HeldReleased {
@@ -20,14 +24,16 @@ export interface HeldReleased {
   readonly away: readonly string[]
 }
 
+export type Release = Pick<ReleaseHeld, 'agentIds' | 'user' | 'reason'>
+
 export interface HeldOrders {
-  /** Tasks held now, over all agents. */
-  readonly tasks: number
+  /** Tasks held now, by agent. */
+  readonly held: Brakes['unknownTasks']
   /** Replaces what was held of this agent; empty: nothing is. */
   hold(id: AgentId, host: string, tasks: readonly TaskId[]): void
   /** May be killed there although unknown: an operator has said so. */
   released(id: AgentId): ReadonlySet<string>
-  release(ids: readonly string[] | null): readonly { agentId: AgentId; host: string; tasks: readonly TaskId[] }[]
+  release(order: Release): readonly { agentId: AgentId; host: string; tasks: readonly TaskId[] }[]
 }
 
 export function heldOrders(
@@ -49,27 +55,25 @@ export function heldOrders(
       host,
       tasks: tasks.length,
       because:
-        'the ledger does not know them; too many to kill on a guess. Was an old backup restored? They run on until an operator releases them',
+        'the ledger does not know them; too many to kill on a guess. Was an old backup restored? They run on until `daybreak admin release-held`',
     })
   }
 
   return {
-    get tasks() {
-      let sum = 0
-      for (const { tasks } of held.values()) sum += tasks.length
-      return sum
+    get held() {
+      return Array.from(held, ([agentId, { host, tasks }]) => ({ agentId, host, tasks: tasks.length }))
     },
     hold,
     released: id => freed.get(id) ?? NONE,
-    release(ids) {
-      const wanted = ids === null ? null : new Set(ids)
+    release({ agentIds, user, reason }) {
+      const wanted = agentIds === null ? null : new Set(agentIds)
       const out = [...held].flatMap(([agentId, one]) =>
         wanted === null || wanted.has(agentId) ? [{ agentId, ...one }] : [],
       )
       for (const { agentId, host, tasks } of out) {
         held.delete(agentId)
         freed.set(agentId, new Set([...(freed.get(agentId) ?? []), ...tasks]))
-        context.log.warn('agent-tasks-released', { agent: agentId, host, tasks: tasks.length })
+        context.log.warn('agent-tasks-released', { agent: agentId, host, tasks: tasks.length, user, reason })
       }
       return out
     },

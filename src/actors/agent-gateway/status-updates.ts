@@ -1,8 +1,9 @@
 /**
  * What agents say of their tasks on its way to the tasks, and the acknowledgement on its way back: an agent may forget
  * an update only when what it led to is committed. Until then it repeats it, and repeating is harmless.
+ * What one commit answers leaves together: one message an agent, however many of its statuses were in it.
  */
-import { taskId } from '../../core/base/ids.ts'
+import { type TaskId, taskId } from '../../core/base/ids.ts'
 import { isTerminal, type TaskStatus } from '../../core/task/status.ts'
 import type { QuarantinedStatus, StatusUpdate } from '../../wire/messages/agent.ts'
 import type { Context, Ref } from '../actor.ts'
@@ -17,6 +18,11 @@ export interface StatusApplied {
   readonly done: Transitioned
 }
 
+/** Behind the answers that one commit has brought. */
+export interface AcksDue {
+  readonly type: 'acksDue'
+}
+
 export interface StatusUpdates {
   readonly applied: number
   heard(session: Session, update: StatusUpdate): void
@@ -24,13 +30,25 @@ export interface StatusUpdates {
   putAside(session: Session, status: QuarantinedStatus): void
   /** Committed. Illegal and repeated ones are acknowledged too. */
   acknowledge(message: StatusApplied): void
+  sendAcks(): void
+}
+
+/** Acknowledgements, or tasks to forget, that one message may carry. */
+const ACKS_MAX = 1_000
+
+interface Due {
+  readonly acks: { readonly taskId: string; readonly seq: number }[]
+  readonly forget: TaskId[]
 }
 
 export function statusUpdates(
-  context: Context<StatusApplied>,
+  context: Context<StatusApplied | AcksDue>,
   { ledger, tasks, epoch, metrics }: GatewayWorld,
 ): StatusUpdates {
   let applied = 0
+  const due = new Map<Session, Due>()
+  /** False: the mailbox was full, so nothing can wait. */
+  let isAsked = true
 
   function heard(session: Session, update: StatusUpdate): void {
     const id = taskId(update.taskId)
@@ -72,10 +90,30 @@ export function statusUpdates(
     applied++
     if (update.reason !== null) metrics.count('status_updates_total', 1, { reason: update.reason, result: done.result })
     if (session.phase === 'closed') return
-    session.connection.send({ type: 'STATUS_ACK', epoch, acks: [{ taskId: update.taskId, seq: update.seq }] })
-    const row = ledger.view.task(taskId(update.taskId))
-    const ended = isTerminal(update.state) && (row === undefined || isTerminal(row.status))
-    if (ended) session.connection.send({ type: 'FORGET', epoch, taskIds: [update.taskId] })
+    const id = taskId(update.taskId)
+    const { acks, forget } = dueTo(session)
+    acks.push({ taskId: id, seq: update.seq })
+    const row = ledger.view.task(id)
+    if (isTerminal(update.state) && (row === undefined || isTerminal(row.status))) forget.push(id)
+    if (acks.length >= ACKS_MAX || !isAsked) sendAcks()
+  }
+
+  function dueTo(session: Session): Due {
+    const known = due.get(session)
+    if (known !== undefined) return known
+    if (due.size === 0) isAsked = context.self.tell({ type: 'acksDue' })
+    const fresh: Due = { acks: [], forget: [] }
+    due.set(session, fresh)
+    return fresh
+  }
+
+  function sendAcks(): void {
+    for (const [{ connection, phase }, { acks, forget }] of due) {
+      if (phase === 'closed') continue
+      connection.send({ type: 'STATUS_ACK', epoch, acks })
+      if (forget.length > 0) connection.send({ type: 'FORGET', epoch, taskIds: forget })
+    }
+    due.clear()
   }
 
   return {
@@ -85,6 +123,7 @@ export function statusUpdates(
     heard,
     putAside,
     acknowledge,
+    sendAcks,
   }
 }
 

@@ -21,6 +21,8 @@ export interface Reconcile {
   readonly kind: SweepKind
   /** Of an explicit run, 1–1,000; null: as configured. */
   readonly batchSize: number | null
+  /** Who asks, for the log. */
+  readonly user: string
   readonly replyTo: Ref<ReconcileStarted>
 }
 export interface ReconcileStarted {
@@ -57,15 +59,15 @@ export function sweeps(
 
   function due(kind: SweepKind): void {
     context.startTimer(`sweep-${kind}`, intervalMs(kind, settings), { type: 'sweepDue', kind })
-    run(kind, settings.batchSize)
+    run(kind, settings.batchSize, null)
   }
 
-  function run(kind: SweepKind, batchSize: number): number {
+  function run(kind: SweepKind, batchSize: number, user: string | null): number {
     if (steps[kind].length > 0) return 0
     const planned = kind === 'explicit' ? explicit(batchSize) : implicit()
     const { length } = planned
     metrics.count(`reconciliation_${kind}_runs`)
-    context.log.info('reconciliation-run', { kind, steps: length })
+    context.log.info('reconciliation-run', { kind, steps: length, ...(user === null ? {} : { user }) })
     steps[kind] = planned
     pauses[kind] = pauseMs(kind, length, settings)
     step(kind)
@@ -111,9 +113,10 @@ export function sweeps(
   return {
     due,
     step,
-    asked({ kind, batchSize, replyTo }) {
+    asked({ kind, batchSize, user, replyTo }) {
       const isUnderWay = steps[kind].length > 0
-      replyTo.tell({ type: 'reconcileStarted', kind, steps: run(kind, batchSize ?? settings.batchSize), isUnderWay })
+      const length = run(kind, batchSize ?? settings.batchSize, user)
+      replyTo.tell({ type: 'reconcileStarted', kind, steps: length, isUnderWay })
     },
   }
 }

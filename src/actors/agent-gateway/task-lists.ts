@@ -14,6 +14,8 @@ import type { Session, Sessions } from './sessions.ts'
 export interface ListSettled {
   readonly type: 'listSettled'
   readonly session: Session
+  /** Tasks in the list. */
+  readonly listed: number
   readonly kill: readonly TaskId[]
   readonly forget: readonly TaskId[]
 }
@@ -56,12 +58,14 @@ export function taskLists(
       tasks.tell({ type: 'propose', taskId: lost, to: 'LOST', message: LOST_MESSAGE, who })
     brake.hold(id, host, verdict.held)
     for (const { taskId: one, to } of healed)
-      tasks.tell({ type: 'propose', taskId: one, to, expectStatus: 'PARTITIONED', who })
+      tasks.tell({ type: 'propose', taskId: one, to, expectStatus: 'PARTITIONED', who, why: 'its agent is back' })
     const { kill, forget } = verdict
-    ledger.whenCommitted(() => void context.self.tell({ type: 'listSettled', session, kill, forget }))
+    ledger.whenCommitted(
+      () => void context.self.tell({ type: 'listSettled', session, listed: listed.length, kill, forget }),
+    )
   }
 
-  function settled({ session, kill, forget }: ListSettled): void {
+  function settled({ session, listed, kill, forget }: ListSettled): void {
     const { agentId: id, host, connection } = session
     if (session.phase !== 'listing' || id === null) return
     session.phase = 'ready'
@@ -72,7 +76,7 @@ export function taskLists(
     // Launches that never arrived, or were asked for while the list was on its way. The rows may be staged only.
     for (const { taskId: one, status } of ledger.view.tasksOnAgent(id))
       if (status === 'ASSIGNED') ledger.whenCommitted(() => void context.self.tell({ type: 'launch', taskId: one }))
-    context.log.info('agent-ready', { agent: id, host, remote: connection.remote })
+    context.log.info('agent-ready', { agent: id, host, remote: connection.remote, tasks: listed, kills: kill.length })
     if (!session.isDraining) broker.tell({ type: 'agentUp', agentId: id })
   }
 

@@ -14,6 +14,7 @@ import { Launches } from './launches.ts'
 import { LeaderLink, type LeaderOrder } from './leader-link.ts'
 import { LogReads } from './log-reads.ts'
 import { Runners } from './runners.ts'
+import { StandingOffer } from './standing-offer.ts'
 import { StatusSender } from './status-sender.ts'
 import { pagesOf, TaskBook } from './task-book.ts'
 
@@ -21,6 +22,7 @@ export class AgentActor implements Behaviour<AgentMessage> {
   private readonly options: AgentActorOptions
   private readonly book = new TaskBook()
   private readonly link: LeaderLink
+  private readonly offer: StandingOffer
   private readonly statuses: StatusSender
   private readonly runners: Runners
   private readonly launches: Launches
@@ -43,17 +45,21 @@ export class AgentActor implements Behaviour<AgentMessage> {
         metrics: options.metrics,
         forgotten: stored.tombstones,
         known: () => new Set(book.records.keys()),
+        isFolderNew: stored.identity.agentId === null && stored.quarantined.length === 0,
         expired: taskId => void context.self.tell({ type: 'tombstoneExpired', taskId }),
       }),
     ) as Ref<SandboxKeeperCommand>
 
     const journal = new Journal(context, options.store)
+    this.offer = new StandingOffer({ options, context, send: message => this.link.send(message) })
+    const { offer } = this
     this.link = new LeaderLink({
       options,
       context,
       journal,
       book,
       identity: stored.identity,
+      offer,
       statusesWaiting: () => this.statuses.waiting,
       lost: () => this.statuses.recall(),
     })
@@ -62,10 +68,9 @@ export class AgentActor implements Behaviour<AgentMessage> {
     const { statuses } = this
     this.runners = new Runners(options, context, book, statuses, nest)
     const { runners } = this
-    this.launches = new Launches({ options, context, journal, book, link, runners })
-    const { launches } = this
+    this.launches = new Launches({ options, context, journal, book, link, runners, offer })
     const { bootId } = options.machine
-    this.kills = new Kills({ context, journal, book, statuses, runners, launches, keeper, bootId })
+    this.kills = new Kills({ context, journal, book, statuses, runners, offer, keeper, bootId })
     this.logReads = new LogReads(context, options.machine)
 
     for (const record of stored.records) {
@@ -91,7 +96,10 @@ export class AgentActor implements Behaviour<AgentMessage> {
       case 'helloExpired':
         return this.link.helloExpired(message.link)
       case 'heartbeat':
-        return this.link.heartbeat()
+        this.link.heartbeat()
+        return this.offer.repeat()
+      case 'lookAtMachine':
+        return this.offer.look()
       case 'resend':
         return this.statuses.resend()
       case 'told':
@@ -157,8 +165,9 @@ export class AgentActor implements Behaviour<AgentMessage> {
         return this.kills.kill(taskId, graceMs, () => this.link.send({ type: 'KILL_ACK', taskId }))
       }
       case 'STATUS_ACK':
-        for (const { taskId, seq } of order.acks) this.statuses.acknowledged(taskId, seq)
-        return
+        return this.statuses.acknowledged(order.acks)
+      case 'UPDATE_AGENT_ACK':
+        return this.offer.acknowledged(order.n)
       case 'RECONCILE':
         return this.reconcile(order.taskIds)
       case 'FORGET':

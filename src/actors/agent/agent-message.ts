@@ -30,6 +30,7 @@ export type AgentMessage =
   | { readonly type: 'closed'; readonly link: Link; readonly code: number; readonly reason: string }
   | { readonly type: 'helloExpired'; readonly link: Link }
   | { readonly type: 'heartbeat' }
+  | { readonly type: 'lookAtMachine' }
   | { readonly type: 'resend' }
   | { readonly type: 'told'; readonly told: TaskTold }
   | { readonly type: 'stored'; readonly then: () => void }

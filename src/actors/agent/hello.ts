@@ -1,4 +1,4 @@
-import { type AgentIdentity, EXECUTOR_NAME } from '../../core/executor/agent-book.ts'
+import type { AgentIdentity, Capacity } from '../../core/executor/agent-book.ts'
 import { AGENT_PROTOCOL_MAX, AGENT_PROTOCOL_MIN, type Hello } from '../../wire/messages/agent.ts'
 import type { AgentActorOptions } from '../agent.ts'
 import type { Link } from './agent-message.ts'
@@ -7,6 +7,7 @@ import type { Link } from './agent-message.ts'
 export function helloOf(
   options: AgentActorOptions,
   identity: AgentIdentity,
+  { resources, portRanges, draining, executors }: Capacity,
   link: Pick<Link, 'nonce' | 'listenerNonce'>,
   counts: { readonly taskCount: number; readonly outboxCount: number },
 ): Hello {
@@ -23,14 +24,15 @@ export function helloOf(
     host: options.host,
     logUrl: options.logUrl,
     attributes: options.attributes.map(({ name, values }) => ({ name, values: [...values] })),
-    resources: { ...options.offer.resources },
-    portRanges: options.offer.portRanges.map(([from, to]): [number, number] => [from, to]),
+    resources: { ...resources },
+    portRanges: portRanges.map(([from, to]): [number, number] => [from, to]),
     isolation: { cpu: false, memory: false, pids: false, disk: false },
-    executors: [EXECUTOR_NAME],
-    draining: options.draining,
+    executors: [...executors],
+    draining,
     clusterId: identity.clusterId,
     maxEpoch: identity.maxEpoch === null ? null : [identity.maxEpoch[0], identity.maxEpoch[1]],
     maxPosition: identity.maxPosition,
+    place: options.place,
     ...counts,
   }
 }

@@ -9,8 +9,8 @@ import type { KillAllTasks } from '../agent.ts'
 import type { SandboxKeeperCommand } from '../sandbox-keeper.ts'
 import type { AgentContext } from './agent-message.ts'
 import type { Journal } from './journal.ts'
-import type { Launches } from './launches.ts'
 import type { Runners } from './runners.ts'
+import type { StandingOffer } from './standing-offer.ts'
 import type { StatusSender } from './status-sender.ts'
 import type { TaskBook } from './task-book.ts'
 
@@ -20,7 +20,7 @@ export interface KillsParts {
   readonly book: TaskBook
   readonly statuses: StatusSender
   readonly runners: Runners
-  readonly launches: Launches
+  readonly offer: StandingOffer
   readonly keeper: Ref<SandboxKeeperCommand>
   /** Of the machine, now. */
   readonly bootId: string
@@ -86,7 +86,7 @@ export class Kills {
   killAll(replyTo: KillAllTasks['replyTo']): void {
     this.endWaiters.push(replyTo)
     // Whoever is told that all have ended must not find new ones: a leader replaces what we end.
-    this.parts.launches.drain()
+    this.parts.offer.drain()
     for (const { taskId } of this.parts.book.live()) this.kill(taskId, null)
     this.tellIfAllEnded()
   }

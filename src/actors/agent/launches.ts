@@ -1,17 +1,11 @@
-import {
-  type Capacity,
-  decideLaunch,
-  EXECUTOR_NAME,
-  isLive,
-  type TaskRecord,
-  takenRecord,
-} from '../../core/executor/agent-book.ts'
+import { decideLaunch, isLive, type TaskRecord, takenRecord } from '../../core/executor/agent-book.ts'
 import type { Launch } from '../../wire/messages/agent.ts'
 import type { AgentActorOptions } from '../agent.ts'
 import type { AgentContext } from './agent-message.ts'
 import type { Journal } from './journal.ts'
 import type { LeaderLink } from './leader-link.ts'
 import type { Runners } from './runners.ts'
+import type { StandingOffer } from './standing-offer.ts'
 import type { TaskBook } from './task-book.ts'
 
 export interface LaunchesParts {
@@ -21,30 +15,24 @@ export interface LaunchesParts {
   readonly book: TaskBook
   readonly link: LeaderLink
   readonly runners: Runners
+  readonly offer: StandingOffer
 }
 
 /** Takes tasks that fit or says why not; answered, and run, once the records of the taken ones are durable. */
 export class Launches {
   private readonly parts: LaunchesParts
-  private capacity: Capacity
 
   constructor(parts: LaunchesParts) {
     this.parts = parts
-    const { offer, draining } = parts.options
-    this.capacity = { ...offer, draining, executors: [EXECUTOR_NAME] }
-  }
-
-  /** No new tasks from here on. */
-  drain(): void {
-    this.capacity = { ...this.capacity, draining: true }
   }
 
   launch(message: Launch, atMonoMs: number): void {
-    const { book, context, journal, link, options, runners } = this.parts
+    const { book, context, journal, link, offer, options, runners } = this.parts
+    const { capacity } = offer
     const { wallMs, monoMs } = context.now()
     const fresh: TaskRecord[] = []
     const results = message.tasks.map(request => {
-      const decision = decideLaunch(request, book.records, book.tombstones, this.capacity, monoMs - atMonoMs)
+      const decision = decideLaunch(request, book.records, book.tombstones, capacity, monoMs - atMonoMs)
       if (decision.fresh) {
         const record = takenRecord(request, wallMs, options.machine.bootId)
         book.put(record)

@@ -10,6 +10,7 @@ import type { AgentContext, Link } from './agent-message.ts'
 import { type Dialled, Dialler } from './dialler.ts'
 import { helloOf } from './hello.ts'
 import type { Journal } from './journal.ts'
+import type { StandingOffer } from './standing-offer.ts'
 import { pagesOf, type TaskBook } from './task-book.ts'
 
 /** What concerns tasks; the rest stays in the link. */
@@ -21,6 +22,7 @@ export interface LeaderLinkParts {
   readonly journal: Journal
   readonly book: TaskBook
   readonly identity: AgentIdentity
+  readonly offer: StandingOffer
   readonly statusesWaiting: () => number
   /** The link is no more; nothing of what was sent on it is sure to have arrived. */
   readonly lost: () => void
@@ -98,9 +100,10 @@ export class LeaderLink {
       if (!taken) connection.close(CLOSE.goingAway, 'the agent has more work than it can take in')
     }
     connection.onClose = (code, reason) => void this.context.self.tell({ type: 'closed', link, code, reason })
+    const { offer } = this.parts
     const taskCount = this.parts.book.records.size
     const outboxCount = this.parts.statusesWaiting()
-    connection.send(helloOf(this.options, this.known, link, { taskCount, outboxCount }))
+    connection.send(helloOf(this.options, this.known, offer.inHello(), link, { taskCount, outboxCount }))
     this.context.startTimer('hello', HELLO_MS_MAX, { type: 'helloExpired', link })
   }
 

@@ -2,7 +2,7 @@
  * The statuses of tasks on their way to the leader: numbered, made durable, sent one per task at a time, repeated until
  * they are acknowledged. The order of sending is the outbox's (`core/executor/outbox.ts`).
  */
-import { isEnd, recordAfterStatus } from '../../core/executor/agent-book.ts'
+import { isEnd, recordAfterStatus, type TaskRecord } from '../../core/executor/agent-book.ts'
 import { Outbox, type OutboxEntry } from '../../core/executor/outbox.ts'
 import type { StoredAgent } from '../agent-ports.ts'
 import type { Metrics } from '../ports.ts'
@@ -77,18 +77,22 @@ export class StatusSender {
     this.send()
   }
 
-  acknowledged(taskId: string, seq: number): void {
+  /** However many: one write. */
+  acknowledged(acks: readonly { readonly taskId: string; readonly seq: number }[]): void {
     const { book, journal } = this.parts
-    const record = book.get(taskId)
-    if (record === undefined || seq <= record.ackedSeq) {
-      this.outbox.acknowledge(taskId, seq)
-    } else {
+    const records: TaskRecord[] = []
+    const dropStatuses: { taskId: string; seq: number }[] = []
+    for (const { taskId, seq } of acks) {
+      const done = this.outbox.acknowledge(taskId, seq)
+      const record = book.get(taskId)
+      if (record === undefined || seq <= record.ackedSeq) continue
       const next = { ...record, ackedSeq: Math.min(seq, record.lastSeq) }
       book.put(next)
-      const done = this.outbox.acknowledge(taskId, seq).filter(entry => !isEnd(entry.state))
-      // Not waited for: an acknowledgement that is lost here only means that the status is told once more.
-      journal.write({ records: [next], dropStatuses: done.map(entry => ({ taskId, seq: entry.seq })) })
+      records.push(next)
+      for (const entry of done) if (!isEnd(entry.state)) dropStatuses.push({ taskId, seq: entry.seq })
     }
+    // Not waited for: an acknowledgement that is lost here only means that the status is told once more.
+    if (records.length > 0) journal.write({ records, dropStatuses })
     this.send()
   }
 

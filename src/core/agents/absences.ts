@@ -33,9 +33,14 @@ export class Absences {
   get size(): number {
     return this.#since.size
   }
-  /** So many are away that their tasks are kept. */
-  get isHolding(): boolean {
-    return this.#held.length > 0
+  /** So many are away that their tasks are kept; empty: no brake holds. */
+  get held(): readonly AgentId[] {
+    return this.#held
+  }
+
+  /** With the monotonic moment since when each is away, in the order in which they left. */
+  all(): IterableIterator<[AgentId, number]> {
+    return this.#since.entries()
   }
 
   left(id: AgentId, lastHeardMonoMs: number): void {

@@ -3,6 +3,7 @@
  * refusal. Nothing else of a HELLO is believed before its proof, so a wrong proof is told nothing more.
  * Source: the agent spec, sections 14 and 16.
  */
+import { attributeFault } from './attribute-faults.ts'
 
 /** What of a HELLO is judged. */
 export interface Introduction {
@@ -13,13 +14,18 @@ export interface Introduction {
   readonly clusterId: string | null
 }
 
+/** What it describes itself with; looked at last. */
+export interface Description {
+  readonly attributes: readonly { readonly name: string; readonly values: readonly string[] }[]
+}
+
 /** The same things as this scheduler has them; `proof` is what an agent of this cluster would have said. */
 export interface Expectation extends Introduction {
   readonly clusterId: string
 }
 
 export interface HelloRefusal {
-  readonly code: 'auth' | 'version' | 'deactivated'
+  readonly code: 'auth' | 'version' | 'deactivated' | 'attributes'
   /** What the agent is told. */
   readonly text: string
   /** What our own log says; for a wrong proof more than a stranger may know. */
@@ -27,7 +33,7 @@ export interface HelloRefusal {
 }
 
 /** Null: it may come in. */
-export function refusalOf(hello: Introduction, ours: Expectation): HelloRefusal | null {
+export function refusalOf(hello: Introduction & Description, ours: Expectation): HelloRefusal | null {
   if (!isSameText(ours.proof, hello.proof)) {
     return { code: 'auth', text: 'authentication failed', because: 'its proof is wrong' }
   }
@@ -39,7 +45,8 @@ export function refusalOf(hello: Introduction, ours: Expectation): HelloRefusal 
     const remedy = 'to move it, stop it and give it an empty work folder'
     return refused('deactivated', `agent belongs to cluster ${hello.clusterId}, not ${ours.clusterId}; ${remedy}`)
   }
-  return null
+  const fault = attributeFault(hello.attributes)
+  return fault === null ? null : refused('attributes', fault)
 }
 
 const refused = (code: HelloRefusal['code'], text: string): HelloRefusal => ({ code, text, because: text })

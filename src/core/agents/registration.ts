@@ -18,6 +18,15 @@ export interface AgentFacts {
   readonly agentVersion?: string
   /** Null: it has none. */
   readonly logUrl?: string | null
+  readonly place?: string | undefined
+}
+
+/** What of a row an operator would want to hear about when it changes. */
+const TOLD = ['host', 'attributes', 'total', 'portRanges', 'agentVersion'] as const
+
+/** Which parts of the row of an agent differ. */
+export function changedFacts(before: AgentRow, after: AgentRow): readonly string[] {
+  return TOLD.filter(name => JSON.stringify(before[name]) !== JSON.stringify(after[name]))
 }
 
 /** Without changes when the row is as the facts say already; it is to be staged all the same, for its `then`. */
@@ -29,7 +38,8 @@ export function registration(
 ): Transaction {
   const row = rowOf(id, facts, before, nowWallMs)
   const isSame = before !== undefined && JSON.stringify(before) === JSON.stringify(row)
-  const why = before === undefined ? 'agent registered' : 'agent changed'
+  const why =
+    before === undefined ? 'agent registered' : before.awaySinceMs === undefined ? 'agent changed' : 'agent back'
   return {
     cause: { who: `agent ${id}`, why, wallMs: nowWallMs },
     changes: isSame ? [] : [{ type: 'put', table: 'agent', key: id, row }],
@@ -37,6 +47,7 @@ export function registration(
 }
 
 function rowOf(id: AgentId, facts: AgentFacts, before: AgentRow | undefined, nowWallMs: Instant): AgentRow {
+  const place = facts.place ?? before?.place
   const logUrl = facts.logUrl === undefined ? before?.logUrl : (facts.logUrl ?? undefined)
   return {
     v: 1,
@@ -51,5 +62,6 @@ function rowOf(id: AgentId, facts: AgentFacts, before: AgentRow | undefined, now
     agentVersion: facts.agentVersion ?? before?.agentVersion ?? '?',
     ...(logUrl === undefined ? {} : { logUrl }),
     firstSeenMs: before?.firstSeenMs ?? nowWallMs,
+    ...(place === undefined ? {} : { place }),
   }
 }

@@ -82,6 +82,10 @@ export interface AgentRow {
   /** Base URL of the agent's own HTTP, if it has one. */
   readonly logUrl?: string
   readonly firstSeenMs: Instant
+  /** Since when nothing is heard of it; absent: it is here, or has not been away for long. */
+  readonly awaySinceMs?: Instant
+  /** Names its work folder on its machine: two agents of one place cannot both have it. Absent: it did not say. */
+  readonly place?: string
 }
 
 /** The stored outcome of a mutation, so that its retry gets the first answer. Key: request id. */

@@ -11,7 +11,7 @@
  */
 import { assertNever } from '../base/assert.ts'
 import type { Entry } from './entry.ts'
-import type { LogLimits } from './limits.ts'
+import { CATCH_UP_BYTES_PER_MS, type LogLimits } from './limits.ts'
 import type { Entries, Fetch, Sender, SnapshotFetch, SnapshotPage } from './messages.ts'
 import { type RowCursor, type SnapshotProgress, snapshotSource } from './snapshot.ts'
 
@@ -32,7 +32,7 @@ export type CatchUpMessage =
   | { readonly type: 'pageStored'; readonly ask: number; readonly isSound: boolean }
   | { readonly type: 'due'; readonly ask: number }
   /** What is left of the own disk is for what cannot wait: nothing is asked for while that is so. */
-  | { readonly type: 'space'; readonly full: boolean }
+  | { readonly type: 'space'; readonly full: boolean; readonly freeBytes: number }
 
 export type CatchUpEffect =
   | { readonly type: 'send'; readonly to: number; readonly message: Fetch | SnapshotFetch }
@@ -47,8 +47,6 @@ export type CatchUpEffect =
       readonly position: number
     }
 
-/** Whoever is asked has other things to do too: 50 MiB a second at the most. */
-const BYTES_PER_MS = (50 * 1024 * 1024) / 1_000
 const ANSWER_MS_MAX = 2_000
 /** Learned pages that may wait for the own disk. */
 const UNFLUSHED_MAX = 4
@@ -220,7 +218,7 @@ export class CatchUpCore {
   /** The next page is asked for when its turn has come and the own disk keeps up. */
   #pace(bytes: number): readonly CatchUpEffect[] {
     this.#awaits = 'pace'
-    return [{ type: 'startTimer', afterMs: bytes / BYTES_PER_MS, ask: this.#ask }]
+    return [{ type: 'startTimer', afterMs: bytes / CATCH_UP_BYTES_PER_MS, ask: this.#ask }]
   }
 
   #onLearned(commit: number): readonly CatchUpEffect[] {

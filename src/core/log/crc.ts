@@ -58,3 +58,8 @@ export function foldDigest(digest: number, crc: number): number {
   mixed = Math.imul(mixed ^ (mixed >>> 15), 0x846ca68b)
   return ((mixed ^ (mixed >>> 16)) + 0x9e3779b9) >>> 0
 }
+
+/** As people are shown checksums and digests. */
+export function checksumText(checksum: number): string {
+  return checksum.toString(16).padStart(8, '0')
+}

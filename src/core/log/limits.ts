@@ -32,3 +32,6 @@ export function limitsFor(entriesKept: number): LogLimits {
   const step = Math.max(1, Math.min(LOG_LIMITS.truncateStep, entriesKept))
   return { ...LOG_LIMITS, entriesKept, truncateStep: step }
 }
+
+/** Whoever asks, and whoever is asked, has other things to do too: 50 MiB a second at the most. */
+export const CATCH_UP_BYTES_PER_MS = (50 * 1024 * 1024) / 1_000

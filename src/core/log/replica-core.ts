@@ -13,7 +13,7 @@ import { assert, assertNever } from '../base/assert.ts'
 import type { Now } from '../base/time.ts'
 import { type Ballot, ballotText, compareBallots, compareEnds, type LogEnd, sameBallot } from './ballot.ts'
 import type { BallotRuns } from './ballot-runs.ts'
-import { foldDigest } from './crc.ts'
+import { checksumText, foldDigest } from './crc.ts'
 import { CrcWindow } from './crc-window.ts'
 import type { ClusterDescriptor } from './descriptor.ts'
 import type { Entry } from './entry.ts'
@@ -401,10 +401,10 @@ export class ReplicaCore {
   }
 
   #alarm(entry: Entry, held: Ballot): string {
-    return (
-      `agreement broken at position ${entry.position}: this replica holds ballot ${ballotText(held)}, ` +
-      `the leader sent ballot ${ballotText(entry.ballot)}; commit is ${this.#meta.commit}`
-    )
+    const crc = this.#crcs.get(entry.position)
+    const own = `ballot ${ballotText(held)}${crc === undefined ? '' : ` with checksum ${checksumText(crc)}`}`
+    const sent = `ballot ${ballotText(entry.ballot)} with checksum ${checksumText(entry.crc)}`
+    return `agreement broken at position ${entry.position}: this member holds ${own}, it was sent ${sent}; commit is ${this.#meta.commit}`
   }
 
   #onFlushed(ticket: number): readonly ReplicaEffect[] {

@@ -50,6 +50,21 @@ export function snapshotSource(id: string): number {
   return Number(id.split('-', 1)[0])
 }
 
+/** A reading of the tables holds back what is replaced meanwhile, and the log after it: that takes room. */
+const READING_MS_MAX = 5 * 60_000
+/** And however much room there is: one who never comes to the end must not hold it for ever. */
+const ROOMY_READING_MS_MAX = 60 * 60_000
+
+/**
+ * Whether a reading is gone on with for those who want the next page. After some minutes only while at least half of the
+ * room that was free when it began still is; another one means that they begin anew.
+ */
+export function mayReadOn(ageMs: number, freeBytes: number | null, freeBytesAtBegin: number | null): boolean {
+  if (ageMs < READING_MS_MAX) return true
+  if (freeBytes === null || freeBytesAtBegin === null) return false
+  return ageMs < ROOMY_READING_MS_MAX && freeBytes >= freeBytesAtBegin / 2
+}
+
 /**
  * Whether a whole snapshot brings this member further: its tables stand for everything up to `covered`, or for nothing
  * when they cannot be used; then the log must go on from the snapshot.

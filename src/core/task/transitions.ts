@@ -323,7 +323,7 @@ function replacementOf(ended: TaskRow, facts: Facts): TaskRow {
     events: [],
   }
   const endedAtMs = ended.events.at(-1)?.atMs ?? facts.nowMs
-  const bornAt = { ...facts, nowMs: Math.max(facts.nowMs, endedAtMs) }
+  const bornAt = { ...facts, nowMs: Math.max(facts.nowMs, endedAtMs), who: 'rescheduler', why: endOf(ended) }
   const flapCount = flapsBehind(ended, facts.flapping)
   if (flapCount === 0) return recorded(unborn, 'PENDING', RESCHEDULED, bornAt)
   const flapping = { ...unborn, flapCount }
@@ -331,6 +331,12 @@ function replacementOf(ended: TaskRow, facts: Facts): TaskRow {
   if (pauseMs === 0) return recorded(flapping, 'PENDING', RESCHEDULED, bornAt)
   const penalized = `${RESCHEDULED}, penalized for ${pauseMs} ms for flapping`
   return { ...recorded(flapping, 'THROTTLED', penalized, bornAt), readyAtMs: bornAt.nowMs + pauseMs }
+}
+
+/** `was RUNNING, ended FAILED`: why there is a replacement, for its history. */
+function endOf({ events }: TaskRow): string {
+  const [before, end] = events.slice(-2).map(event => event.status)
+  return end === undefined ? `ended ${before}` : `was ${before}, ended ${end}`
 }
 
 // Checked at load: a cell that broke the order would lose a failure count or replace what is gone.

@@ -6,6 +6,7 @@
 import { createHash, createHmac, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto'
 import { existsSync, lstatSync, readFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
+import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ActorSystem, Ref } from '../../actors/actor.ts'
@@ -21,7 +22,7 @@ import { canSwitchAccounts } from './accounts.ts'
 import type { AgentOptions } from './agent-options.ts'
 import { openAgentStore } from './agent-store.ts'
 import { Folders, PlaceError } from './folders.ts'
-import { machineFacts, offeredResources, PORT_RANGES } from './machine.ts'
+import { type MachineFacts, machineFacts, machineId, offeredResources, PORT_RANGES } from './machine.ts'
 import { ProcessMachine } from './process-machine.ts'
 
 export type { AgentOptions } from './agent-options.ts'
@@ -90,10 +91,11 @@ export async function startAgent(options: AgentOptions, deps: AgentDeps): Promis
       host: options.host,
       schedulers: options.schedulers,
       attributes: [{ name: 'host', values: [options.host] }, ...others],
-      offer: {
-        resources: offeredResources(machineFacts(folders.work), options.resources),
+      offer: () => ({
+        resources: offeredResources(factsOf(folders.work, onFatal), options.resources),
         portRanges: options.portRanges ?? PORT_RANGES,
-      },
+      }),
+      place: placeOf(folders.work),
       draining: options.draining ?? false,
       logUrl: options.logUrl ?? null,
       agentVersion: packageVersion(),
@@ -153,6 +155,23 @@ async function lockFolder(work: string): Promise<Server> {
   })
   server.unref()
   return server
+}
+
+/** A work folder that was removed under a running agent comes back only with a new start. */
+function factsOf(work: string, onFatal: (cause: unknown) => void): MachineFacts {
+  try {
+    return machineFacts(work)
+  } catch (cause) {
+    const text = `agent.workDir ${work} cannot be looked at any more: ${(cause as Error).message}; was it removed? Start the agent again`
+    onFatal(new PlaceError(text, { cause }))
+    throw cause
+  }
+}
+
+/** Machine and folder in one word; it says nothing about either to those who see it. */
+function placeOf(work: string): string {
+  const text = JSON.stringify([machineId(), hostname(), work])
+  return createHash('sha256').update(text).digest('hex').slice(0, 32)
 }
 
 function secretProof(secret: string): AgentSecret | null {

@@ -33,6 +33,11 @@ export function machineFacts(workDir: string): MachineFacts {
   }
 }
 
+/** The name that the system was given when it was installed; without one, the kernel's for this boot. */
+export function machineId(): string {
+  return readLine('/etc/machine-id') || (readLine('/proc/sys/kernel/random/boot_id') ?? '')
+}
+
 /** What to offer: whatever is not overridden, from the facts. Never negative. */
 export function offeredResources(facts: MachineFacts, overrides: Partial<Resources> = {}): Resources {
   const ramMb = Math.floor(Math.min(facts.ramBytes, facts.ramLimitBytes ?? Number.POSITIVE_INFINITY) / MB)
@@ -62,7 +67,7 @@ function readLine(path: string): string | null {
   try {
     return readFileSync(path, 'utf8').trim()
   } catch {
-    return null // no such controller here: no limit
+    return null // no such controller or file here
   }
 }
 

@@ -1,6 +1,7 @@
 /** The node and its log over REST: answered by every node, leading or not, and never from staged state. */
 import type { FastifyInstance } from 'fastify'
 import { rejected } from '../../core/base/rejection.ts'
+import { readRangeFault } from '../../core/log/read-range.ts'
 import type * as rest from '../../wire/rest.ts'
 import type { HttpDeps } from '../http-server.ts'
 import { notReady } from './leader-guard.ts'
@@ -49,6 +50,9 @@ export function addClusterRoutes(app: FastifyInstance, deps: HttpDeps): void {
       const text = `Bad read range: from ${request.query.from ?? status.begin} to ${request.query.to ?? status.commit}`
       return refuse(reply, rejected('INVALID_REQUEST', text, { remedy: heldText(status) }))
     }
+    // Refused at the first page, and not only at the page that would go too far.
+    const fault = readRangeFault(from, from, status) ?? readRangeFault(to, to, status)
+    if (fault !== null) return refuse(reply, rejected('INVALID_REQUEST', fault, { remedy: heldText(status) }))
     const last = Math.min(to, from + LOG_ENTRIES_MAX - 1)
     try {
       const entries = (await deps.scheduler.log.read(from, last)).map(entry => ({

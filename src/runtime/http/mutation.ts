@@ -58,11 +58,11 @@ export async function mutateAt<C, O extends { readonly type: string }>(
   command: (mutation: Mutation<O>) => C,
 ): Promise<FastifyReply> {
   const requestId = header(request, rest.REQUEST_ID_HEADER) ?? randomUUID()
-  const user = header(request, rest.USER_HEADER) ?? 'UNSECURE'
   if (!REQUEST_ID.test(requestId)) {
     return refuse(reply, rejected('MALFORMED', `${rest.REQUEST_ID_HEADER} must be 1 to 255 printable characters`))
   }
-  if (!USER.test(user)) return refuse(reply, rejected('MALFORMED', `${rest.USER_HEADER} must be a user name`))
+  const user = userOf(request)
+  if (typeof user !== 'string') return refuse(reply, user)
   const scheduler = leading(deps, request, reply)
   if (scheduler === null) return reply
   const ref = target.ref(scheduler)
@@ -80,6 +80,12 @@ export async function mutateAt<C, O extends { readonly type: string }>(
   )
   if (outcome.type === 'rejected') return refuse(reply, outcome as Rejection)
   return reply.code(status).send(target.document(outcome as O))
+}
+
+/** Who asks, by their own word. */
+export function userOf(request: FastifyRequest): string | Rejection {
+  const user = header(request, rest.USER_HEADER) ?? 'UNSECURE'
+  return USER.test(user) ? user : rejected('MALFORMED', `${rest.USER_HEADER} must be a user name`)
 }
 
 function header(request: FastifyRequest, name: string): string | undefined {

@@ -13,6 +13,8 @@ interface Documented {
   readonly status?: 200 | 201
   /** Default: application/json. */
   readonly media?: string
+  /** A POST that may be sent again as it is: no request id is kept for it. */
+  readonly isRepeatable?: true
 }
 
 const logEntries = z.object({
@@ -40,6 +42,10 @@ const SCHEMAS = {
   Forced: rest.forced,
   PruneTasks: rest.pruneTasks,
   Pruned: rest.pruned,
+  Reconcile: rest.reconcile,
+  ReconcileStarted: rest.reconcileStarted,
+  ReleaseHeld: rest.releaseHeld,
+  HeldReleased: rest.heldReleased,
   AgentList: rest.agentList,
   Pending: rest.pending,
   Cluster: rest.cluster,
@@ -69,6 +75,8 @@ const DOCUMENTED: Readonly<Record<string, Documented>> = {
   [`GET ${API}/tasks/{taskId}/logs`]: { answer: 'LogPiece', query: rest.logQuery },
   [`POST ${API}/tasks/{taskId}:force-state`]: { answer: 'Forced', body: rest.forceState },
   [`POST ${API}/tasks:prune`]: { answer: 'Pruned', body: rest.pruneTasks },
+  [`POST ${API}/admin:reconcile`]: { answer: 'ReconcileStarted', body: rest.reconcile, isRepeatable: true },
+  [`POST ${API}/admin:release-held`]: { answer: 'HeldReleased', body: rest.releaseHeld, isRepeatable: true },
   [`GET ${API}/agents`]: { answer: 'AgentList', query: rest.pageQuery },
   [`GET ${API}/pending`]: { answer: 'Pending' },
   // Each event of the stream is one of these.
@@ -115,12 +123,14 @@ const REQUEST_BODIES: ReadonlySet<string> = new Set([
   'RestartJob',
   'ForceState',
   'PruneTasks',
+  'Reconcile',
+  'ReleaseHeld',
   'TransferLog',
 ])
 
 function operation(
   route: (typeof ROUTES)[number],
-  { query, body, answer, status = 200, media = 'application/json' }: Documented,
+  { query, body, answer, status = 200, media = 'application/json', isRepeatable }: Documented,
 ): Json {
   const mutates = route.method === 'POST'
   const parameters = [
@@ -131,7 +141,7 @@ function operation(
       schema: { type: 'string' },
     })),
     ...(query === undefined ? [] : queryParameters(query)),
-    ...(mutates ? [...HEADERS] : []),
+    ...(mutates ? HEADERS.filter(({ name }) => !isRepeatable || name !== 'Idempotency-Key') : []),
   ]
   const bodyName = Object.entries(SCHEMAS).find(([, schema]) => schema === body)?.[0]
   return {

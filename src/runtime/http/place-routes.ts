@@ -1,5 +1,6 @@
 /** Over REST: where tasks can run, and why those that wait do. */
 import type { FastifyInstance } from 'fastify'
+import { NO_BRAKES } from '../../core/agents/brakes.ts'
 import { compareIds } from '../../core/base/ids.ts'
 import * as rest from '../../wire/rest.ts'
 import type { HttpDeps } from '../http-server.ts'
@@ -24,7 +25,8 @@ export function addPlaceRoutes(app: FastifyInstance, deps: HttpDeps): void {
       query.limit,
     )
     const agents = page.items.map(row => views.agentDocument(view, row, scheduler.agents(), scheduler.placement()))
-    return answer(scheduler, reply, { agents, next: page.next })
+    const brakes = scheduler.agents()?.brakes() ?? NO_BRAKES
+    return answer(scheduler, reply, { agents, next: page.next, brakes })
   })
 
   app.get(`${API}/pending`, (request, reply) => {

@@ -11,12 +11,14 @@ import { addEventRoutes } from './event-routes.ts'
 import { addJobRoutes } from './job-routes.ts'
 import { addLogTransferRoute } from './log-transfer-route.ts'
 import { addPlaceRoutes } from './place-routes.ts'
+import { addReconciliationRoutes } from './reconciliation-routes.ts'
 import { addTaskRoutes } from './task-routes.ts'
 
 export function addRestRoutes(app: FastifyInstance, deps: HttpDeps): void {
   addJobRoutes(app, deps)
   addTaskRoutes(app, deps)
   addAdminRoutes(app, deps)
+  addReconciliationRoutes(app, deps)
   addPlaceRoutes(app, deps)
   addClusterRoutes(app, deps)
   addLogTransferRoute(app, deps)

@@ -204,12 +204,16 @@ export function agentDocument(
   live: AgentLiveView | null,
   placement: PlacementView | null,
 ): AgentView {
+  const connected = live?.connected(row.agentId) ?? false
   const silentMs = live?.silentMs(row.agentId)
   const offer = placement?.offers().find(one => one.agentId === row.agentId)
   return {
     agentId: row.agentId,
     host: row.host,
-    connected: live?.connected(row.agentId) ?? false,
+    connected,
+    draining: connected && live?.takesTasks(row.agentId) === false,
+    firstSeenMs: row.firstSeenMs,
+    awaySinceMs: row.awaySinceMs ?? null,
     silentMs: silentMs == null ? null : Math.round(silentMs),
     mode: row.mode,
     attributes: row.attributes.map(({ name, values }) => ({ name, values: [...values] })),

@@ -69,6 +69,18 @@ export const ROUTES = [
     meaning: 'Forget ended tasks before their time, with a reason',
     by: 'leader',
   },
+  {
+    method: 'POST',
+    path: `${API}/admin:reconcile`,
+    meaning: 'Compare what agents run with the ledger now',
+    by: 'leader',
+  },
+  {
+    method: 'POST',
+    path: `${API}/admin:release-held`,
+    meaning: 'Let go of what a brake holds, with a reason',
+    by: 'leader',
+  },
   { method: 'GET', path: `${API}/agents`, meaning: 'Machines that run tasks', by: 'leader' },
   { method: 'GET', path: `${API}/pending`, meaning: 'What waits for a place, and why', by: 'leader' },
   { method: 'GET', path: `${API}/events`, meaning: 'What happens, as server-sent events', by: 'any' },

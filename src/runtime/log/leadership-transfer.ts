@@ -5,7 +5,7 @@
  * milliseconds; if that word is lost, the next heartbeat tells. One at a time; it always ends, whatever happens to the
  * other members.
  */
-import type { TransferOutcome } from '../../actors/ports.ts'
+import type { LeaderView, TransferOutcome } from '../../actors/ports.ts'
 import { type Ballot, compareBallots } from '../../core/log/ballot.ts'
 import type { TransferAnswer } from '../../core/log/succession.ts'
 
@@ -13,8 +13,7 @@ export interface TransferPorts {
   readonly memberId: number
   /** To the coordinator; false: it could not be told. */
   readonly tell: (to: number | null) => boolean
-  /** How long a released successor may take until it serves. */
-  readonly takeOverMsMax: number
+  readonly leaseMs: number
 }
 
 interface Asked {
@@ -24,6 +23,8 @@ interface Asked {
   late: NodeJS.Timeout | null
 }
 
+/** How long a released successor may take until it serves, beside the two leases that an election may need. */
+const TAKE_OVER_MS_MAX = 3_000
 const SEE = 'see who leads with `daybreak cluster status`'
 
 export class LeadershipTransfer {
@@ -56,7 +57,7 @@ export class LeadershipTransfer {
     if (answer.type === 'already') return this.#end({ type: 'already', memberId: this.#ports.memberId })
     asked.released = answer
     const { successor } = answer
-    const { takeOverMsMax } = this.#ports
+    const takeOverMsMax = 2 * this.#ports.leaseMs + TAKE_OVER_MS_MAX
     asked.late = setTimeout(() => {
       const detail = `leadership was released to member ${successor}, but nobody was seen to lead within ${takeOverMsMax} ms`
       this.#end({ type: 'unknown', detail, remedy: SEE })
@@ -89,4 +90,11 @@ export class LeadershipTransfer {
     if (asked?.late != null) clearTimeout(asked.late)
     asked?.resolve(outcome)
   }
+}
+
+/** `waitsFor`: what the log of this node waits for, if for anything. */
+export function notLeading({ leader }: LeaderView, waitsFor: string | null): TransferOutcome {
+  const detail = leader === null ? 'nobody is known to lead' : 'this node does not lead'
+  const remedy = waitsFor === null ? SEE : `its log waits for ${waitsFor}`
+  return { type: 'refused', why: 'notLeader', detail, remedy }
 }

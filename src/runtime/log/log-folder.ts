@@ -1,11 +1,12 @@
 /**
  * What lies in the log folder of a node, and how one is made: `store/` the log itself, `state/` the row tables, `lock`,
- * `ballast`, and `needs-verify` after a flush that failed. Source: the replicated log, C2 and C10.
+ * `ballast`, and `needs-verify` while what is here may not be believed. Source: the replicated log, C2 and C10.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { genesisText, type ListedMember, memberFaults } from '../../core/log/descriptor.ts'
+import { type Doubt, doubtOf, doubtText } from '../../core/log/doubt.ts'
 import type { LogMeta } from '../../core/log/meta.ts'
 import { writeDurableFile } from './durable-file.ts'
 import { formatLogStore, logStoreExists } from './lmdb-log-store.ts'
@@ -48,19 +49,23 @@ export function refuseMemberFaults(options: LogNodeOptions): void {
 
 const marker = (path: string): string => join(path, 'needs-verify')
 
-/** Left behind when a flush failed: the kernel may have dropped pages, so what can be read proves nothing. */
-export function markNeedsVerify(path: string, reason: string): void {
+/**
+ * Left behind when what can be read proves nothing: after a flush that failed, because the kernel may have dropped pages,
+ * and when log or rows turn out not to be those of the others.
+ */
+export function markNeedsVerify(path: string, doubt: Doubt): void {
+  const text = doubtText(doubt)
   try {
-    writeDurableFile(marker(path), `${reason}\n`)
+    writeDurableFile(marker(path), text)
   } catch {
     // It is on the disk that fails. Without a flush it still stands until the machine is booted again, and only so long
     // does the kernel show pages that were never written.
-    writeFileSync(marker(path), `${reason}\n`)
+    writeFileSync(marker(path), text)
   }
 }
 
-export function needsVerify(path: string): string | null {
-  return existsSync(marker(path)) ? readFileSync(marker(path), 'utf8').trim() : null
+export function needsVerify(path: string): Doubt | null {
+  return existsSync(marker(path)) ? doubtOf(readFileSync(marker(path), 'utf8')) : null
 }
 
 export function acceptVerified(path: string): void {

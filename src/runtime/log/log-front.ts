@@ -17,7 +17,7 @@ import type {
 } from '../../actors/ports.ts'
 import type { AppendBasis, AppendRequest } from '../../core/log/coordinator-core.ts'
 import { EXIT } from '../exit.ts'
-import type { LogEvent } from './log-node.ts'
+import type { LogEvent } from './log-node-ports.ts'
 
 /** What a log node answers, in this thread or in another. */
 export interface RemoteLog {

@@ -12,6 +12,9 @@ import type { RowCursor } from '../../core/log/snapshot.ts'
 import { openIncoming } from './lmdb-incoming.ts'
 import { mendLog } from './lmdb-log-store.ts'
 import { stateFolder, storeFolder } from './log-folder.ts'
+import type { OpeningPorts } from './log-opening.ts'
+import type { LogNodeOptions } from './log-options.ts'
+import type { LogLacks } from './log-refused.ts'
 
 const ANSWER_MS_MAX = 2_000
 const ROUND_PAUSE_MS = 500
@@ -132,11 +135,49 @@ export class Mender {
   }
 }
 
+/** One mending of one log, with what is told of it. */
+export class LogMending {
+  readonly waitingFor: string
+  readonly #path: string
+  readonly #ports: Pick<OpeningPorts, 'log' | 'metrics'>
+  readonly #lacks: LogLacks
+  readonly #what: string
+  readonly #mender: Mender
+
+  constructor(
+    { path, memberId, members }: LogNodeOptions,
+    ports: Pick<OpeningPorts, 'log' | 'metrics'>,
+    transport: LogTransport,
+    lacks: LogLacks,
+  ) {
+    this.#path = path
+    this.#ports = ports
+    this.#lacks = lacks
+    this.#what = lacks.positions === null ? 'row tables' : `${lacks.positions.length} records`
+    const others = members.map(member => member.memberId).filter(id => id !== memberId)
+    this.waitingFor = `${this.#what} that this disk has lost, from any of members ${others.join(', ')}: ${lacks.message}`
+    this.#mender = new Mender({ self: { memberId, incarnation: lacks.meta!.incarnation }, others, transport })
+  }
+
+  /** Until all is there, or `stop`. */
+  async run(): Promise<void> {
+    const { log, metrics } = this.#ports
+    const { positions, message, meta } = this.#lacks
+    log.error('log-damaged', { because: message, lost: this.#what })
+    metrics.count('log_records_corrupt', positions?.length ?? 0)
+    if (await mend(this.#mender, this.#path, positions, meta!)) log.warn('log-mended', { lost: this.#what })
+  }
+
+  stop(): void {
+    this.#mender.stop()
+  }
+}
+
 /**
  * Brings the closed log in `path` what it lacks. Row tables that cannot be used are kept as `state.unusable`, and all rows
  * gathered anew; the next opening puts them in place. False when it was stopped before.
  */
-export async function mend(
+async function mend(
   mender: Mender,
   path: string,
   positions: readonly number[] | null,

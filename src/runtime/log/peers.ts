@@ -85,6 +85,14 @@ export class Peers {
     }
   }
 
+  /** Null when there is nobody to reach, or another way to. */
+  static of(options: LogNodeOptions, transport: LogTransport | undefined, ports: PeersPorts): Peers | null {
+    const { peer, members } = options
+    return peer === undefined || transport !== undefined || members.length === 1
+      ? null
+      : new Peers(options, peer, ports)
+  }
+
   start(): Promise<void> {
     return this.#wire.start()
   }

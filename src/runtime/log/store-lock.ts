@@ -7,6 +7,12 @@
  *
  * A process that was killed holds on until the kernel has taken it apart, which may be after the next one has started:
  * so another process is given a moment to go before it counts as a second node.
+ *
+ * The number of a folder that was deleted may be given to the next one, while a node still runs on what was deleted. Then
+ * the new folder is refused, though nobody has it: the wrong way round cannot happen, because one folder has one number for
+ * as long as it is there, however it is bound or renamed. (A name with the time of its birth in it would tell the two
+ * apart. Rejected: where a file system keeps none, Node hands out the time of the last change, and then two starters would
+ * lock the same folder under two names.)
  */
 import { mkdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { createServer, type Server } from 'node:net'
@@ -38,7 +44,8 @@ export async function lockFolder(folder: string, dyingMsMax = DYING_MS_MAX): Pro
   let server = await take(`\0daybreak-log-${dev}-${ino}`, file)
   while (server === null) {
     const holder = readHolder(file)
-    const isOther = holder !== null && holder.pid !== process.pid
+    // Nobody is named for a moment before a holder has written its name, and all the while in a folder made anew.
+    const isOther = holder === null || holder.pid !== process.pid
     if (!isOther || performance.now() >= until) throw refused(folder, holder)
     await pause(LOOK_AGAIN_MS)
     server = await take(`\0daybreak-log-${dev}-${ino}`, file)
@@ -47,7 +54,8 @@ export async function lockFolder(folder: string, dyingMsMax = DYING_MS_MAX): Pro
   writeDurableFile(file, `${JSON.stringify(ownHolder())}\n`)
   return {
     release: async () => {
-      rmSync(file, { force: true })
+      // In a folder made anew under the same path the name is that of another.
+      if (isOwn(readHolder(file))) rmSync(file, { force: true })
       await close(taken)
     },
   }
@@ -60,9 +68,15 @@ export function folderHolder(folder: string): number | null {
 }
 
 function refused(folder: string, holder: Holder | null): LogRefused {
-  const who = holder === null ? 'another process' : `process ${holder.pid}`
+  if (holder !== null) {
+    return new LogRefused(
+      `The log at ${folder} is in use by process ${holder.pid}. Two nodes never share a data folder: stop that one, or ` +
+        'give this node its own',
+    )
+  }
   return new LogRefused(
-    `The log at ${folder} is in use by ${who}. Two nodes never share a data folder: stop that one, or give this node its own`,
+    `The log at ${folder} is in use by a process that has not left its name there. If the folder was made anew while a ` +
+      'node still ran on the old one, stop that node; else look for a second start of this one',
   )
 }
 
@@ -106,6 +120,10 @@ function readHolder(file: string): Holder | null {
 
 function ownHolder(): Holder {
   return { pid: process.pid, startTicks: startTicks(process.pid) ?? '', bootId: bootId() }
+}
+
+function isOwn(holder: Holder | null): boolean {
+  return holder?.pid === process.pid && isAlive(holder)
 }
 
 function isAlive(holder: Holder): boolean {

@@ -84,6 +84,8 @@ const hello = z.object({
   maxPosition: count,
   taskCount: count,
   outboxCount: count,
+  /** Names its work folder on its machine; a new agent that tells the place of an old one has taken it. */
+  place: id.optional(),
 })
 const taskReport = z.object({
   taskId: id,
@@ -148,8 +150,10 @@ const logData = z.object({
   process: z.string().max(255),
   run: count,
 })
-const resourcesChanged = z.object({
+/** Repeated with every heartbeat until it is acknowledged. */
+const agentChanged = z.object({
   type: z.literal('UPDATE_AGENT'),
+  n: count,
   resources,
   portRanges,
   attributes,
@@ -165,7 +169,7 @@ export const agentToLeader = z.discriminatedUnion('type', [
   status,
   reconcileResult,
   logData,
-  resourcesChanged,
+  agentChanged,
 ])
 export type AgentToLeader = z.infer<typeof agentToLeader> | QuarantinedStatus
 
@@ -196,6 +200,7 @@ export type StatusUpdate = z.infer<typeof status>
 export type LaunchAck = z.infer<typeof launchAck>
 export type ReconcileResult = z.infer<typeof reconcileResult>
 export type LogData = z.infer<typeof logData>
+export type AgentChanged = z.infer<typeof agentChanged>
 export type Heartbeat = z.infer<typeof heartbeat>
 
 // ---- leader to agent: every message carries the leader's epoch ----
@@ -247,6 +252,8 @@ const statusAck = z.object({
   epoch,
   acks: z.array(z.object({ taskId: id, seq: count })).max(1000),
 })
+/** What was said under this number is committed. */
+const updateAgentAck = z.object({ type: z.literal('UPDATE_AGENT_ACK'), epoch, n: count })
 const heartbeatAck = z.object({ type: z.literal('HEARTBEAT_ACK'), epoch, n: count, position: count })
 const reconcile = z.object({ type: z.literal('RECONCILE'), epoch, taskIds: z.array(id).max(1000).nullable() })
 const forget = z.object({ type: z.literal('FORGET'), epoch, taskIds: z.array(id).max(1000) })
@@ -273,6 +280,7 @@ export const leaderToAgent = z.discriminatedUnion('type', [
   kill,
   statusAck,
   heartbeatAck,
+  updateAgentAck,
   reconcile,
   forget,
   logRead,

@@ -56,16 +56,30 @@ class Bench {
     await this.state.write({ rows, applied, resumeFrom: applied + 1, base: NO_BASE })
   }
 
-  fetch(position: number, bytesMax = 1_000_000, from = 3): Entries {
-    this.#actor.tell({ type: 'fetch', from: sender(from), ask: position, position, bytesMax })
+  free(freeBytes: number): void {
+    this.#actor.tell({ type: 'space', full: false, freeBytes })
     this.sim.run()
-    return this.sent.pop()!.message as Entries
+  }
+
+  fetch(position: number, bytesMax = 1_000_000, from = 3): Entries {
+    this.ask(position, from, position, bytesMax)
+    return this.#answer() as Entries
+  }
+
+  /** Nothing is waited for. */
+  ask(ask: number, from: number, position = 20, bytesMax = 1_000_000): void {
+    this.#actor.tell({ type: 'fetch', from: sender(from), ask, position, bytesMax })
   }
 
   page(id: string | null, cursor: RowCursor | null, from = 3, bytesMax = 1): SnapshotPage {
     this.#actor.tell({ type: 'snapshotFetch', from: sender(from), ask: 1, id, cursor, bytesMax })
-    this.sim.run()
-    return this.sent.pop()!.message as SnapshotPage
+    return this.#answer() as SnapshotPage
+  }
+
+  /** And the rest after it. */
+  #answer(): PeerMessage {
+    this.sim.advance(2)
+    return this.sent.pop()!.message
   }
 }
 
@@ -95,6 +109,40 @@ describe('entries for another member', () => {
     expect(() => bench.fetch(25)).toThrow()
     expect(bench.sent).toEqual([])
     expect(bench.troubles).toEqual([expect.any(DamagedRecord)])
+  })
+})
+
+describe('a member that asks and asks', () => {
+  test('in a tight loop, without waiting for answers: one answer every 2 ms, to its last question', () => {
+    const bench = new Bench()
+    let asks = 0
+    for (let ms = 0; ms < 1_000; ms++) {
+      for (let time = 0; time < 100; time++) bench.ask(++asks, 3)
+      bench.sim.advance(1)
+    }
+    expect(bench.sent.length).toBeGreaterThan(300)
+    expect(bench.sent.length).toBeLessThanOrEqual(501)
+    expect((bench.sent.at(-1)!.message as Entries).ask).toBeGreaterThan(asks - 300)
+  })
+
+  test('beside another one: that one is answered at its next turn', () => {
+    const bench = new Bench()
+    for (let ms = 0; ms < 100; ms++) {
+      for (let time = 0; time < 100; time++) bench.ask(1_000 + time, 3)
+      bench.ask(ms, 1)
+      bench.sim.advance(1)
+    }
+    const served = bench.sent.map(({ to }) => to)
+    expect(served.filter(to => to === 1).length).toBeGreaterThanOrEqual(Math.floor(served.length / 2))
+  })
+
+  test('for a reading that is not there: the one that another member reads stays open', async () => {
+    const bench = new Bench()
+    await bench.rows(50)
+    const { header } = bench.page(null, null, 3)
+    expect(bench.page('2-dead', { table: 1, key: 'b' }, 1)).toMatchObject({ header, cursor: null })
+    expect(bench.page(header.id, { table: 1, key: 'a' }, 3)).toMatchObject({ header, cursor: { key: 'a' } })
+    expect(bench.holds).toEqual([51])
   })
 })
 
@@ -156,6 +204,24 @@ describe('a snapshot for another member', () => {
     const newer = bench.page(id, { table: 1, key: 'a' })
     expect(newer).toMatchObject({ cursor: null, header: { position: 60 } })
     expect(bench.holds).toEqual([51, null, 61])
+  })
+
+  test('open for longer, with at least half of the room left that there was at its beginning: it goes on, for an hour', async () => {
+    const readUntil = async (minutes: number, freeBytes: number): Promise<boolean> => {
+      const bench = new Bench()
+      bench.free(1_000)
+      await bench.rows(50)
+      const { id } = bench.page(null, null).header
+      bench.free(freeBytes)
+      for (let at = 0; at < minutes * MINUTE; at += 20_000) {
+        bench.sim.advance(20_000)
+        if (bench.page(id, { table: 1, key: 'a' }).header.id !== id) return false
+      }
+      return true
+    }
+    expect(await readUntil(59, 500)).toBe(true)
+    expect(await readUntil(61, 500)).toBe(false)
+    expect(await readUntil(6, 499)).toBe(false)
   })
 
   test('the node ends: the reading is closed, because the store cannot be closed under it', async () => {

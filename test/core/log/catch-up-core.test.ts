@@ -187,10 +187,10 @@ describe('entries', () => {
       const bench = new Bench()
       if (isSnapshot) bench.toSnapshot()
       else bench.behind()
-      expect(bench.tell({ type: 'space', full: true })).toEqual(['refused 10'])
+      expect(bench.tell({ type: 'space', full: true, freeBytes: 0 })).toEqual(['refused 10'])
       bench.due()
       expect(bench.behind()).toEqual([])
-      expect(bench.tell({ type: 'space', full: false })).toEqual([])
+      expect(bench.tell({ type: 'space', full: false, freeBytes: 1_000 })).toEqual([])
       expect(bench.behind()).toEqual(['began 11', 'fetch 11 of 2'])
     }
   })
@@ -202,9 +202,9 @@ describe('entries', () => {
       const of = header(2, 60)
       bench.page(of, null, ['a'], !isSound)
       const { ask } = bench.asked!
-      bench.tell({ type: 'space', full: true })
+      bench.tell({ type: 'space', full: true, freeBytes: 0 })
       expect(bench.tell({ type: 'pageStored', ask, isSound })).toEqual([])
-      bench.tell({ type: 'space', full: false })
+      bench.tell({ type: 'space', full: false, freeBytes: 1_000 })
       bench.due()
       const again = isSound ? `snapshot ${of.id} after a of 2` : 'snapshot new after nothing of 2'
       expect(bench.toSnapshot()).toEqual(['snapshot 11', again])

@@ -246,7 +246,16 @@ describe('replacements', () => {
       timesPartitioned: 0,
       ancestorId: 'old',
       agentSeq: 0,
-      events: [{ atMs: NOW, status: 'PENDING', message: 'Rescheduled', scheduler: 'leader-1' }],
+      events: [
+        {
+          atMs: NOW,
+          status: 'PENDING',
+          message: 'Rescheduled',
+          scheduler: 'leader-1',
+          who: 'rescheduler',
+          why: 'was RUNNING, ended FINISHED',
+        },
+      ],
     })
     expect(changes.map(change => [change.type, change.key])).toEqual([
       ['put', 'old'],

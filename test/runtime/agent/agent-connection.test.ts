@@ -113,13 +113,16 @@ describe('agent-31: leaders of yesterday', () => {
     },
   )
 
-  test('a single frame of a lower epoch on a good connection: refused, and the connection closes', async () => {
+  test('life-41: a kill of a lower epoch on a good connection: refused, the task runs on, and the connection closes', async () => {
     const { leader, agent } = await agentUnderTest({ leader: { epoch: [5, 1] } })
     await leader.ready()
+    leader.launch('t-1', taskInfo([{ cmdline: 'sleep 60' }]))
+    await leader.status('t-1', 'RUNNING')
     leader.send({ type: 'KILL', epoch: [4, 1], taskId: 't-1', graceSecs: null, reason: '' })
     await leader.until(() => leader.closes.length === 1, 'the end of the connection')
     expect(leader.closes[0]).toEqual({ code: CLOSE.staleLeader, reason: 'stale leader epoch 4.1 < 5.1' })
-    expect((await agent.inspect()).tasks).toEqual([])
+    expect(leader.all('KILL_ACK')).toEqual([])
+    expect((await agent.inspect()).tasks).toMatchObject([{ taskId: 't-1', state: 'RUNNING' }])
   })
 })
 

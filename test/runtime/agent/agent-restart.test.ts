@@ -1,8 +1,8 @@
 import { once } from 'node:events'
-import { appendFileSync, readdirSync, readFileSync, watch, writeFileSync } from 'node:fs'
+import { appendFileSync, readdirSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { open } from 'lmdb'
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { openAgentStore } from '../../../src/runtime/agent/agent-store.ts'
 import { Folders } from '../../../src/runtime/agent/folders.ts'
 import { isSameProcess, processStat } from '../../../src/runtime/agent/proc.ts'
@@ -316,6 +316,18 @@ describe('an agent that comes back', () => {
     const workDir = workFolder() // 0700, as temporary folders are
     expect(() => new Folders(join(workDir, 'agent')).make({ forOthers: true })).toThrow(`chmod o+x ${workDir},`)
     new Folders(join(workDir, 'agent')).make({ forOthers: false })
+  })
+
+  test('a work folder that is removed under a running agent: its process is to end, and the reason names the folder', async () => {
+    const { leader, logged, workDir } = await agentUnderTest({ leader: { heartbeatMs: 100 } })
+    await leader.ready()
+    rmSync(workDir, { recursive: true })
+    await vi.waitFor(
+      () => expect(logged.join('\n')).toContain(`FATAL PlaceError: agent.workDir ${workDir} cannot be`),
+      {
+        timeout: 10_000,
+      },
+    )
   })
 
   test('a work folder that cannot be written to: refused at the start, not at the first task', async () => {

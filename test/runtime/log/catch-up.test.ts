@@ -277,12 +277,14 @@ describe('replay', () => {
     expect(back.deaths[0]).toMatchObject({ status: EXIT.store })
     expect(back.deaths[0]!.reason).toMatch(
       new RegExp(
-        `^state divergence at \\d+00: the rows of this member have digest [0-9a-f]{8}, those of member ${leader.options.memberId}, which led, [0-9a-f]{8}`,
+        `^state divergence at \\d+00: the rows of this member have digest [0-9a-f]{8}, those of member ${leader.options.memberId}, which led, [0-9a-f]{8}\\. The digest that most members have is the right one`,
       ),
     )
     expect(back.counts.get('log_divergence')).toBe(1)
     await back.stop()
-    await expect(new Member(victim.options).start()).rejects.toThrow(/state divergence at \d+00.*log verify .*--accept/)
+    await expect(new Member(victim.options).start()).rejects.toThrow(
+      /The rows of the log at .* are not those of the leader \(state divergence at \d+00.*remove .*\/state.*log verify .*--accept/,
+    )
     expect(others.flatMap(member => member.deaths)).toEqual([])
     await settled(others)
     // The others agree, so these rows are the wrong ones: they are thrown away, and others have them.

@@ -52,5 +52,5 @@ test('the system takes no more of the file: told once, as trouble of the store a
   const [[status], errors] = await Promise.all([once(shell, 'exit'), text(shell.stderr)])
   expect(errors).toContain('daybreak: the log has ended: a write of the')
   expect(status).toBe(75)
-  expect(needsVerify(path)).toMatch(/a write of the (log|row tables) failed/)
+  expect(needsVerify(path)?.reason).toMatch(/a write of the (log|row tables) failed/)
 })

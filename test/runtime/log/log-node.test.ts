@@ -1,7 +1,7 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { StoreFailed, StoreFull } from '../../../src/actors/log-ports.ts'
+import { type LogTransport, StoreFailed, StoreFull } from '../../../src/actors/log-ports.ts'
 import {
   type LeaderView,
   type Logger,
@@ -14,12 +14,25 @@ import {
 import { createActorSystem } from '../../../src/actors/shell.ts'
 import { prng } from '../../../src/core/base/prng.ts'
 import { payloadRows } from '../../../src/core/ledger/payload.ts'
+import { Applier } from '../../../src/core/log/apply.ts'
+import { makeEntry } from '../../../src/core/log/entry.ts'
 import { BATCH_ENTRIES_MAX } from '../../../src/core/log/follower-feed.ts'
+import { NO_BASE } from '../../../src/core/log/meta.ts'
 import { realClock } from '../../../src/runtime/clock.ts'
 import { openLogStore } from '../../../src/runtime/log/lmdb-log-store.ts'
-import { drawClusterId, formatLog, markNeedsVerify, needsVerify } from '../../../src/runtime/log/log-folder.ts'
+import { openStateStore } from '../../../src/runtime/log/lmdb-state-store.ts'
+import {
+  acceptVerified,
+  drawClusterId,
+  formatLog,
+  markNeedsVerify,
+  needsVerify,
+  stateFolder,
+  storeFolder,
+} from '../../../src/runtime/log/log-folder.ts'
 import { LogFront, type LogThreadDeath } from '../../../src/runtime/log/log-front.ts'
-import { LogNode, type LogNodePorts } from '../../../src/runtime/log/log-node.ts'
+import { LogNode } from '../../../src/runtime/log/log-node.ts'
+import type { LogNodePorts } from '../../../src/runtime/log/log-node-ports.ts'
 import type { LogNodeOptions } from '../../../src/runtime/log/log-options.ts'
 import { eventually } from '../../fixtures/real-node.ts'
 import { deleteRow, logOptions, putRow, THREE, temporaryFolder } from './log-folders.ts'
@@ -124,8 +137,30 @@ describe('a node that is its own quorum', () => {
     ).toEqual(['a=a', 'c=c'])
   })
 
+  test('life-56: tables at position B, a log that still holds A and C: B and what follows it, and A is not applied again', async () => {
+    const path = join(temporaryFolder(), 'log')
+    const first = await new Opened(logOptions(path)).lead()
+    for (const key of ['a', 'b', 'c']) await first.port.append(putRow(key, 'log'))
+    await first.port.stop()
+    // Tables as they were right after the third position; their rows differ from the log's, so a second application shows.
+    const log = await openLogStore(storeFolder(path))
+    const { meta } = log.restored
+    const { base } = new Applier(NO_BASE).apply(log.read(1, 3, 10))
+    await log.close()
+    rmSync(stateFolder(path), { recursive: true })
+    const tables = await openStateStore(stateFolder(path), meta, meta)
+    const rows = ['a', 'b'].map(key => ({ table: 1, key, bytes: new TextEncoder().encode('tables') }))
+    await tables.write({ rows, applied: 3, resumeFrom: 4, base })
+    await tables.close()
+    const second = await new Opened(logOptions(path)).lead()
+    const found = await eventually(
+      () => rowsOf(second.port),
+      read => read.length === 3,
+    )
+    expect(found).toEqual(['a=tables', 'b=tables', 'c=log'])
+  })
+
   test('row tables lost: made again from the log', async () => {
-    const { rmSync } = await import('node:fs')
     const path = join(temporaryFolder(), 'log')
     const first = await new Opened(logOptions(path)).lead()
     await Promise.all(['a', 'b'].map(key => first.port.append(putRow(key, key))))
@@ -296,7 +331,7 @@ describe('a log that must not be opened', () => {
 
   test('a flush has failed before: refused until the operator accepts', async () => {
     const options = await initialized()
-    markNeedsVerify(options.path, 'a write of the log failed: EIO')
+    markNeedsVerify(options.path, { kind: 'disk', reason: 'a write of the log failed: EIO' })
     await expect(new Opened(options).start()).rejects.toThrow(/EIO.*daybreak log verify node\.yaml --accept/)
   })
 
@@ -304,8 +339,9 @@ describe('a log that must not be opened', () => {
     const options = await initialized()
     // In the way of the file that would be flushed and renamed.
     mkdirSync(join(options.path, 'needs-verify.new'))
-    markNeedsVerify(options.path, 'a write of the log failed: EIO')
-    expect(needsVerify(options.path)).toBe('a write of the log failed: EIO')
+    const doubt = { kind: 'disk', reason: 'a write of the log failed: EIO' } as const
+    markNeedsVerify(options.path, doubt)
+    expect(needsVerify(options.path)).toEqual(doubt)
   })
 
   test('a flush fails while it opens: refused by name, and again until the operator accepts', async () => {
@@ -426,9 +462,48 @@ describe('a disk that fills up', () => {
     const log = await new Opened(options, { openStore }).lead()
     disk.fails = true
     expect(await log.port.append(putRow('a', '1'))).toEqual({ type: 'unknown' })
-    expect(log.deaths).toMatchObject([{ status: 75, reason: 'EIO' }])
+    expect(log.deaths).toMatchObject([
+      { status: 75, reason: 'EIO. Check the disk, then run `daybreak log verify node.yaml --accept`' },
+    ])
     await log.port.stop()
     await expect(new Opened(options).start()).rejects.toThrow(/disk failure \(EIO\)/)
+  })
+
+  test('it is sent something else at a committed position: it ends with 75, changes nothing, and starts only once its operator accepts', async () => {
+    const options = logOptions(join(temporaryFolder(), 'log'))
+    const sent: unknown[] = []
+    const transport: LogTransport = { send: (_, message) => void sent.push(message), onMessage: () => {} }
+    const log = await new Opened(options, { transport }).lead()
+    const { position } = (await log.port.append(putRow('a', '1'))) as { position: number }
+    const other = makeEntry(position, [9, 2], 'DATA', putRow('a', '2'))
+    const accept = {
+      type: 'accept',
+      from: { memberId: 2, incarnation: 'other' },
+      ballot: [9, 2],
+      seq: 1,
+      prev: { position: position - 1, ballot: [1, 1] },
+      entries: [other],
+      commit: position,
+      begin: 1,
+      sentAtMs: 0,
+    } as const
+    transport.onMessage(accept)
+    // Of an older leader: refused at once otherwise.
+    transport.onMessage({ ...accept, ballot: [0, 2], seq: 2, entries: [] })
+    await log.when(() => log.lines.some(line => line.event === 'log-died'))
+    expect(log.deaths).toMatchObject([{ status: 75 }])
+    expect(log.deaths[0]!.reason).toMatch(
+      /^agreement broken at position 2: this member holds ballot 1\.1 with checksum [0-9a-f]{8}, it was sent ballot 9\.2 with checksum [0-9a-f]{8}.*\. Compare .*--accept/,
+    )
+    await log.port.stop()
+    expect(sent).toEqual([])
+    await expect(new Opened(options).start()).rejects.toThrow(
+      /disagrees with another member on what is committed \(agreement broken at position 2.*log read node\.yaml.*--accept/,
+    )
+    expect(needsVerify(options.path)?.kind).toBe('agreement')
+    acceptVerified(options.path)
+    const again = await new Opened(options).lead()
+    expect(await rowsOf(again.port)).toEqual(['a=1'])
   })
 
   test('a flush fails while it stops as planned: the next start is refused', async () => {

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, renameSync, statSync, writeFileSync } from 'node:fs'
+import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { expect, onTestFinished, test } from 'vitest'
@@ -35,6 +36,45 @@ test('the holder dies while the next one starts: it waits for that and takes ove
 test('the holder lives on: refused by its pid', async () => {
   const folder = temporaryFolder()
   const holder = await holderOf(folder)
+  await expect(lockFolder(folder, 50)).rejects.toThrow(`in use by process ${holder.pid}`)
+})
+
+/** As a process that runs on a deleted folder, whose number this one has now. */
+async function takenName(folder: string): Promise<Server> {
+  const { dev, ino } = statSync(folder)
+  // The holder of an earlier test may be dying on that very number.
+  for (;;) {
+    const server = createServer()
+    const taken = once(server, 'listening').then(
+      () => true,
+      () => false,
+    )
+    server.listen({ path: `\0daybreak-log-${dev}-${ino}` })
+    onTestFinished(() => void server.close())
+    if (await taken) return server
+  }
+}
+
+test('the number of the folder is that of a deleted one, on which a node dies: it waits for that and takes over', async () => {
+  const folder = temporaryFolder()
+  const server = await takenName(folder)
+  const lock = lockFolder(folder)
+  server.close()
+  await (await lock).release()
+})
+
+test('the number of the folder is that of a deleted one, on which a node runs: refused, saying what may have happened', async () => {
+  const folder = temporaryFolder()
+  await takenName(folder)
+  await expect(lockFolder(folder, 50)).rejects.toThrow(/has not left its name there.* made anew/)
+})
+
+test('the folder was made anew under the holder: what it leaves behind is the name of the next one', async () => {
+  const folder = join(temporaryFolder(), 'log')
+  const lock = await lockFolder(folder)
+  renameSync(folder, `${folder}.gone`)
+  const holder = await holderOf(folder)
+  await lock.release()
   await expect(lockFolder(folder, 50)).rejects.toThrow(`in use by process ${holder.pid}`)
 })
 

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { openLogStore } from '../../../src/runtime/log/lmdb-log-store.ts'
 import { formatLog } from '../../../src/runtime/log/log-folder.ts'
-import type { LogNodePorts } from '../../../src/runtime/log/log-node.ts'
+import type { LogNodePorts } from '../../../src/runtime/log/log-node-ports.ts'
 import { putRow } from './log-folders.ts'
 import { append, CLUSTER, eventually, leaderOf, Member, memberOptions, startCluster } from './member.ts'
 
