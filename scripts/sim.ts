@@ -165,10 +165,11 @@ async function shrink(): Promise<void> {
 async function proveMutations(): Promise<void> {
   const seedsMax = numberOf('seeds', flags.seeds) ?? 2_000
   const asked = positionals.flatMap(names => names.split(','))
-  const unknown = asked.filter(name => !mutationNames.includes(name))
-  if (unknown.length > 0) stop(`no mutation is called ${unknown.join(', ')}; there are ${mutationNames.join(', ')}`)
-  for (const name of asked.length > 0 ? asked : mutationNames) {
-    const found = await proveMutation(name, { seedsMax, nodes: numberOf('nodes', flags.nodes) })
+  const known = mutationNames(profile)
+  const unknown = asked.filter(name => !known.includes(name))
+  if (unknown.length > 0) stop(`no mutation is called ${unknown.join(', ')}; there are ${known.join(', ')}`)
+  for (const name of asked.length > 0 ? asked : known) {
+    const found = await proveMutation(name, { profile, seedsMax, nodes: numberOf('nodes', flags.nodes) })
     if (found === null) {
       say(`${name}: NOT FOUND in ${seedsMax} seeds`)
       process.exitCode = 1

@@ -62,6 +62,7 @@ function schedulerConfig(random: Prng): LeaderParts['config'] {
       schedulePenaltyMax: 3_000,
       agentHeartbeat: 1_000,
       agentUnreachable: random.int(4_000, 15_000),
+      agentForget: 7 * 86_400_000,
       registrationDelay: 20_000,
       reconciliation: {
         initialDelay: random.int(1_000, 8_000),
