@@ -150,8 +150,8 @@ const LOG_MUTATIONS: readonly Mutation[] = [
       },
       {
         file: REPLICA,
-        find: 'import { foldDigest }',
-        put: "import { makeEntry } from './entry.js'; import { foldDigest }",
+        find: 'import { checksumText, foldDigest }',
+        put: "import { makeEntry } from './entry.js'; import { checksumText, foldDigest }",
       },
     ],
     blind: ['one value per ballot and position'],
