@@ -1,16 +1,19 @@
 /**
- * `npm run sim -- --seeds 1000`: whole clusters of the replicated log in one process, on simulated clocks, networks and
- * disks, through faults of every kind. Prints what was run and which faults struck, and for every failure the one command
+ * `npm run sim -- --seeds 1000`: whole clusters in one process, on simulated clocks, networks and disks, through faults of
+ * every kind. The profile `log` runs the replicated log alone, `tasks` whole schedulers over it, with agents and clients. Prints what was run and which faults struck, and for every failure the one command
  * that replays it; failing seeds belong into test/sim/log/seeds.json, which every test run repeats.
  */
 import { parseArgs } from 'node:util'
 import { mutationNames, proveMutation } from '../test/sim/log/mutants.ts'
 import { CONDITIONS, FAULTS } from '../test/sim/log/plan.ts'
-import { type RunResult, simulate } from '../test/sim/log/simulation.ts'
+import { type RunOptions, simulate } from '../test/sim/log/simulation.ts'
+import { AGENT_FAULTS } from '../test/sim/tasks/plan.ts'
+import { simulateTasks } from '../test/sim/tasks/simulation.ts'
 
-const HELP = `npm run sim -- [--seeds 1000] [--from 1] [--seed N] [--nodes 3|5|7] [--minutes 1] [--only FAULT,…] [--trace]
-npm run sim -- --mutations [NAME,…] [--seeds 2000]
+const HELP = `npm run sim -- [--profile log|tasks] [--seeds 1000] [--from 1] [--seed N] [--nodes 3|5|7] [--minutes 1] [--only FAULT,…] [--trace]
+npm run sim -- [--profile log|tasks] --mutations [NAME,…] [--seeds 2000]
 
+  --profile P    log (default): the replicated log alone; tasks: whole schedulers, with agents and clients
   --seeds N      how many seeds to run (default 200; with --mutations at most so many for each, default 2000)
   --from N       the first of them (default 1)
   --seed N       this seed alone
@@ -26,6 +29,7 @@ npm run sim -- --mutations [NAME,…] [--seeds 2000]
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    profile: { type: 'string', default: 'log' },
     seeds: { type: 'string' },
     from: { type: 'string' },
     seed: { type: 'string' },
@@ -39,14 +43,58 @@ const { values: flags, positionals } = parseArgs({
   },
 })
 
+if (flags.profile !== 'log' && flags.profile !== 'tasks') stop(`--profile takes log or tasks, not ${flags.profile}`)
+const profile: 'log' | 'tasks' = flags.profile
+
 const say = (line: string): void => void process.stdout.write(`${line}\n`)
 
 if (flags.help) say(HELP)
 else if (flags.mutations) await proveMutations()
-else if (flags.shrink) shrink()
-else runSeeds()
+else if (flags.shrink) await shrink()
+else await runSeeds()
 
-function runSeeds(): void {
+/** What both profiles tell of a run: what goes into the trace, sums to be added up, and times to be ranked. */
+interface Told {
+  readonly seed: number
+  readonly nodes: number
+  readonly failure: { readonly invariant: string; readonly message: string; readonly atMs: number } | null
+  readonly faults: readonly string[]
+  readonly traceHash: string
+  /** By the line they stand in, `faults powerLoss` for instance. */
+  readonly sums: ReadonlyMap<string, number>
+  readonly timesMs: ReadonlyMap<string, number>
+}
+
+async function run(seed: number, options: RunOptions): Promise<Told> {
+  const sums = new Map<string, number>()
+  const add = (line: string, values: Iterable<[string, number]>): void => {
+    for (const [name, times] of values) sums.set(`${line} ${name}`, times)
+  }
+  const timesMs = new Map<string, number>()
+  const time = (name: string, ms: number | null): void => void (ms !== null && timesMs.set(name, ms))
+  const result = profile === 'log' ? simulate(seed, options) : await simulateTasks(seed, options)
+  if ('calls' in result) {
+    add('calls of clients', Object.entries(result.calls))
+    add('logs', Object.entries(result.upkeep))
+    time('a healed quorum committed after', result.recoveredMs)
+  } else {
+    add('requests of clients', Object.entries(result.requests))
+    add('tasks', Object.entries(result.tasks))
+    time('a healed quorum had a scheduler that served after', result.recoveredMs)
+    time('once all was healed nothing moved after', result.quietMs)
+  }
+  add('faults', result.faults)
+  add('', [
+    ['ms', result.simulatedMs],
+    ['turns', result.turns],
+    ['committed', result.committed],
+    ['leaders', result.leaders],
+  ])
+  const { plan, failure, traceHash } = result
+  return { seed, nodes: plan.nodes, failure, faults: [...plan.faults.keys()], traceHash, sums, timesMs }
+}
+
+async function runSeeds(): Promise<void> {
   const from = numberOf('seed', flags.seed) ?? numberOf('from', flags.from) ?? 1
   const count = flags.seed === undefined ? (numberOf('seeds', flags.seeds) ?? 200) : 1
   const nodes = numberOf('nodes', flags.nodes)
@@ -56,85 +104,81 @@ function runSeeds(): void {
   const trace = flags.trace ? say : undefined
   const startedMs = performance.now()
   const sums = new Map<string, number>()
-  const add = (name: string, by: number): void => void sums.set(name, (sums.get(name) ?? 0) + by)
-  const failed: RunResult[] = []
-  const recoveredMs: number[] = []
+  const timesMs = new Map<string, number[]>()
+  const failed: number[] = []
   let saidMs = startedMs
   for (let seed = from; seed < from + count; seed++) {
-    const result = simulate(seed, { nodes, minutes, only, trace })
-    for (const [fault, times] of result.faults) add(`fault ${fault}`, times)
-    for (const [how, times] of Object.entries(result.calls)) add(`calls ${how}`, times)
-    for (const [what, times] of Object.entries(result.upkeep)) add(`log ${what}`, times)
-    add('ms', result.simulatedMs)
-    add('turns', result.turns)
-    add('committed', result.committed)
-    add('leaders', result.leaders)
-    if (result.recoveredMs !== null) recoveredMs.push(result.recoveredMs)
-    if (result.failure !== null) {
-      failed.push(result)
-      const { invariant, message, atMs } = result.failure
+    const told = await run(seed, { nodes, minutes, only, trace })
+    for (const [name, by] of told.sums) sums.set(name, (sums.get(name) ?? 0) + by)
+    for (const [name, ms] of told.timesMs) timesMs.set(name, [...(timesMs.get(name) ?? []), ms])
+    if (told.failure !== null) {
+      failed.push(seed)
+      const { invariant, message, atMs } = told.failure
       say(`seed ${seed} FAILED after ${(atMs / 1_000).toFixed(3)} s: ${invariant}`)
       say(`  ${message.slice(0, 2_000)}`)
-      say(`  faults of this seed: ${[...result.plan.faults.keys()].join(', ') || 'of the network only'}`)
-      say(`  replay: npm run sim -- --seed ${seed}${replayFlags()}`)
+      say(`  faults of this seed: ${told.faults.join(', ') || 'of the network only'}`)
+      say(`  replay: npm run sim -- ${profileFlag()}--seed ${seed}${replayFlags()}`)
     }
     if (performance.now() - saidMs > 10_000) {
       saidMs = performance.now()
       say(`… ${seed - from + 1} of ${count} seeds, ${failed.length} failed`)
     }
-    if (flags.seed !== undefined) say(`seed ${seed}: trace ${result.traceHash}, ${result.plan.nodes} nodes`)
+    if (flags.seed !== undefined) say(`seed ${seed}: trace ${told.traceHash}, ${told.nodes} nodes`)
   }
   const tookS = (performance.now() - startedMs) / 1_000
-  const sum = (name: string): number => sums.get(name) ?? 0
-  const all = (prefix: string): string =>
-    [...sums]
-      .filter(([name]) => name.startsWith(prefix))
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([name, times]) => `${name.slice(prefix.length)} ${times}`)
-      .join(', ')
-  recoveredMs.sort((a, b) => a - b)
+  const sum = (name: string): number => sums.get(` ${name}`) ?? 0
   say(`${count} seeds, ${(sum('ms') / 3_600_000).toFixed(2)} simulated hours in ${tookS.toFixed(1)} s`)
   say(`  ${(count / tookS).toFixed(1)} seeds/s, ${Math.round(sum('turns') / tookS)} turns of actors/s`)
   say(`  ${sum('committed')} positions committed under ${sum('leaders')} leaders`)
-  say(`  calls of clients: ${all('calls ')}`)
-  say(`  logs: ${all('log ')}`)
-  say(`  faults: ${all('fault ')}`)
-  say(
-    `  a healed quorum committed after ${recoveredMs[recoveredMs.length >> 1] ?? 0} ms at the median, ${recoveredMs.at(-1) ?? 0} ms at worst`,
-  )
-  say(
-    `  ${failed.length === 0 ? 'no failures' : `${failed.length} FAILED: ${failed.map(({ seed }) => seed).join(', ')}`}`,
-  )
+  const lines = new Map<string, string[]>()
+  for (const [name, times] of [...sums].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const at = name.lastIndexOf(' ')
+    if (at > 0)
+      lines.set(name.slice(0, at), [...(lines.get(name.slice(0, at)) ?? []), `${name.slice(at + 1)} ${times}`])
+  }
+  for (const [line, parts] of lines) say(`  ${line}: ${parts.join(', ')}`)
+  for (const [name, all] of timesMs) {
+    all.sort((a, b) => a - b)
+    say(`  ${name} ${Math.round(all[all.length >> 1]!)} ms at the median, ${Math.round(all.at(-1)!)} ms at worst`)
+  }
+  say(`  ${failed.length === 0 ? 'no failures' : `${failed.length} FAILED: ${failed.join(', ')}`}`)
   process.exitCode = failed.length === 0 ? 0 : 1
 }
 
-function shrink(): void {
+async function shrink(): Promise<void> {
   const seed = numberOf('seed', flags.seed)
   if (seed === undefined) stop('--shrink needs --seed')
   const options = { nodes: numberOf('nodes', flags.nodes), minutes: numberOf('minutes', flags.minutes) }
-  const wanted = simulate(seed, options).failure?.invariant
+  const wanted = (await run(seed, options)).failure?.invariant
   if (wanted === undefined) return say(`seed ${seed} does not fail`)
-  let only: readonly string[] = flags.only?.split(',') ?? [...FAULTS, ...CONDITIONS]
+  const all = [...FAULTS, ...CONDITIONS, ...(profile === 'tasks' ? AGENT_FAULTS : [])]
+  let only: readonly string[] = flags.only?.split(',') ?? all
   for (const left of only) {
     const fewer = only.filter(name => name !== left)
-    if (simulate(seed, { ...options, only: new Set(fewer) }).failure?.invariant === wanted) only = fewer
+    const { failure } = await run(seed, { ...options, only: new Set(fewer) })
+    if (failure?.invariant === wanted) only = fewer
   }
   say(`${wanted}: still fails with ${only.join(', ') || 'no fault at all'}`)
-  say(`  replay: npm run sim -- --seed ${seed}${replayFlags()} --only ${only.join() || 'none'}`)
+  say(`  replay: npm run sim -- ${profileFlag()}--seed ${seed}${replayFlags()} --only ${only.join() || 'none'}`)
 }
 
 async function proveMutations(): Promise<void> {
   const seedsMax = numberOf('seeds', flags.seeds) ?? 2_000
   const asked = positionals.flatMap(names => names.split(','))
-  const unknown = asked.filter(name => !mutationNames.includes(name))
-  if (unknown.length > 0) stop(`no mutation is called ${unknown.join(', ')}; there are ${mutationNames.join(', ')}`)
-  for (const name of asked.length > 0 ? asked : mutationNames) {
-    const found = await proveMutation(name, { seedsMax, nodes: numberOf('nodes', flags.nodes) })
+  const known = mutationNames(profile)
+  const unknown = asked.filter(name => !known.includes(name))
+  if (unknown.length > 0) stop(`no mutation is called ${unknown.join(', ')}; there are ${known.join(', ')}`)
+  for (const name of asked.length > 0 ? asked : known) {
+    const found = await proveMutation(name, { profile, seedsMax, nodes: numberOf('nodes', flags.nodes) })
     if (found === null) {
       say(`${name}: NOT FOUND in ${seedsMax} seeds`)
       process.exitCode = 1
     } else say(`${name}: found by seed ${found.seeds} (${found.invariant})`)
   }
+}
+
+function profileFlag(): string {
+  return profile === 'log' ? '' : `--profile ${profile} `
 }
 
 function replayFlags(): string {

@@ -12,7 +12,7 @@ import type { AgentId, TaskId } from '../core/base/ids.ts'
 import type { TaskRow } from '../core/ledger/rows.ts'
 import type { RowChange } from '../core/ledger/transaction.ts'
 import { isKillOwed } from '../core/task/agent-list.ts'
-import { deadlineOf, killRetryDelayMs } from '../core/task/deadlines.ts'
+import { deadlineOf, dueInMs, killRetryDelayMs } from '../core/task/deadlines.ts'
 import { isTerminal, type TaskStatus } from '../core/task/status.ts'
 import type { TransitionResult } from '../core/task/transitions.ts'
 import type { ActorSpec, Behaviour, Context, Ref } from './actor.ts'
@@ -151,7 +151,7 @@ function taskStateMachine(
     const config = ledger.view.config(row.configId)
     const deadline = config === undefined ? null : deadlineOf(row, config, settings.deadlines)
     if (deadline === null) return
-    const afterMs = Math.max(0, deadline.atMs - context.now().wallMs)
+    const afterMs = dueInMs(deadline, row, context.now().wallMs)
     context.startTimer('deadline', afterMs, { type: 'deadlinePassed', version: row.version })
   }
 
@@ -187,11 +187,8 @@ function taskStateMachine(
     if (row === undefined || config === undefined || row.version !== version) return
     const deadline = deadlineOf(row, config, settings.deadlines)
     if (deadline === null) return
-    // The wall clock may have been set back, or the timer may have come a moment early.
-    if (deadline.atMs > context.now().wallMs || ledger.refusal() !== null) {
-      const afterMs = Math.max(HELD_RETRY_MS, deadline.atMs - context.now().wallMs)
-      return context.startTimer('deadline', afterMs, { type: 'deadlinePassed', version })
-    }
+    if (ledger.refusal() !== null)
+      return context.startTimer('deadline', HELD_RETRY_MS, { type: 'deadlinePassed', version })
     const { to, who, message } = deadline
     if (who === 'transient timer') metrics.count('timed_out_tasks')
     const reason = message === undefined ? undefined : { message }

@@ -299,7 +299,7 @@ class Day {
   // ---- what must hold ----
 
   check(): void {
-    for (const agent of this.agents) expect(agent.faults).toEqual([])
+    for (const { faults, staleLeaders } of this.agents) expect([faults, staleLeaders]).toEqual([[], 0])
     const { isRegistered, isAdvertised, state } = this.tree.life
     const acts = this.sim.inspection.actor('/leader')?.status === 'running'
     if (acts) expect([state, isRegistered], 'nothing acts before the registration').toEqual(['ACTIVE', true])

@@ -344,11 +344,7 @@ class LedgerBody implements LedgerActor {
     if (this.open || role === undefined || role === 'NONE' || role === 'CANDIDATE') return
     if (this.#appends.outstanding > 0) return
     const isLeader = role === 'LEADER'
-    const request = this.#loader.next(isLeader)
-    if (request !== null) {
-      context.pipe(request.promise, settled => (settled.ok ? settled.value : request.failed(settled.cause)))
-      return
-    }
+    if (this.#loader.ask(isLeader, context)) return
     if (isLeader && this.#loader.isCurrent && this.leadership !== null) this.#open(this.leadership.view)
   }
 

@@ -4,13 +4,14 @@
  * or on top of a page that already has it, changes nothing; that is why pages of different moments do no harm once the
  * entries between them are applied in order.
  *
- * Asks for one thing at a time; `next` says what, and its answer comes back through `receive`.
+ * Asks for one thing at a time; its answer comes to the owner as a message, which hands it to `receive`.
  */
 import { PayloadJoiner, payloadTransactions } from '../../core/ledger/payload.ts'
 import { TABLE_NUMBERS, type TableName } from '../../core/ledger/rows.ts'
 import type { Tables } from '../../core/ledger/tables.ts'
 import type { RowChange } from '../../core/ledger/transaction.ts'
 import { RowReader } from '../../wire/ledger-rows.ts'
+import type { Context } from '../actor.ts'
 import type { LogEntryView, LogPort, RowCursor, RowPage } from '../ports.ts'
 
 export type LoaderMessage =
@@ -18,11 +19,6 @@ export type LoaderMessage =
   | { readonly type: 'tail'; readonly attempt: number; readonly entries: readonly LogEntryView[] }
   | { readonly type: 'loadFailed'; readonly attempt: number; readonly cause: unknown }
   | { readonly type: 'retryLoad' }
-
-export interface LoaderRequest {
-  readonly promise: Promise<LoaderMessage>
-  readonly failed: (cause: unknown) => LoaderMessage
-}
 
 const TAIL_ENTRIES_MAX = 1_000
 
@@ -95,14 +91,15 @@ export class Loader {
     this.#takeFeed()
   }
 
-  /** What to ask of the log now; null when an answer is awaited or nothing is missing. */
-  next(isLeader: boolean): LoaderRequest | null {
-    if (this.#isWaiting) return null
+  /** Asks the log for what is missing; false when nothing is. An answer that is awaited counts as asked. */
+  ask(isLeader: boolean, context: Context<LoaderMessage>): boolean {
+    if (this.#isWaiting) return true
     if (this.phase === 'cold') this.#begin()
-    if (this.phase === 'loading') return this.#askPage(this.#cursor, this.#pageRowsMax)
-    if (this.#fed < this.#goal) return this.#askTail()
-    if (isLeader && this.#isUnconfirmed) return this.#askPage(null, 1)
-    return null
+    if (this.phase === 'loading') this.#askPage(this.#cursor, this.#pageRowsMax, context)
+    else if (this.#fed < this.#goal) this.#askTail(context)
+    else if (isLeader && this.#isUnconfirmed) this.#askPage(null, 1, context)
+    else return false
+    return true
   }
 
   receive(message: LoaderMessage): void {
@@ -144,22 +141,22 @@ export class Loader {
     this.#tables.beginLoading()
   }
 
-  #askPage(cursor: RowCursor | null, rowsMax: number): LoaderRequest {
+  #askPage(cursor: RowCursor | null, rowsMax: number, context: Context<LoaderMessage>): void {
     const attempt = this.#attempt
-    return this.#ask(async () => ({ type: 'page', attempt, page: await this.#log.readRows(cursor, rowsMax) }))
+    this.#await(this.#log.readRows(cursor, rowsMax), page => ({ type: 'page', attempt, page }), context)
   }
 
-  #askTail(): LoaderRequest {
+  #askTail(context: Context<LoaderMessage>): void {
     const attempt = this.#attempt
     const from = this.#fed + 1
     const to = Math.min(this.#goal, this.#fed + TAIL_ENTRIES_MAX)
-    return this.#ask(async () => ({ type: 'tail', attempt, entries: await this.#log.read(from, to) }))
+    this.#await(this.#log.read(from, to), entries => ({ type: 'tail', attempt, entries }), context)
   }
 
-  #ask(run: () => Promise<LoaderMessage>): LoaderRequest {
+  #await<T>(answer: Promise<T>, said: (value: T) => LoaderMessage, context: Context<LoaderMessage>): void {
     const attempt = this.#attempt
     this.#isWaiting = true
-    return { promise: run(), failed: cause => ({ type: 'loadFailed', attempt, cause }) }
+    context.pipe(answer, end => (end.ok ? said(end.value) : { type: 'loadFailed', attempt, cause: end.cause }))
   }
 
   #takePage(page: RowPage): void {

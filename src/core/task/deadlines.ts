@@ -50,6 +50,14 @@ export function deadlineOf(row: TaskRow, config: TaskConfig, settings: DeadlineS
   return { atMs, to: 'LOST', message: 'Task timed out', who: 'transient timer' }
 }
 
+/**
+ * How long from now, 0 when it has passed. Never longer than the whole wait: a clock that was set back, or that of a
+ * leader before whose ran ahead, does not prolong it.
+ */
+export function dueInMs({ atMs }: Deadline, row: TaskRow, nowMs: Instant): number {
+  return Math.max(0, Math.min(atMs - nowMs, atMs - sinceMs(row)))
+}
+
 /** Truncated binary back-off with up to 100 % jitter. `lastMs` 0: the first one. */
 export function killRetryDelayMs(lastMs: number, settings: DeadlineSettings, random: Prng): number {
   const baseMs = lastMs === 0 ? settings.killRetryMs : lastMs

@@ -73,6 +73,7 @@ const MESSAGES: readonly LifeMessage[] = [
   began,
   expired,
   { type: 'driverExited', reign: 1, reason: 'gone' },
+  { type: 'resigned', reign: 1, reason: 'restored' },
   failed,
   ended,
   { type: 'endExpired', reign: 1 },
@@ -85,6 +86,7 @@ const STEPS_OUT_OF_ORDER: Answers = { prepare: 'bug', prepared: 'bug', prepareFa
 const ENDS: Answers = {
   lost: 'DEAD stopping',
   driverExited: 'DEAD stopping',
+  resigned: 'DEAD stopping',
   failed: 'DEAD stopping',
   stop: 'DEAD stopping',
 }
@@ -272,6 +274,7 @@ test('random words of drivers, actors and the log: never out of order, never act
         { type: 'servicesBegan', reign },
         { type: 'registrationExpired', reign },
         { type: 'driverExited', reign, reason: 'gone' },
+        { type: 'resigned', reign, reason: 'restored' },
         { type: 'failed', reign, cause: CAUSE },
         { type: 'ended', reign },
         { type: 'endExpired', reign },

@@ -3,7 +3,7 @@ import { configId, taskId } from '../../../src/core/base/ids.ts'
 import { prng } from '../../../src/core/base/prng.ts'
 import type { TaskConfig } from '../../../src/core/job/task-config.ts'
 import type { TaskRow } from '../../../src/core/ledger/rows.ts'
-import { DEADLINE_SETTINGS, deadlineOf, killRetryDelayMs } from '../../../src/core/task/deadlines.ts'
+import { DEADLINE_SETTINGS, deadlineOf, dueInMs, killRetryDelayMs } from '../../../src/core/task/deadlines.ts'
 import type { TaskStatus } from '../../../src/core/task/status.ts'
 
 const ENTERED_MS = 1_000_000
@@ -44,6 +44,16 @@ test('PENDING, STARTING, RUNNING and ended tasks: no deadline', () => {
 
 test('THROTTLED: PENDING at the stored moment', () => {
   expect(due('THROTTLED', { readyAtMs: 7 })).toEqual({ atMs: 7, to: 'PENDING', who: 'throttle timer' })
+})
+
+test('the clock of the leader is behind that of the one before: the wait is never longer than the whole of it', () => {
+  const assigned = row('ASSIGNED')
+  const timesOut = due('ASSIGNED')!
+  expect(dueInMs(timesOut, assigned, ENTERED_MS + 100_000)).toBe(200_000)
+  expect(dueInMs(timesOut, assigned, ENTERED_MS - 3_600_000)).toBe(300_000)
+  expect(dueInMs(timesOut, assigned, ENTERED_MS + 3_600_000)).toBe(0)
+  const throttled = row('THROTTLED', { readyAtMs: ENTERED_MS + 5_000 })
+  expect(dueInMs(due('THROTTLED', throttled)!, throttled, ENTERED_MS - 3_600_000)).toBe(5_000)
 })
 
 test('PARTITIONED: LOST after the delay of the policy, at once without one, never with reschedule=false', () => {

@@ -5,6 +5,7 @@
  */
 import type { Prng } from '../../../src/core/base/prng.ts'
 import type { EventQueue } from './event-queue.ts'
+import type { LeaderStates } from './leader-state.ts'
 import { type Call, check, type ObjectKind, type Operation } from './linearizability.ts'
 import type { SimNode } from './node.ts'
 import type { Plan } from './plan.ts'
@@ -25,12 +26,12 @@ export class Clients {
   readonly #plan: Plan
   readonly #queue: EventQueue
   readonly #random: Prng
-  readonly #nodes: readonly SimNode[]
+  readonly #nodes: readonly SimNode<LeaderStates>[]
   readonly #generations = new Map<string, { generation: number; calls: number }>()
   #order = 0
   #values = 0
 
-  constructor(plan: Plan, queue: EventQueue, random: Prng, nodes: readonly SimNode[]) {
+  constructor(plan: Plan, queue: EventQueue, random: Prng, nodes: readonly SimNode<LeaderStates>[]) {
     this.#plan = plan
     this.#queue = queue
     this.#random = random
@@ -52,12 +53,12 @@ export class Clients {
     this.histories.clear()
   }
 
-  #think(node: SimNode): void {
+  #think(node: SimNode<LeaderStates>): void {
     if (this.isStopped) return
     this.#queue.after(this.#random.next() * 2 * this.#plan.thinkMs, () => this.#call(node))
   }
 
-  #call(node: SimNode): void {
+  #call(node: SimNode<LeaderStates>): void {
     if (this.isStopped) return
     const random = this.#random
     const kind = KINDS[random.int(0, KINDS.length)]!
@@ -89,14 +90,14 @@ export class Clients {
   }
 
   #ask(
-    node: SimNode,
+    node: SimNode<LeaderStates>,
     asked: { readonly kind: ObjectKind; readonly key: string; readonly call: Call },
     answer: (how: 'ok' | 'unknown' | 'refused', seen?: readonly number[] | null) => void,
   ): void {
     const { process } = node
     if (process === null) return answer('refused')
     process.call(0, () => {
-      const { leader } = process
+      const { leader } = process.scheduler
       const { kind, key, call } = asked
       if (leader === null) return answer('refused')
       if (call.type === 'write') {
@@ -122,8 +123,8 @@ export class Clients {
     return key
   }
 
-  #anyNode(): SimNode {
-    const leading = this.#nodes.filter(node => node.process?.leader)
+  #anyNode(): SimNode<LeaderStates> {
+    const leading = this.#nodes.filter(node => node.process?.scheduler.leader)
     const from = leading.length > 0 && this.#random.next() < 0.8 ? leading : this.#nodes
     return from[this.#random.int(0, from.length)]!
   }

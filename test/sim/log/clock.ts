@@ -5,15 +5,17 @@ import type { Now } from '../../../src/core/base/time.ts'
 const START_WALL_MS = 1_767_225_600_000
 
 export class SimClock implements Clock {
-  wallOffsetMs = 0
+  wallOffsetMs: number
   readonly #worldMs: () => number
   #rate = 1
   #baseMs: number
   #baseWorldMs = 0
 
+  /** `startMs`: what the monotonic clock shows at the beginning; the wall clocks of all nodes agree then. */
   constructor(worldMs: () => number, startMs: number) {
     this.#worldMs = worldMs
     this.#baseMs = startMs
+    this.wallOffsetMs = -startMs
   }
 
   monoMs(): number {

@@ -13,7 +13,7 @@ import {
   StoreFailed,
   StoreFull,
 } from '../../../src/actors/log-ports.ts'
-import type { RowPage } from '../../../src/actors/ports.ts'
+import type { RowCursor, RowPage } from '../../../src/actors/ports.ts'
 import { changedDigest, rowKey } from '../../../src/core/ledger/rows-digest.ts'
 import { type Entry, type ReadRecord, readRecord } from '../../../src/core/log/entry.ts'
 import { type LogBase, type LogMeta, NO_BASE } from '../../../src/core/log/meta.ts'
@@ -142,8 +142,13 @@ function emptyTables(): SimTables {
   return { rows: new Map(), digest: 0, rowsDigest: 0, applied: 0, resumeFrom: 1, base: NO_BASE }
 }
 
+/** In the order of (table, key): table numbers have one digit. */
+function idOf(table: number, key: string): string {
+  return `${table}/${key}`
+}
+
 function changeRow(tables: SimTables, table: number, key: string, bytes: Uint8Array | null): void {
-  const id = `${table}/${key}`
+  const id = idOf(table, key)
   const old = tables.rows.get(id)
   tables.digest = rowsDigestChange(tables.digest, id, old?.bytes, bytes)
   tables.rowsDigest = changedDigest(tables.rowsDigest, rowKey(table, key), old?.bytes, bytes)
@@ -307,9 +312,12 @@ export class SimStateStore implements StateStore {
     })
   }
 
-  readRows(): RowPage {
+  readRows(cursor: RowCursor | null, rowsMax: number): RowPage {
     const { resumeFrom, rows } = this.#disk.tables
-    return { applied: resumeFrom - 1, rows: [...rows.values()], done: true }
+    const from = cursor === null ? '' : idOf(cursor.table, cursor.key)
+    const later = [...rows].filter(([id]) => id > from).sort(([a], [b]) => (a < b ? -1 : 1))
+    const page = later.slice(0, rowsMax).map(([, row]) => row)
+    return { applied: resumeFrom - 1, rows: page, done: later.length <= rowsMax }
   }
 
   snapshot(id: string): SnapshotReader {

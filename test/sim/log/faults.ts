@@ -215,7 +215,7 @@ export class Faults {
 
   #victim(): SimNode | null {
     const open = this.#nodes.filter(node => !this.spared.has(node) && node.status !== 'lost')
-    const leading = open.filter(node => node.process?.leader)
+    const leading = open.filter(node => node.process?.scheduler.leads)
     const from = leading.length > 0 && this.#random.next() < 0.4 ? leading : open
     return from.length === 0 ? null : from[this.#random.int(0, from.length)]!
   }

@@ -6,11 +6,10 @@
 
 import { batchPayload, encodeTransaction, splitPayload } from '../../../src/core/ledger/payload.ts'
 import type { Ballot } from '../../../src/core/log/ballot.ts'
-import { sameBallot } from '../../../src/core/log/ballot.ts'
 import type { AppendOutcome } from '../../../src/core/log/coordinator-core.ts'
-import { leaseLeftMs } from '../../../src/core/log/lease.ts'
+import type { ElectionView } from '../../../src/core/log/election-core.ts'
 import { type ObjectKind, written } from './linearizability.ts'
-import type { Process } from './node.ts'
+import type { Process, Scheduler } from './node.ts'
 
 const TABLE = 1
 const TEXT = new TextEncoder()
@@ -96,8 +95,35 @@ export class LeaderState {
   }
 
   #mayAnswer(): boolean {
-    const lease = this.#process.coordinatorCore?.lease ?? null
-    if (this.#isVoid || lease === null || !sameBallot(lease.ballot, this.ballot)) return false
-    return leaseLeftMs(lease, this.#process.node.clock.read()) > 0
+    return !this.#isVoid && this.#process.holdsLease(this.ballot)
+  }
+}
+
+/** One state for each time that its process leads. */
+export class LeaderStates implements Scheduler {
+  /** While its process leads. */
+  leader: LeaderState | null = null
+  readonly #process: Process
+
+  constructor(process: Process) {
+    this.#process = process
+  }
+
+  get leads(): boolean {
+    return this.leader !== null
+  }
+
+  viewed(view: ElectionView): void {
+    if (view.role === 'LEADER') this.leader = new LeaderState(this.#process, view.ballot!)
+    else this.void()
+  }
+
+  ended(id: number, outcome: AppendOutcome): void {
+    this.leader?.ended(id, outcome)
+  }
+
+  void(): void {
+    this.leader?.void()
+    this.leader = null
   }
 }

@@ -8,7 +8,10 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import type { simulate } from './simulation.ts'
+import type { simulateTasks, TaskRunResult } from '../tasks/simulation.ts'
+import type { RunOptions, RunResult, simulate } from './simulation.ts'
+
+export type Profile = 'log' | 'tasks'
 
 interface Edit {
   /** In the built program, without its ending. */
@@ -29,8 +32,9 @@ const REPLICA = 'src/core/log/replica-core'
 const RESTORE = 'src/core/log/restore'
 const COORDINATOR = 'src/core/log/coordinator-core'
 const LEASE = 'src/core/log/lease'
+const AGENT_LIST = 'src/core/task/agent-list'
 
-const MUTATIONS: readonly Mutation[] = [
+const LOG_MUTATIONS: readonly Mutation[] = [
   {
     name: 'accept-without-promise',
     edits: [
@@ -181,11 +185,97 @@ const MUTATIONS: readonly Mutation[] = [
   },
 ]
 
-export const mutationNames: readonly string[] = MUTATIONS.map(({ name }) => name)
+/** Bugs of the life cycle of tasks, of the ledger and of agents. */
+const TASK_MUTATIONS: readonly Mutation[] = [
+  {
+    name: 'lost-not-replaced',
+    edits: [
+      {
+        file: 'src/core/task/transitions',
+        find: "const LOSE = ['SAVE', 'RESCHED', 'KILL'];",
+        put: "const LOSE = ['SAVE', 'KILL'];",
+      },
+    ],
+    blind: ['every owed replacement is made'],
+  },
+  {
+    name: 'stray-not-killed',
+    edits: [
+      { file: AGENT_LIST, find: 'if (one.live) kill.push(id); else if', put: 'if (one.live) ; else if' },
+      { file: AGENT_LIST, find: 'if (!braked) kill.push(...unknownLive);', put: '' },
+    ],
+  },
+  {
+    name: 'kill-not-sent-again',
+    edits: [
+      { file: 'src/actors/task-state-machine', find: 'if (isKillOwed(row)) armKill(row, 0);', put: '' },
+      { file: 'src/actors/task-directory', find: 'if (isKillOwed(row)) sendKill(world, row);', put: '' },
+      { file: AGENT_LIST, find: '(isKillOwed(row) || !here.has(id))', put: '!here.has(id)' },
+      {
+        file: 'src/core/task/deadlines',
+        find: 'if (!TRANSIENT.has(row.status))',
+        put: "if (!TRANSIENT.has(row.status) || row.status === 'KILLING')",
+      },
+    ],
+  },
+  {
+    name: 'older-leader-obeyed',
+    edits: [
+      {
+        file: 'test/fixtures/sim-agent',
+        find: 'if (this.#epoch !== null && compareEpochs(message.epoch, this.#epoch) < 0)',
+        put: 'if (false)',
+      },
+    ],
+  },
+  {
+    name: 'answered-before-commit',
+    edits: [
+      {
+        file: 'src/actors/job-keeper',
+        find: 'changes }, () => void command.replyTo.tell(outcome),',
+        put: 'changes }, command.replyTo.tell(outcome),',
+      },
+    ],
+  },
+  {
+    name: 'launched-before-commit',
+    edits: [
+      {
+        file: 'src/actors/task-transition',
+        find: '...alongside] }, settled);',
+        put: '...alongside] }); settled();',
+      },
+    ],
+    blind: ['the end of a task is acknowledged once it is committed'],
+  },
+  {
+    name: 'repeated-request-begins-anew',
+    edits: [
+      {
+        file: 'src/actors/job-keeper',
+        find: 'return operations.resume(command, known.outcome);',
+        put: 'return operations.begin(command);',
+      },
+    ],
+  },
+  {
+    name: 'wait-by-the-clock-of-the-next-leader',
+    edits: [
+      { file: 'src/core/task/deadlines', find: 'Math.min(atMs - nowMs, atMs - sinceMs(row))', put: 'atMs - nowMs' },
+    ],
+  },
+]
+
+const MUTATIONS: Readonly<Record<Profile, readonly Mutation[]>> = { log: LOG_MUTATIONS, tasks: TASK_MUTATIONS }
+
+export function mutationNames(profile: Profile): readonly string[] {
+  return MUTATIONS[profile].map(({ name }) => name)
+}
 
 /** Where this file was built to: the root of `dist`. */
 const BUILT = join(import.meta.dirname, '..', '..', '..')
-const PARTS = ['src/core', 'src/actors', 'src/wire', 'test/sim/log']
+const PARTS = ['src', 'test/sim', 'test/fixtures']
 
 export interface Found {
   /** How many were run, this one included. */
@@ -197,14 +287,15 @@ export interface Found {
 export async function proveMutation(
   name: string,
   options: {
+    readonly profile: Profile
     readonly seedsMax: number
     readonly from?: number
     readonly built?: string
     readonly nodes?: number | undefined
   },
 ): Promise<Found | null> {
-  const mutation = MUTATIONS.find(known => known.name === name)!
-  const { seedsMax, from = 1, built = BUILT, nodes } = options
+  const { profile, seedsMax, from = 1, built = BUILT, nodes } = options
+  const mutation = MUTATIONS[profile].find(known => known.name === name)!
   const folder = mkdtempSync(join(tmpdir(), 'daybreak-mutant-'))
   try {
     for (const part of PARTS) cpSync(join(built, part), join(folder, part), { recursive: true })
@@ -217,16 +308,26 @@ export async function proveMutation(
       find: 'if (!condition)',
       put: `if (!condition && !${JSON.stringify(mutation.blind ?? [])}.includes(invariant))`,
     })
-    const module: unknown = await import(pathToFileURL(join(folder, 'test/sim/log/simulation.js')).href)
-    const mutant = module as { readonly simulate: typeof simulate }
+    const run = await mutant(folder, profile)
     for (let seeds = 1; seeds <= seedsMax; seeds++) {
-      const { failure } = mutant.simulate(from + seeds - 1, { nodes })
+      const { failure } = await run(from + seeds - 1, { nodes })
       if (failure !== null) return { seeds, invariant: failure.invariant }
     }
     return null
   } finally {
     rmSync(folder, { recursive: true })
   }
+}
+
+type Simulate = (
+  seed: number,
+  options: RunOptions,
+) => Pick<RunResult, 'failure'> | Promise<Pick<TaskRunResult, 'failure'>>
+
+async function mutant(folder: string, profile: Profile): Promise<Simulate> {
+  const module: unknown = await import(pathToFileURL(join(folder, `test/sim/${profile}/simulation.js`)).href)
+  if (profile === 'log') return (module as { readonly simulate: typeof simulate }).simulate
+  return (module as { readonly simulateTasks: typeof simulateTasks }).simulateTasks
 }
 
 function apply(folder: string, { file, find, put }: Edit): void {

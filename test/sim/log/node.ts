@@ -12,6 +12,7 @@ import type { Cell, Lane } from '../../../src/actors/shell/cell.ts'
 import { Kernel } from '../../../src/actors/shell/kernel.ts'
 import { KernelSystem } from '../../../src/actors/shell/system.ts'
 import { type Prng, prng } from '../../../src/core/base/prng.ts'
+import { type Ballot, sameBallot } from '../../../src/core/log/ballot.ts'
 import type {
   AppendBasis,
   AppendOutcome,
@@ -19,26 +20,43 @@ import type {
   CoordinatorMessage,
 } from '../../../src/core/log/coordinator-core.ts'
 import type { ElectionMessage, ElectionView } from '../../../src/core/log/election-core.ts'
+import type { Entry } from '../../../src/core/log/entry.ts'
+import { leaseLeftMs } from '../../../src/core/log/lease.ts'
 import type { Accept, PeerMessage } from '../../../src/core/log/messages.ts'
 import type { LogMeta } from '../../../src/core/log/meta.ts'
 import type { ReplicaCore, RestoredLog } from '../../../src/core/log/replica-core.ts'
 import { SimClock } from './clock.ts'
 import { type SimDisk, SimLogStore, SimStateStore } from './disk.ts'
 import type { EventQueue } from './event-queue.ts'
-import { LeaderState } from './leader-state.ts'
 import type { Oracle } from './oracle.ts'
 import type { Plan } from './plan.ts'
 import { Violation } from './violation.ts'
 
-export interface World {
+/** What stands over the log of one process. It is told of the log in the order of events, each a moment later. */
+export interface Scheduler {
+  /** Whether clients find a leader here. */
+  readonly leads: boolean
+  viewed(view: ElectionView): void
+  ended(id: number, outcome: AppendOutcome): void
+  /** Entries of other leaders, for whoever follows them. */
+  applied?(entries: readonly Entry[]): void
+  /** The disk is full, or has room again. */
+  spaceTold?(full: boolean): void
+  /** Its process is over. */
+  void(): void
+}
+
+export interface World<S extends Scheduler = Scheduler> {
   readonly plan: Plan
   readonly queue: EventQueue
   readonly oracle: Oracle
   readonly random: Prng
   send(from: number, to: number, message: PeerMessage): void
-  makeReady(process: Process, cell: Cell): void
+  makeReady(process: Process<S>, cell: Cell): void
+  /** For a process whose log actors are made. */
+  makeScheduler(process: Process<S>): S
   /** The lease of this process may have changed. */
-  leaseChanged(node: SimNode): void
+  leaseChanged(node: SimNode<S>): void
   failed(error: unknown): void
 }
 
@@ -50,12 +68,12 @@ export type NodeStatus =
   /** Never comes back by itself: its disk is not to be believed. */
   | 'lost'
 
-export class SimNode {
+export class SimNode<S extends Scheduler = Scheduler> {
   readonly id: number
   readonly disk: SimDisk
   readonly clock: SimClock
   status: NodeStatus = 'down'
-  process: Process | null = null
+  process: Process<S> | null = null
   pausedUntilMs = 0
   /** Factor on the time of a flush. */
   slowness = 1
@@ -67,9 +85,9 @@ export class SimNode {
   /** Until when it may answer reads, in world time. */
   leaseEndsMs = Number.NEGATIVE_INFINITY
   #suspendedAtMonoMs: number | null = null
-  readonly #world: World
+  readonly #world: World<S>
 
-  constructor(world: World, id: number, disk: SimDisk) {
+  constructor(world: World<S>, id: number, disk: SimDisk) {
     this.#world = world
     this.id = id
     this.disk = disk
@@ -163,6 +181,7 @@ export class SimNode {
     process.coordinator.tell({ type: 'space', full, freeBytes, reserveBytes: 1e8, lookMs: 0 })
     process.replica.tell({ type: 'space', full, freeBytes })
     process.election.tell({ type: 'space', full })
+    if (process.scheduler.spaceTold !== undefined) process.tellScheduler(() => process.scheduler.spaceTold?.(full))
   }
 }
 
@@ -170,9 +189,10 @@ export class SimNode {
 const STATE_FLUSH_MS_MAX = 1_000
 
 /** One process of a member, from the opening of its store to its end. */
-export class Process {
-  readonly node: SimNode
+export class Process<S extends Scheduler = Scheduler> {
+  readonly node: SimNode<S>
   readonly kernel: Kernel
+  readonly system: KernelSystem
   readonly store: SimLogStore
   readonly state: SimStateStore
   readonly replica: Ref<ReplicaCommand>
@@ -181,20 +201,19 @@ export class Process {
   replicaCore: ReplicaCore | null = null
   coordinatorCore: CoordinatorCore | null = null
   view: ElectionView | null = null
-  /** The leader's view of all objects, while this process leads. */
-  leader: LeaderState | null = null
+  readonly scheduler: S
   isOver = false
   /** Ready while the process is paused. */
   readonly held: Cell[] = []
   readonly #heldCalls: (() => void)[] = []
-  readonly #world: World
+  readonly #world: World<S>
   readonly #receive: (message: PeerMessage) => void
   readonly #payloads = new Map<number, Uint8Array>()
   #ids = 0
   #openings = 0
   #tellsMs = 0
 
-  constructor(world: World, node: SimNode, restored: RestoredLog) {
+  constructor(world: World<S>, node: SimNode<S>, restored: RestoredLog) {
     const { meta } = restored
     this.#world = world
     this.node = node
@@ -212,7 +231,7 @@ export class Process {
       onEndProcess: () => {},
       onFailure: (error, path) => this.#onFailure(error, path),
     })
-    const system = new KernelSystem(`node-${memberId}`, this.kernel)
+    this.system = new KernelSystem(`node-${memberId}`, this.kernel)
     this.store = new SimLogStore(disk, restored, {
       after: (ms, run) => queue.after(ms, run),
       flushMs: () => node.flushMs(),
@@ -227,7 +246,7 @@ export class Process {
     })
     const transport: LogTransport = { send: (to, message) => world.send(memberId, to, message), onMessage: () => {} }
     const actors = spawnLog({
-      system,
+      system: this.system,
       memberId,
       software: 'sim',
       store: this.store,
@@ -239,7 +258,7 @@ export class Process {
       onView: view => this.#onView(view),
       onVoting: () => this.#ready(meta),
       onResults: results => this.#onResults(results),
-      onApplied: () => {},
+      onApplied: entries => this.#onApplied(entries),
       // As an ordered stop: what is written is waited for, then the disk is opened again.
       onInstall: () => this.node.reopen(),
       onStoreTrouble: cause => this.#onStoreTrouble(cause),
@@ -251,6 +270,7 @@ export class Process {
     this.coordinator = actors.coordinator
     this.election = actors.election
     this.#receive = transport.onMessage
+    this.scheduler = world.makeScheduler(this)
     if (meta.status === 'VOTING') this.#ready(meta)
     node.tellSpace()
   }
@@ -259,7 +279,7 @@ export class Process {
     this.#receive(message)
   }
 
-  append(payloads: readonly Uint8Array[], basis: AppendBasis): readonly number[] {
+  append(payloads: readonly Uint8Array[], basis?: AppendBasis): readonly number[] {
     const requests = payloads.map(payload => ({ id: ++this.#ids, payload, basis }))
     for (const { id, payload } of requests) this.#payloads.set(id, payload)
     this.coordinator.tell({ type: 'append', requests })
@@ -289,8 +309,14 @@ export class Process {
     this.isOver = true
     this.store.end(keeps(this.store.unflushed))
     this.state.end(this.#world.random.next() < 0.5)
-    this.leader?.void()
-    this.leader = null
+    this.scheduler.void()
+  }
+
+  /** By the clock of this node, at this moment. */
+  holdsLease(ballot: Ballot): boolean {
+    const lease = this.coordinatorCore?.lease ?? null
+    if (lease === null || !sameBallot(lease.ballot, ballot)) return false
+    return leaseLeftMs(lease, this.node.clock.read()) > 0
   }
 
   #ready(meta: LogMeta): void {
@@ -324,13 +350,7 @@ export class Process {
 
   #onView(view: ElectionView): void {
     this.view = view
-    this.#tellScheduler(() => {
-      if (view.role === 'LEADER') this.leader = new LeaderState(this, view.ballot!)
-      else {
-        this.leader?.void()
-        this.leader = null
-      }
-    })
+    this.tellScheduler(() => this.scheduler.viewed(view))
   }
 
   #onResults(results: readonly { readonly id: number; readonly outcome: AppendOutcome }[]): void {
@@ -340,12 +360,21 @@ export class Process {
       if (outcome.type === 'ok') {
         this.#world.oracle.acknowledged(this.coordinatorCore!.ballot, outcome.position, payload)
       }
-      this.#tellScheduler(() => this.leader?.ended(id, outcome))
+      this.tellScheduler(() => this.scheduler.ended(id, outcome))
     }
   }
 
+  /** As the log node of a real process feeds those who follow: the own appends are told by their results. */
+  #onApplied(entries: readonly Entry[]): void {
+    const role = this.view?.role ?? 'NONE'
+    if (this.scheduler.applied === undefined || role === 'LEADER') return
+    const ballot = this.view?.ballot ?? null
+    const others = entries.filter(entry => ballot === null || !sameBallot(entry.ballot, ballot) || role === 'FOLLOWER')
+    if (others.length > 0) this.tellScheduler(() => this.scheduler.applied?.(others))
+  }
+
   /** Between the threads of a node messages take a moment and keep their order. */
-  #tellScheduler(run: () => void): void {
+  tellScheduler(run: () => void): void {
     const { nowMs } = this.#world.queue
     this.#tellsMs = Math.max(this.#tellsMs + 1e-4, nowMs + this.#world.random.next() * 0.2)
     this.call(this.#tellsMs - nowMs, run)

@@ -51,6 +51,8 @@ interface Watched {
 export class Oracle {
   /** What happened to logs besides appends: a simulation in which it does not happen proves nothing about it. */
   readonly counts = { dropped: 0, fetched: 0, installed: 0, checkpoints: 0 }
+  /** Told of every entry as it is committed, in order. */
+  onCommitted: (entry: Entry) => void = () => {}
   readonly #root: LogNode = { position: 0, entry: null, parent: null }
   /** Every entry ever made, by position. */
   readonly #made: LogNode[][] = [[this.#root]]
@@ -271,6 +273,7 @@ export class Oracle {
       for (const later of this.#leaders.values()) {
         if (compareBallots(later.ballot, ballot) > 0) this.#keeps(later, next.position)
       }
+      this.onCommitted(next.entry!)
     }
   }
 

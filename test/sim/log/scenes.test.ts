@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { prng } from '../../../src/core/base/prng.ts'
 import { CLOCKS_APART_MS_MAX } from '../../../src/core/log/lease.ts'
-import type { LeaderState } from './leader-state.ts'
+import type { LeaderState, LeaderStates } from './leader-state.ts'
 import { check, type Operation } from './linearizability.ts'
 import type { SimNode } from './node.ts'
 import { type Plan, quietPlan } from './plan.ts'
@@ -16,12 +16,12 @@ function begun(seed: number, change: Partial<Plan> = {}): Simulation {
   return simulation
 }
 
-function leaderOf(simulation: Simulation): { readonly node: SimNode; readonly state: LeaderState } {
-  const node = simulation.nodes.find(each => each.process?.leader)!
-  return { node, state: node.process!.leader! }
+function leaderOf(simulation: Simulation): { readonly node: SimNode<LeaderStates>; readonly state: LeaderState } {
+  const node = simulation.nodes.find(each => each.process?.scheduler.leader)!
+  return { node, state: node.process!.scheduler.leader! }
 }
 
-function isolate(simulation: Simulation, node: SimNode, change: 'cut' | 'mend'): void {
+function isolate(simulation: Simulation, node: SimNode<LeaderStates>, change: 'cut' | 'mend'): void {
   for (const other of simulation.nodes) {
     if (other === node) continue
     simulation.network[change](node.id, other.id)
@@ -46,8 +46,8 @@ describe('reads under the lease', () => {
     state.read('x', 0.001, seen => answers.push(seen))
     node.pause(3 * L)
     simulation.advance(2.9 * L)
-    const newer = simulation.nodes.find(each => each.process?.leader && each !== node)!
-    newer.process!.leader!.write('register', 'x', 2, 1, () => {})
+    const newer = simulation.nodes.find(each => each.process?.scheduler.leader && each !== node)!
+    newer.process!.scheduler.leader!.write('register', 'x', 2, 1, () => {})
     simulation.advance(L)
     expect(answers).toEqual([null])
     finish(simulation)
@@ -74,8 +74,8 @@ describe('reads under the lease', () => {
     const answers: (readonly number[] | null)[] = []
     node.suspend(60 * L)
     simulation.advance(59 * L)
-    const newer = simulation.nodes.find(each => each.process?.leader && each !== node)!
-    newer.process!.leader!.write('register', 'x', 2, 1, () => {})
+    const newer = simulation.nodes.find(each => each.process?.scheduler.leader && each !== node)!
+    newer.process!.scheduler.leader!.write('register', 'x', 2, 1, () => {})
     simulation.advance(L - 0.01)
     // Asked in the very moment in which it wakes, before the log has heard of anybody.
     state.read('x', 0.011, seen => answers.push(seen))
@@ -119,7 +119,7 @@ describe('reads under the lease', () => {
       const random = prng(seed)
       const half = simulation.plan.timing.clockDrift / 2
       for (let round = 0; round < 10; round++) {
-        const leading = simulation.nodes.find(node => node.process?.leader)
+        const leading = simulation.nodes.find(node => node.process?.scheduler.leader)
         // The worst case: the clock of the leader is slow, those of its voters are fast.
         for (const node of simulation.nodes) node.clock.setRate(node === leading ? 1 - half : 1 + half)
         if (leading !== undefined) isolate(simulation, leading, 'cut')
@@ -140,7 +140,7 @@ describe('reads under the lease', () => {
       const simulation = begun(seed, { clients: 1, thinkMs: 3 * L, network })
       const random = prng(seed)
       for (let round = 0; round < 8; round++) {
-        const leading = simulation.nodes.find(node => node.process?.leader)
+        const leading = simulation.nodes.find(node => node.process?.scheduler.leader)
         const others = simulation.nodes.filter(node => node !== leading)
         if (leading === undefined) {
           simulation.advance(L)
@@ -173,7 +173,7 @@ describe('reads under the lease', () => {
       for (let seed = 1; seed <= 20; seed++) {
         const simulation = begun(seed)
         for (let round = 0; round < 10; round++) {
-          const leading = simulation.nodes.find(node => node.process?.leader)
+          const leading = simulation.nodes.find(node => node.process?.scheduler.leader)
           for (const node of simulation.nodes) node.clock.setRate(node === leading ? 0.3 : 3)
           if (leading !== undefined) isolate(simulation, leading, 'cut')
           simulation.advance(3 * L)

@@ -61,7 +61,7 @@ describe('the simulated cluster', () => {
 
   test('known bugs put back: found, and every mutation fits the program as it is', { timeout: 120_000 }, () => {
     // All are found by `npm run sim -- --mutations`; here those that take few seeds, and one seed of each other.
-    const slow = mutationNames.filter(name => !QUICK.includes(name))
+    const slow = mutationNames('log').filter(name => !QUICK.includes(name))
     const quick = mutate(QUICK, 400)
     expect(quick.stderr).toBe('')
     expect(quick.stdout.split('\n').filter(line => line.includes(': found by'))).toHaveLength(QUICK.length)
