@@ -77,6 +77,7 @@ function schedulerConfig(random: Prng): LeaderParts['config'] {
       webhook: { url: null, timeout: 5_000, headersFile: null, secretFile: null, statuses: [], job: null },
       requestOutcomes: { keep: 86_400_000, max: 100_000 },
       pruning: { keep: 172_800_000, keepMin: 3_600_000, perJob: 100 },
+      updatePruning: { interval: 900_000, keep: 2_592_000_000, perJob: 10 },
     },
     executor: { overheadCpus: 10, overheadRam: 8 * 1024 * 1024 },
   }
