@@ -18,6 +18,7 @@ import type { Metrics } from './ports.ts'
 
 export interface WebhookPort {
   /** Never rejects. `status` null: there was no answer. Any 2xx is a success. */
+  /** `timestampMs`: of this try. */
   post(what: { readonly id: string; readonly timestampMs: number; readonly body: string }): Promise<WebhookAnswer>
 }
 export interface WebhookAnswer {
@@ -44,7 +45,6 @@ type Message =
   | { readonly type: 'save' }
 
 interface Posted extends Delivery {
-  readonly timestampMs: number
   readonly event: TaskTransition | null
   readonly body: string | null
 }
@@ -160,7 +160,7 @@ class Webhook {
     this.#context.log.warn('webhook-gap', { from, begin })
     const timestampMs = this.#context.now().wallMs
     const body = gapBody({ from, to: begin, timestampMs })
-    this.#begin([{ id: `gap-${from}-${begin}`, lane: GAP_LANE, timestampMs, event: null, body }], {
+    this.#begin([{ id: `gap-${from}-${begin}`, lane: GAP_LANE, event: null, body }], {
       position: begin,
       seen: 0,
     })
@@ -170,13 +170,14 @@ class Webhook {
     const { statuses, filter } = this.#options
     if (statuses.length > 0 && !statuses.includes(event.event.status)) return []
     if (!wantsEvent(filter, event)) return []
-    return [{ id: eventIdOf(event), lane: event.row.taskId, timestampMs: event.event.atMs, event, body: null }]
+    return [{ id: eventIdOf(event), lane: event.row.taskId, event, body: null }]
   }
 
   #post(): void {
     const { port, ledger, metrics } = this.#options
     for (const delivery of this.#deliveries.next()) {
-      const { id, timestampMs, event } = delivery
+      const { id, event } = delivery
+      const timestampMs = this.#context.now().wallMs
       const body =
         delivery.body ?? (event === null ? '' : webhookBody(event, ledger.view.config(event.row.configId) ?? null))
       metrics.count('webhooks_attempts')

@@ -10,6 +10,7 @@ import { HEARTBEATS_IN_LEASE_MIN } from '../core/log/timing.ts'
 import type { NodeConfig } from './config-schema.ts'
 import { showDuration } from './config-units.ts'
 import { type ReadPeerTls, readPeerTls } from './peer-certificates.ts'
+import { readWebhookFiles } from './webhook-files.ts'
 
 export interface RuleFault {
   /** The keys it is about, the one to change first; it is not told when one of them could not even be read. */
@@ -29,6 +30,7 @@ export function configRuleFaults(config: NodeConfig, { readFiles }: { readFiles:
     ...portFaults(config),
     ...secretFaults(config, readFiles),
     ...(readFiles ? tlsFaults(config) : []),
+    ...(readFiles ? webhookFaults(config) : []),
   ]
 }
 
@@ -149,6 +151,12 @@ function tlsFaults(config: NodeConfig): RuleFault[] {
   const read = readTlsOf(config)
   if (read.ok) return []
   return read.faults.map(({ key, text }) => ({ keys: [`peer.tls.${key}`, ...TLS_KEYS], text }))
+}
+
+function webhookFaults({ roles, scheduler: { webhook } }: NodeConfig): RuleFault[] {
+  if (!roles.includes('scheduler') || webhook.url === null) return []
+  const read = readWebhookFiles(webhook)
+  return read.ok ? [] : [{ keys: [`scheduler.webhook.${read.key}`], text: read.text }]
 }
 
 function secretFaults({ roles, cluster, http, peer, agent, members }: NodeConfig, readFiles: boolean): RuleFault[] {

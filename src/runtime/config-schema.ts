@@ -444,6 +444,14 @@ export const configSchema = z.strictObject({
         meaning: 'How long one post may take before it is tried again',
         default: '5s',
       }),
+      headersFile: optionalKey(path, {
+        meaning: 'File with headers that every post carries, one `Name: value` a line',
+        unset: 'none beside those of a post',
+      }),
+      secretFile: optionalKey(path, {
+        meaning: 'File with the secret that signs every post, at least 16 characters',
+        unset: 'posts are not signed',
+      }),
       statuses: key(statuses, { meaning: 'Only transitions into these are posted; empty: all', default: [] }),
       job: optionalKey(
         text('name or role/environment/name', /^[\w.-]+(\/[\w.-]+\/[\w.-]+)?$/, 'a name or role/environment/name'),

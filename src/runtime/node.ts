@@ -39,6 +39,7 @@ import { createLogger } from './logger.ts'
 import { createMetrics, type NodeMetrics } from './metrics.ts'
 import type { PeerTls } from './peer-certificates.ts'
 import { webhookClient } from './webhook-client.ts'
+import { readWebhookFiles } from './webhook-files.ts'
 import { type AgentPlace, listenForAgents } from './ws-agent-listener.ts'
 
 const MIB = 1024 * 1024
@@ -300,7 +301,10 @@ function agentData(config: NodeConfig, httpUrl: string, secret: string): Paramet
 
 function webhookOf({ scheduler }: NodeConfig, { events }: SchedulerSide): Pick<LeaderParts, 'webhook'> {
   const { url, timeout: timeoutMs } = scheduler.webhook
-  return url === null ? {} : { webhook: { events, port: webhookClient({ url, timeoutMs }) } }
+  if (url === null) return {}
+  const read = readWebhookFiles(scheduler.webhook)
+  if (!read.ok) throw new Error(`scheduler.webhook.${read.key}: ${read.text}`)
+  return { webhook: { events, port: webhookClient({ url, timeoutMs, credentials: read.credentials }) } }
 }
 
 function backupOf(

@@ -1,16 +1,19 @@
 /** Posts events to the web server of `scheduler.webhook.url`, over a few connections that are kept. */
+import { createHmac } from 'node:crypto'
 import { Agent as HttpAgent, request as httpRequest } from 'node:http'
 import { Agent as HttpsAgent, request as httpsRequest } from 'node:https'
 import type { WebhookAnswer, WebhookPort } from '../actors/webhook.ts'
 import { DELIVERIES_MAX } from '../core/events/deliveries.ts'
+import type { WebhookCredentials } from './webhook-files.ts'
 
 export interface WebhookClientOptions {
   readonly url: string
   /** For the whole of a request, ms. */
   readonly timeoutMs: number
+  readonly credentials: WebhookCredentials
 }
 
-export function webhookClient({ url, timeoutMs }: WebhookClientOptions): WebhookPort {
+export function webhookClient({ url, timeoutMs, credentials }: WebhookClientOptions): WebhookPort {
   const target = new URL(url)
   const kept = { keepAlive: true, maxSockets: DELIVERIES_MAX }
   const isSecure = target.protocol === 'https:'
@@ -30,10 +33,12 @@ export function webhookClient({ url, timeoutMs }: WebhookClientOptions): Webhook
             agent,
             signal: AbortSignal.timeout(timeoutMs),
             headers: {
+              ...credentials.headers,
               'content-type': 'application/json',
               'content-length': Buffer.byteLength(body),
               'idempotency-key': id,
               timestamp: String(timestampMs),
+              ...signature(credentials.secret, `${timestampMs}.${id}.${body}`),
             },
           },
           response => {
@@ -50,4 +55,10 @@ export function webhookClient({ url, timeoutMs }: WebhookClientOptions): Webhook
         request.end(body)
       }),
   }
+}
+
+/** The time is signed too, so that a receiver can refuse what somebody has recorded and sends again. */
+function signature(secret: string | null, signed: string): Record<string, string> {
+  if (secret === null) return {}
+  return { 'daybreak-signature': `sha256=${createHmac('sha256', secret).update(signed).digest('hex')}` }
 }

@@ -93,7 +93,7 @@ class Day {
       },
       startSpread: 2_000,
       flapping: { threshold: 300_000, pauseMin: 1_000, pauseMax: 10_000, restartsPerSecond: 100 },
-      webhook: { url: null, timeout: 5_000, statuses: [], job: null },
+      webhook: { url: null, timeout: 5_000, headersFile: null, secretFile: null, statuses: [], job: null },
       requestOutcomes: { keep: 86_400_000, max: 100_000 },
       pruning: { keep: 172_800_000, keepMin: 3_600_000, perJob: 100 },
       updatePruning: { interval: 900_000, keep: 2_592_000_000, perJob: 10 },

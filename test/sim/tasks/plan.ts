@@ -74,7 +74,7 @@ function schedulerConfig(random: Prng): LeaderParts['config'] {
       },
       startSpread: 300,
       flapping: { threshold: 5_000, pauseMin: 200, pauseMax: 2_000, restartsPerSecond: 100 },
-      webhook: { url: null, timeout: 5_000, statuses: [], job: null },
+      webhook: { url: null, timeout: 5_000, headersFile: null, secretFile: null, statuses: [], job: null },
       requestOutcomes: { keep: 86_400_000, max: 100_000 },
       pruning: { keep: 172_800_000, keepMin: 3_600_000, perJob: 100 },
       updatePruning: { interval: 900_000, keep: 2_592_000_000, perJob: 10 },
