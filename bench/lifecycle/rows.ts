@@ -1,0 +1,91 @@
+/** The state of a large cluster as rows, put into the logs of nodes that do not run. */
+import { agentId, configId, type JobKey, jobKeyText, taskId } from '../../src/core/base/ids.ts'
+import type { TaskConfig } from '../../src/core/job/task-config.ts'
+import { batchPayload, encodeTransaction, type RowBytes } from '../../src/core/ledger/payload.ts'
+import { type Rows, TABLE_NUMBERS, type TableName, type TaskRow } from '../../src/core/ledger/rows.ts'
+import type { TaskStatus } from '../../src/core/task/status.ts'
+import { encodeRow } from '../../src/wire/ledger-rows.ts'
+
+export interface Sizes {
+  readonly jobs: number
+  /** Of each job: so many live, and as many that have ended. */
+  readonly instances: number
+  readonly agents: number
+}
+
+const ROWS_PER_POSITION = 500
+const HISTORY: readonly TaskStatus[] = ['PENDING', 'ASSIGNED', 'STARTING', 'RUNNING', 'FINISHED']
+
+/** Live tasks are ASSIGNED, the state with a timer and a launch to repeat: the dearest that a leader can find. */
+const LIVE = 2
+
+export const agentIdOf = (at: number): string => `bench-agent-${at}`
+export const hostOf = (at: number): string => `host-${at}`
+
+/** Payloads of log positions, in order. */
+export function* payloads(sizes: Sizes, nowMs: number): Generator<Uint8Array> {
+  let waiting: RowBytes[] = []
+  for (const row of rows(sizes, nowMs)) {
+    if (waiting.push(row) < ROWS_PER_POSITION) continue
+    yield payload(waiting, nowMs)
+    waiting = []
+  }
+  if (waiting.length > 0) yield payload(waiting, nowMs)
+}
+
+function payload(changes: readonly RowBytes[], wallMs: number): Uint8Array {
+  return batchPayload([encodeTransaction({ who: 'bench', why: 'fill', wallMs }, changes)])
+}
+
+function* rows({ jobs, instances, agents }: Sizes, nowMs: number): Generator<RowBytes> {
+  for (let at = 0; at < agents; at++) {
+    const id = agentId(agentIdOf(at))
+    yield put('agent', id, {
+      v: 1,
+      agentId: id,
+      host: hostOf(at),
+      attributes: [{ name: 'host', values: [hostOf(at)] }],
+      total: { cpusMilli: 2_000, ramMb: 2_048, diskMb: 8_192, gpus: 0 },
+      portRanges: [[31_000, 31_009]],
+      mode: 'NONE',
+      agentVersion: '1',
+      firstSeenMs: nowMs,
+    })
+  }
+  for (let job = 0; job < jobs; job++) {
+    const key: JobKey = { role: `team-${job % 50}`, environment: 'prod', name: `job-${String(job).padStart(5, '0')}` }
+    const config = configId(`config-${job}`)
+    yield put('config', config, { v: 1, configId: config, config: configOf(key) })
+    yield put('job', jobKeyText(key), {
+      ...{ v: 1, key, configId: config, instanceCount: instances, createdAtMs: nowMs, createdBy: 'bench' },
+    })
+    for (let instance = 0; instance < instances; instance++) {
+      const agent = (job * instances + instance) % agents
+      for (const steps of [LIVE, HISTORY.length]) {
+        const id = taskId(
+          `${key.role}-prod-${key.name}-${instance}-${steps === LIVE ? 'live' : 'ended'}-0123456789abcdef`,
+        )
+        const row: TaskRow = {
+          ...{ v: 1, taskId: id, job: key, instance, configId: config, status: HISTORY[steps - 1]!, version: steps },
+          ...{ agentId: agentId(agentIdOf(agent)), host: hostOf(agent), ports: {} },
+          ...{ failureCount: 0, timesPartitioned: 0, agentSeq: Math.max(0, steps - LIVE) },
+          events: HISTORY.slice(0, steps).map(status => ({ atMs: nowMs, status, scheduler: 'node-1', who: 'bench' })),
+        }
+        yield put('task', id, row)
+      }
+    }
+  }
+}
+
+/** Not a service: a task that finishes is not run again, so every status is one transition and nothing else happens. */
+function configOf(job: JobKey): TaskConfig {
+  return {
+    ...{ job, owner: 'bench', isService: false, maxTaskFailures: 1, priority: 0, production: false },
+    ...{ tier: 'preemptible', resources: { cpusMilli: 1, ramMb: 1, diskMb: 1, gpus: 0 }, ports: [] },
+    ...{ constraints: [], metadata: [], executor: { name: 'AuroraExecutor', data: '{}' } },
+  }
+}
+
+function put<T extends TableName>(table: T, key: string, row: Rows[T]): RowBytes {
+  return { table: TABLE_NUMBERS[table], key, bytes: Uint8Array.prototype.slice.call(encodeRow(table, row)) }
+}
