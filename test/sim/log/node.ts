@@ -212,6 +212,8 @@ export class Process<S extends Scheduler = Scheduler> {
   #ids = 0
   #openings = 0
   #tellsMs = 0
+  /** On their way to the scheduler. */
+  readonly #told: (() => void)[] = []
 
   constructor(world: World<S>, node: SimNode<S>, restored: RestoredLog) {
     const { meta } = restored
@@ -377,7 +379,9 @@ export class Process<S extends Scheduler = Scheduler> {
   tellScheduler(run: () => void): void {
     const { nowMs } = this.#world.queue
     this.#tellsMs = Math.max(this.#tellsMs + 1e-4, nowMs + this.#world.random.next() * 0.2)
-    this.call(this.#tellsMs - nowMs, run)
+    // Whichever wake-up comes first after a pause, the oldest message is taken.
+    this.#told.push(run)
+    this.call(this.#tellsMs - nowMs, () => this.#told.shift()?.())
   }
 
   #watchReplica(core: ReplicaCore): void {

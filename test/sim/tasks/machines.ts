@@ -33,6 +33,8 @@ class Machine {
   isDown = false
   /** Whom it speaks with. */
   scheduler: NodeScheduler | null = null
+  /** Whom it spoke with before that. */
+  #previous: NodeScheduler | null = null
   /** Members of the cluster that it cannot reach now; counted, since several faults may cut the same one. */
   readonly cuts = new Map<number, number>()
   readonly #world: MachineWorld
@@ -61,8 +63,11 @@ class Machine {
     const found = this.#world.schedulers()
     const leading = found.filter(({ listener }) => listener.onConnection !== null)
     const from = random.next() < 0.7 && leading.length > 0 ? leading : found
-    const scheduler = from[random.int(0, from.length)]
+    // It may have an old address: that of a leader that stands still, for instance, and does not know of its end.
+    const isOld = random.next() < 0.4 && this.#previous !== null && leading.includes(this.#previous)
+    const scheduler = isOld ? this.#previous! : from[random.int(0, from.length)]
     if (scheduler === undefined || scheduler.listener.onConnection === null || this.isCut(scheduler.nodeId)) return
+    if (this.scheduler !== scheduler) this.#previous = this.scheduler
     this.scheduler = scheduler
     this.#lastHeardMs = queue.nowMs
     agent.connect(scheduler.listener)
