@@ -9,7 +9,6 @@ import type {
   CommitBackup,
   StagedBackupView,
 } from '../wire/rest.ts'
-import { diffText, filesText, tasksText } from './backup-text.ts'
 import { clusterUrl } from './clusters.ts'
 import { action, type CommonOptions, collect, parseDuration, remote, type Session } from './command.ts'
 import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
@@ -44,6 +43,9 @@ interface CommitOptions extends BackupOptions {
 
 const WRITE_MS_MAX = 120_000
 const PAGE = 1_000
+
+/** Loaded with the first table that is shown. */
+const text = () => import('./backup-text.ts')
 
 /** The verbs of `daybreak backup`: those of the leader over REST, and what is done to a file on this machine. */
 export function registerBackup(program: Command, session: Session): void {
@@ -150,7 +152,7 @@ async function now(io: Io, options: BackupOptions): Promise<ClientExit> {
 async function list(io: Io, options: BackupOptions): Promise<ClientExit> {
   const found = await (await clientOf(io, options)).get<BackupList>('/api/v1/backups')
   if (options.json === true) sayJson(io, found)
-  else io.stdout.write(filesText(found, io.now(), styleOf(io.stdout, io.env)))
+  else io.stdout.write((await text()).filesText(found, io.now(), styleOf(io.stdout, io.env)))
   return CLIENT_EXIT.ok
 }
 
@@ -177,7 +179,7 @@ async function show(io: Io, options: FilterOptions): Promise<ClientExit> {
     cursor = page.next
   }
   if (options.json === true) sayJson(io, { staged, tasks })
-  else io.stdout.write(tasksText(tasks, styleOf(io.stdout, io.env)))
+  else io.stdout.write((await text()).tasksText(tasks, styleOf(io.stdout, io.env)))
   return CLIENT_EXIT.ok
 }
 
@@ -192,7 +194,7 @@ async function drop(io: Io, options: FilterOptions): Promise<ClientExit> {
 async function diff(io: Io, options: BackupOptions): Promise<ClientExit> {
   const found = await (await clientOf(io, options)).get<BackupDiff>('/api/v1/backups/diff')
   if (options.json === true) sayJson(io, found)
-  else io.stdout.write(diffText(found))
+  else io.stdout.write((await text()).diffText(found))
   return CLIENT_EXIT.ok
 }
 
@@ -216,7 +218,7 @@ async function commit(io: Io, options: CommitOptions): Promise<ClientExit> {
   if (digest !== undefined) stated = { digest }
   else if (yes === true) {
     const found = await client.get<BackupDiff>('/api/v1/backups/diff')
-    if (json !== true) io.stdout.write(diffText(found))
+    if (json !== true) io.stdout.write((await text()).diffText(found))
     stated = { digest: found.digest }
   }
   const body: CommitBackup = { ...stated, ...(reason === undefined ? {} : { reason }) }
