@@ -74,7 +74,8 @@ class CatchUp {
     this.#options = options
     this.#context = context
     const { self, limits, others, state } = options
-    this.#core = new CatchUpCore({ self, limits, others, progress: state.incoming.progress })
+    const covered = (): number => state.resumeFrom - 1
+    this.#core = new CatchUpCore({ self, limits, others, covered, progress: state.incoming.progress })
   }
 
   receive(message: CatchUpCommand): void {

@@ -61,6 +61,7 @@ export class CatchUpCore {
   readonly #self: Sender
   readonly #limits: LogLimits
   readonly #others: () => readonly number[]
+  readonly #covered: () => number
   #phase: Phase = 'idle'
   #leader = 0
   #next = 1
@@ -88,12 +89,15 @@ export class CatchUpCore {
     readonly limits: LogLimits
     /** The other voters. */
     readonly others: () => readonly number[]
+    /** Up to where the own tables stand for the log: after a crash perhaps further than the log is known committed. */
+    readonly covered: () => number
     /** What an earlier process has left of a snapshot. */
     readonly progress: SnapshotProgress | null
   }) {
     this.#self = options.self
     this.#limits = options.limits
     this.#others = options.others
+    this.#covered = options.covered
     this.#progress = options.progress
   }
 
@@ -236,8 +240,8 @@ export class CatchUpCore {
     if (this.#phase !== 'snapshot' || this.#awaits !== 'answer' || page.ask !== this.#ask) return []
     this.#silent.delete(page.from.memberId)
     const isSame = page.header.id === this.#progress?.header.id
-    // Older than what is here already: of no use, whoever it is from.
-    if (page.header.position < this.#next) return this.#askAgain('elsewhere')
+    // No further than what is here already: of no use, and an opening would put it aside for this to begin anew.
+    if (page.header.position < Math.max(this.#next, this.#covered() + 1)) return this.#askAgain('elsewhere')
     const goesOn = page.cursor === null || (isSame && sameCursor(page.cursor, this.#progress!.cursor))
     if (!goesOn) return this.#askAgain('elsewhere')
     this.#gained()

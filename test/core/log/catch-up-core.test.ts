@@ -33,9 +33,9 @@ class Bench {
   asked: Fetch | SnapshotFetch | null = null
   timer: { afterMs: number; ask: number } | null = null
 
-  constructor(options: { others?: readonly number[]; progress?: SnapshotProgress } = {}) {
-    const { others = [2, 3], progress = null } = options
-    this.core = new CatchUpCore({ self: sender(1), limits, others: () => others, progress })
+  constructor(options: { others?: readonly number[]; progress?: SnapshotProgress; covered?: number } = {}) {
+    const { others = [2, 3], progress = null, covered = 0 } = options
+    this.core = new CatchUpCore({ self: sender(1), limits, others: () => others, covered: () => covered, progress })
   }
 
   tell(message: CatchUpMessage): string[] {
@@ -375,6 +375,13 @@ describe('a snapshot', () => {
     expect(bench.page(of, { table: 1, key: 'x' }, ['y'])).toEqual([`snapshot ${of.id} after a of 3`])
     expect(bench.page(header(3, 60), { table: 1, key: 'a' }, ['b'])).toEqual([`snapshot ${of.id} after a of 2`])
     expect(bench.page(of, { table: 1, key: 'a' }, ['b'])).toEqual(['store 1 rows'])
+  })
+
+  test('tables further than the commit that is known, as after a crash: a snapshot that only reaches them is of no use', () => {
+    const bench = new Bench({ covered: 12 })
+    bench.toSnapshot()
+    expect(bench.page(header(2, 12), null, ['a'], true)).toEqual(['snapshot new after nothing of 3'])
+    expect(bench.page(header(3, 13), null, ['a'], true)).toEqual(['store 1 rows'])
   })
 
   test('older than what is here: of no use; when all are, it rests', () => {

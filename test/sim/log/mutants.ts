@@ -219,16 +219,6 @@ const TASK_MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
-    name: 'older-leader-obeyed',
-    edits: [
-      {
-        file: 'test/fixtures/sim-agent',
-        find: 'if (this.#epoch !== null && compareEpochs(message.epoch, this.#epoch) < 0)',
-        put: 'if (false)',
-      },
-    ],
-  },
-  {
     name: 'answered-before-commit',
     edits: [
       {
