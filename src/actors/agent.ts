@@ -38,8 +38,8 @@ export interface AgentActorOptions {
   readonly attributes: readonly { readonly name: string; readonly values: readonly string[] }[]
   /** What the machine has to offer as it is now; asked again from time to time. */
   readonly offer: () => MachineOffer
-  /** Names the work folder on its machine: the same for whoever uses that folder next. */
-  readonly place: string
+  /** Names the work folder on its machine: the same for whoever uses that folder next. Undefined: nothing is told of it. */
+  readonly place: string | undefined
   readonly draining: boolean
   readonly logUrl: string | null
   readonly agentVersion: string

@@ -143,8 +143,6 @@ const NOTHING_LOADED = 'No backup loaded.'
 const ALREADY_LOADED = 'Another backup is already loaded.'
 /** A timer is never longer; what is due is asked of the clock. */
 const LOOK_MS_MAX = 3_600_000
-/** So many changes may be too many bytes. */
-const CHANGES_COUNTED_FROM = 10_000
 
 export function backupSpec(options: BackupOptions): ActorSpec<Command> {
   const spec: ActorSpec<Message> = {
@@ -412,7 +410,6 @@ function refusedPlan({ consequences, changes }: RestorePlan, digest: string | nu
       remedy: 'look at `daybreak backup diff` again; on a busy cluster, --force does whatever it comes to',
     })
   }
-  if (changes.length < CHANGES_COUNTED_FROM) return null
   let bytes = 0
   for (const change of changes) {
     bytes += 8 + change.key.length + (change.type === 'put' ? encodeRow(change.table, change.row).length : 0)

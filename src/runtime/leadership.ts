@@ -47,7 +47,7 @@ export function followLeadership(parts: LeaderParts): LeaderTree {
     const resign: Resign = (reason, last) => {
       told.resigned(reason)
       end()
-      stopped = Promise.all([stopped, last()]).then(() => {})
+      stopped = Promise.allSettled([stopped, last()]).then(() => {})
     }
     const started = system.spawn<never>({
       name: 'leader',

@@ -38,15 +38,15 @@ export function absentAgents(
 
   function look(): void {
     if (ledger.refusal() !== null) return
-    const { monoMs } = context.now()
-    const away = [...awayNow(monoMs)]
+    const { monoMs, wallMs } = context.now()
+    const away = [...awayNow(monoMs, wallMs)]
     replaced(away)
     partition(monoMs)
     writeDown(away)
   }
 
   /** In the order in which they left. */
-  function* awayNow(nowMonoMs: number): Generator<AwayAgent> {
+  function* awayNow(nowMonoMs: number, nowWallMs: number): Generator<AwayAgent> {
     let places: Places | null = null
     for (const [id, sinceMonoMs] of absences.all()) {
       const row = view.agent(id)
@@ -55,7 +55,7 @@ export function absentAgents(
       // Two agents can have had one folder in turn, and a new leader hears of both: the later one has it.
       const isGone = awayMs >= silenceMsMax && row.place !== undefined
       if (isGone) places ??= new Places(rowsHere())
-      const successor = isGone ? (places?.successorOf(row) ?? null) : null
+      const successor = isGone ? (places?.successorOf(row, nowWallMs - awayMs) ?? null) : null
       yield { row, awayMs, successor, isBound: view.tasksOnAgent(id).length > 0 }
     }
   }

@@ -53,8 +53,10 @@ export class AgentActor implements Behaviour<AgentMessage> {
     const journal = new Journal(context, options.store)
     this.offer = new StandingOffer({ options, context, send: message => this.link.send(message) })
     const { offer } = this
+    // Records were lost: tasks of an earlier agent may still run here, so nobody may conclude that they are gone.
+    const place = stored.quarantined.length === 0 ? options.place : undefined
     this.link = new LeaderLink({
-      options,
+      options: { ...options, place },
       context,
       journal,
       book,

@@ -32,7 +32,7 @@ export function helloOf(
     clusterId: identity.clusterId,
     maxEpoch: identity.maxEpoch === null ? null : [identity.maxEpoch[0], identity.maxEpoch[1]],
     maxPosition: identity.maxPosition,
-    place: options.place,
+    ...(options.place === undefined ? {} : { place: options.place }),
     ...counts,
   }
 }

@@ -62,18 +62,23 @@ function isForgettable(
 
 /** Who of `here` has the work folder that the rows of others name as theirs; by their key. */
 export class Places {
-  readonly #agents = new Map<string, AgentId>()
+  readonly #agents = new Map<string, AgentRow>()
 
   constructor(here: Iterable<AgentRow>) {
     for (const row of here) {
       const key = placeKey(row)
-      if (key !== null) this.#agents.set(key, row.agentId)
+      if (key !== null) this.#agents.set(key, row)
     }
   }
 
-  successorOf(row: AgentRow): AgentId | null {
+  /**
+   * `lastHeardMs`: of the agent of that row. One that was known before then ran beside it and took nothing over, whatever
+   * the two tell of their places; where that is not known, nothing is concluded.
+   */
+  successorOf(row: AgentRow, lastHeardMs: Instant): AgentId | null {
     const key = placeKey(row)
-    return (key === null ? undefined : this.#agents.get(key)) ?? null
+    const found = key === null ? undefined : this.#agents.get(key)
+    return found !== undefined && found.firstSeenMs >= lastHeardMs ? found.agentId : null
   }
 }
 

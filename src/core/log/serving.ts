@@ -11,6 +11,8 @@ export interface Question {
 
 /** For one part of work, three of rest. */
 const REST_PER_WORK = 3
+/** A page that took long is waited for by somebody who gives up after two seconds. */
+const REST_FOR_WORK_MS_MAX = 250
 /** Questions that find nothing are not for free. */
 const REST_MS_MIN = 2
 
@@ -53,7 +55,7 @@ export class Serving<Q extends Question> {
 
   /** How long to rest before `rested`. */
   answered(bytes: number, tookMs: number): number {
-    return Math.max(REST_MS_MIN, bytes / this.#bytesPerMs, tookMs * REST_PER_WORK)
+    return Math.max(REST_MS_MIN, bytes / this.#bytesPerMs, Math.min(tookMs * REST_PER_WORK, REST_FOR_WORK_MS_MAX))
   }
 
   rested(): void {

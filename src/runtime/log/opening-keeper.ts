@@ -61,11 +61,14 @@ export class OpeningKeeper {
   tell(event: OpeningEvent): void {
     if (this.#events.push(event) > 1) return
     for (let next = this.#events[0]; next !== undefined; next = this.#events[0]) {
-      const { state, effects } = stepOpening(this.#state, next)
-      this.#state = state
-      for (const effect of effects) this.#run(effect)
-      if (state.type !== 'opening') for (const { resolve } of this.#opens.splice(0)) resolve()
-      this.#events.shift()
+      try {
+        const { state, effects } = stepOpening(this.#state, next)
+        this.#state = state
+        for (const effect of effects) this.#run(effect)
+        if (state.type !== 'opening') for (const { resolve } of this.#opens.splice(0)) resolve()
+      } finally {
+        this.#events.shift()
+      }
     }
   }
 

@@ -60,8 +60,14 @@ describe('the row of an agent that is away', () => {
 
 test('a place is a work folder and a host name: both must be those of the agent that is here', () => {
   const places = new Places([agentRow('new', { host: 'h1', place: 'p1' }), agentRow('silent', { host: 'h3' })])
-  expect(places.successorOf(agentRow('old', { host: 'h1', place: 'p1' }))).toBe('new')
-  expect(places.successorOf(agentRow('old', { host: 'h1', place: 'p2' }))).toBeNull()
-  expect(places.successorOf(agentRow('old', { host: 'h2', place: 'p1' }))).toBeNull()
-  expect(places.successorOf(agentRow('old', { host: 'h3' }))).toBeNull()
+  expect(places.successorOf(agentRow('old', { host: 'h1', place: 'p1' }), 0)).toBe('new')
+  expect(places.successorOf(agentRow('old', { host: 'h1', place: 'p2' }), 0)).toBeNull()
+  expect(places.successorOf(agentRow('old', { host: 'h2', place: 'p1' }), 0)).toBeNull()
+  expect(places.successorOf(agentRow('old', { host: 'h3' }), 0)).toBeNull()
+})
+
+test('known before the old one was last heard of: it ran beside it and has taken nothing over', () => {
+  const places = new Places([agentRow('new', { host: 'h1', place: 'p', firstSeenMs: 1_000 })])
+  expect(places.successorOf(agentRow('old', { host: 'h1', place: 'p' }), 1_000)).toBe('new')
+  expect(places.successorOf(agentRow('old', { host: 'h1', place: 'p' }), 1_001)).toBeNull()
 })
