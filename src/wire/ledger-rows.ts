@@ -13,6 +13,7 @@ import type {
   ConfigRow,
   JobRow,
   MetaRow,
+  QuotaRow,
   RequestRow,
   Rows,
   TableName,
@@ -77,6 +78,8 @@ export class RowReader {
         return named<UpdateRow>(UPDATE_FIELDS, f)
       case 'updateEvent':
         return named<UpdateEventRow>(UPDATE_EVENT_FIELDS, f)
+      case 'quota':
+        return named<QuotaRow>(QUOTA_FIELDS, f)
     }
   }
 
@@ -103,6 +106,7 @@ export class RowReader {
     if (present(f[17])) row.readyAtMs = f[17] as number
     if (present(f[18])) row.flapCount = f[18] as number
     if (present(f[19])) row.freshEvents = f[19] as number
+    if (present(f[20])) row.placement = f[20] as NonNullable<TaskRow['placement']>
     return row
   }
 
@@ -151,7 +155,7 @@ const STATUS_BY_NUMBER = new Map<number, TaskStatus>(
   Object.entries(TASK_STATUSES).map(([name, number]) => [number, name as TaskStatus]),
 )
 
-const JOB_FIELDS = ['v', 'key', 'configId', 'instanceCount', 'createdAtMs', 'createdBy'] as const
+const JOB_FIELDS = ['v', 'key', 'configId', 'instanceCount', 'createdAtMs', 'createdBy', 'cron'] as const
 const CONFIG_FIELDS = ['v', 'configId', 'config'] as const
 const AGENT_FIELDS = [
   'v',
@@ -166,11 +170,14 @@ const AGENT_FIELDS = [
   'firstSeenMs',
   'awaySinceMs',
   'place',
+  'revocable',
+  'unavailability',
 ] as const
 const REQUEST_FIELDS = ['v', 'requestId', 'fingerprint', 'outcome', 'atMs'] as const
 const META_FIELDS = ['v', 'name', 'value'] as const
 const UPDATE_FIELDS = ['v', 'updateId', 'job', 'user', 'initial', 'settings', 'desired', 'message'] as const
 const UPDATE_EVENT_FIELDS = ['v', 'update', 'number', 'atMs', 'status', 'instance', 'user', 'message'] as const
+const QUOTA_FIELDS = ['v', 'role', 'quota'] as const
 /** The order of `taskFields` below, for the check; the job key takes three places there. */
 const TASK_FIELDS = [
   'v',
@@ -191,6 +198,7 @@ const TASK_FIELDS = [
   'readyAtMs',
   'flapCount',
   'freshEvents',
+  'placement',
 ] as const
 const EVENT_FIELDS = ['atMs', 'status', 'scheduler', 'message', 'who', 'why'] as const
 
@@ -207,6 +215,7 @@ const FIELDS_MIN: Readonly<Record<TableName, number>> = {
   meta: 3,
   update: 8,
   updateEvent: 8,
+  quota: 3,
 }
 
 // Does not compile when a row has a field that its list lacks: such a field would be lost at a restart.
@@ -221,6 +230,7 @@ const complete: [
   Missing<MetaRow, typeof META_FIELDS>,
   Missing<UpdateRow, typeof UPDATE_FIELDS>,
   Missing<UpdateEventRow, typeof UPDATE_EVENT_FIELDS>,
+  Missing<QuotaRow, typeof QUOTA_FIELDS>,
 ] extends never[]
   ? true
   : never = true
@@ -231,7 +241,7 @@ function toFields(table: TableName, row: Rows[TableName]): readonly unknown[] {
     case 'task':
       return taskFields(row as TaskRow)
     case 'job':
-      return unnamed(JOB_FIELDS, row as JobRow)
+      return withoutAbsentEnd(unnamed(JOB_FIELDS, row as JobRow), FIELDS_MIN.job)
     case 'config':
       return unnamed(CONFIG_FIELDS, row as ConfigRow)
     case 'agent':
@@ -244,6 +254,8 @@ function toFields(table: TableName, row: Rows[TableName]): readonly unknown[] {
       return unnamed(UPDATE_FIELDS, row as UpdateRow)
     case 'updateEvent':
       return unnamed(UPDATE_EVENT_FIELDS, row as UpdateEventRow)
+    case 'quota':
+      return unnamed(QUOTA_FIELDS, row as QuotaRow)
   }
 }
 
@@ -270,6 +282,7 @@ function taskFields(row: TaskRow): readonly unknown[] {
     row.readyAtMs ?? null,
     row.flapCount ?? null,
     row.freshEvents ?? null,
+    row.placement ?? null,
   ]
   return withoutAbsentEnd(fields, FIELDS_BEFORE_0_2)
 }

@@ -32,6 +32,7 @@ const samples: { [T in TableName]: Rows[T][] } = {
     agentRow('a2'),
     agentRow('a3', { awaySinceMs: 1_700_000_000_000, place: 'f00d' }),
     agentRow('a4', { place: 'f00d' }),
+    agentRow('a5', { revocable: { cpusMilli: 4000, ramMb: 0 }, unavailability: { fromMs: 5 } }),
   ],
   request: [
     { v: 1, requestId: 'r', fingerprint: 'f', outcome: { type: 'done', instances: [0, 1], message: null }, atMs: 1 },
@@ -50,6 +51,7 @@ const samples: { [T in TableName]: Rows[T][] } = {
     updateEvent('u1', 1, { status: 'ROLLING_FORWARD', user: 'www-data' }),
     updateEvent('u1', 2, { instance: { instance: 3, action: 'INSTANCE_UPDATED' }, message: 'm' }),
   ],
+  quota: [{ v: 1, role: 'www-data', quota: { cpusMilli: 4000, ramMb: 1024, diskMb: 2048 } }],
 }
 
 describe('rows as bytes', () => {

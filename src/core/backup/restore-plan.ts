@@ -59,6 +59,7 @@ const BY_TABLE = {
   meta: 'kept',
   update: 'equal',
   updateEvent: 'equal',
+  quota: 'equal',
 } as const satisfies Record<TableName, 'equal' | 'added' | 'kept' | 'tasks'>
 
 export function restorePlan(now: LedgerView, staged: LedgerView, facts: RestoreFacts): RestorePlan {

@@ -26,6 +26,28 @@ export interface TaskConfig {
   readonly metadata: readonly { readonly key: string; readonly value: string }[]
   readonly partitionPolicy?: { readonly reschedule: boolean; readonly delaySecs: number }
   readonly executor: { readonly name: string; readonly data: string }
+  /** Hosts that are better or worse than others; never a reason to refuse one. Absent: none is. */
+  readonly prefer?: readonly Preference[]
+  /** How the instances are to lie over the values of attributes, as far as it goes. Absent: anyhow. */
+  readonly spread?: readonly Spread[]
+  /** One instance on each host that the constraints allow, however many there are. */
+  readonly everyHost?: true
+  /** So many instances are placed together or none is; those that run already count. Absent: each alone. */
+  readonly gang?: number
+}
+
+/** A host with any of the values is better by `weight`, or worse where it is negative. Unit: -100 to 100, not 0. */
+export interface Preference {
+  readonly attribute: string
+  readonly values: readonly string[]
+  readonly weight: number
+}
+
+/** Unit: `weight` 1 to 100. `targets`: percent of the instances by value, at most 100 in all; the rest is for all others. Absent: evenly. */
+export interface Spread {
+  readonly attribute: string
+  readonly weight: number
+  readonly targets?: Readonly<Record<string, number>>
 }
 
 export interface Resources {

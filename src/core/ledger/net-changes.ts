@@ -109,6 +109,8 @@ function keyOf(change: RowChange & { type: 'put' }): string {
       return updateKey(change.row.job, change.row.updateId)
     case 'updateEvent':
       return updateEventKey(change.row.update, change.row.number)
+    case 'quota':
+      return change.row.role
   }
 }
 

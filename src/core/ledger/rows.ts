@@ -48,6 +48,33 @@ export interface TaskRow {
    * the row alone, without the one it replaced; the status before is that of the event before them.
    */
   readonly freshEvents?: number
+  /** Why it stands where it does; written with ASSIGNED. */
+  readonly placement?: PlacementRecord
+}
+
+/** What a placement was decided on: enough to explain it, and with the cluster as it was, to decide it again. */
+export interface PlacementRecord {
+  /** Of the draw that the attempt made. */
+  readonly seed: number
+  /** `RANDOM`, or the amounts by which hosts are filled: `CPU,MEMORY,RANDOM`. */
+  readonly policy: string
+  /** Equal tasks that were served together, this one included. */
+  readonly tasks: number
+  /** Hosts that were connected, and how many of them were looked at. */
+  readonly hosts: number
+  readonly looked: number
+  /** The one taken comes first, then the best of those that were not; only hosts that fitted. */
+  readonly candidates: readonly PlacementCandidate[]
+  /** The room had been claimed for this task: by preemption, or by the update that it belongs to. */
+  readonly claim?: 'preemption' | 'affinity'
+}
+
+export interface PlacementCandidate {
+  readonly host: string
+  /** Sum of the terms; higher is better. Absent where hosts were not scored: the first that fitted was taken. */
+  readonly score?: number
+  /** What the score consists of, such as `prefer disk` or `spread rack`. */
+  readonly terms?: Readonly<Record<string, number>>
 }
 
 export interface ConfigRow {
@@ -64,6 +91,8 @@ export interface JobRow {
   readonly instanceCount: number
   readonly createdAtMs: Instant
   readonly createdBy: string
+  /** A template: instances are made of it at times of its own, not when it is created. */
+  readonly cron?: { readonly schedule: string; readonly collisionPolicy: 'KILL_EXISTING' | 'CANCEL_NEW' }
 }
 
 export type HostMode = 'NONE' | 'SCHEDULED' | 'DRAINING' | 'DRAINED'
@@ -87,6 +116,21 @@ export interface AgentRow {
   readonly awaySinceMs?: Instant
   /** Names its work folder on its machine: two agents of one place cannot both have it. Absent: it did not say. */
   readonly place?: string
+  /** Beside `total`: what is only lent and may be taken back; absent: nothing. */
+  readonly revocable?: Revocable
+  /** When the machine is planned to be away; absent: never. */
+  readonly unavailability?: Unavailability
+}
+
+export interface Revocable {
+  readonly cpusMilli: number
+  readonly ramMb: number
+}
+
+export interface Unavailability {
+  readonly fromMs: Instant
+  /** Absent: nobody has said when it ends. */
+  readonly untilMs?: Instant
 }
 
 /** The stored outcome of a mutation, so that its retry gets the first answer. Key: request id. */
@@ -144,6 +188,21 @@ export interface UpdateEventRow {
   readonly message?: string
 }
 
+/** What production tasks of a role may take together, on machines that are shared. Key: the role. */
+export interface QuotaRow {
+  readonly v: 1
+  readonly role: string
+  readonly quota: Quota
+}
+
+/** `gpus` absent: not counted. */
+export interface Quota {
+  readonly cpusMilli: number
+  readonly ramMb: number
+  readonly diskMb: number
+  readonly gpus?: number
+}
+
 export interface Rows {
   task: TaskRow
   config: ConfigRow
@@ -153,6 +212,7 @@ export interface Rows {
   meta: MetaRow
   update: UpdateRow
   updateEvent: UpdateEventRow
+  quota: QuotaRow
 }
 
 export type TableName = keyof Rows
@@ -166,4 +226,5 @@ export const TABLE_NUMBERS = {
   meta: 6,
   update: 7,
   updateEvent: 8,
+  quota: 9,
 } as const satisfies Record<TableName, number>

@@ -27,6 +27,7 @@ import {
   type ConfigRow,
   type JobRow,
   type MetaRow,
+  type QuotaRow,
   type RequestRow,
   type Rows,
   TABLE_NUMBERS,
@@ -53,6 +54,7 @@ export class Tables implements LedgerView {
   readonly #metas = new Map<string, MetaRow>()
   readonly #updates = new Map<string, UpdateRow>()
   readonly #updateEvents = new Map<string, UpdateEventRow>()
+  readonly #quotas = new Map<string, QuotaRow>()
 
   readonly #byJob = new Map<string, JobTasks>()
   readonly #byAgent = new Map<string, Set<string>>()
@@ -154,6 +156,9 @@ export class Tables implements LedgerView {
   }
   rows<T extends TableName>(table: T): ReadonlyMap<string, Rows[T]> {
     return this.#table(table) as ReadonlyMap<string, unknown> as ReadonlyMap<string, Rows[T]>
+  }
+  quota(role: string): QuotaRow | undefined {
+    return this.#quotas.get(role)
   }
   updateEvents(update: string): readonly UpdateEventRow[] {
     const events: UpdateEventRow[] = []
@@ -258,6 +263,8 @@ export class Tables implements LedgerView {
         return this.#updates as Map<string, Rows[TableName]>
       case 'updateEvent':
         return this.#updateEvents as Map<string, Rows[TableName]>
+      case 'quota':
+        return this.#quotas as Map<string, Rows[TableName]>
     }
   }
 

@@ -1,7 +1,17 @@
 import type { AgentId, ConfigId, InstanceId, JobKey, TaskId } from '../base/ids.ts'
 import type { TaskConfig } from '../job/task-config.ts'
 import type { TaskStatus } from '../task/status.ts'
-import type { AgentRow, JobRow, MetaRow, RequestRow, Rows, TableName, TaskRow, UpdateEventRow } from './rows.ts'
+import type {
+  AgentRow,
+  JobRow,
+  MetaRow,
+  QuotaRow,
+  RequestRow,
+  Rows,
+  TableName,
+  TaskRow,
+  UpdateEventRow,
+} from './rows.ts'
 
 /**
  * The state of the cluster as this node sees it, staged changes included on the leader. Plain synchronous reads for
@@ -15,6 +25,7 @@ export interface LedgerView {
   agent(id: AgentId): AgentRow | undefined
   request(id: string): RequestRow | undefined
   meta(name: string): MetaRow | undefined
+  quota(role: string): QuotaRow | undefined
   /** All rows of a table by key, in any order: for those who look at a table as a whole. */
   rows<T extends TableName>(table: T): ReadonlyMap<string, Rows[T]>
   /** Of the update of that key, in any order. */
