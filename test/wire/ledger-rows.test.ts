@@ -32,7 +32,7 @@ const samples: { [T in TableName]: Rows[T][] } = {
     agentRow('a2'),
     agentRow('a3', { awaySinceMs: 1_700_000_000_000, place: 'f00d' }),
     agentRow('a4', { place: 'f00d' }),
-    agentRow('a5', { revocable: { cpusMilli: 4000, ramMb: 0 }, unavailability: { fromMs: 5 } }),
+    agentRow('a5', { revocable: { cpusMilli: 4000 }, unavailability: { fromMs: 5 } }),
   ],
   request: [
     { v: 1, requestId: 'r', fingerprint: 'f', outcome: { type: 'done', instances: [0, 1], message: null }, atMs: 1 },

@@ -124,7 +124,6 @@ export interface AgentRow {
 
 export interface Revocable {
   readonly cpusMilli: number
-  readonly ramMb: number
 }
 
 export interface Unavailability {
