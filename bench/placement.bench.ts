@@ -117,7 +117,7 @@ function cluster(hosts: number, groups: number, tasks: number, offerOrder: reado
       for (const [id, of] of byConfig) {
         for (let at = 0; at < of.length; at += ROUND) {
           const taskIds: TaskId[] = of.slice(at, at + ROUND).map(row => row.taskId)
-          const result = matcher.match({ configId: id, taskIds })
+          const result = matcher.match({ configId: id, taskIds }, 0)
           placed += result.placed.length
           round.push(...result.placed)
           if (round.length >= ROUND) {
@@ -139,7 +139,7 @@ function cluster(hosts: number, groups: number, tasks: number, offerOrder: reado
       const attempts = 20
       const startedMs = performance.now()
       for (let i = 0; i < attempts; i++) {
-        const { unplaced } = matcher.match({ configId: id, taskIds: [row.taskId] })
+        const { unplaced } = matcher.match({ configId: id, taskIds: [row.taskId] }, 0)
         if (unplaced.length !== 1) throw new Error('the task was meant to fit nowhere')
       }
       return (performance.now() - startedMs) / attempts

@@ -9,6 +9,7 @@
 import type { AgentId, ConfigId, JobKey, TaskId } from '../core/base/ids.ts'
 import type { Resources } from '../core/job/task-config.ts'
 import type { OfferOrder } from '../core/offers/candidate-order.ts'
+import type { RoomClaim } from '../core/offers/claims.ts'
 import type { Host } from '../core/offers/offer-book.ts'
 import { type Match, Matcher, type Want } from '../core/scheduling/matcher.ts'
 import type { Reasons } from '../core/scheduling/pending-reasons.ts'
@@ -78,6 +79,16 @@ export interface GroupsGone {
   readonly type: 'groupsGone'
   readonly configIds: readonly ConfigId[]
 }
+/** Room that is kept for somebody from now on; those on agents that are not known come to nothing. */
+export interface ClaimRoom {
+  readonly type: 'claimRoom'
+  readonly claims: readonly RoomClaim[]
+}
+/** Claims that nobody needs any more; unknown ones are ignored. */
+export interface ReleaseClaims {
+  readonly type: 'releaseClaims'
+  readonly claimIds: readonly string[]
+}
 /** The changes themselves wait beside the mailbox: every message begins by taking them in. */
 interface LedgerChanged {
   readonly type: 'ledgerChanged'
@@ -85,7 +96,23 @@ interface LedgerChanged {
 interface MatchOn {
   readonly type: 'matchOn'
 }
-export type OfferBrokerCommand = AgentCommand | MatchRound | ReleaseHolds | GroupsGone | LedgerChanged | MatchOn
+interface WakeOn {
+  readonly type: 'wakeOn'
+}
+interface ClaimsExpire {
+  readonly type: 'claimsExpire'
+}
+export type OfferBrokerCommand =
+  | AgentCommand
+  | MatchRound
+  | ReleaseHolds
+  | GroupsGone
+  | ClaimRoom
+  | ReleaseClaims
+  | LedgerChanged
+  | MatchOn
+  | WakeOn
+  | ClaimsExpire
 
 export interface RoundResult {
   readonly type: 'roundResult'
@@ -105,6 +132,7 @@ export interface OfferBookView {
   offers(): readonly OfferView[]
   largestHost(): { readonly host: string; readonly total: Resources; readonly ports: number } | null
   reasonsOf(configId: ConfigId): Reasons | null
+  claims(): Iterable<RoomClaim>
   /** Whether the room of a match is held for it still. */
   isHeld(match: Pick<Match, 'taskId' | 'agentId' | 'ports'>): boolean
 }
@@ -131,6 +159,11 @@ interface Round extends MatchRound {
   readonly done: RoundResult['groups'][number][]
 }
 
+/** What a placement costs, in looks at hosts. */
+const LOOKS_PER_PLACEMENT = 100
+/** Parked groups that are looked at per turn when hosts have more to give. */
+const WAKES_PER_TURN = 2000
+
 export function offerBrokerSpec(options: OfferBrokerOptions): ActorSpec<OfferBrokerCommand> {
   let starts = 0
   return {
@@ -152,6 +185,7 @@ function startOfferBroker(
   const { book } = matcher
   let rounds: Round[] = []
   let changes: LedgerChange[] = []
+  let isWaking = false
 
   const unsubscribe = ledger.subscribe('staged', change => {
     if (changes.push(change) === 1) context.self.tell({ type: 'ledgerChanged' })
@@ -175,6 +209,10 @@ function startOfferBroker(
       takeIn()
       return matcher.reasonsOf(configId)
     },
+    claims: () => {
+      takeIn()
+      return matcher.claims()
+    },
     isHeld: ({ taskId, agentId, ports }) => {
       takeIn()
       return book.isHeldFor(taskId, agentId, Object.values(ports))
@@ -185,15 +223,17 @@ function startOfferBroker(
   const matchOn = (): void => {
     const stopAt = matcher.evaluated + options.evaluationsPerTurn
     const before = matcher.evaluated
+    let placed = 0
     for (let round = rounds[0]; round !== undefined; round = rounds[0]) {
       while (round.done.length < round.wants.length) {
-        if (matcher.evaluated >= stopAt) {
+        if (matcher.evaluated + placed * LOOKS_PER_PLACEMENT >= stopAt) {
           context.self.tell({ type: 'matchOn' })
           metrics.count('veto_evaluated_offers', matcher.evaluated - before)
           return
         }
         const want = round.wants[round.done.length]!
-        const result = matcher.match(want)
+        const result = matcher.match(want, context.now().wallMs)
+        placed += result.placed.length
         metrics.count('schedule_attempts_fired', result.placed.length + result.unplaced.length)
         metrics.count('schedule_attempts_no_match', result.unplaced.length)
         round.done.push({ configId: want.configId, ...result })
@@ -217,8 +257,19 @@ function startOfferBroker(
   }
 
   const wake = (): void => {
-    const woken = matcher.takeWakes()
+    const woken = matcher.takeWakes(context.now().wallMs, WAKES_PER_TURN)
     if (woken.length > 0) options.onWake(woken)
+    if (matcher.hasWakes && !isWaking) {
+      isWaking = true
+      context.self.tell({ type: 'wakeOn' })
+    }
+  }
+
+  /** Claims end by their own time although nothing else happens. */
+  const armExpiry = (): void => {
+    const nextMs = book.claims.nextExpiryMs()
+    if (nextMs === null) return context.cancelTimer('claims')
+    context.startTimer('claims', Math.max(0, nextMs - context.now().wallMs), { type: 'claimsExpire' })
   }
 
   return {
@@ -249,6 +300,22 @@ function startOfferBroker(
         case 'groupsGone':
           for (const configId of message.configIds) matcher.groupGone(configId)
           break
+        case 'claimRoom':
+          for (const claim of message.claims) {
+            if (!matcher.claim(claim)) context.log.warn('claim-on-unknown-agent', { agentId: claim.agentId })
+          }
+          armExpiry()
+          break
+        case 'releaseClaims':
+          for (const id of message.claimIds) matcher.unclaim(id)
+          break
+        case 'claimsExpire':
+          matcher.expireClaims(context.now().wallMs)
+          armExpiry()
+          break
+        case 'wakeOn':
+          isWaking = false
+          break
         case 'ledgerChanged':
           break
       }
@@ -259,6 +326,7 @@ function startOfferBroker(
       agents: book.hostCount,
       connected: book.connectedCount,
       holds: book.holdCount,
+      claims: book.claims.size,
       parkedGroups: matcher.parkedCount,
       evaluated: matcher.evaluated,
       changesWaiting: changes.length,

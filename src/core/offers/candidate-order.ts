@@ -1,12 +1,14 @@
 /**
- * In which order hosts are tried for a task. First by mode (a host about to be maintained is used last), then hosts
- * with GPUs after those without (D21; a task that wants a GPU skips the others anyway), then by policy:
+ * In which order hosts are tried for a task. First by mode (a host about to be maintained is used last), then those for
+ * which no time away is planned, then hosts with GPUs after those without (D21; a task that wants a GPU skips the others
+ * anyway), then those that will be away latest, then by policy:
  *
  * - RANDOM first in the list: a fresh random order for every walk, drawn one host at a time, so that a walk that ends
  *   at the first host costs one draw. A restarted task usually escapes a bad host this way.
  * - any other list: an index kept sorted, fullest host first by the named amounts.
  *
- * Every order ends in the slot number, so that no two hosts ever compare equal (D2).
+ * Every order ends in the slot number, so that no two hosts ever compare equal (D2). A walk leaves no trace: the same
+ * hosts and the same seed give the same order.
  */
 import { assert } from '../base/assert.ts'
 import type { Prng } from '../base/prng.ts'
@@ -14,7 +16,8 @@ import type { HostMode } from '../ledger/rows.ts'
 import type { Needs } from './needs.ts'
 
 /** Source: Aurora's `offer_order`; compounded left to right. */
-export type OfferOrder = 'RANDOM' | 'CPU' | 'MEMORY' | 'DISK'
+export const OFFER_ORDERS = ['RANDOM', 'CPU', 'MEMORY', 'DISK', 'REVOCABLE_CPU'] as const
+export type OfferOrder = (typeof OFFER_ORDERS)[number]
 export const OFFER_ORDER_DEFAULT: readonly OfferOrder[] = ['RANDOM']
 /** Fullest host first: fewest hosts in use. */
 export const OFFER_ORDER_PACKING: readonly OfferOrder[] = ['CPU', 'MEMORY', 'RANDOM']
@@ -24,6 +27,10 @@ export interface Candidate {
   readonly mode: HostMode
   readonly total: Needs
   readonly free: Needs
+  /** Thousandths of a core that are lent and free. */
+  readonly revocableMilli: number
+  /** When it is planned to be away, wall ms; infinite where nothing is planned. */
+  readonly awayFromMs: number
 }
 
 export interface CandidateOrder {
@@ -33,33 +40,38 @@ export interface CandidateOrder {
   remove(host: Candidate): void
   /** Its free amounts, mode or GPUs have changed. Never during a walk. */
   changed(host: Candidate): void
-  /** Best first; ends early when `visit` answers true. The order must not be changed meanwhile. */
-  walk(visit: (slot: number) => boolean): void
+  /** Best first; ends early when `visit` answers true. The order must not be changed meanwhile, nor walked. */
+  walk(random: Prng, visit: (slot: number) => boolean): void
 }
 
 export function candidateOrder(order: readonly OfferOrder[], random: Prng): CandidateOrder {
-  return order.length === 0 || order[0] === 'RANDOM' ? new RandomOrder(random) : new SortedOrder(order, random)
+  return order.length === 0 || order[0] === 'RANDOM' ? new RandomOrder() : new SortedOrder(order, random)
 }
 
 const MODE_RANKS: Readonly<Record<HostMode, number>> = { NONE: 0, SCHEDULED: 1, DRAINING: 2, DRAINED: 3 }
-const RANKS = 8
+const RANKS = 16
+/** Of a rank: a time away is planned. */
+const IS_AWAY = 2
 
 /** Hosts of a lower rank are used up before one of a higher rank is touched. */
 export function rankOf(host: Candidate): number {
-  return MODE_RANKS[host.mode] * 2 + (host.total.gpus > 0 ? 1 : 0)
+  return (
+    MODE_RANKS[host.mode] * 4 +
+    (host.awayFromMs < Number.POSITIVE_INFINITY ? IS_AWAY : 0) +
+    (host.total.gpus > 0 ? 1 : 0)
+  )
 }
 
 class RandomOrder implements CandidateOrder {
   readonly isPacking = false
-  readonly #random: Prng
   readonly #slotsByRank: number[][] = Array.from({ length: RANKS }, () => [])
   /** By slot: the rank it stands in, -1 when it is no candidate, and where. */
   readonly #ranks: number[] = []
   readonly #indices: number[] = []
-
-  constructor(random: Prng) {
-    this.#random = random
-  }
+  /** By slot; read for hosts with a planned time away only. */
+  readonly #awayFromMs: number[] = []
+  /** Where the steps of a walk went, to take them back. */
+  #steps = new Int32Array(64)
 
   add(host: Candidate): void {
     const { slot } = host
@@ -67,11 +79,13 @@ class RandomOrder implements CandidateOrder {
     for (let gap = this.#ranks.length; gap < slot; gap++) {
       this.#ranks[gap] = -1
       this.#indices[gap] = -1
+      this.#awayFromMs[gap] = 0
     }
     const rank = rankOf(host)
     const slots = this.#slotsByRank[rank]!
     this.#ranks[slot] = rank
     this.#indices[slot] = slots.length
+    this.#awayFromMs[slot] = host.awayFromMs
     slots.push(slot)
   }
 
@@ -89,26 +103,46 @@ class RandomOrder implements CandidateOrder {
   }
 
   changed(host: Candidate): void {
-    if (this.#ranks[host.slot] === rankOf(host)) return
+    if (this.#ranks[host.slot] === rankOf(host) && this.#awayFromMs[host.slot] === host.awayFromMs) return
     this.remove(host)
     this.add(host)
   }
 
-  walk(visit: (slot: number) => boolean): void {
-    const indices = this.#indices
-    for (const slots of this.#slotsByRank) {
-      // Fisher and Yates, one step per host that is looked at: any start order gives a uniform one.
-      for (let i = 0; i < slots.length; i++) {
-        const j = this.#random.int(i, slots.length)
-        const slot = slots[j]!
-        const other = slots[i]!
-        slots[j] = other
-        slots[i] = slot
-        indices[other] = j
-        indices[slot] = i
-        if (visit(slot)) return
-      }
+  walk(random: Prng, visit: (slot: number) => boolean): void {
+    for (let rank = 0; rank < RANKS; rank++) {
+      const slots = this.#slotsByRank[rank]!
+      if (slots.length === 0) continue
+      if ((rank & IS_AWAY) === 0 ? this.#walkDrawn(slots, random, visit) : this.#walkByTime(slots, visit)) return
     }
+  }
+
+  /** Fisher and Yates, one step per host that is looked at; the steps are taken back afterwards. */
+  #walkDrawn(slots: number[], random: Prng, visit: (slot: number) => boolean): boolean {
+    if (this.#steps.length < slots.length) this.#steps = new Int32Array(slots.length * 2)
+    const steps = this.#steps
+    let taken = 0
+    let isOver = false
+    while (taken < slots.length && !isOver) {
+      const other = random.int(taken, slots.length)
+      const slot = slots[other]!
+      slots[other] = slots[taken]!
+      slots[taken] = slot
+      steps[taken++] = other
+      isOver = visit(slot)
+    }
+    while (taken > 0) {
+      const other = steps[--taken]!
+      const slot = slots[taken]!
+      slots[taken] = slots[other]!
+      slots[other] = slot
+    }
+    return isOver
+  }
+
+  /** Those that will be away latest come first. There are few. */
+  #walkByTime(slots: readonly number[], visit: (slot: number) => boolean): boolean {
+    const from = this.#awayFromMs
+    return slots.toSorted((a, b) => from[b]! - from[a]! || a - b).some(visit)
   }
 }
 
@@ -168,12 +202,13 @@ class SortedOrder implements CandidateOrder {
     this.#keys[slot] = key
   }
 
-  walk(visit: (slot: number) => boolean): void {
+  walk(_random: Prng, visit: (slot: number) => boolean): void {
     for (let i = 0; i < this.#count; i++) if (visit(this.#sorted[i]!)) return
   }
 
   #keyOf(host: Candidate): readonly number[] {
-    const key = [rankOf(host)]
+    const { awayFromMs } = host
+    const key = [rankOf(host), awayFromMs < Number.POSITIVE_INFINITY ? -awayFromMs : 0]
     for (const by of this.#order) key.push(this.#amount(host, by))
     key.push(host.slot)
     return key
@@ -195,6 +230,8 @@ class SortedOrder implements CandidateOrder {
         return host.free.ramMb
       case 'DISK':
         return host.free.diskMb
+      case 'REVOCABLE_CPU':
+        return host.revocableMilli === 0 ? Number.POSITIVE_INFINITY : host.revocableMilli
       case 'RANDOM':
         return this.#randomRanks[host.slot]!
     }

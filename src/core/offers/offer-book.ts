@@ -1,21 +1,24 @@
 /**
- * What every known agent can still take: its total minus what is bound to it in the store, minus what a round has
- * chosen but not yet staged (holds). The store is the truth: a bound task counts even where it overcommits the host,
- * and free amounts are then negative until something ends. One standing offer per agent, never two.
+ * What every known agent can still take. For our own agents that is their total minus what is bound to them in the
+ * store, minus what a round has chosen but not yet staged (holds). The store is the truth: a bound task counts even
+ * where it overcommits the host, and free amounts are then negative until something ends. For an agent of a resource
+ * manager it is what its offer says, minus holds; what is bound there the manager has taken off already.
  *
  * The book keeps amounts only. Who may go where is the matcher's business; who changes it is the matcher alone.
- * Source: the scheduling spec, sections 4 and 17, items D2, D6, D7, D13.
+ * Source: the scheduling spec, sections 4 and 17, items D2, D6 to D8, D13.
  */
 import { assert } from '../base/assert.ts'
 import type { AgentId, TaskId } from '../base/ids.ts'
 import type { Prng } from '../base/prng.ts'
 import type { AgentRow, HostMode } from '../ledger/rows.ts'
 import { type AttributeSet, attributeSet } from '../scheduling/constraints.ts'
+import { AttributeColumns } from './attribute-columns.ts'
 import { type CandidateOrder, candidateOrder, type OfferOrder } from './candidate-order.ts'
+import { ClaimBook } from './claim-book.ts'
+import type { RoomClaim } from './claims.ts'
+import { FreeAmounts, HostColumns } from './host-columns.ts'
 import { NEED_KINDS, type Needs } from './needs.ts'
-import { PortSpace } from './port-space.ts'
-
-type Amounts = { -readonly [K in keyof Needs]: Needs[K] }
+import { type PortRanges, PortSpace } from './port-space.ts'
 
 /** Read by everybody, changed by the book only. */
 export interface Host {
@@ -25,41 +28,64 @@ export interface Host {
   readonly mode: HostMode
   readonly attributes: AttributeSet
   readonly total: Needs
+  /** As it is now: reading it later may tell something else. */
   readonly free: Needs
+  /** The same for revocable tasks: lent cores, and everything else as it is. */
+  readonly freeRevocable: Needs
   readonly ports: PortSpace
   readonly connected: boolean
-  /** Differs whenever mode or attributes differ, over all hosts that ever had the slot: verdicts are remembered by it. */
-  readonly factsVersion: number
+  /** Thousandths of a core that are lent and free. */
+  readonly revocableMilli: number
+  /** Infinite where no time away is planned. */
+  readonly awayFromMs: number
   /** Rises with every change: the `n` of the offer id. */
   readonly changes: number
 }
-type OwnHost = { -readonly [K in keyof Omit<Host, 'free'>]: Host[K] } & { free: Amounts }
+type OwnHost = { -readonly [K in keyof Host]: Host[K] } & {
+  /** Its room is what an offer says. */
+  isOffered: boolean
+}
 
 /** What one task takes. */
 export interface Claim {
   readonly needs: Needs
   readonly ports: readonly number[]
+  /** Its cores are lent ones. */
+  readonly isRevocable: boolean
 }
 interface Taken extends Claim {
   readonly host: OwnHost
   readonly isHold: boolean
 }
 
+/** What the offer of a resource manager holds. */
+export interface OfferedRoom {
+  readonly cpusMilli: number
+  readonly ramMb: number
+  readonly diskMb: number
+  readonly gpus: number
+  readonly revocableMilli: number
+  readonly portRanges: PortRanges
+}
+const NOTHING: OfferedRoom = { cpusMilli: 0, ramMb: 0, diskMb: 0, gpus: 0, revocableMilli: 0, portRanges: [] }
+
+const MODES: readonly HostMode[] = ['NONE', 'SCHEDULED', 'DRAINING', 'DRAINED']
+
 export class OfferBook {
   readonly candidates: CandidateOrder
+  readonly columns = new HostColumns()
+  readonly attributes = new AttributeColumns(this.columns.capacity)
+  readonly claims = new ClaimBook()
   /** Slots of hosts that have more to give than when this was last emptied. */
   readonly grown = new Set<number>()
-  readonly #random: Prng
   readonly #slots: (OwnHost | undefined)[] = []
   readonly #freeSlots: number[] = []
   readonly #byAgent = new Map<AgentId, OwnHost>()
   readonly #taken = new Map<TaskId, Taken>()
   #holds = 0
   #connected = 0
-  #versions = 0
 
   constructor(order: readonly OfferOrder[], random: Prng) {
-    this.#random = random
     this.candidates = candidateOrder(order, random)
   }
 
@@ -72,6 +98,7 @@ export class OfferBook {
   get holdCount(): number {
     return this.#holds
   }
+  /** All slots are below it. */
   get slotsMax(): number {
     return this.#slots.length
   }
@@ -88,37 +115,57 @@ export class OfferBook {
     return host
   }
 
-  /** A new agent (not connected yet), or what has changed of a known one. True when mode or attributes differ. */
-  describe(row: AgentRow): boolean {
+  /** A new agent (not connected yet), or what has changed of a known one. */
+  describe(row: AgentRow): void {
     const known = this.#byAgent.get(row.agentId)
-    if (known === undefined) {
-      this.#insert(row)
-      return true
-    }
-    const factsDiffer =
-      known.mode !== row.mode || JSON.stringify(known.row.attributes) !== JSON.stringify(row.attributes)
-    known.row = row
-    known.mode = row.mode
-    if (factsDiffer) {
+    if (known === undefined) return this.#insert(row)
+    const { slot } = known
+    if (!isDeepEqual(known.row.attributes, row.attributes)) {
       known.attributes = attributeSet(row.attributes)
-      known.factsVersion = ++this.#versions
+      this.attributes.set(slot, known.attributes)
     }
-    known.ports.setRanges(row.portRanges)
-    const total: Needs = { ...row.total, ports: known.ports.total }
-    for (const { type } of NEED_KINDS) {
-      if (type !== 'ports') known.free[type] += total[type] - known.total[type]
+    const revocableBefore = known.row.revocable?.cpusMilli ?? 0
+    known.row = row
+    this.#noteMode(known)
+    if (!known.isOffered) {
+      known.ports.setRanges(row.portRanges)
+      const total: Needs = { ...row.total, ports: known.ports.total }
+      this.#addFree(slot, total, known.total)
+      this.columns.revocableMilli[slot]! += (row.revocable?.cpusMilli ?? 0) - revocableBefore
+      known.total = total
     }
-    known.total = total
     this.#changed(known, true)
-    return factsDiffer
   }
 
-  /** The agent is gone for good. What was bound to it is forgotten with it. */
+  /** The room of an agent that belongs to a resource manager, from now on; null: nothing is offered now. */
+  setOffered(agentId: AgentId, room: OfferedRoom | null): void {
+    const host = this.#byAgent.get(agentId)
+    if (host === undefined) return
+    host.isOffered = true
+    const { cpusMilli, ramMb, diskMb, gpus, revocableMilli, portRanges } = room ?? NOTHING
+    host.ports.setRanges(portRanges)
+    host.total = { cpusMilli, ramMb, diskMb, gpus, ports: host.ports.total }
+    const { columns } = this
+    const { slot } = host
+    columns.cpusMilli[slot] = cpusMilli
+    columns.ramMb[slot] = ramMb
+    columns.diskMb[slot] = diskMb
+    columns.gpus[slot] = gpus
+    columns.revocableMilli[slot] = revocableMilli
+    for (const { host: on, needs, isRevocable, isHold } of this.#taken.values()) {
+      if (on === host && isHold) columns.change(slot, needs, isRevocable, -1)
+    }
+    this.#changed(host, room !== null)
+  }
+
+  /** The agent is gone for good. What was bound to it is forgotten with it, and so are the claims on it. */
   forget(agentId: AgentId): void {
     const host = this.#byAgent.get(agentId)
     if (host === undefined) return
     this.disconnect(agentId)
     for (const [taskId, taken] of this.#taken) if (taken.host === host) this.#drop(taskId, taken)
+    for (const { id } of this.claims.onSlot(host.slot)) this.claims.remove(id)
+    this.attributes.set(host.slot, new Map())
     this.#byAgent.delete(agentId)
     this.#slots[host.slot] = undefined
     this.#freeSlots.push(host.slot)
@@ -129,6 +176,7 @@ export class OfferBook {
     const host = this.#byAgent.get(agentId)
     if (host === undefined || host.connected) return
     host.connected = true
+    this.columns.connected[host.slot] = 1
     this.#connected++
     this.candidates.add(host)
     this.#changed(host, true)
@@ -138,6 +186,7 @@ export class OfferBook {
     const host = this.#byAgent.get(agentId)
     if (host === undefined || !host.connected) return
     host.connected = false
+    this.columns.connected[host.slot] = 0
     this.#connected--
     this.candidates.remove(host)
     host.changes++
@@ -158,12 +207,14 @@ export class OfferBook {
   }
 
   /** A round has chosen the host; the ports are chosen here. Ends with `bind` or `release`. */
-  hold(taskId: TaskId, host: Host, needs: Needs): readonly number[] {
+  hold(taskId: TaskId, { slot }: Host, { needs, isRevocable }: Omit<Claim, 'ports'>, random: Prng): readonly number[] {
     assert(!this.#taken.has(taskId), 'a task takes room once', { taskId })
-    const ports = host.ports.choose(needs.ports, this.#random)
-    this.#take(taskId, this.#slots[host.slot]!, { needs, ports }, true)
+    const host = this.#slots[slot]!
+    const ports = host.ports.choose(needs.ports, random)
+    this.#take(taskId, host, { needs, ports, isRevocable }, true)
+    const free = isRevocable ? host.freeRevocable : host.free
     for (const { type } of NEED_KINDS) {
-      assert(needs[type] <= 0 || host.free[type] >= 0, 'a hold never exceeds what is free', { taskId, type })
+      assert(needs[type] <= 0 || free[type] >= 0, 'a hold never exceeds what is free', { taskId, type })
     }
     return ports
   }
@@ -194,19 +245,49 @@ export class OfferBook {
     if (taken !== undefined) this.#drop(taskId, taken)
   }
 
+  /** False when the agent is not known here. */
+  claim(claim: RoomClaim): boolean {
+    const host = this.#byAgent.get(claim.agentId)
+    if (host === undefined) return false
+    const elsewhere = this.claims.add(claim, host.slot)
+    if (elsewhere !== null) this.#unclaimed(elsewhere)
+    this.columns.claimed[host.slot] = 1
+    host.changes++
+    return true
+  }
+
+  /** False when there is no such claim (any more). */
+  unclaim(id: string): boolean {
+    const slot = this.claims.remove(id)
+    if (slot === null) return false
+    this.#unclaimed(slot)
+    return true
+  }
+
+  #unclaimed(slot: number): void {
+    this.columns.claimed[slot] = this.claims.onSlot(slot).length > 0 ? 1 : 0
+    this.#changed(this.#slots[slot]!, true)
+  }
+
   /** Throws when the book does not add up. For tests and after a doubtful step: it walks everything. */
   check(): void {
-    const used = new Map<OwnHost, Amounts>()
-    for (const host of this.#byAgent.values()) used.set(host, { cpusMilli: 0, ramMb: 0, diskMb: 0, ports: 0, gpus: 0 })
+    const used = new Map<OwnHost, { [K in keyof Needs | 'revocableMilli']: number }>()
+    for (const host of this.#byAgent.values())
+      used.set(host, { cpusMilli: 0, ramMb: 0, diskMb: 0, ports: 0, gpus: 0, revocableMilli: 0 })
     let holds = 0
-    for (const { host, needs, isHold } of this.#taken.values()) {
+    for (const { host, needs, isHold, isRevocable } of this.#taken.values()) {
+      if (isHold) holds++
+      if (host.isOffered && !isHold) continue
       const sum = used.get(host)
       assert(sum !== undefined, 'room is taken on known hosts only', { host: host.row.host })
-      for (const { type } of NEED_KINDS) sum[type] += needs[type]
-      if (isHold) holds++
+      for (const { type } of NEED_KINDS) {
+        if (isRevocable && type === 'cpusMilli') sum.revocableMilli += needs.cpusMilli
+        else sum[type] += needs[type]
+      }
     }
     assert(holds === this.#holds, 'holds are counted', { holds, counted: this.#holds })
     for (const [host, sum] of used) {
+      if (host.isOffered) continue
       for (const { type } of NEED_KINDS) {
         if (type === 'ports') continue
         assert(host.free[type] === host.total[type] - sum[type], 'free is total minus taken', {
@@ -217,47 +298,84 @@ export class OfferBook {
           taken: sum[type],
         })
       }
+      const lent = (host.row.revocable?.cpusMilli ?? 0) - sum.revocableMilli
+      assert(host.revocableMilli === lent, 'free lent cores are those lent minus those taken', { host: host.row.host })
     }
   }
 
   #insert(row: AgentRow): void {
+    const slot = this.#freeSlots.pop() ?? this.#slots.length
+    const { columns } = this
+    columns.ensure(slot)
+    this.attributes.ensure(columns.capacity)
     const ports = new PortSpace(row.portRanges)
     const total: Needs = { ...row.total, ports: ports.total }
     const host: OwnHost = {
-      slot: this.#freeSlots.pop() ?? this.#slots.length,
+      slot,
       row,
       mode: row.mode,
       attributes: attributeSet(row.attributes),
       total,
-      free: { ...total },
+      free: new FreeAmounts(columns, slot),
+      freeRevocable: new FreeAmounts(columns, slot, true),
       ports,
       connected: false,
-      factsVersion: ++this.#versions,
+      awayFromMs: Number.POSITIVE_INFINITY,
       changes: 1,
+      isOffered: false,
+      get revocableMilli() {
+        return columns.revocableMilli[slot]!
+      },
     }
-    this.#slots[host.slot] = host
+    columns.cpusMilli[slot] = total.cpusMilli
+    columns.ramMb[slot] = total.ramMb
+    columns.diskMb[slot] = total.diskMb
+    columns.gpus[slot] = total.gpus
+    columns.ports[slot] = total.ports
+    columns.revocableMilli[slot] = row.revocable?.cpusMilli ?? 0
+    columns.connected[slot] = 0
+    columns.claimed[slot] = 0
+    this.attributes.set(slot, host.attributes)
+    this.#slots[slot] = host
     this.#byAgent.set(row.agentId, host)
+    this.#noteMode(host)
   }
 
-  #take(taskId: TaskId, host: OwnHost, { needs, ports }: Claim, isHold: boolean): void {
-    this.#taken.set(taskId, { host, needs, ports, isHold })
+  #noteMode(host: OwnHost): void {
+    const { mode, unavailability } = host.row
+    host.mode = mode
+    host.awayFromMs = unavailability?.fromMs ?? Number.POSITIVE_INFINITY
+    this.columns.modes[host.slot] = MODES.indexOf(mode)
+    this.columns.awayFromMs[host.slot] = host.awayFromMs
+    this.columns.awayUntilMs[host.slot] = unavailability?.untilMs ?? Number.POSITIVE_INFINITY
+  }
+
+  #addFree(slot: number, after: Needs, before: Needs): void {
+    this.columns.change(slot, before, false, -1)
+    this.columns.change(slot, after, false, 1)
+  }
+
+  #take(taskId: TaskId, host: OwnHost, { needs, ports, isRevocable }: Claim, isHold: boolean): void {
+    this.#taken.set(taskId, { host, needs, ports, isRevocable, isHold })
     if (isHold) this.#holds++
-    for (const { type } of NEED_KINDS) host.free[type] -= needs[type]
+    if (isHold || !host.isOffered) this.columns.change(host.slot, needs, isRevocable, -1)
     host.ports.use(ports)
     this.#changed(host, false)
   }
 
-  #drop(taskId: TaskId, { host, needs, ports, isHold }: Taken, grows = true): void {
+  #drop(taskId: TaskId, { host, needs, ports, isRevocable, isHold }: Taken, grows = true): void {
     this.#taken.delete(taskId)
     if (isHold) this.#holds--
-    for (const { type } of NEED_KINDS) host.free[type] += needs[type]
+    // What was accepted of an offer does not come back with the task, but with the next offer.
+    const returns = isHold || !host.isOffered
+    if (returns) this.columns.change(host.slot, needs, isRevocable, 1)
     host.ports.release(ports)
-    this.#changed(host, grows)
+    this.#changed(host, grows && returns)
   }
 
   #changed(host: OwnHost, grows: boolean): void {
     // Ports outside the present ranges do not count, so this type is asked for, not summed.
-    host.free.ports = host.ports.free
+    this.columns.ports[host.slot] = host.ports.free
     host.changes++
     if (!host.connected) return
     this.candidates.changed(host)
@@ -265,8 +383,13 @@ export class OfferBook {
   }
 }
 
+function isDeepEqual(a: AgentRow['attributes'], b: AgentRow['attributes']): boolean {
+  return a === b || JSON.stringify(a) === JSON.stringify(b)
+}
+
 function isSame(a: Claim, b: Claim): boolean {
   return (
+    a.isRevocable === b.isRevocable &&
     NEED_KINDS.every(({ type }) => a.needs[type] === b.needs[type]) &&
     a.ports.length === b.ports.length &&
     a.ports.every(port => b.ports.includes(port))

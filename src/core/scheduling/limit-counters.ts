@@ -1,58 +1,78 @@
 /**
- * How many host-assigned tasks of a job are on hosts with a given attribute value: what limit constraints compare
- * with. Counted once for a job when a limit first asks, then kept up to date task by task, tentative placements of the
- * running round included, so that one round cannot break a limit twice over (D1, D14). Values are those that hosts have
- * now: when a host's attributes change, which is rare, everything is counted anew at the next question.
+ * How many host-assigned tasks of a job are on hosts with a given attribute value: what limits compare with, and what a
+ * spread evens out. An attribute is counted once for a job when somebody first asks, then kept up to date task by task,
+ * tentative placements of the running round included, so that one round cannot break a limit twice over (D1, D14).
+ * Values are those that hosts have now: when a host's attributes change, which is rare, everything is counted anew at
+ * the next question.
  */
 import { assert } from '../base/assert.ts'
+import type { AgentId } from '../base/ids.ts'
 import type { AttributeSet } from './constraints.ts'
 
-export class LimitCounters {
-  /** By job key text, then by `name\0value`. Only jobs that have asked are here. */
-  readonly #jobs = new Map<string, Map<string, number>>()
+/** Counted like an attribute of which every agent has a value of its own; no attribute has such a name. */
+export const AGENT = '\0agent'
 
-  /** `hosts` yields the attributes of each host-assigned or held task's host; read only if the job is not known yet. */
-  countsOf(job: string, hosts: () => Iterable<AttributeSet>): (name: string, value: string) => number {
-    let counts = this.#jobs.get(job)
+/** By value; absent is 0. */
+export type ValueCounts = ReadonlyMap<string, number>
+
+export interface CountedHost {
+  readonly agentId: AgentId
+  readonly attributes: AttributeSet
+}
+
+export class LimitCounters {
+  /** By job key text, then by attribute. Only what has been asked for is here. */
+  readonly #jobs = new Map<string, Map<string, Map<string, number>>>()
+
+  /** `hosts` yields the host of each host-assigned or held task of the job; read only if the attribute is new. */
+  countsOf(job: string, attribute: string, hosts: () => Iterable<CountedHost>): ValueCounts {
+    let attributes = this.#jobs.get(job)
+    if (attributes === undefined) {
+      attributes = new Map()
+      this.#jobs.set(job, attributes)
+    }
+    let counts = attributes.get(attribute)
     if (counts === undefined) {
       counts = new Map()
-      this.#jobs.set(job, counts)
-      for (const attributes of hosts()) bump(counts, attributes, 1)
+      attributes.set(attribute, counts)
+      for (const host of hosts()) bump(counts, valuesOf(host, attribute), 1)
     }
-    const known = counts
-    return (name, value) => known.get(keyOf(name, value)) ?? 0
+    return counts
   }
 
   isTracked(job: string): boolean {
     return this.#jobs.has(job)
   }
 
-  add(job: string, attributes: AttributeSet): void {
-    const counts = this.#jobs.get(job)
-    if (counts !== undefined) bump(counts, attributes, 1)
+  add(job: string, host: CountedHost): void {
+    this.#bump(job, host, 1)
   }
 
-  remove(job: string, attributes: AttributeSet): void {
-    const counts = this.#jobs.get(job)
-    if (counts !== undefined) bump(counts, attributes, -1)
+  remove(job: string, host: CountedHost): void {
+    this.#bump(job, host, -1)
   }
 
   /** An attribute has changed somewhere: what was counted under the old value could not be taken back. */
   clear(): void {
     this.#jobs.clear()
   }
+
+  #bump(job: string, host: CountedHost, by: 1 | -1): void {
+    const attributes = this.#jobs.get(job)
+    if (attributes === undefined) return
+    for (const [attribute, counts] of attributes) bump(counts, valuesOf(host, attribute), by)
+  }
 }
 
-const keyOf = (name: string, value: string): string => `${name}\0${value}`
+function valuesOf({ agentId, attributes }: CountedHost, attribute: string): readonly string[] {
+  return attribute === AGENT ? [agentId] : (attributes.get(attribute) ?? [])
+}
 
-function bump(counts: Map<string, number>, attributes: AttributeSet, by: number): void {
-  for (const [name, values] of attributes) {
-    for (const value of values) {
-      const key = keyOf(name, value)
-      const next = (counts.get(key) ?? 0) + by
-      assert(next >= 0, 'no fewer than no tasks are on a host', { name, value })
-      if (next === 0) counts.delete(key)
-      else counts.set(key, next)
-    }
+function bump(counts: Map<string, number>, values: readonly string[], by: 1 | -1): void {
+  for (const value of values) {
+    const next = (counts.get(value) ?? 0) + by
+    assert(next >= 0, 'no fewer than no tasks are on a host', { value })
+    if (next === 0) counts.delete(value)
+    else counts.set(value, next)
   }
 }

@@ -1,31 +1,37 @@
 /**
  * Decides where tasks go: the offer book, the limit counters, remembered verdicts and pending reasons, moved together.
- * A group of equal tasks is served in one pass over the candidates, and the pass is never begun again for the next
- * task. Chosen room is held until the staged assignment replaces the hold, so every further decision of the same round
- * already sees it (D1, D7).
+ * Chosen room is held until the staged assignment replaces the hold, so every further decision of the same round already
+ * sees it (D1, D7).
  *
- * Under a random order a group is spread: one task per host and turn, as Aurora's one task per offer does; under a
- * packing order each host is filled as far as resources and limits allow.
+ * A task whose instance has a claim goes there or waits; a group with claims uses them first. A gang is placed whole or
+ * not at all. Every attempt draws one seed: the same cluster and the same seed give the same hosts and ports.
  *
  * It changes nothing but itself. Ledger changes are fed to it in the order of staging; a decision is made only when
  * all of them have been.
  */
 import { assert } from '../base/assert.ts'
-import { type AgentId, type ConfigId, type JobKey, jobKeyText, type TaskId } from '../base/ids.ts'
-import type { Prng } from '../base/prng.ts'
-import type { Constraint, Resources } from '../job/task-config.ts'
-import type { AgentRow, TaskRow } from '../ledger/rows.ts'
+import { type AgentId, type ConfigId, jobKeyText, type TaskId } from '../base/ids.ts'
+import { type Prng, prng } from '../base/prng.ts'
+import type { Instant } from '../base/time.ts'
+import { ADMISSION_SETTINGS, type Tier } from '../job/admission.ts'
+import type { Resources } from '../job/task-config.ts'
+import type { AgentRow, PlacementCandidate, PlacementRecord, TaskRow } from '../ledger/rows.ts'
 import type { RowChange } from '../ledger/transaction.ts'
 import type { LedgerView } from '../ledger/view.ts'
-import { type OfferOrder, rankOf } from '../offers/candidate-order.ts'
-import { type Needs, needsOf, timesFitting } from '../offers/needs.ts'
-import { type Host, OfferBook } from '../offers/offer-book.ts'
-import { StaticVerdicts } from '../offers/static-verdicts.ts'
+import type { OfferOrder } from '../offers/candidate-order.ts'
+import type { RoomClaim } from '../offers/claims.ts'
+import { type Host, OfferBook, type OfferedRoom } from '../offers/offer-book.ts'
 import { HOST_ASSIGNED } from '../task/status.ts'
-import { type AttributeSet, attributeSet, type CountOf } from './constraints.ts'
-import { LimitCounters } from './limit-counters.ts'
-import { NO_AGENTS_REASONS, type Reasons, ReasonTally } from './pending-reasons.ts'
-import { limitVeto, shortages } from './veto.ts'
+import { type Ask, askOf } from './ask.ts'
+import { attributeSet } from './constraints.ts'
+import { failedHost } from './failed-hosts.ts'
+import { type Choice, HostChoice } from './host-choice.ts'
+import { HostFilter, type PreparedAsk } from './host-filter.ts'
+import { type CountedHost, LimitCounters, type ValueCounts } from './limit-counters.ts'
+import { ParkedGroups } from './parked-groups.ts'
+import { NO_AGENTS_REASONS, type Reasons } from './pending-reasons.ts'
+import { scanReasons } from './reason-scan.ts'
+import { Shapes } from './shape.ts'
 
 /** Tasks of one configuration, in the order in which they are to be served. */
 export interface Want {
@@ -40,6 +46,8 @@ export interface Match {
   readonly host: string
   /** By name of the port. */
   readonly ports: Readonly<Record<string, number>>
+  /** Why there. */
+  readonly record: PlacementRecord
 }
 
 export interface MatchResult {
@@ -55,59 +63,81 @@ export interface MatcherOptions {
   readonly overhead: Resources
   readonly offerOrder: readonly OfferOrder[]
   readonly random: Prng
+  /** Default: those that Aurora ships with. */
+  readonly tiers?: Readonly<Record<string, Tier>>
+  /** A host that is planned to be away within so long takes nothing new, ms. Default: 6 min. */
+  readonly unavailabilityThresholdMs?: number
 }
 
-interface Ask {
-  readonly jobKey: JobKey
-  /** The same as text. */
+/** A task and the room that is held for it. */
+interface Made {
+  readonly row: TaskRow
+  readonly choice: Choice
+  readonly ports: readonly number[]
+  readonly claim: RoomClaim | null
+}
+
+/** One attempt at one group. */
+interface Attempt {
+  readonly random: Prng
+  readonly made: Made[]
+  looked: number
+  others: readonly PlacementCandidate[]
+}
+
+interface Held {
   readonly job: string
-  readonly needs: Needs
-  readonly portNames: readonly string[]
-  readonly constraints: readonly Constraint[]
-  readonly hasLimits: boolean
-}
-
-/** A group whose last attempt left tasks over. */
-interface Parked {
-  readonly ask: Ask
-  readonly reasons: Reasons
-  isWoken: boolean
+  readonly agentId: AgentId
+  /** Used up by this hold; open again if the hold comes to nothing. */
+  readonly claim: RoomClaim | null
 }
 
 const ASKS_MAX = 10_000
-const NO_COUNTS: CountOf = () => 0
+/** Tasks of one attempt that are kept off the host where they have just failed; the rest may meet it again. */
+const AVOIDED_MAX = 64
+const NO_PORTS: Readonly<Record<string, number>> = {}
 
 export class Matcher {
   readonly book: OfferBook
-  readonly verdicts = new StaticVerdicts()
+  readonly filter: HostFilter
+  readonly shapes: Shapes
   /** Hosts looked at so far, over all passes. */
   evaluated = 0
   readonly #view: LedgerView
   readonly #overhead: Resources
+  readonly #tiers: Readonly<Record<string, Tier>>
+  readonly #policy: string
+  readonly #random: Prng
   readonly #counters = new LimitCounters()
+  readonly #choice: HostChoice
+  readonly #parked: ParkedGroups
   readonly #asks = new Map<ConfigId, Ask>()
-  readonly #held = new Map<TaskId, { readonly job: string; readonly agentId: AgentId }>()
-  readonly #parked = new Map<ConfigId, Parked>()
-  /** Jobs of which a task has left its host, since wake-ups were last taken. */
-  readonly #freedJobs = new Set<string>()
-  #attributesChanged = false
+  readonly #held = new Map<TaskId, Held>()
 
-  constructor({ view, overhead, offerOrder, random }: MatcherOptions) {
+  constructor({ view, overhead, offerOrder, random, tiers, unavailabilityThresholdMs }: MatcherOptions) {
     this.#view = view
     this.#overhead = overhead
+    this.#tiers = tiers ?? ADMISSION_SETTINGS.tiers
+    this.#policy = offerOrder.length === 0 ? 'RANDOM' : offerOrder.join(',')
+    this.#random = random
     this.book = new OfferBook(offerOrder, random)
+    this.shapes = new Shapes(this.book.columns, this.book.attributes)
+    const countsOf = (ask: Ask, attribute: string): ValueCounts =>
+      this.#counters.countsOf(ask.job, attribute, () => this.#hostsOfJob(ask))
+    this.filter = new HostFilter(this.book, this.shapes, countsOf, {
+      unavailabilityThresholdMs: unavailabilityThresholdMs ?? 6 * 60_000,
+    })
+    this.#choice = new HostChoice(this.book, this.filter, countsOf, (job, host) => this.#countUp(job, host))
+    this.#parked = new ParkedGroups(this.book, this.filter)
   }
+
+  // ---- agents ----
 
   /** False when the agent has no row, so that nothing is known of what it has. */
   agentUp(agentId: AgentId): boolean {
     const row = this.#view.agent(agentId)
     if (row === undefined) return false
-    const isKnown = this.book.host(agentId) !== undefined
-    this.book.describe(row)
-    if (!isKnown) {
-      // In the book only: the limit counters know of these tasks, whether their agent is connected or not.
-      for (const task of this.#view.tasksOnAgent(agentId)) this.#bindInBook(task, agentId)
-    }
+    this.#describe(row)
     this.book.connect(agentId)
     return true
   }
@@ -116,46 +146,64 @@ export class Matcher {
     this.book.disconnect(agentId)
   }
 
-  /** One change of the ledger, with the row as it was. */
-  apply(change: RowChange, before: unknown): void {
-    const after = change.type === 'put' ? change.row : undefined
-    if (change.table === 'task') {
-      this.#applyTask(before as TaskRow | undefined, after as TaskRow | undefined)
-    } else if (change.table === 'agent') {
-      this.#applyAgent(change.key as AgentId, before as AgentRow | undefined, after as AgentRow | undefined)
-    }
+  /** What the offer of a resource manager holds now; null: none is held. Its agent has a row and is up. */
+  offered(agentId: AgentId, room: OfferedRoom | null): void {
+    this.book.setOffered(agentId, room)
   }
 
-  /** Holds what it places. */
-  match(want: Want): MatchResult {
-    const wanted: TaskId[] = []
+  // ---- claims ----
+
+  /** False when the agent is not known. */
+  claim(claim: RoomClaim): boolean {
+    return this.book.claim(claim)
+  }
+
+  /** False when it is used or expired already. */
+  unclaim(id: string): boolean {
+    return this.book.unclaim(id)
+  }
+
+  claims(): Iterable<RoomClaim> {
+    return this.book.claims.all()
+  }
+
+  /** Gives up the claims whose time is over. */
+  expireClaims(nowMs: Instant): readonly RoomClaim[] {
+    const expired = this.book.claims.expired(nowMs)
+    for (const { id } of expired) this.book.unclaim(id)
+    return expired
+  }
+
+  // ---- matching ----
+
+  /** Holds what it places. `seed`: of an earlier attempt that is to be repeated; default: drawn. */
+  match(want: Want, nowMs: Instant, seed = this.#random.int(0, 2 ** 32)): MatchResult {
+    this.expireClaims(nowMs)
+    const wanted: TaskRow[] = []
     const gone: TaskId[] = []
     const held: TaskId[] = []
     for (const id of want.taskIds) {
       const row = this.#view.task(id)
       if (row?.status !== 'PENDING' || row.configId !== want.configId) gone.push(id)
       else if (this.book.isTaken(id)) held.push(id)
-      else wanted.push(id)
+      else wanted.push(row)
     }
     if (wanted.length === 0) return { placed: [], unplaced: held, gone }
 
-    const ask = this.#askOf(want.configId)
-    const hosts = this.#choose(ask, wanted.length)
-    const placed = hosts.map((host, index): Match => {
-      const id = wanted[index]!
-      const ports = this.book.hold(id, host, ask.needs)
-      this.#held.set(id, { job: ask.job, agentId: host.row.agentId })
-      return {
-        taskId: id,
-        configId: want.configId,
-        agentId: host.row.agentId,
-        host: host.row.host,
-        ports: Object.fromEntries(ask.portNames.map((name, n) => [name, ports[n]!])),
-      }
-    })
-    const leftOver = wanted.slice(placed.length)
-    if (leftOver.length === 0) this.#parked.delete(want.configId)
-    else this.#parked.set(want.configId, { ask, reasons: this.#explain(ask), isWoken: false })
+    const ask = this.askOf(want.configId)
+    const prepared = this.filter.prepare(ask, nowMs)
+    const attempt: Attempt = { random: prng(seed), made: [], looked: 0, others: [] }
+    const { free, bound } = this.#useClaims(prepared, wanted, attempt)
+    this.#chooseHosts(prepared, free, attempt)
+    const found = attempt.made.length
+    const isTooFew = ask.gang > 1 && found > 0 && this.#countRunning(ask) < ask.gang
+    if (isTooFew) for (const { row } of attempt.made.splice(0)) this.#dropHold(row.taskId)
+    const placed = this.#matches(ask, attempt, seed, wanted.length)
+
+    const isPlaced = new Set(placed.map(match => match.taskId))
+    const leftOver = wanted.filter(row => !isPlaced.has(row.taskId)).map(row => row.taskId)
+    if (leftOver.length === 0) this.#parked.unpark(want.configId)
+    else this.#parked.park(ask, this.#reasons(prepared, bound, leftOver.length, isTooFew ? found : 0))
     return { placed, unplaced: [...leftOver, ...held], gone }
   }
 
@@ -172,152 +220,196 @@ export class Matcher {
   }
 
   /** Parked groups for which something has changed that may let a task in. Each is named once per attempt. */
-  takeWakes(): readonly ConfigId[] {
-    const { grown } = this.book
-    if (grown.size === 0 && this.#freedJobs.size === 0 && !this.#attributesChanged) return []
-    const woken: ConfigId[] = []
-    for (const [configId, parked] of this.#parked) {
-      if (parked.isWoken || !this.#mayFitNow(parked)) continue
-      parked.isWoken = true
-      woken.push(configId)
-    }
-    grown.clear()
-    this.#freedJobs.clear()
-    this.#attributesChanged = false
-    return woken
+  takeWakes(nowMs: Instant, groupsMax = Number.POSITIVE_INFINITY): readonly ConfigId[] {
+    return this.#parked.takeWakes(nowMs, groupsMax)
   }
 
-  /** No task of this configuration waits any more. */
+  /** Parked groups are still to be looked at. */
+  get hasWakes(): boolean {
+    return this.#parked.hasWork
+  }
+
+  /** No task of this configuration waits any more: nobody needs its claims. */
   groupGone(configId: ConfigId): void {
-    this.#parked.delete(configId)
+    this.#parked.unpark(configId)
+    for (const { id } of [...this.book.claims.ofGroup(configId)]) this.book.unclaim(id)
   }
 
   /** Null when the group has not been tried, or its last attempt placed all. */
   reasonsOf(configId: ConfigId): Reasons | null {
     if (this.book.connectedCount === 0) return NO_AGENTS_REASONS
-    return this.#parked.get(configId)?.reasons ?? null
+    return this.#parked.reasonsOf(configId)
   }
 
   get parkedCount(): number {
     return this.#parked.size
   }
 
-  // ---- matching ----
-
-  /** One host per task that finds one, at most `count`; limit counters are bumped already. */
-  #choose(ask: Ask, count: number): readonly Host[] {
-    const { candidates } = this.book
-    const shape = this.verdicts.shape(ask.constraints, this.book.slotsMax)
-    const countOf = this.#countOf(ask)
-    const chosen: Host[] = []
-    const take = (host: Host): boolean => {
-      if (ask.hasLimits && limitVeto(host.attributes, ask.constraints, countOf) !== null) return false
-      this.#counters.add(ask.job, host.attributes)
-      chosen.push(host)
-      return true
-    }
-    let rank = -1
-    let withRoom: { readonly host: Host; left: number }[] = []
-    const useUpRank = (): void => {
-      while (withRoom.length > 0 && chosen.length < count) {
-        withRoom = withRoom.filter(entry => {
-          if (chosen.length === count || !take(entry.host)) return false
-          return --entry.left > 0
-        })
-      }
-      withRoom = []
-    }
-    candidates.walk(slot => {
-      this.evaluated++
-      const host = this.book.at(slot)
-      const times = timesFitting(host.free, ask.needs, count - chosen.length)
-      if (times === 0 || this.verdicts.verdict(shape, host) !== null) return false
-      if (rankOf(host) !== rank) {
-        useUpRank()
-        rank = rankOf(host)
-        if (chosen.length === count) return true
-      }
-      if (candidates.isPacking) {
-        for (let n = 0; n < times; n++) if (!take(host)) break
-      } else if (take(host) && times > 1) {
-        withRoom.push({ host, left: times - 1 })
-      }
-      return chosen.length === count
-    })
-    useUpRank()
-    return chosen
-  }
-
-  #explain(ask: Ask): Reasons {
-    const shape = this.verdicts.shape(ask.constraints, this.book.slotsMax)
-    const countOf = this.#countOf(ask)
-    const tally = new ReasonTally()
-    for (const host of this.book.hosts()) {
-      if (!host.connected) continue
-      this.evaluated++
-      const first = this.verdicts.verdict(shape, host) ?? limitVeto(host.attributes, ask.constraints, countOf)
-      const found = first === null ? shortages(host.free, ask.needs) : [first]
-      assert(found.length > 0, 'a task is left over only when every host refuses it', { host: host.row.host })
-      tally.note(host, found)
-    }
-    return tally.finish(ask.needs)
-  }
-
-  #mayFitNow({ ask, reasons }: Parked): boolean {
-    if (ask.hasLimits && (this.#attributesChanged || this.#freedJobs.has(ask.job))) return true
-    const shape = this.verdicts.shape(ask.constraints, this.book.slotsMax)
-    for (const slot of this.book.grown) {
-      const host = this.book.at(slot)
-      if (!host.connected) continue
-      // The reason is not true any more, so that another attempt is due even if it only finds a better one.
-      if (reasons === NO_AGENTS_REASONS) return true
-      if (timesFitting(host.free, ask.needs, 1) === 0 || this.verdicts.verdict(shape, host) !== null) continue
-      if (limitVeto(host.attributes, ask.constraints, this.#countOf(ask)) === null) return true
-    }
-    return false
-  }
-
-  #isKnown(configId: ConfigId): boolean {
-    return this.#asks.has(configId) || this.#view.config(configId) !== undefined
-  }
-
-  #askOf(configId: ConfigId): Ask {
+  /** What a task of the configuration asks of a host. The configuration is stored. */
+  askOf(configId: ConfigId): Ask {
     const known = this.#asks.get(configId)
     if (known !== undefined) return known
     const config = this.#view.config(configId)
     assert(config !== undefined, 'the configuration of a live task is stored', { configId })
-    const ask: Ask = {
-      jobKey: config.job,
-      job: jobKeyText(config.job),
-      needs: needsOf(config, this.#overhead),
-      portNames: config.ports,
-      constraints: config.constraints,
-      hasLimits: config.constraints.some(constraint => constraint.rule.type === 'limit'),
-    }
+    const ask = askOf(configId, config, this.#overhead, this.#tiers)
     if (this.#asks.size >= ASKS_MAX) this.#asks.clear()
     this.#asks.set(configId, ask)
     return ask
   }
 
+  // ---- one attempt ----
+
+  /** Serves tasks whose room was claimed. `free`: those that may go anywhere; `bound`: those that wait for their claim. */
+  #useClaims(prepared: PreparedAsk, wanted: readonly TaskRow[], attempt: Attempt): Record<'free' | 'bound', TaskRow[]> {
+    const { claims } = this.book
+    const { ask } = prepared
+    let free = [...wanted]
+    const bound: TaskRow[] = []
+    if (claims.hasInstances) {
+      free = wanted.filter(row => {
+        const claim = claims.ofInstance(ask.job, row.instance)
+        if (claim === undefined) return true
+        if (!this.#useClaim(prepared, row, claim, attempt)) bound.push(row)
+        return false
+      })
+    }
+    for (const claim of [...claims.ofGroup(ask.configId)]) {
+      const next = free[0]
+      if (next === undefined) break
+      if (this.#useClaim(prepared, next, claim, attempt)) free.shift()
+    }
+    return { free, bound }
+  }
+
+  /** False when the room is not there yet, or the host has become unfit. */
+  #useClaim(prepared: PreparedAsk, row: TaskRow, claim: RoomClaim, attempt: Attempt): boolean {
+    const host = this.book.host(claim.agentId)
+    attempt.looked++
+    if (host === undefined || !host.connected) return false
+    if (!this.filter.fits({ ...prepared, instance: row.instance }, host.slot)) return false
+    this.book.unclaim(claim.id)
+    this.#countUp(prepared.ask.job, host)
+    this.#hold(prepared.ask, row, { host, scored: null }, claim, attempt)
+    return true
+  }
+
+  #chooseHosts(prepared: PreparedAsk, rows: readonly TaskRow[], attempt: Attempt): void {
+    const { ask, nowMs } = prepared
+    const together: TaskRow[] = []
+    let alone = 0
+    for (const row of rows) {
+      const failed = ask.soft === null && alone < AVOIDED_MAX ? failedHost(this.#view, row, nowMs) : null
+      const avoided = failed === null ? undefined : this.book.host(failed)
+      if (avoided === undefined || !avoided.connected) {
+        together.push(row)
+        continue
+      }
+      alone++
+      if (this.#choose({ ...prepared, avoidedSlot: avoided.slot }, [row], attempt) === 0) together.push(row)
+    }
+    if (together.length > 0) this.#choose(prepared, together, attempt)
+  }
+
+  /** How many found a host: the first ones. */
+  #choose(prepared: PreparedAsk, rows: readonly TaskRow[], attempt: Attempt): number {
+    const { chosen, looked, others } = this.#choice.choose(prepared, rows.length, attempt.random)
+    this.evaluated += looked
+    attempt.looked += looked
+    attempt.others = others
+    chosen.forEach((choice, n) => {
+      this.#hold(prepared.ask, rows[n]!, choice, null, attempt)
+    })
+    return chosen.length
+  }
+
+  #hold(ask: Ask, row: TaskRow, choice: Choice, claim: RoomClaim | null, attempt: Attempt): void {
+    const { host } = choice
+    const ports = this.book.hold(row.taskId, host, ask, attempt.random)
+    this.#held.set(row.taskId, { job: ask.job, agentId: host.row.agentId, claim })
+    attempt.made.push({ row, choice, ports, claim })
+  }
+
+  #matches({ configId, portNames }: Ask, attempt: Attempt, seed: number, tasks: number): readonly Match[] {
+    const common = { seed, policy: this.#policy, tasks, hosts: this.book.connectedCount, looked: attempt.looked }
+    return attempt.made.map(({ row, choice: { host, scored }, ports, claim }) => ({
+      taskId: row.taskId,
+      configId,
+      agentId: host.row.agentId,
+      host: host.row.host,
+      ports: ports.length === 0 ? NO_PORTS : Object.fromEntries(portNames.map((name, n) => [name, ports[n]!])),
+      record: {
+        ...common,
+        candidates: [{ host: host.row.host, ...scored }, ...(claim === null ? attempt.others : [])],
+        ...(claim === null ? undefined : { claim: claim.owner.type === 'group' ? 'preemption' : 'affinity' }),
+      },
+    }))
+  }
+
+  #reasons(prepared: PreparedAsk, bound: readonly TaskRow[], leftOver: number, gangFound: number): Reasons {
+    if (this.book.connectedCount === 0) return NO_AGENTS_REASONS
+    if (bound.length === leftOver) return this.#claimReasons(prepared.ask, bound)
+    this.evaluated += this.book.connectedCount
+    return scanReasons(this.book, this.filter, prepared, gangFound)
+  }
+
+  /** All that are left wait for the host that is kept for them. */
+  #claimReasons({ job }: Ask, bound: readonly TaskRow[]): Reasons {
+    const details = bound.slice(0, 3).flatMap(({ instance }) => {
+      const claim = this.book.claims.ofInstance(job, instance)
+      const host = claim === undefined ? undefined : this.book.host(claim.agentId)
+      if (claim === undefined || host === undefined) return []
+      const until = new Date(claim.expiresMs).toISOString()
+      return [`instance ${instance} waits for ${host.row.host}, where it ran before the update, until ${until} at most`]
+    })
+    return { reasons: ['Waiting for reserved agent'], details }
+  }
+
   // ---- limits ----
 
-  #countOf(ask: Ask): CountOf {
-    return ask.hasLimits ? this.#counters.countsOf(ask.job, () => this.#hostsOfJob(ask)) : NO_COUNTS
+  /** Tasks of the job that have a host, those just held included. */
+  #countRunning(ask: Ask): number {
+    let running = 0
+    for (const task of this.#view.activeTasksOfJob(ask.jobKey)) {
+      if (placeOf(task) !== undefined || this.#held.has(task.taskId)) running++
+    }
+    return running
   }
 
-  *#hostsOfJob({ jobKey, job }: Ask): Iterable<AttributeSet> {
+  *#hostsOfJob({ jobKey, job }: Ask): Iterable<CountedHost> {
     for (const task of this.#view.activeTasksOfJob(jobKey)) {
       const on = placeOf(task)
-      if (on !== undefined) yield this.#attributesOf(on)
+      if (on !== undefined) yield this.#countedHost(on)
     }
-    for (const held of this.#held.values()) if (held.job === job) yield this.#attributesOf(held.agentId)
+    for (const held of this.#held.values()) if (held.job === job) yield this.#countedHost(held.agentId)
   }
 
-  #attributesOf(agentId: AgentId): AttributeSet {
-    return this.book.host(agentId)?.attributes ?? attributeSet(this.#view.agent(agentId)?.attributes ?? [])
+  #countedHost(agentId: AgentId): CountedHost {
+    const attributes = this.book.host(agentId)?.attributes ?? attributeSet(this.#view.agent(agentId)?.attributes ?? [])
+    return { agentId, attributes }
+  }
+
+  #countUp(job: string, host: Host): void {
+    if (this.#counters.isTracked(job)) {
+      this.#counters.add(job, { agentId: host.row.agentId, attributes: host.attributes })
+    }
+  }
+
+  #countDown(job: string, agentId: AgentId): void {
+    if (this.#counters.isTracked(job)) this.#counters.remove(job, this.#countedHost(agentId))
+    this.#parked.jobFreed(job)
   }
 
   // ---- following the ledger ----
+
+  /** One change of the ledger, with the row as it was. */
+  apply(change: RowChange, before: unknown): void {
+    const after = change.type === 'put' ? change.row : undefined
+    if (change.table === 'task') {
+      this.#applyTask(before as TaskRow | undefined, after as TaskRow | undefined)
+    } else if (change.table === 'agent') {
+      this.#applyAgent(change.key as AgentId, before as AgentRow | undefined, after as AgentRow | undefined)
+    }
+  }
 
   #applyTask(before: TaskRow | undefined, after: TaskRow | undefined): void {
     const id = (after ?? before)!.taskId
@@ -329,7 +421,7 @@ export class Matcher {
         this.#dropHold(id)
       } else {
         this.#held.delete(id)
-        this.#counters.remove(held.job, this.#attributesOf(held.agentId))
+        if (this.#counters.isTracked(held.job)) this.#counters.remove(held.job, this.#countedHost(held.agentId))
       }
     }
     if (was === is) return
@@ -337,17 +429,26 @@ export class Matcher {
     if (is !== undefined) this.#bind(after!, is)
   }
 
+  #describe(row: AgentRow): void {
+    const isKnown = this.book.host(row.agentId) !== undefined
+    this.book.describe(row)
+    if (isKnown) return
+    // In the book only: the limit counters know of these tasks, whether their agent is connected or not.
+    for (const task of this.#view.tasksOnAgent(row.agentId)) this.#bindInBook(task, row.agentId)
+  }
+
   #bindInBook(task: TaskRow, agentId: AgentId): void {
     // Changes come in batches: a task whose configuration is gone already has ended further on in the same batch.
-    if (this.book.host(agentId) === undefined || !this.#isKnown(task.configId)) return
-    const { needs } = this.#askOf(task.configId)
-    this.book.bind(task.taskId, agentId, { needs, ports: Object.values(task.ports) })
+    const isKnown = this.#asks.has(task.configId) || this.#view.config(task.configId) !== undefined
+    if (this.book.host(agentId) === undefined || !isKnown) return
+    const { needs, isRevocable } = this.askOf(task.configId)
+    this.book.bind(task.taskId, agentId, { needs, isRevocable, ports: Object.values(task.ports) })
   }
 
   #bind(task: TaskRow, agentId: AgentId): void {
     this.#bindInBook(task, agentId)
     const job = jobKeyText(task.job)
-    if (this.#counters.isTracked(job)) this.#counters.add(job, this.#attributesOf(agentId))
+    if (this.#counters.isTracked(job)) this.#counters.add(job, this.#countedHost(agentId))
   }
 
   #unbind(task: TaskRow, agentId: AgentId): void {
@@ -361,17 +462,13 @@ export class Matcher {
     this.#held.delete(id)
     this.book.release(id)
     this.#countDown(held.job, held.agentId)
-  }
-
-  #countDown(job: string, agentId: AgentId): void {
-    if (this.#counters.isTracked(job)) this.#counters.remove(job, this.#attributesOf(agentId))
-    this.#freedJobs.add(job)
+    if (held.claim !== null) this.book.claim(held.claim)
   }
 
   #applyAgent(agentId: AgentId, before: AgentRow | undefined, after: AgentRow | undefined): void {
     if (JSON.stringify(before?.attributes) !== JSON.stringify(after?.attributes)) {
       this.#counters.clear()
-      this.#attributesChanged = true
+      this.#parked.attributesChanged()
     }
     if (after === undefined) this.#forgetAgent(agentId)
     else if (this.book.host(agentId) !== undefined) this.book.describe(after)

@@ -40,18 +40,30 @@ export class ReasonTally {
   readonly #largest = new Map<NeedKind, SeenHost>()
   #hosts = 0
 
-  /** `vetoes` are those of one host, not empty. Replaces the nearest fit only when strictly nearer. */
+  /** `vetoes` are those of one host, not empty. */
   note(host: SeenHost, vetoes: readonly Veto[]): void {
-    this.#hosts++
-    const score = scoreOf(vetoes)
+    this.add(vetoes, 1, scoreOf(vetoes))
+    for (const { need } of vetoes) if (need !== undefined) this.noteSize(need, host)
+  }
+
+  /** So many hosts object in these words; `score` is that of the nearest of them. Replaces the nearest fit only when strictly nearer. */
+  add(vetoes: readonly Veto[], hosts: number, score: number): void {
+    this.#hosts += hosts
     if (score < this.#nearestScore) {
       this.#nearest = vetoes
       this.#nearestScore = score
     }
-    for (const { text, need } of vetoes) {
-      this.#hostsByText.set(text, (this.#hostsByText.get(text) ?? 0) + 1)
-      if (need !== undefined) this.#noteSize(need, host)
-    }
+    for (const { text } of vetoes) this.#hostsByText.set(text, (this.#hostsByText.get(text) ?? 0) + hosts)
+  }
+
+  /** The host lacks room of this kind. */
+  noteSize(kind: NeedKind, host: SeenHost): void {
+    const known = this.#largest.get(kind)
+    const larger =
+      known === undefined ||
+      host.total[kind.type] > known.total[kind.type] ||
+      (host.total[kind.type] === known.total[kind.type] && host.free[kind.type] > known.free[kind.type])
+    if (larger) this.#largest.set(kind, host)
   }
 
   get nearest(): readonly string[] {
@@ -71,15 +83,6 @@ export class ReasonTally {
       return host === undefined ? [] : [sizeText(kind, asked[kind.type], host)]
     })
     return { reasons, details: [...counted, ...sizes] }
-  }
-
-  #noteSize(kind: NeedKind, host: SeenHost): void {
-    const known = this.#largest.get(kind)
-    const larger =
-      known === undefined ||
-      host.total[kind.type] > known.total[kind.type] ||
-      (host.total[kind.type] === known.total[kind.type] && host.free[kind.type] > known.free[kind.type])
-    if (larger) this.#largest.set(kind, host)
   }
 }
 

@@ -16,7 +16,7 @@ import { type AttributeSet, type CountOf, isLimitable, isLimitReached, isValueSa
 import { DEDICATED, dedicatedVeto, HOST_IS_DEDICATED } from './dedicated.ts'
 
 export interface Veto {
-  readonly kind: 'dedicated' | 'maintenance' | 'constraint' | 'limit' | 'resources'
+  readonly kind: 'dedicated' | 'maintenance' | 'constraint' | 'limit' | 'resources' | 'reserved' | 'gang'
   readonly text: string
   readonly isStatic: boolean
   readonly score: number
@@ -40,6 +40,8 @@ const MAINTENANCE_VETOES: Readonly<Partial<Record<HostMode, Veto>>> = {
   DRAINING: maintenance('Host draining for maintenance'),
   DRAINED: maintenance('Host drained for maintenance'),
 }
+/** Room is there, and kept for somebody else. */
+export const RESERVED_VETO: Veto = { kind: 'reserved', text: 'Agents reserved', isStatic: false, score: 0 }
 const mismatch = (name: string): Veto => ({
   kind: 'constraint',
   text: `Constraint not satisfied: ${name}`,
@@ -81,10 +83,25 @@ export function limitVeto(attributes: AttributeSet, constraints: readonly Constr
     if (rule.type !== 'limit') continue
     const values = attributes.get(name)
     if (isLimitable(values) && isLimitReached(rule.limit, name, values, countOf)) {
-      return { kind: 'limit', text: `Limit not satisfied: ${name}`, isStatic: false, score: 10_000 }
+      return limitReachedVeto(name)
     }
   }
   return null
+}
+
+export function limitReachedVeto(name: string): Veto {
+  return { kind: 'limit', text: `Limit not satisfied: ${name}`, isStatic: false, score: 10_000 }
+}
+
+/** The machine is planned to be away soon, or is by now. It may be put off, and it ends by itself: not static (D18). */
+export function unavailabilityVeto(fromMs: number): Veto {
+  const text = `Host unavailable from ${new Date(fromMs).toISOString()}`
+  return { kind: 'maintenance', text, isStatic: false, score: 100_000 }
+}
+
+/** Hosts have room, but not for as many tasks as are to start together. */
+export function gangVeto(gang: number, found: number): Veto {
+  return { kind: 'gang', text: `Gang of ${gang} not satisfied: ${found} find a host`, isStatic: false, score: 0 }
 }
 
 /** One veto per type that is short, in the fixed order of types. */

@@ -10,18 +10,18 @@ function candidate(
 ): Candidate {
   const { mode = 'NONE', cpus = 1, ram = 1, gpus = 0 } = more
   const amounts = { cpusMilli: cpus, ramMb: ram, diskMb: 1, ports: 1, gpus }
-  return { slot, mode, total: amounts, free: amounts }
+  return { slot, mode, total: amounts, free: amounts, revocableMilli: 0, awayFromMs: Number.POSITIVE_INFINITY }
 }
 
 function walked(order: readonly OfferOrder[], hosts: readonly Candidate[], seed = 1): number[] {
   const candidates = candidateOrder(order, prng(seed))
   for (const host of hosts) candidates.add(host)
-  return slots(candidates)
+  return slots(candidates, seed)
 }
 
-function slots(candidates: ReturnType<typeof candidateOrder>): number[] {
+function slots(candidates: ReturnType<typeof candidateOrder>, seed = 1): number[] {
   const seen: number[] = []
-  candidates.walk(slot => {
+  candidates.walk(prng(seed), slot => {
     seen.push(slot)
     return false
   })
@@ -72,8 +72,9 @@ describe('order RANDOM', () => {
     const firsts = [0, 0, 0, 0, 0]
     const candidates = candidateOrder(['RANDOM'], prng(3))
     for (const host of hosts) candidates.add(host)
+    const random = prng(3)
     for (let i = 0; i < 5000; i++) {
-      candidates.walk(slot => {
+      candidates.walk(random, slot => {
         firsts[slot]!++
         return true
       })

@@ -56,7 +56,7 @@ class World {
   }
 
   match(config: string, taskIds: readonly TaskId[]) {
-    return this.matcher.match({ configId: configId(config), taskIds })
+    return this.matcher.match({ configId: configId(config), taskIds }, 0)
   }
 
   /** What the ledger says when the assignment of a match is staged. */
@@ -124,7 +124,7 @@ describe('one round', () => {
     world.put(putTask({ ...world.tables.task(second)!, status: 'PARTITIONED' }))
     expect(world.match('c', [third]).unplaced).toEqual([third])
     world.end(first)
-    expect(world.matcher.takeWakes()).toEqual([configId('c')])
+    expect(world.matcher.takeWakes(0)).toEqual([configId('c')])
     expect(onHosts(world.match('c', [third]).placed)).toEqual(['h1'])
   })
 
@@ -137,10 +137,10 @@ describe('one round', () => {
     const [first, second] = world.tasks('c', 2, rule) as [TaskId, TaskId]
     world.assign(...world.match('c', [first]).placed)
     world.agent('h2', rack('a'))
-    world.matcher.takeWakes()
+    world.matcher.takeWakes(0)
     expect(world.match('c', [second]).unplaced).toEqual([second])
     world.put(putAgent(agentRow('h1', rack('b'))))
-    expect(world.matcher.takeWakes()).toEqual([configId('c')])
+    expect(world.matcher.takeWakes(0)).toEqual([configId('c')])
     expect(onHosts(world.match('c', [second]).placed)).toEqual(['h2'])
   })
 
@@ -253,7 +253,7 @@ describe('capacity', () => {
     expect(world.match('c', [second]).unplaced).toEqual([second])
     expect(world.matcher.reasonsOf(configId('c'))).toEqual({ reasons: [], details: ['No agents available'] })
     world.matcher.agentUp(agentId('h1'))
-    expect(world.matcher.takeWakes()).toEqual([configId('c')])
+    expect(world.matcher.takeWakes(0)).toEqual([configId('c')])
     expect(world.match('c', [second]).placed).toHaveLength(1)
   })
 
@@ -297,20 +297,20 @@ describe('dedicated hosts', () => {
 })
 
 describe('verdicts that follow from the machine alone', () => {
-  test('a mismatch is worked out once per host and shape, until that host changes', () => {
+  test('a mismatch is worked out once per set of values and rule, until a host has another one', () => {
     const world = new World()
     for (let i = 0; i < 10; i++) world.agent(`h${i}`, { attributes: attributes({ rack: 'a' }) })
     const ids = world.tasks('c', 1, { constraints: [value('rack', 'b')] })
     world.match('c', ids)
-    expect(world.matcher.verdicts.judged).toBe(10)
+    expect(world.matcher.shapes.judged).toBe(1)
     world.match('c', ids)
     const sibling = world.tasks('d', 1, { constraints: [value('rack', 'b')] })
     world.match('d', sibling)
-    expect(world.matcher.verdicts.judged).toBe(10)
+    expect(world.matcher.shapes.judged).toBe(1)
     world.put(putAgent(agentRow('h3', { attributes: attributes({ rack: 'b' }) })))
-    expect(world.matcher.takeWakes()).toHaveLength(2)
+    expect(world.matcher.takeWakes(0)).toHaveLength(2)
     expect(onHosts(world.match('c', ids).placed)).toEqual(['h3'])
-    expect(world.matcher.verdicts.judged).toBe(11)
+    expect(world.matcher.shapes.judged).toBe(2)
   })
 
   test('a host put to DRAINING and back to NONE may be used at once', () => {
@@ -321,7 +321,7 @@ describe('verdicts that follow from the machine alone', () => {
     expect(world.match('c', ids).unplaced).toEqual(ids)
     expect(world.reasons('c')).toEqual(['Host draining for maintenance'])
     world.put(putAgent(agentRow('h1', { mode: 'NONE' })))
-    expect(world.matcher.takeWakes()).toEqual([configId('c')])
+    expect(world.matcher.takeWakes(0)).toEqual([configId('c')])
     expect(world.match('c', ids).placed).toHaveLength(1)
   })
 })
@@ -334,13 +334,13 @@ describe('waking and reasons', () => {
     world.assign(...world.match('r', running).placed)
     const waiting = world.tasks('c', 1, { resources: cpus(2) })
     world.match('c', waiting)
-    world.matcher.takeWakes()
+    world.matcher.takeWakes(0)
     world.end(running[0]!)
-    expect(world.matcher.takeWakes()).toEqual([])
+    expect(world.matcher.takeWakes(0)).toEqual([])
     world.end(running[1]!)
-    expect(world.matcher.takeWakes()).toEqual([configId('c')])
+    expect(world.matcher.takeWakes(0)).toEqual([configId('c')])
     world.end(running[2]!)
-    expect(world.matcher.takeWakes()).toEqual([])
+    expect(world.matcher.takeWakes(0)).toEqual([])
   })
 
   test('placed, or no task left: the reason is gone', () => {
@@ -459,7 +459,7 @@ describe('any sequence of events, against a dumb twin', () => {
             }
             world.matcher.book.check()
             twin.check(world.matcher)
-            world.matcher.takeWakes()
+            world.matcher.takeWakes(0)
           }
         }),
         { numRuns: 200 },
@@ -507,7 +507,9 @@ class Twin {
 
   check(matcher: Matcher): void {
     for (const { agentId: id } of this.#tables.agents()) {
-      expect(matcher.book.host(id)?.free).toEqual(this.#free(id))
+      const free = matcher.book.host(id)?.free
+      const amounts = free && Object.fromEntries(NEED_KINDS.map(({ type }) => [type, free[type]]))
+      expect(amounts).toEqual(this.#free(id))
     }
   }
 

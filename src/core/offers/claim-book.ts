@@ -1,0 +1,116 @@
+/**
+ * The claims that are open, by host and by whom they are for. What a claim keeps from others is looked up only on hosts
+ * that have one.
+ */
+import { assert } from '../base/assert.ts'
+import type { ConfigId, InstanceId } from '../base/ids.ts'
+import type { Instant } from '../base/time.ts'
+import type { ClaimOwner, RoomClaim } from './claims.ts'
+import { NEED_KINDS, type Needs } from './needs.ts'
+
+/** Who asks for room: a task is served by the claims of its instance and by those of its group. */
+export interface Asker {
+  readonly configId: ConfigId
+  readonly job: string
+}
+
+export class ClaimBook {
+  readonly #byId = new Map<string, RoomClaim & { readonly slot: number }>()
+  readonly #bySlot = new Map<number, RoomClaim[]>()
+  readonly #byInstance = new Map<string, RoomClaim>()
+  readonly #byGroup = new Map<ConfigId, Set<RoomClaim>>()
+
+  get size(): number {
+    return this.#byId.size
+  }
+
+  all(): Iterable<RoomClaim> {
+    return this.#byId.values()
+  }
+
+  has(id: string): boolean {
+    return this.#byId.has(id)
+  }
+
+  /** An instance has one claim at most: a newer one takes its place, and the slot of the old one is answered. */
+  add(claim: RoomClaim, slot: number): number | null {
+    assert(!this.#byId.has(claim.id), 'a claim is made once', { id: claim.id })
+    const { owner } = claim
+    let replaced: number | null = null
+    if (owner.type === 'instance') {
+      const key = instanceKey(owner.job, owner.instance)
+      const older = this.#byInstance.get(key)
+      if (older !== undefined) replaced = this.remove(older.id)
+      this.#byInstance.set(key, claim)
+    } else {
+      const ofGroup = this.#byGroup.get(owner.configId) ?? new Set()
+      this.#byGroup.set(owner.configId, ofGroup.add(claim))
+    }
+    this.#byId.set(claim.id, Object.assign({ slot }, claim))
+    this.#bySlot.set(slot, [...(this.#bySlot.get(slot) ?? []), claim])
+    return replaced
+  }
+
+  /** The slot it was on; null when there is no such claim. */
+  remove(id: string): number | null {
+    const found = this.#byId.get(id)
+    if (found === undefined) return null
+    const { slot, owner } = found
+    this.#byId.delete(id)
+    const left = this.#bySlot.get(slot)!.filter(claim => claim.id !== id)
+    if (left.length > 0) this.#bySlot.set(slot, left)
+    else this.#bySlot.delete(slot)
+    if (owner.type === 'instance') {
+      this.#byInstance.delete(instanceKey(owner.job, owner.instance))
+    } else {
+      const ofGroup = this.#byGroup.get(owner.configId)!
+      for (const claim of ofGroup) if (claim.id === id) ofGroup.delete(claim)
+      if (ofGroup.size === 0) this.#byGroup.delete(owner.configId)
+    }
+    return slot
+  }
+
+  onSlot(slot: number): readonly RoomClaim[] {
+    return this.#bySlot.get(slot) ?? NONE
+  }
+
+  ofGroup(configId: ConfigId): Iterable<RoomClaim> {
+    return this.#byGroup.get(configId) ?? NONE
+  }
+
+  ofInstance(job: string, instance: InstanceId): RoomClaim | undefined {
+    return this.#byInstance.get(instanceKey(job, instance))
+  }
+
+  /** True when any instance of any job has one; else nobody needs to look. */
+  get hasInstances(): boolean {
+    return this.#byInstance.size > 0
+  }
+
+  /** What is left of `free` for somebody, when what others have claimed on the host stays untouched. */
+  freeFor(slot: number, free: Needs, isMine: (owner: ClaimOwner) => boolean): Needs {
+    const claims = this.onSlot(slot)
+    const left = { cpusMilli: 0, ramMb: 0, diskMb: 0, ports: 0, gpus: 0 }
+    for (const { type } of NEED_KINDS) {
+      left[type] = free[type]
+      for (const { owner, needs } of claims) if (!isMine(owner)) left[type] -= needs[type]
+    }
+    return left
+  }
+
+  expired(nowMs: Instant): readonly RoomClaim[] {
+    const expired: RoomClaim[] = []
+    for (const claim of this.#byId.values()) if (claim.expiresMs <= nowMs) expired.push(claim)
+    return expired
+  }
+
+  /** When the next one expires; null without any. */
+  nextExpiryMs(): Instant | null {
+    let next: Instant | null = null
+    for (const { expiresMs } of this.#byId.values()) if (next === null || expiresMs < next) next = expiresMs
+    return next
+  }
+}
+
+const NONE: readonly RoomClaim[] = []
+const instanceKey = (job: string, instance: InstanceId): string => `${job}/${instance}`

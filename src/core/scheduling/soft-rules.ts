@@ -1,0 +1,148 @@
+/**
+ * Which of the hosts that fit is best, by what a job would like: hosts that it prefers or avoids, and an even or weighted
+ * spread of its instances over the values of an attribute. A host is never refused here.
+ *
+ * Shape of a score: each rule gives a term between -weight and +weight, and a score is their sum.
+ * - prefer: the weight, when the host has one of the values.
+ * - spread: weight * (1 - n / wanted), not below -weight, where n instances are on the value now and `wanted` would be its
+ *   share: its percent of all instances, or an equal part of what the targets leave over.
+ *
+ * Hosts with equal terms are a class. The terms of a class only fall while its job is placed, so the best class is found
+ * with a heap whose entries are looked at again when they come up: a group of a thousand over ten thousand hosts costs
+ * little more than the heap.
+ */
+import type { Preference, Spread } from '../job/task-config.ts'
+import type { ValueCounts } from './limit-counters.ts'
+
+export interface SoftRules {
+  readonly prefer: readonly Preference[]
+  readonly spread: readonly Spread[]
+}
+
+export interface Scored {
+  readonly score: number
+  /** By rule: `prefer disk`, `spread rack`. */
+  readonly terms: Readonly<Record<string, number>>
+}
+
+/** The values of an attribute on one host; undefined when it has none. */
+export type ValuesOf = (attribute: string) => readonly string[] | undefined
+
+/** One spread, with what it needs to know of the whole job. */
+export interface SpreadFacts {
+  readonly rule: Spread
+  readonly counts: ValueCounts
+  /** Values that some candidate has. */
+  readonly values: ReadonlySet<string>
+  /** Instances that there will be when all that wait are placed. */
+  readonly instances: number
+}
+
+export function preferenceTerm({ attribute, values, weight }: Preference, valuesOf: ValuesOf): number {
+  return valuesOf(attribute)?.some(value => values.includes(value)) ? weight : 0
+}
+
+/** A host without the attribute counts as the worst place. */
+export function spreadTerm(facts: SpreadFacts, valuesOf: ValuesOf): number {
+  const { weight } = facts.rule
+  const values = valuesOf(facts.rule.attribute)
+  if (values === undefined || values.length === 0) return -weight
+  let worst = weight
+  for (const value of values) {
+    const wanted = wantedOn(facts, value)
+    const n = facts.counts.get(value) ?? 0
+    const term = wanted <= 0 ? -weight : Math.max(-weight, weight * (1 - n / wanted))
+    worst = Math.min(worst, term)
+  }
+  return worst
+}
+
+function wantedOn({ rule, values, instances }: SpreadFacts, value: string): number {
+  const targets = rule.targets ?? {}
+  const own = targets[value]
+  if (own !== undefined) return (instances * own) / 100
+  let others = 0
+  for (const known of values) if (targets[known] === undefined) others++
+  let left = 100
+  for (const percent of Object.values(targets)) left -= percent
+  return others === 0 ? 0 : (instances * Math.max(0, left)) / 100 / others
+}
+
+export function scoreOfHost({ prefer }: SoftRules, spreads: readonly SpreadFacts[], valuesOf: ValuesOf): Scored {
+  const terms: Record<string, number> = {}
+  let score = 0
+  for (const preference of prefer) {
+    const term = preferenceTerm(preference, valuesOf)
+    if (term !== 0) terms[`prefer ${preference.attribute}`] = (terms[`prefer ${preference.attribute}`] ?? 0) + term
+    score += term
+  }
+  for (const facts of spreads) {
+    const term = spreadTerm(facts, valuesOf)
+    terms[`spread ${facts.rule.attribute}`] = Math.round(term * 100) / 100
+    score += term
+  }
+  return { score: Math.round(score * 100) / 100, terms }
+}
+
+/** A heap of things whose score may have fallen since it was put in: highest first, equal ones as they came. */
+export class FallingHeap<T> {
+  readonly #items: { readonly item: T; readonly score: number; readonly order: number }[] = []
+  readonly #scoreOf: (item: T) => number
+  #orders = 0
+
+  constructor(scoreOf: (item: T) => number) {
+    this.#scoreOf = scoreOf
+  }
+
+  push(item: T): void {
+    this.#add({ item, score: this.#scoreOf(item), order: this.#orders++ })
+  }
+
+  /** The best by the scores of now, taken out; undefined when it is empty. */
+  pop(): T | undefined {
+    while (this.#items.length > 0) {
+      const top = this.#removeTop()
+      const score = this.#scoreOf(top.item)
+      if (score >= top.score) return top.item
+      this.#add({ ...top, score })
+    }
+    return undefined
+  }
+
+  #add(entry: { readonly item: T; readonly score: number; readonly order: number }): void {
+    const items = this.#items
+    let at = items.push(entry) - 1
+    while (at > 0) {
+      const parent = (at - 1) >> 1
+      if (!isBetter(entry, items[parent]!)) break
+      items[at] = items[parent]!
+      at = parent
+    }
+    items[at] = entry
+  }
+
+  #removeTop(): { readonly item: T; readonly score: number; readonly order: number } {
+    const items = this.#items
+    const top = items[0]!
+    const last = items.pop()!
+    if (items.length === 0) return top
+    let at = 0
+    for (;;) {
+      let child = 2 * at + 1
+      if (child >= items.length) break
+      if (child + 1 < items.length && isBetter(items[child + 1]!, items[child]!)) child++
+      if (!isBetter(items[child]!, last)) break
+      items[at] = items[child]!
+      at = child
+    }
+    items[at] = last
+    return top
+  }
+}
+
+function isBetter(
+  a: { readonly score: number; readonly order: number },
+  b: { readonly score: number; readonly order: number },
+): boolean {
+  return a.score !== b.score ? a.score > b.score : a.order < b.order
+}
