@@ -69,14 +69,22 @@ export function openSessions(
   const greeting = new Set<Session>()
   const all = (): Session[] => [...byAgent.values(), ...greeting]
 
-  listener.onConnection = (connection, nonce) => takeIn(connection, { type: 'connected', connection, nonce })
+  /** Told of, and not taken in yet: if this actor ends before, nobody else would close them. */
+  const arriving = new Set<AgentConnection>()
+
+  listener.onConnection = (connection, nonce) => {
+    arriving.add(connection)
+    takeIn(connection, { type: 'connected', connection, nonce })
+  }
 
   function takeIn(connection: AgentConnection, message: SessionMessage): void {
-    if (!context.self.tell(message))
-      connection.close(CLOSE.goingAway, 'the scheduler has more work than it can take in')
+    if (context.self.tell(message)) return
+    arriving.delete(connection)
+    connection.close(CLOSE.goingAway, 'the scheduler has more work than it can take in')
   }
 
   function connected(connection: AgentConnection, listenerNonce: string): void {
+    arriving.delete(connection)
     const session: Session = {
       connection,
       listenerNonce,
@@ -153,6 +161,8 @@ export function openSessions(
       }
     },
     dropAll(reason) {
+      for (const connection of arriving) connection.close(CLOSE.goingAway, reason)
+      arriving.clear()
       for (const session of all()) drop(session, CLOSE.goingAway, reason)
     },
   }
