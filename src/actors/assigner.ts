@@ -103,11 +103,11 @@ function startAssigner(context: Context<AssignerCommand>, options: AssignerOptio
   }
 
   const assign = (match: Match): void => {
-    const { taskId, agentId, host, ports } = match
+    const { taskId, agentId, host, ports, record } = match
     if (unanswered.size === 0) context.startTimer('sweep', options.answerMsMax, { type: 'sweep' })
     unanswered.set(taskId, context.now().monoMs)
     const isHeld = (): boolean => options.isHeld(match)
-    options.tasks.tell({ type: 'assign', taskId, agentId, host, ports, isHeld, replyTo: context.self })
+    options.tasks.tell({ type: 'assign', taskId, agentId, host, ports, record, isHeld, replyTo: context.self })
   }
 
   const answered = ({ taskId, result }: Transitioned): void => {

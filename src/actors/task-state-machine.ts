@@ -9,7 +9,7 @@
  * Source: the task life cycle, sections 8 and 16.
  */
 import type { AgentId, TaskId } from '../core/base/ids.ts'
-import type { TaskRow } from '../core/ledger/rows.ts'
+import type { PlacementRecord, TaskRow } from '../core/ledger/rows.ts'
 import type { RowChange } from '../core/ledger/transaction.ts'
 import { isKillOwed } from '../core/task/agent-list.ts'
 import { deadlineOf, dueInMs, killRetryDelayMs } from '../core/task/deadlines.ts'
@@ -53,6 +53,8 @@ export interface Assign {
   readonly agentId: AgentId
   readonly host: string
   readonly ports: Readonly<Record<string, number>>
+  /** What the placement was decided on, for the row. */
+  readonly record?: PlacementRecord
   /**
    * Asked at the decision: false when the room was given back meanwhile (an actor of placement was restarted, or the
    * answer took too long), so that nobody else's room is taken. Absent: the room is sure.

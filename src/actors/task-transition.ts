@@ -83,8 +83,9 @@ function proposalOf(command: Command): Proposal {
       // Which agent reports is in the row.
       return command.agentSeq === undefined ? command : { ...command, who: 'agent' }
     case 'assign': {
-      const { taskId, agentId, host, ports } = command
-      return { taskId, to: 'ASSIGNED', expectStatus: 'PENDING', placement: { agentId, host, ports }, who: 'assigner' }
+      const { taskId, agentId, host, ports, record } = command
+      const placement = { agentId, host, ports, ...(record === undefined ? {} : { placement: record }) }
+      return { taskId, to: 'ASSIGNED', expectStatus: 'PENDING', placement, who: 'assigner' }
     }
     default:
       return assertNever(command)

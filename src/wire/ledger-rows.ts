@@ -13,6 +13,7 @@ import type {
   ConfigRow,
   JobRow,
   MetaRow,
+  PlacementRecord,
   QuotaRow,
   RequestRow,
   Rows,
@@ -106,7 +107,7 @@ export class RowReader {
     if (present(f[17])) row.readyAtMs = f[17] as number
     if (present(f[18])) row.flapCount = f[18] as number
     if (present(f[19])) row.freshEvents = f[19] as number
-    if (present(f[20])) row.placement = f[20] as NonNullable<TaskRow['placement']>
+    if (present(f[20])) row.placement = this.#placement(f[20] as readonly unknown[])
     return row
   }
 
@@ -116,6 +117,23 @@ export class RowReader {
     if (present(f[4])) event.who = this.#text(f[4])
     if (present(f[5])) event.why = this.#text(f[5])
     return event
+  }
+
+  #placement(f: readonly unknown[]): PlacementRecord {
+    const candidates = (f[5] as readonly unknown[][]).map(([host, score, terms]) => ({
+      host: this.#text(host),
+      ...(present(score) ? { score: score as number } : {}),
+      ...(present(terms) ? { terms: terms as Readonly<Record<string, number>> } : {}),
+    }))
+    return {
+      seed: f[0] as number,
+      policy: this.#text(f[1]),
+      tasks: f[2] as number,
+      hosts: f[3] as number,
+      looked: f[4] as number,
+      candidates,
+      ...(present(f[6]) ? { claim: f[6] as NonNullable<PlacementRecord['claim']> } : {}),
+    }
   }
 
   #text(value: unknown): string {
@@ -282,7 +300,7 @@ function taskFields(row: TaskRow): readonly unknown[] {
     row.readyAtMs ?? null,
     row.flapCount ?? null,
     row.freshEvents ?? null,
-    row.placement ?? null,
+    row.placement === undefined ? null : placementFields(row.placement),
   ]
   return withoutAbsentEnd(fields, FIELDS_BEFORE_0_2)
 }
@@ -290,6 +308,14 @@ function taskFields(row: TaskRow): readonly unknown[] {
 function eventFields(event: TaskEvent): readonly unknown[] {
   const { atMs, status, scheduler, message = null, who = null, why = null } = event
   return withoutAbsentEnd([atMs, TASK_STATUSES[status], scheduler, message, who, why], EVENT_FIELDS_BEFORE_0_2)
+}
+
+/** By place and not by name: every task has one, and it is written again with each of its transitions. */
+function placementFields({ seed, policy, tasks, hosts, looked, candidates, claim }: PlacementRecord): unknown[] {
+  const scored = candidates.map(({ host, score, terms }) =>
+    score === undefined ? [host] : [host, score, ...(terms === undefined ? [] : [terms])],
+  )
+  return [seed, policy, tasks, hosts, looked, scored, ...(claim === undefined ? [] : [claim])]
 }
 
 /** What was added later costs nothing where it is absent, and the bytes are those of earlier releases. */

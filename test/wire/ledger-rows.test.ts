@@ -24,9 +24,31 @@ const fullTask: TaskRow = taskRow('www-data-devel-hello-0-1', {
 })
 
 const samples: { [T in TableName]: Rows[T][] } = {
-  task: [taskRow('t'), fullTask],
+  task: [
+    taskRow('t'),
+    fullTask,
+    {
+      ...fullTask,
+      placement: { seed: 7, policy: 'RANDOM', tasks: 1, hosts: 3, looked: 1, candidates: [{ host: 'h' }] },
+    },
+    {
+      ...fullTask,
+      placement: {
+        seed: 7,
+        policy: 'CPU,MEMORY',
+        tasks: 9,
+        hosts: 3,
+        looked: 3,
+        candidates: [
+          { host: 'h', score: 12.5, terms: { 'spread rack': 12.5 } },
+          { host: 'i', score: 0 },
+        ],
+        claim: 'preemption',
+      },
+    },
+  ],
   config: [configRow('c1', { partitionPolicy: { reschedule: true, delaySecs: 5 }, contactEmail: 'a@b.c' })],
-  job: [jobRow()],
+  job: [jobRow(), { ...jobRow(), cron: { schedule: '* * * * *', collisionPolicy: 'CANCEL_NEW' } }],
   agent: [
     agentRow('a1', { logUrl: 'http://x', attributes: [{ name: 'rack', values: ['a', 'b'] }] }),
     agentRow('a2'),

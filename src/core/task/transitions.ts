@@ -16,7 +16,7 @@ import type { AgentId, InstanceId, JobKey, TaskId } from '../base/ids.ts'
 import type { Prng } from '../base/prng.ts'
 import type { Instant } from '../base/time.ts'
 import type { TaskConfig } from '../job/task-config.ts'
-import type { TaskRow } from '../ledger/rows.ts'
+import type { PlacementRecord, TaskRow } from '../ledger/rows.ts'
 import type { RowChange } from '../ledger/transaction.ts'
 import { type FlappingSettings, flapsBehind, penaltyMs } from './flapping.ts'
 import { opened, recorded } from './history.ts'
@@ -91,6 +91,8 @@ export interface Placement {
   readonly agentId: AgentId
   readonly host: string
   readonly ports: Readonly<Record<string, number>>
+  /** What it was decided on. */
+  readonly placement?: PlacementRecord
 }
 
 export interface Proposal {
