@@ -20,7 +20,7 @@ export const bench: Bench = {
     return {
       figures,
       notes: [
-        'decisions and in-memory staging are timed together; the log and the agents are not part of it',
+        '-decided: matching alone; without it, matching and the staging of every task in memory, which the matcher follows. The log and the agents are not part of either',
         'NAME-HOSTS of the Aurora workloads: warm operations, 1 warm-up and the runs of 0.5 s each (0.1 s under --quick); -cold: the first operation on a cluster just filled, of three such clusters; fill-cluster is refilled before it is exhausted, which is not timed; where one operation is one task, tasks/s are its ops/s',
         'growth: time per operation at one size, divided by that at the size before',
         'a fruitless operation also counts what every host objects to, which Aurora does not in its benchmarks',
