@@ -58,8 +58,11 @@ export interface MatchResult {
   readonly gone: readonly TaskId[]
 }
 
+/** What it reads of the ledger. */
+export type MatcherView = Pick<LedgerView, 'task' | 'config' | 'agent' | 'tasksOnAgent' | 'activeTasksOfJob'>
+
 export interface MatcherOptions {
-  readonly view: LedgerView
+  readonly view: MatcherView
   readonly overhead: Resources
   readonly offerOrder: readonly OfferOrder[]
   readonly random: Prng
@@ -103,7 +106,7 @@ export class Matcher {
   readonly shapes: Shapes
   /** Hosts looked at so far, over all passes. */
   evaluated = 0
-  readonly #view: LedgerView
+  readonly #view: MatcherView
   readonly #overhead: Resources
   readonly #tiers: Readonly<Record<string, Tier>>
   readonly #policy: string
