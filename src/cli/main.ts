@@ -11,8 +11,10 @@ import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
 import { registerInspect } from './inspect.ts'
 import { CliFailure, type Io, processIo } from './io.ts'
 import { registerJob } from './job.ts'
+import { registerQuota } from './quota.ts'
 import { sayFailure } from './report.ts'
 import { registerTask } from './task.ts'
+import { registerWhatIf } from './what-if.ts'
 
 /**
  * The `daybreak` command: nouns with verbs. This file loads only the names of things; what a verb does is loaded when
@@ -96,6 +98,8 @@ export async function commandTree(args: readonly string[], session: Session): Pr
     .addHelpText('after', FIRST_STEPS)
   registerJob(program, session)
   registerTask(program, session)
+  registerQuota(program, session)
+  registerWhatIf(program, session)
   registerCluster(program, session)
   registerAdmin(program, session)
   registerBackup(program, session)

@@ -16,6 +16,7 @@ import type { Ledger } from '../actors/ledger.ts'
 import type { PlacementView } from '../actors/offer-broker.ts'
 import type { Clock, LeaderView, Logger, LogPort } from '../actors/ports.ts'
 import type * as TaskAdmin from '../actors/task-admin.ts'
+import type * as WhatIf from '../actors/what-if.ts'
 import { rejected } from '../core/base/rejection.ts'
 import type { LifeView } from '../core/lifecycle/life-view.ts'
 import type { StreamTiming } from './http/event-stream.ts'
@@ -25,6 +26,7 @@ import { readJsonBody, sendProblem } from './http/problem.ts'
 import { addRestRoutes } from './http/rest-routes.ts'
 import { missingRoute } from './http/routes.ts'
 import { addVarsRoutes } from './http/vars-routes.ts'
+import type { Quotas } from './leader.ts'
 import type { NodeMetrics } from './metrics.ts'
 
 export interface HttpDeps {
@@ -56,6 +58,8 @@ export interface SchedulerDeps {
   readonly gateway: () => Ref<AgentGateway.Command> | null
   readonly taskAdmin: () => Ref<TaskAdmin.Command> | null
   readonly backup: () => Ref<Backup.Command> | null
+  readonly quotas: () => Quotas | null
+  readonly whatIf: () => Ref<WhatIf.Command> | null
   readonly placement: () => PlacementView | null
   readonly agents: () => AgentGateway.AgentLiveView | null
 }

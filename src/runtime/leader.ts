@@ -8,18 +8,23 @@ import type { ActorSystem, Context, Ref } from '../actors/actor.ts'
 import * as AgentGateway from '../actors/agent-gateway.ts'
 import type * as Backup from '../actors/backup.ts'
 import { type BackupOptions, backupSpec } from '../actors/backup.ts'
+import { everyHostKeeperSpec } from '../actors/every-host-keeper.ts'
 import * as JobKeeper from '../actors/job-keeper.ts'
 import type { LedgerActor } from '../actors/ledger.ts'
 import type { PlacementView } from '../actors/offer-broker.ts'
-import { createPlacement } from '../actors/placement.ts'
+import { createPlacement, PLACEMENT_DEFAULTS } from '../actors/placement.ts'
 import type { AgentListener, Ballot, DriverPort, Logger, Metrics, TransferOutcome } from '../actors/ports.ts'
 import { prunerSpec } from '../actors/pruner.ts'
+import type * as QuotaKeeper from '../actors/quota-keeper.ts'
+import { quotaKeeperSpec } from '../actors/quota-keeper.ts'
 import * as TaskAdmin from '../actors/task-admin.ts'
 import { createTaskDirectory } from '../actors/task-directory.ts'
 import { type WebhookOptions, webhookSpec } from '../actors/webhook.ts'
+import type * as WhatIf from '../actors/what-if.ts'
+import { whatIfSpec } from '../actors/what-if.ts'
 import { assert } from '../core/base/assert.ts'
 import { readJobFilter } from '../core/events/event-filter.ts'
-import { ADMISSION_SETTINGS } from '../core/job/admission.ts'
+import { ADMISSION_SETTINGS, type AdmissionSettings } from '../core/job/admission.ts'
 import { DEADLINE_SETTINGS } from '../core/task/deadlines.ts'
 import { agentKey } from '../wire/agent-proof.ts'
 import type { AgentToLeader, LeaderToAgent } from '../wire/messages/agent.ts'
@@ -51,6 +56,11 @@ export interface LeaderParts {
   readonly logger: Logger
 }
 
+export interface Quotas {
+  readonly keeper: Ref<QuotaKeeper.Command>
+  readonly view: () => QuotaKeeper.QuotaView
+}
+
 /** What the HTTP edge reaches while this node leads. */
 export interface Leading {
   readonly jobKeeper: Ref<JobKeeper.Command>
@@ -58,6 +68,8 @@ export interface Leading {
   readonly taskAdmin: Ref<TaskAdmin.Command>
   /** Null where there is no folder for any. */
   readonly backup: Ref<Backup.Command> | null
+  readonly quotas: Quotas
+  readonly whatIf: Ref<WhatIf.Command>
   readonly placement: PlacementView
   readonly agents: AgentGateway.AgentLiveView
 }
@@ -155,21 +167,64 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
   })
   connected = agents.takesTasks
   gatewayRef = context.spawn(spec)
+  let quotaView: QuotaKeeper.QuotaView | null = null
+  const quotaOf = (): QuotaKeeper.QuotaView => {
+    assert(quotaView !== null, 'the quota keeper publishes its view when it is made')
+    return quotaView
+  }
+  const quotaKeeper = context.spawn(
+    quotaKeeperSpec({
+      ledger,
+      metrics,
+      publish: view => {
+        quotaView = view
+      },
+    }),
+  )
+  const admission: AdmissionSettings = {
+    ...ADMISSION_SETTINGS,
+    allowedEnvironments: scheduler.allowedEnvironments,
+    tasksPerJobMax: scheduler.maxTasksPerJob,
+    executorOverhead,
+  }
   const jobKeeper = context.spawn(
     JobKeeper.jobKeeperSpec({
       ledger,
       tasks,
       placement,
+      quotas: quotaOf,
       uuid,
       sha256,
       schedulerName: hostName,
       metrics,
-      admission: {
-        ...ADMISSION_SETTINGS,
-        allowedEnvironments: scheduler.allowedEnvironments,
-        tasksPerJobMax: scheduler.maxTasksPerJob,
-        executorOverhead,
+      admission,
+    }),
+  )
+  const whatIf = context.spawn(
+    whatIfSpec({
+      ledger,
+      placement,
+      isConnected: id => agents.takesTasks(id),
+      admission,
+      quotas: quotaOf,
+      sha256,
+      planning: {
+        overhead: executorOverhead,
+        tiers: admission.tiers,
+        offerOrder: PLACEMENT_DEFAULTS.offerOrder,
+        unavailabilityThresholdMs: PLACEMENT_DEFAULTS.unavailabilityThresholdMs,
+        isPreemptionEnabled: PLACEMENT_DEFAULTS.preemption.isEnabled,
       },
+    }),
+  )
+  context.spawn(
+    everyHostKeeperSpec({
+      ledger,
+      tasks,
+      placement,
+      uuid,
+      schedulerName: hostName,
+      tasksMax: scheduler.maxTasksPerJob,
     }),
   )
   const { keep, keepMin, perJob } = scheduler.pruning
@@ -193,5 +248,14 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
     parts.backup === undefined
       ? null
       : context.spawn(backupSpec({ ledger, metrics, uuid, schedulerName: hostName, resign, ...parts.backup }))
-  return { jobKeeper, gateway: gatewayRef, taskAdmin, backup, placement, agents }
+  return {
+    jobKeeper,
+    gateway: gatewayRef,
+    taskAdmin,
+    backup,
+    quotas: { keeper: quotaKeeper, view: quotaOf },
+    whatIf,
+    placement,
+    agents,
+  }
 }

@@ -42,6 +42,23 @@ export const taskConfig = z.object({
   metadata: z.array(z.object({ key: text(1024), value: text(65_536) })).max(1000),
   partitionPolicy: z.object({ reschedule: z.boolean(), delaySecs: count }).optional(),
   executor: z.object({ name: text(255), data: text(1_048_576).describe('JSON of the whole job, read by the agent') }),
+  prefer: z
+    .array(z.object({ attribute: text(255), values: z.array(text(1024)).max(1000), weight: z.number().int() }))
+    .max(100)
+    .optional()
+    .describe('hosts that are better (weight up to 100) or worse (down to -100)'),
+  spread: z
+    .array(
+      z.object({
+        attribute: text(255),
+        weight: z.number().int(),
+        targets: z.record(text(1024), z.number()).optional().describe('percent of the instances by value'),
+      }),
+    )
+    .max(100)
+    .optional(),
+  everyHost: z.literal(true).optional().describe('one instance on every host that the constraints allow'),
+  gang: z.number().int().optional().describe('so many instances are placed together, or none'),
 })
 
 export const jobConfiguration = z.object({
@@ -470,6 +487,78 @@ export type Task = z.infer<typeof task>
 export type JobSummary = z.infer<typeof jobSummary>
 export type JobExplanation = z.infer<typeof jobExplanation>
 export type TaskWhy = z.infer<typeof taskWhy>
+/** POST /what-if: changes nothing */
+export const whatIf = z.strictObject({
+  drain: z.array(text(255)).max(10_000).default([]).describe('host names, agent ids or `attribute=value`'),
+  lose: z.array(text(255)).max(10_000).default([]).describe('the same; with everything on them'),
+  apply: z.array(jobConfiguration).max(100).default([]).describe('jobs as they are to be'),
+  isCreation: z.boolean().default(false).describe('a job that exists already is refused, as a creation would be'),
+  seed: z.number().int().nonnegative().optional().describe('the same state and seed give the same plan'),
+})
+const plannedJob = z.object({
+  key: jobKey,
+  asked: count.describe('tasks that looked for a place: new ones, displaced ones, those that waited already'),
+  displaced: count,
+  placed: count,
+  placements: z.array(z.object({ instance: count, host: z.string() })).describe('the first hundred'),
+  pending: z.array(count).describe('instances that stay PENDING'),
+  reasons: z.array(z.string()),
+  details: z.array(z.string()),
+})
+export const whatIfPlan = z.object({
+  seed: count,
+  hosts: z.object({ connected: count, drained: count, lost: count }),
+  jobs: z.array(plannedJob).describe('by key; only jobs of which a task looked for a place'),
+  preempted: z.array(z.object({ key: jobKey, instance: count, host: z.string(), inFavorOf: jobKey })),
+  refused: z
+    .array(
+      z.object({
+        key: z.string(),
+        code: z.string(),
+        detail: z.string(),
+        remedy: z.string().nullable(),
+        faults: z.array(z.object({ path: z.string(), text: z.string() })),
+      }),
+    )
+    .describe('jobs that would not be admitted; they are not part of the plan'),
+  warnings: z.array(z.object({ key: z.string(), text: z.string() })),
+  quotaLeft: z.array(
+    z.object({ role: z.string(), cpusMilli: z.number().int(), ramMb: z.number().int(), diskMb: z.number().int() }),
+  ),
+})
+export type WhatIfPlan = z.infer<typeof whatIfPlan>
+
+const quota = z.object({
+  cpusMilli: count,
+  ramMb: count,
+  diskMb: count,
+  gpus: count.optional().describe('absent: GPUs are not counted'),
+})
+const bag = z.object({ cpusMilli: count, ramMb: count, diskMb: count, gpus: count })
+export const roleQuota = z.object({
+  role: z.string(),
+  quota: quota.nullable().describe('null: none was ever set, which counts as zero'),
+  prodShared: bag.describe('what production takes of shared machines: the only pool that is limited'),
+  prodDedicated: bag,
+  nonProdShared: bag,
+  nonProdDedicated: bag,
+})
+export const quotaList = z.object({ quotas: z.array(roleQuota) })
+/** POST /quotas/{role}:set */
+export const setQuota = quota.strict()
+const signed = z.number().int()
+/** POST /quotas/{role}:increase; amounts may be negative */
+export const increaseQuota = z.strictObject({
+  cpusMilli: signed,
+  ramMb: signed,
+  diskMb: signed,
+  gpus: signed.optional(),
+})
+export const quotaSet = z.object({ role: z.string(), quota })
+export type RoleQuota = z.infer<typeof roleQuota>
+export type QuotaList = z.infer<typeof quotaList>
+export type QuotaSetView = z.infer<typeof quotaSet>
+
 export type JobDetail = z.infer<typeof jobDetail>
 export type JobList = z.infer<typeof jobList>
 export type TaskList = z.infer<typeof taskList>

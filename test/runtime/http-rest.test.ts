@@ -272,7 +272,15 @@ describe('tasks', () => {
       reasons: ['Insufficient: CPU'],
       details: ['Insufficient: CPU (1 host)'],
     }
-    set.placement = { offers: () => [], pending: () => [group], explain: () => null, largestHost: () => null }
+    set.placement = {
+      offers: () => [],
+      pending: () => [group],
+      explain: () => null,
+      allowedHosts: () => [],
+      waiting: () => group,
+      offer: () => null,
+      largestHost: () => null,
+    }
     expect(rest.task.parse((await app.inject('/api/v1/tasks/t')).json()).pendingReason).toBe('Insufficient: CPU')
     const { configId: _, ...shown } = group
     expect(rest.pending.parse((await app.inject('/api/v1/pending')).json()).pending).toEqual([shown])
@@ -346,7 +354,15 @@ describe('agents', () => {
     )
     const free = { cpusMilli: 1, ramMb: 2, diskMb: 3, gpus: 0 }
     const offer = { id: 'a#1', agentId: row.agentId, host: row.host, free, freePorts: 7 }
-    set.placement = { offers: () => [offer], pending: () => [], explain: () => null, largestHost: () => null }
+    set.placement = {
+      offers: () => [offer],
+      pending: () => [],
+      explain: () => null,
+      allowedHosts: () => [],
+      waiting: () => null,
+      offer: () => offer,
+      largestHost: () => null,
+    }
     const list = rest.agentList.parse((await app.inject('/api/v1/agents')).json())
     expect(list.agents).toMatchObject([{ agentId: 'a', connected: true, silentMs: 12, free, freePorts: 7, tasks: 1 }])
   })
@@ -603,6 +619,8 @@ describe('openapi', () => {
       'GET /log/entries',
       'GET /log/status',
       'GET /pending',
+      'GET /quotas',
+      'GET /quotas/{role}',
       'GET /tasks',
       'GET /tasks/{taskId}',
       'GET /tasks/{taskId}/logs',
@@ -618,8 +636,11 @@ describe('openapi', () => {
       'POST /jobs/{role}/{environment}/{name}:kill',
       'POST /jobs/{role}/{environment}/{name}:restart',
       'POST /log:transfer',
+      'POST /quotas/{role}:increase',
+      'POST /quotas/{role}:set',
       'POST /tasks/{taskId}:force-state',
       'POST /tasks:prune',
+      'POST /what-if',
     ])
     const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g)].map(
       match => match[1] ?? '',

@@ -58,9 +58,9 @@ const CLOSE_LOOKS = 32
 export class SlotSearch {
   readonly #matcher: Matcher
   readonly #victims: VictimIndex
-  readonly #view: LedgerView
+  readonly #view: Pick<LedgerView, 'config'>
 
-  constructor(matcher: Matcher, victims: VictimIndex, view: LedgerView) {
+  constructor(matcher: Matcher, victims: VictimIndex, view: Pick<LedgerView, 'config'>) {
     this.#matcher = matcher
     this.#victims = victims
     this.#view = view

@@ -44,14 +44,18 @@ interface OwnHostVictims extends HostVictims {
 const LIVE: ReadonlySet<TaskStatus> = new Set(['ASSIGNED', 'STARTING', 'RUNNING'])
 
 export class VictimIndex {
-  readonly #view: LedgerView
+  readonly #view: Pick<LedgerView, 'config' | 'tasksByStatus'>
   readonly #askOf: (task: TaskRow) => Ask | null
   readonly #tiers: Readonly<Record<string, Tier>>
   readonly #byAgent = new Map<AgentId, OwnHostVictims>()
   readonly #agentOf = new Map<TaskId, AgentId>()
 
   /** `askOf`: null when the configuration is not stored any more. Begins with what the view has now. */
-  constructor(view: LedgerView, askOf: (task: TaskRow) => Ask | null, tiers: Readonly<Record<string, Tier>>) {
+  constructor(
+    view: Pick<LedgerView, 'config' | 'tasksByStatus'>,
+    askOf: (task: TaskRow) => Ask | null,
+    tiers: Readonly<Record<string, Tier>>,
+  ) {
     this.#view = view
     this.#askOf = askOf
     this.#tiers = tiers

@@ -31,7 +31,7 @@ import { type CountedHost, LimitCounters, type ValueCounts } from './limit-count
 import { ParkedGroups } from './parked-groups.ts'
 import { NO_AGENTS_REASONS, type Reasons } from './pending-reasons.ts'
 import { scanReasons } from './reason-scan.ts'
-import { Shapes } from './shape.ts'
+import { ALLOWED, Shapes } from './shape.ts'
 
 /** Tasks of one configuration, in the order in which they are to be served. */
 export interface Want {
@@ -58,8 +58,11 @@ export interface MatchResult {
   readonly gone: readonly TaskId[]
 }
 
+/** What it reads of the ledger. */
+export type MatcherView = Pick<LedgerView, 'task' | 'config' | 'agent' | 'tasksOnAgent' | 'activeTasksOfJob'>
+
 export interface MatcherOptions {
-  readonly view: LedgerView
+  readonly view: MatcherView
   readonly overhead: Resources
   readonly offerOrder: readonly OfferOrder[]
   readonly random: Prng
@@ -103,7 +106,7 @@ export class Matcher {
   readonly shapes: Shapes
   /** Hosts looked at so far, over all passes. */
   evaluated = 0
-  readonly #view: LedgerView
+  readonly #view: MatcherView
   readonly #overhead: Resources
   readonly #tiers: Readonly<Record<string, Tier>>
   readonly #policy: string
@@ -251,6 +254,18 @@ export class Matcher {
 
   get parkedCount(): number {
     return this.#parked.size
+  }
+
+  /** Connected agents whose machine allows such tasks, whatever room they have. */
+  allowedHosts(configId: ConfigId, nowMs: Instant): readonly AgentId[] {
+    const { shape } = this.filter.prepare(this.askOf(configId), nowMs)
+    const { columns, slotsMax } = this.book
+    const allowed: AgentId[] = []
+    for (let slot = 0; slot < slotsMax; slot++) {
+      if (columns.connected[slot] === 0 || shape.verdict(slot) !== ALLOWED || this.filter.isAway(slot, nowMs)) continue
+      allowed.push(this.book.at(slot).row.agentId)
+    }
+    return allowed
   }
 
   /** What a task of the configuration asks of a host. The configuration is stored. */
