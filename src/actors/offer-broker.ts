@@ -7,10 +7,13 @@
  * actor the book is read anew from the ledger.
  */
 import type { AgentId, ConfigId, JobKey, TaskId } from '../core/base/ids.ts'
+import type { Tier } from '../core/job/admission.ts'
 import type { Resources } from '../core/job/task-config.ts'
 import type { OfferOrder } from '../core/offers/candidate-order.ts'
 import type { RoomClaim } from '../core/offers/claims.ts'
 import type { Host } from '../core/offers/offer-book.ts'
+import { type SlotRequest, SlotSearch, type SlotsFound } from '../core/preempt/slot-search.ts'
+import { VictimIndex } from '../core/preempt/victim-index.ts'
 import { type Match, Matcher, type Want } from '../core/scheduling/matcher.ts'
 import type { Reasons } from '../core/scheduling/pending-reasons.ts'
 import type { ActorSpec, Behaviour, Context, Ref } from './actor.ts'
@@ -133,6 +136,8 @@ export interface OfferBookView {
   largestHost(): { readonly host: string; readonly total: Resources; readonly ports: number } | null
   reasonsOf(configId: ConfigId): Reasons | null
   claims(): Iterable<RoomClaim>
+  /** Where tasks of the group would fit if others made way. Changes nothing. */
+  searchSlots(request: SlotRequest): SlotsFound
   /** Whether the room of a match is held for it still. */
   isHeld(match: Pick<Match, 'taskId' | 'agentId' | 'ports'>): boolean
 }
@@ -142,6 +147,9 @@ export interface OfferBrokerOptions {
   readonly metrics: Metrics
   readonly overhead: Resources
   readonly offerOrder: readonly OfferOrder[]
+  readonly tiers: Readonly<Record<string, Tier>>
+  /** A host that is planned to be away within so long takes nothing new, ms. */
+  readonly unavailabilityThresholdMs: number
   /** For a restart of the actor: who is connected right now. */
   readonly isConnected: (id: AgentId) => boolean
   readonly dedicated: () => DedicatedView
@@ -180,9 +188,22 @@ function startOfferBroker(
   context: Context<OfferBrokerCommand>,
   options: OfferBrokerOptions,
 ): Behaviour<OfferBrokerCommand> {
-  const { ledger, metrics, overhead, offerOrder } = options
-  const matcher = new Matcher({ view: ledger.view, overhead, offerOrder, random: context.random })
+  const { ledger, metrics, overhead, offerOrder, tiers, unavailabilityThresholdMs } = options
+  const matcher = new Matcher({
+    view: ledger.view,
+    overhead,
+    offerOrder,
+    random: context.random,
+    tiers,
+    unavailabilityThresholdMs,
+  })
   const { book } = matcher
+  const victims = new VictimIndex(
+    ledger.view,
+    task => (ledger.view.config(task.configId) === undefined ? null : matcher.askOf(task.configId)),
+    tiers,
+  )
+  const slots = new SlotSearch(matcher, victims, ledger.view)
   let rounds: Round[] = []
   let changes: LedgerChange[] = []
   let isWaking = false
@@ -193,7 +214,12 @@ function startOfferBroker(
   const takeIn = (): void => {
     const taken = changes
     changes = []
-    for (const { changes: rows } of taken) for (const { change, before } of rows) matcher.apply(change, before)
+    for (const { changes: rows } of taken) {
+      for (const { change, before } of rows) {
+        matcher.apply(change, before)
+        victims.apply(change)
+      }
+    }
   }
   for (const { agentId } of ledger.view.agents()) if (options.isConnected(agentId)) matcher.agentUp(agentId)
   options.publish({
@@ -212,6 +238,10 @@ function startOfferBroker(
     claims: () => {
       takeIn()
       return matcher.claims()
+    },
+    searchSlots: request => {
+      takeIn()
+      return slots.search(request)
     },
     isHeld: ({ taskId, agentId, ports }) => {
       takeIn()

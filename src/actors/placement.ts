@@ -7,7 +7,8 @@
  *        |                   \--assign--> the task itself (ledger: PENDING to ASSIGNED)
  *        \---- wake: capacity came or was freed ---- OfferBroker
  */
-import type { AgentId } from '../core/base/ids.ts'
+import type { AgentId, ConfigId } from '../core/base/ids.ts'
+import { ADMISSION_SETTINGS, type Tier } from '../core/job/admission.ts'
 import type { Resources } from '../core/job/task-config.ts'
 import { OFFER_ORDER_DEFAULT, type OfferOrder } from '../core/offers/candidate-order.ts'
 import { EXECUTOR_OVERHEAD_DEFAULT } from '../core/offers/needs.ts'
@@ -26,6 +27,7 @@ import {
   type PlacementView,
 } from './offer-broker.ts'
 import type { Metrics } from './ports.ts'
+import { PREEMPTOR_SETTINGS, type PreemptionView, type PreemptorSettings, preemptorSpec } from './preemptor.ts'
 import { type PendingGroupsView, type TaskGroupsCommand, taskGroupsSpec } from './task-groups.ts'
 import type { TaskDirectory } from './task-state-machine.ts'
 
@@ -42,6 +44,11 @@ export interface PlacementOptions {
   readonly schedulePenaltyMsInitial: number
   /** Longest wait; default 60 s. */
   readonly schedulePenaltyMsMax: number
+  /** Default: those that Aurora ships with. */
+  readonly tiers: Readonly<Record<string, Tier>>
+  /** A host that is planned to be away within so long takes nothing new; default 6 min. */
+  readonly unavailabilityThresholdMs: number
+  readonly preemption: PreemptorSettings
 }
 
 export const PLACEMENT_DEFAULTS: PlacementOptions = {
@@ -51,6 +58,9 @@ export const PLACEMENT_DEFAULTS: PlacementOptions = {
   startSpreadMs: 30_000,
   schedulePenaltyMsInitial: TASK_GROUPS_DEFAULTS.penaltyMsInitial,
   schedulePenaltyMsMax: TASK_GROUPS_DEFAULTS.penaltyMsMax,
+  tiers: ADMISSION_SETTINGS.tiers,
+  unavailabilityThresholdMs: 6 * 60_000,
+  preemption: PREEMPTOR_SETTINGS,
 }
 
 /** Until the guard has begun: no version of its own is 0, so a round that is decided meanwhile is looked at whole. */
@@ -87,6 +97,7 @@ export function createPlacement({ parent, ledger, metrics, tasks, isConnected, o
     book: OfferBookView
     dedicated: DedicatedView
     pending: PendingGroupsView
+    preemption: PreemptionView
   }
 
   let roundIds = 0
@@ -114,6 +125,8 @@ export function createPlacement({ parent, ledger, metrics, tasks, isConnected, o
       metrics,
       overhead: chosen.executorOverhead,
       offerOrder: chosen.offerOrder,
+      tiers: chosen.tiers,
+      unavailabilityThresholdMs: chosen.unavailabilityThresholdMs,
       isConnected,
       dedicated: () => views.dedicated,
       onWake: configIds => refs.groups.tell({ type: 'wakeGroups', configIds }),
@@ -159,11 +172,26 @@ export function createPlacement({ parent, ledger, metrics, tasks, isConnected, o
     }),
   )
 
+  parent.spawn(
+    preemptorSpec({
+      ledger,
+      metrics,
+      tasks,
+      book: () => views.book,
+      pending: () => views.pending,
+      broker: () => refs.broker,
+      settings: chosen.preemption,
+      publish: view => {
+        views.preemption = view
+      },
+    }),
+  )
+
   return {
     broker: refs.broker,
     view: {
       offers: () => views.book.offers(),
-      pending: () => pendingViews(views.pending, views.book),
+      pending: () => pendingViews(views.pending, views.book, views.preemption),
       largestHost: () => views.book.largestHost(),
     },
     guard: {
@@ -176,7 +204,11 @@ export function createPlacement({ parent, ledger, metrics, tasks, isConnected, o
   }
 }
 
-function pendingViews(pending: PendingGroupsView, book: OfferBookView): readonly PendingView[] {
+function pendingViews(
+  pending: PendingGroupsView,
+  book: OfferBookView,
+  preemption: PreemptionView,
+): readonly PendingView[] {
   const nowMs = pending.nowMs()
   return Array.from(pending.groups(), ({ configId, job, taskIds, dueMs }) => {
     const why = book.reasonsOf(configId)
@@ -185,7 +217,17 @@ function pendingViews(pending: PendingGroupsView, book: OfferBookView): readonly
       taskIds,
       penaltyMs: Math.max(0, Math.round(dueMs - nowMs)),
       reasons: why?.reasons ?? [],
-      details: why?.details ?? [],
+      details: [...(why?.details ?? []), ...preemptionDetails(preemption, configId)],
     }
   })
+}
+
+function preemptionDetails(preemption: PreemptionView, configId: ConfigId): readonly string[] {
+  const slots = preemption.slotsOf(configId)
+  const whyNone = preemption.whyNone(configId)
+  return [
+    ...slots.slice(0, 3).map(({ host, victims }) => `preempting ${victims.length} task(s) on ${host} for this group`),
+    ...(slots.length > 3 ? [`and on ${slots.length - 3} more hosts`] : []),
+    ...(whyNone === null ? [] : [whyNone]),
+  ]
 }

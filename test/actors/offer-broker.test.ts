@@ -3,6 +3,7 @@ import { offerBrokerSpec, type RoundResult } from '../../src/actors/offer-broker
 import { silentMetrics } from '../../src/actors/ports.ts'
 import { createSimSystem } from '../../src/actors/sim-shell.ts'
 import { agentId, configId, taskId } from '../../src/core/base/ids.ts'
+import { ADMISSION_SETTINGS } from '../../src/core/job/admission.ts'
 import { InstantLedger } from '../fixtures/instant-ledger.ts'
 import { agentRow, configRow, HELLO, putAgent, putConfig, putTask, taskRow } from '../fixtures/rows.ts'
 
@@ -16,6 +17,8 @@ function world(evaluationsPerTurn: number) {
       metrics: silentMetrics,
       overhead: { cpusMilli: 10, ramMb: 8, diskMb: 0, gpus: 0 },
       offerOrder: ['RANDOM'],
+      tiers: ADMISSION_SETTINGS.tiers,
+      unavailabilityThresholdMs: 360_000,
       isConnected: () => false,
       dedicated: () => ({ version: 7, misplaced: () => [], checkJob: () => null }),
       onWake: configIds => void woken.push(...configIds),

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { createPlacement, type Placement, type PlacementOptions } from '../../src/actors/placement.ts'
 import { silentMetrics } from '../../src/actors/ports.ts'
+import { PREEMPTOR_SETTINGS } from '../../src/actors/preemptor.ts'
 import { createSimSystem, type SimSystem } from '../../src/actors/sim-shell.ts'
 import type { Assign, TaskDirectory, TransitionResult } from '../../src/actors/task-state-machine.ts'
 import { agentId, configId, type TaskId, taskId } from '../../src/core/base/ids.ts'
@@ -233,6 +234,8 @@ describe('a task without a place', () => {
     world.sim.run()
     expect(world.placement.view.pending()).toEqual([])
     expect(world.summary('offer-broker')).toMatchObject({ parkedGroups: 0 })
+    // The preemptor looks once more, and finds nobody who waits.
+    world.sim.advance(PREEMPTOR_SETTINGS.intervalMs)
     expect(world.sim.nextTimerInMs).toBeNull()
   })
 
@@ -436,7 +439,7 @@ describe('a new leader', () => {
 
   test('the leader stops: nobody listens to the ledger any more', async () => {
     const world = new World().start()
-    expect(world.ledger.listenerCount).toBe(3)
+    expect(world.ledger.listenerCount).toBe(4)
     await world.sim.stop()
     expect(world.ledger.listenerCount).toBe(0)
   })
