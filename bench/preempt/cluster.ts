@@ -23,10 +23,12 @@ export const WAITING = {
   fitting: configId('fitting'),
   /** Larger than any host. */
   large: configId('large'),
-  /** Preemptible like the victims, and of their role: each host has to be asked for priorities, and none is lower. */
+  /** Preemptible like the victims, and of their role; nobody has a lower priority. */
+  lowest: configId('lowest'),
+  /** The same with the priority of the victims: in a crowd one task a host has a lower one, and it is too small. */
   equal: configId('equal'),
   /** The same with a higher priority, and larger than any host. */
-  largeEqual: configId('large-equal'),
+  largePeer: configId('large-peer'),
 } as const satisfies Record<string, ConfigId>
 
 export interface FullClusterSizes {
@@ -34,7 +36,7 @@ export interface FullClusterSizes {
   /** Of the hosts: so many have a sibling (the first ones), so many have victims (the next ones). */
   readonly siblingShare: number
   readonly victimShare: number
-  /** Victims a host has, of the size of one together. */
+  /** Victims a host has, of the size of one together; where there are several, one has a lower priority. */
   readonly victimsPerHost: number
 }
 
@@ -65,7 +67,7 @@ export class FullCluster {
     for (let on = 0; on < occupied; on++) {
       const isSibling = on < siblings
       for (let n = 0; n < (isSibling ? 1 : victimsPerHost); n++) {
-        tasks.push(task(tasks.length, isSibling ? 'sibling' : 'victim', on))
+        tasks.push(task(tasks.length, isSibling ? 'sibling' : n > 0 || victimsPerHost === 1 ? 'victim' : 'lower', on))
       }
     }
     this.#put(tasks.map(row => ({ type: 'put', table: 'task', key: row.taskId, row })))
@@ -105,8 +107,10 @@ function configs(victimsPerHost: number): readonly RowChange[] {
     config(WAITING.denied, { ...production, constraints: [denied] }),
     config(WAITING.fitting, production),
     config(WAITING.large, { ...production, resources: large }),
+    config('lower', { role: 'victim', tier: 'preemptible', priority: 0, resources: part }),
+    config(WAITING.lowest, { role: 'victim', tier: 'preemptible', priority: 0, resources: TASK }),
     config(WAITING.equal, { role: 'victim', tier: 'preemptible', priority: 1, resources: TASK }),
-    config(WAITING.largeEqual, { role: 'victim', tier: 'preemptible', priority: 2, resources: large }),
+    config(WAITING.largePeer, { role: 'victim', tier: 'preemptible', priority: 2, resources: large }),
   ]
 }
 
@@ -160,7 +164,7 @@ function agent(i: number): AgentRow {
   }
 }
 
-function task(instance: number, config: 'sibling' | 'victim', on: number): TaskRow {
+function task(instance: number, config: 'sibling' | 'victim' | 'lower', on: number): TaskRow {
   return {
     v: 1,
     taskId: taskId(`${config}-${instance}`),
