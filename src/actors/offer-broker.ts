@@ -14,6 +14,7 @@ import type { RoomClaim } from '../core/offers/claims.ts'
 import type { Host } from '../core/offers/offer-book.ts'
 import { type SlotRequest, SlotSearch, type SlotsFound } from '../core/preempt/slot-search.ts'
 import { VictimIndex } from '../core/preempt/victim-index.ts'
+import { type Explanation, explain } from '../core/scheduling/explanation.ts'
 import { type Match, Matcher, type Want } from '../core/scheduling/matcher.ts'
 import type { Reasons } from '../core/scheduling/pending-reasons.ts'
 import type { ActorSpec, Behaviour, Context, Ref } from './actor.ts'
@@ -44,6 +45,7 @@ export interface OfferView {
 
 /** Why a group of equal tasks is not placed: one row per group. */
 export interface PendingView {
+  readonly configId: ConfigId
   readonly job: JobKey
   readonly taskIds: readonly TaskId[]
   /** Until the next try by the clock; it may be woken earlier. */
@@ -58,6 +60,8 @@ export interface PendingView {
 export interface PlacementView {
   offers(): readonly OfferView[]
   pending(): readonly PendingView[]
+  /** Why tasks of the configuration wait, in full; cut into steps. Null when it is not stored. */
+  explain(configId: ConfigId): Generator<undefined, Explanation> | null
   /** Free and total of the host with the most room, for "can never fit: largest host has …"; null without agents. */
   largestHost(): { readonly host: string; readonly total: Resources; readonly ports: number } | null
 }
@@ -135,6 +139,7 @@ export interface OfferBookView {
   offers(): readonly OfferView[]
   largestHost(): { readonly host: string; readonly total: Resources; readonly ports: number } | null
   reasonsOf(configId: ConfigId): Reasons | null
+  explain(configId: ConfigId): Generator<undefined, Explanation> | null
   claims(): Iterable<RoomClaim>
   /** Where tasks of the group would fit if others made way. Changes nothing. */
   searchSlots(request: SlotRequest): SlotsFound
@@ -234,6 +239,11 @@ function startOfferBroker(
     reasonsOf: configId => {
       takeIn()
       return matcher.reasonsOf(configId)
+    },
+    explain: configId => {
+      takeIn()
+      if (ledger.view.config(configId) === undefined) return null
+      return explain(matcher, matcher.askOf(configId), context.now().wallMs)
     },
     claims: () => {
       takeIn()

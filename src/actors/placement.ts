@@ -192,6 +192,7 @@ export function createPlacement({ parent, ledger, metrics, tasks, isConnected, o
     view: {
       offers: () => views.book.offers(),
       pending: () => pendingViews(views.pending, views.book, views.preemption),
+      explain: configId => views.book.explain(configId),
       largestHost: () => views.book.largestHost(),
     },
     guard: {
@@ -213,6 +214,7 @@ function pendingViews(
   return Array.from(pending.groups(), ({ configId, job, taskIds, dueMs }) => {
     const why = book.reasonsOf(configId)
     return {
+      configId,
       job,
       taskIds,
       penaltyMs: Math.max(0, Math.round(dueMs - nowMs)),

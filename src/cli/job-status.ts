@@ -90,7 +90,9 @@ export function statusText(cluster: string, detail: JobDetail, nowMs: number, st
   const { job } = detail
   const wanted = `${job.kind === 'adhoc' ? 'ad-hoc' : job.kind}, ${job.instanceCount} wanted`
   const head = `${style.paint(fullKey(cluster, job), 'strong')}  ${wanted}, ${countsText(job)}\n`
-  const active = detail.active.length === 0 ? '' : taskTable(detail.active, nowMs, style)
+  const isWaiting = detail.active.some(({ status }) => status === 'PENDING')
+  const hint = isWaiting ? `What they wait for: daybreak job explain ${fullKey(cluster, job)}\n` : ''
+  const active = detail.active.length === 0 ? '' : taskTable(detail.active, nowMs, style) + hint
   const ended = [...detail.inactive].sort((a, b) => lastAt(b) - lastAt(a)).slice(0, INACTIVE_MAX)
   if (ended.length === 0) return head + active
   const more = detail.inactive.length - ended.length

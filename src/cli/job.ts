@@ -46,6 +46,20 @@ export function registerJob(program: Command, session: Session): void {
       ),
     )
 
+  remote(job.command('explain'))
+    .summary('tell why tasks of a job wait, and what would help')
+    .description(
+      'Counts every host by what it objects to, names the hosts that come nearest with what they lack, and the single changes that would let a task in.',
+    )
+    .argument('<key>', KEY)
+    .option('--json', 'print JSON')
+    .addHelpText('after', example('job explain local/www-data/devel/hello'))
+    .action(
+      action(session, async (io, key: string, options: CommonOptions) =>
+        (await import('./job-explain.ts')).jobExplain(io, key, options),
+      ),
+    )
+
   remote(job.command('list'))
     .summary('list jobs')
     .description('Lists jobs: a table on a terminal, one CLUSTER/ROLE/ENV/NAME per line elsewhere.')

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { action, type CommonOptions, remote, type Session } from './command.ts'
 import { example } from './job.ts'
 import type { LogOptions } from './task-logs.ts'
+import type { WhyOptions } from './task-why.ts'
 
 /** The verbs of `daybreak task`. */
 export function registerTask(program: Command, session: Session): void {
@@ -34,6 +35,20 @@ export function registerTask(program: Command, session: Session): void {
     .action(
       action(session, async (io, key: string, options: CommonOptions) =>
         (await import('./task-history.ts')).taskHistory(io, key, options),
+      ),
+    )
+  remote(task.command('why'))
+    .summary('tell why a task was placed where it is')
+    .description(
+      'Says on what the placement was decided: how many hosts were looked at, which was taken and why, and which came next.',
+    )
+    .argument('<task>', 'a task id, or CLUSTER/ROLE/ENV/NAME/INSTANCE for the newest task of an instance')
+    .option('--cluster <name>', 'the cluster of a task id', 'local')
+    .option('--json', 'print JSON')
+    .addHelpText('after', example('task why local/www-data/devel/hello/0'))
+    .action(
+      action(session, async (io, text: string, options: WhyOptions) =>
+        (await import('./task-why.ts')).taskWhy(io, text, options),
       ),
     )
 }

@@ -100,6 +100,59 @@ export const task = z.object({
   pendingReason: z.string().nullable().describe('why a PENDING task is not placed, if that is known'),
 })
 
+/** GET /jobs/{role}/{environment}/{name}/explain */
+export const jobExplanation = z.object({
+  key: jobKey,
+  byStatus: z.record(z.string(), count),
+  pending: z
+    .array(
+      z.object({
+        instances: z.array(count),
+        sinceMs: count.describe('since when the first of them waits'),
+        nextTryMs: count.describe('until the next try by the clock, ms; a change that may help comes first'),
+        reasons: z.array(z.string()).describe("Aurora's words for the nearest fit"),
+        details: z.array(z.string()).describe('every objection with its hosts, and what is being done about it'),
+        hosts: count.describe('all that are known; the verdicts add up to it'),
+        verdicts: z.array(z.object({ text: z.string(), hosts: count })),
+        nearest: z.array(z.object({ host: z.string(), lacks: z.array(z.string()) })),
+        changes: z.array(z.object({ text: z.string(), hosts: count })).describe('what would let a task in, best first'),
+        never: z.string().nullable().describe('no machine could take such a task, even an empty one'),
+      }),
+    )
+    .describe('one for each configuration that has PENDING tasks'),
+  throttled: z.array(z.object({ instance: count, untilMs: count, why: z.string() })),
+  starting: z
+    .array(z.object({ instance: count, status: taskStatus, host: z.string(), sinceMs: count }))
+    .describe('placed, and not RUNNING yet'),
+})
+
+const placementCandidate = z.object({
+  host: z.string(),
+  score: z.number().nullable(),
+  terms: z.record(z.string(), z.number()),
+})
+/** GET /tasks/{taskId}/why */
+export const taskWhy = z.object({
+  taskId: z.string(),
+  status: taskStatus,
+  host: z.string().nullable(),
+  placedAtMs: count.nullable(),
+  scheduler: z.string().nullable().describe('the leader that placed it'),
+  record: z
+    .object({
+      seed: z.number(),
+      policy: z.string(),
+      tasks: count,
+      hosts: count,
+      looked: count,
+      claim: z.enum(['preemption', 'affinity']).nullable(),
+      candidates: z.array(placementCandidate).describe('the one taken comes first'),
+    })
+    .nullable()
+    .describe('what it was decided on; null when it was not placed, or by an older release'),
+  text: z.array(z.string()).describe('the same in sentences'),
+})
+
 export const jobSummary = z.object({
   key: jobKey,
   kind: z.enum(['service', 'adhoc', 'cron']),
@@ -415,6 +468,8 @@ export const problem = z.object({
 
 export type Task = z.infer<typeof task>
 export type JobSummary = z.infer<typeof jobSummary>
+export type JobExplanation = z.infer<typeof jobExplanation>
+export type TaskWhy = z.infer<typeof taskWhy>
 export type JobDetail = z.infer<typeof jobDetail>
 export type JobList = z.infer<typeof jobList>
 export type TaskList = z.infer<typeof taskList>

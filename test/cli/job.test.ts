@@ -246,6 +246,7 @@ describe('job status and list', () => {
                                                         rack. Insufficient: CPU, RAM,
                                                         disk and ports on every host
                                                         of the cluster
+      What they wait for: daybreak job explain local/www-data/devel/hello
 
       ended
       INST  STATUS    FOR  HOST      PORTS       FAILED  MESSAGE

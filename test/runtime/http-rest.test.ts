@@ -265,15 +265,17 @@ describe('tasks', () => {
     const row = taskRow('t')
     ledger.put(putConfig(configRow()), putTask(row))
     const group = {
+      configId: row.configId,
       job: HELLO,
       taskIds: [row.taskId],
       penaltyMs: 5,
       reasons: ['Insufficient: CPU'],
       details: ['Insufficient: CPU (1 host)'],
     }
-    set.placement = { offers: () => [], pending: () => [group], largestHost: () => null }
+    set.placement = { offers: () => [], pending: () => [group], explain: () => null, largestHost: () => null }
     expect(rest.task.parse((await app.inject('/api/v1/tasks/t')).json()).pendingReason).toBe('Insufficient: CPU')
-    expect(rest.pending.parse((await app.inject('/api/v1/pending')).json()).pending).toEqual([group])
+    const { configId: _, ...shown } = group
+    expect(rest.pending.parse((await app.inject('/api/v1/pending')).json()).pending).toEqual([shown])
   })
 
   test('an unknown task: 404 that names it', async () => {
@@ -344,7 +346,7 @@ describe('agents', () => {
     )
     const free = { cpusMilli: 1, ramMb: 2, diskMb: 3, gpus: 0 }
     const offer = { id: 'a#1', agentId: row.agentId, host: row.host, free, freePorts: 7 }
-    set.placement = { offers: () => [offer], pending: () => [], largestHost: () => null }
+    set.placement = { offers: () => [offer], pending: () => [], explain: () => null, largestHost: () => null }
     const list = rest.agentList.parse((await app.inject('/api/v1/agents')).json())
     expect(list.agents).toMatchObject([{ agentId: 'a', connected: true, silentMs: 12, free, freePorts: 7, tasks: 1 }])
   })
@@ -597,12 +599,14 @@ describe('openapi', () => {
       'GET /events',
       'GET /jobs',
       'GET /jobs/{role}/{environment}/{name}',
+      'GET /jobs/{role}/{environment}/{name}/explain',
       'GET /log/entries',
       'GET /log/status',
       'GET /pending',
       'GET /tasks',
       'GET /tasks/{taskId}',
       'GET /tasks/{taskId}/logs',
+      'GET /tasks/{taskId}/why',
       'POST /admin:reconcile',
       'POST /admin:release-held',
       'POST /backups',

@@ -9,6 +9,7 @@ import { addAdminRoutes } from './admin-routes.ts'
 import { addBackupRoutes } from './backup-routes.ts'
 import { addClusterRoutes } from './cluster-routes.ts'
 import { addEventRoutes } from './event-routes.ts'
+import { addExplainRoutes } from './explain-routes.ts'
 import { addJobRoutes } from './job-routes.ts'
 import { addLogTransferRoute } from './log-transfer-route.ts'
 import { addPlaceRoutes } from './place-routes.ts'
@@ -18,6 +19,7 @@ import { addTaskRoutes } from './task-routes.ts'
 export function addRestRoutes(app: FastifyInstance, deps: HttpDeps): void {
   addJobRoutes(app, deps)
   addTaskRoutes(app, deps)
+  addExplainRoutes(app, deps)
   addAdminRoutes(app, deps)
   addReconciliationRoutes(app, deps)
   addBackupRoutes(app, deps)

@@ -43,6 +43,12 @@ export const ROUTES = [
   { method: 'POST', path: `${API}/jobs`, meaning: 'Create a job', by: 'leader' },
   { method: 'GET', path: `${API}/jobs/{role}/{environment}/{name}`, meaning: 'One job with its tasks', by: 'leader' },
   {
+    method: 'GET',
+    path: `${API}/jobs/{role}/{environment}/{name}/explain`,
+    meaning: 'Why tasks of a job wait, and what would help',
+    by: 'leader',
+  },
+  {
     method: 'POST',
     path: `${API}/jobs/{role}/{environment}/{name}:kill`,
     meaning: 'Kill instances, or all of a job',
@@ -56,6 +62,7 @@ export const ROUTES = [
   },
   { method: 'GET', path: `${API}/tasks`, meaning: 'Tasks, a page at a time', by: 'leader' },
   { method: 'GET', path: `${API}/tasks/{taskId}`, meaning: 'One task', by: 'leader' },
+  { method: 'GET', path: `${API}/tasks/{taskId}/why`, meaning: 'Why a task was placed where it is', by: 'leader' },
   { method: 'GET', path: `${API}/tasks/{taskId}/logs`, meaning: 'A piece of what a process has written', by: 'leader' },
   {
     method: 'POST',
