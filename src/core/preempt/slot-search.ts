@@ -1,7 +1,7 @@
 /**
  * Finds hosts where a pending task would fit if others made way: a slot is a host and the smallest set of tasks that
- * have to go. Hosts are looked at in an order drawn by the seed, so that neighbours in one rack are not all that a search
- * sees. What the machine itself refuses, what has nobody who may be preempted, and what would be too small even then is
+ * have to go. Hosts are looked at from a start drawn by the seed, and far apart, so that neighbours in one rack are not all
+ * that a search sees. What the machine itself refuses, what has nobody who may be preempted, and what would be too small even then is
  * passed over in a few reads; of the others the search takes as many as it needs for a choice, and stops when it has
  * looked at so many tasks that its turn would become long. It then says so, and the next one looks elsewhere.
  *
@@ -69,6 +69,9 @@ const CHOICE_PER_TASK = 2
 /** Tasks that are looked at one by one in a search: some 2 ms. Trying a host in vain costs as much as so many looks. */
 const LOOKS_MAX = 50_000
 const LOOKS_OF_TRIAL = 100
+
+/** Steps of this share of a circle never come near where they have been before. */
+const GOLDEN = 0.618_034
 
 const NO_PLACE = -1
 const NO_ROW = -1
@@ -278,11 +281,11 @@ function isEnough(room: Room, needs: Needs): boolean {
   )
 }
 
-/** From the start, step by step around all slots: each is met once. */
+/** From the start, step by step around all slots: each is met once, and those met in a row lie far apart. */
 function walkOver(slotsMax: number, random: Prng): { readonly start: number; readonly step: number } {
   if (slotsMax === 0) return { start: 0, step: 0 }
   const start = random.int(0, slotsMax)
-  let step = random.int(1, slotsMax + 1)
+  let step = Math.max(1, Math.floor(slotsMax * GOLDEN))
   while (divisorOf(step, slotsMax) !== 1) step++
   return { start, step }
 }
