@@ -24,6 +24,7 @@ import { answerUnchanged, causeOf, createJobOperations, isBegun, type OperationM
 import type { Ledger } from './ledger.ts'
 import type { PlacementView } from './offer-broker.ts'
 import { type Metrics, silentMetrics } from './ports.ts'
+import type { QuotaView } from './quota-keeper.ts'
 import type { TaskDirectory } from './task-state-machine.ts'
 
 interface Mutation {
@@ -70,6 +71,8 @@ export interface JobKeeperOptions {
   readonly ledger: Ledger
   readonly tasks: TaskDirectory
   readonly placement: PlacementView
+  /** Absent: nothing is limited. */
+  readonly quotas?: () => Pick<QuotaView, 'addFault'>
   /** Default: what Aurora ships with. */
   readonly admission?: AdmissionSettings
   /** A random UUID v4. */
@@ -142,6 +145,9 @@ function jobKeeper(context: Context<Message>, options: JobKeeperOptions): Behavi
           remedy: 'kill all of its instances first (`daybreak job killall`), or give the new job another name',
         }),
       )
+
+    const overQuota = options.quotas?.().addFault(key.role, config, instanceCount) ?? null
+    if (overQuota !== null) return answerUnchanged(ledger, command, overQuota)
 
     const configId = configIdOf(config, sha256)
     const instances = Array.from({ length: instanceCount }, (_, instance) => instance)

@@ -11,6 +11,7 @@ import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
 import { registerInspect } from './inspect.ts'
 import { CliFailure, type Io, processIo } from './io.ts'
 import { registerJob } from './job.ts'
+import { registerQuota } from './quota.ts'
 import { sayFailure } from './report.ts'
 import { registerTask } from './task.ts'
 
@@ -96,6 +97,7 @@ export async function commandTree(args: readonly string[], session: Session): Pr
     .addHelpText('after', FIRST_STEPS)
   registerJob(program, session)
   registerTask(program, session)
+  registerQuota(program, session)
   registerCluster(program, session)
   registerAdmin(program, session)
   registerBackup(program, session)

@@ -25,6 +25,7 @@ import { readJsonBody, sendProblem } from './http/problem.ts'
 import { addRestRoutes } from './http/rest-routes.ts'
 import { missingRoute } from './http/routes.ts'
 import { addVarsRoutes } from './http/vars-routes.ts'
+import type { Quotas } from './leader.ts'
 import type { NodeMetrics } from './metrics.ts'
 
 export interface HttpDeps {
@@ -56,6 +57,7 @@ export interface SchedulerDeps {
   readonly gateway: () => Ref<AgentGateway.Command> | null
   readonly taskAdmin: () => Ref<TaskAdmin.Command> | null
   readonly backup: () => Ref<Backup.Command> | null
+  readonly quotas: () => Quotas | null
   readonly placement: () => PlacementView | null
   readonly agents: () => AgentGateway.AgentLiveView | null
 }

@@ -14,6 +14,8 @@ import type { PlacementView } from '../actors/offer-broker.ts'
 import { createPlacement } from '../actors/placement.ts'
 import type { AgentListener, Ballot, DriverPort, Logger, Metrics, TransferOutcome } from '../actors/ports.ts'
 import { prunerSpec } from '../actors/pruner.ts'
+import type * as QuotaKeeper from '../actors/quota-keeper.ts'
+import { quotaKeeperSpec } from '../actors/quota-keeper.ts'
 import * as TaskAdmin from '../actors/task-admin.ts'
 import { createTaskDirectory } from '../actors/task-directory.ts'
 import { type WebhookOptions, webhookSpec } from '../actors/webhook.ts'
@@ -51,6 +53,11 @@ export interface LeaderParts {
   readonly logger: Logger
 }
 
+export interface Quotas {
+  readonly keeper: Ref<QuotaKeeper.Command>
+  readonly view: () => QuotaKeeper.QuotaView
+}
+
 /** What the HTTP edge reaches while this node leads. */
 export interface Leading {
   readonly jobKeeper: Ref<JobKeeper.Command>
@@ -58,6 +65,7 @@ export interface Leading {
   readonly taskAdmin: Ref<TaskAdmin.Command>
   /** Null where there is no folder for any. */
   readonly backup: Ref<Backup.Command> | null
+  readonly quotas: Quotas
   readonly placement: PlacementView
   readonly agents: AgentGateway.AgentLiveView
 }
@@ -155,11 +163,26 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
   })
   connected = agents.takesTasks
   gatewayRef = context.spawn(spec)
+  let quotaView: QuotaKeeper.QuotaView | null = null
+  const quotaOf = (): QuotaKeeper.QuotaView => {
+    assert(quotaView !== null, 'the quota keeper publishes its view when it is made')
+    return quotaView
+  }
+  const quotaKeeper = context.spawn(
+    quotaKeeperSpec({
+      ledger,
+      metrics,
+      publish: view => {
+        quotaView = view
+      },
+    }),
+  )
   const jobKeeper = context.spawn(
     JobKeeper.jobKeeperSpec({
       ledger,
       tasks,
       placement,
+      quotas: quotaOf,
       uuid,
       sha256,
       schedulerName: hostName,
@@ -193,5 +216,13 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
     parts.backup === undefined
       ? null
       : context.spawn(backupSpec({ ledger, metrics, uuid, schedulerName: hostName, resign, ...parts.backup }))
-  return { jobKeeper, gateway: gatewayRef, taskAdmin, backup, placement, agents }
+  return {
+    jobKeeper,
+    gateway: gatewayRef,
+    taskAdmin,
+    backup,
+    quotas: { keeper: quotaKeeper, view: quotaOf },
+    placement,
+    agents,
+  }
 }

@@ -207,6 +207,7 @@ function startHttp(config: NodeConfig, parts: HttpParts): Promise<HttpServer> {
             gateway: () => side.tree?.leading?.gateway ?? null,
             taskAdmin: () => side.tree?.leading?.taskAdmin ?? null,
             backup: () => side.tree?.leading?.backup ?? null,
+            quotas: () => side.tree?.leading?.quotas ?? null,
             placement: () => side.tree?.leading?.placement ?? null,
             agents: () => side.tree?.leading?.agents ?? null,
           },

@@ -603,6 +603,8 @@ describe('openapi', () => {
       'GET /log/entries',
       'GET /log/status',
       'GET /pending',
+      'GET /quotas',
+      'GET /quotas/{role}',
       'GET /tasks',
       'GET /tasks/{taskId}',
       'GET /tasks/{taskId}/logs',
@@ -618,6 +620,8 @@ describe('openapi', () => {
       'POST /jobs/{role}/{environment}/{name}:kill',
       'POST /jobs/{role}/{environment}/{name}:restart',
       'POST /log:transfer',
+      'POST /quotas/{role}:increase',
+      'POST /quotas/{role}:set',
       'POST /tasks/{taskId}:force-state',
       'POST /tasks:prune',
     ])

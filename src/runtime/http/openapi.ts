@@ -37,6 +37,11 @@ const SCHEMAS = {
   JobDetail: rest.jobDetail,
   JobExplanation: rest.jobExplanation,
   TaskWhy: rest.taskWhy,
+  QuotaList: rest.quotaList,
+  RoleQuota: rest.roleQuota,
+  SetQuota: rest.setQuota,
+  IncreaseQuota: rest.increaseQuota,
+  QuotaSet: rest.quotaSet,
   TaskList: rest.taskList,
   Task: rest.task,
   LogPiece: rest.logPiece,
@@ -102,6 +107,10 @@ const DOCUMENTED: Readonly<Record<string, Documented>> = {
   [`POST ${API}/backups:commit`]: { answer: 'BackupRestored', body: rest.commitBackup },
   [`GET ${API}/agents`]: { answer: 'AgentList', query: rest.pageQuery },
   [`GET ${API}/pending`]: { answer: 'Pending' },
+  [`GET ${API}/quotas`]: { answer: 'QuotaList' },
+  [`GET ${API}/quotas/{role}`]: { answer: 'RoleQuota' },
+  [`POST ${API}/quotas/{role}:set`]: { answer: 'QuotaSet', body: rest.setQuota },
+  [`POST ${API}/quotas/{role}:increase`]: { answer: 'QuotaSet', body: rest.increaseQuota },
   // Each event of the stream is one of these.
   [`GET ${API}/events`]: { answer: 'Event', query: eventQuery, media: 'text/event-stream' },
 }
@@ -154,6 +163,8 @@ const REQUEST_BODIES: ReadonlySet<string> = new Set([
   'DropBackupTasks',
   'UnloadBackup',
   'CommitBackup',
+  'SetQuota',
+  'IncreaseQuota',
 ])
 
 function operation(

@@ -13,6 +13,7 @@ import { addExplainRoutes } from './explain-routes.ts'
 import { addJobRoutes } from './job-routes.ts'
 import { addLogTransferRoute } from './log-transfer-route.ts'
 import { addPlaceRoutes } from './place-routes.ts'
+import { addQuotaRoutes } from './quota-routes.ts'
 import { addReconciliationRoutes } from './reconciliation-routes.ts'
 import { addTaskRoutes } from './task-routes.ts'
 
@@ -24,6 +25,7 @@ export function addRestRoutes(app: FastifyInstance, deps: HttpDeps): void {
   addReconciliationRoutes(app, deps)
   addBackupRoutes(app, deps)
   addPlaceRoutes(app, deps)
+  addQuotaRoutes(app, deps)
   addClusterRoutes(app, deps)
   addLogTransferRoute(app, deps)
   addEventRoutes(app, deps)

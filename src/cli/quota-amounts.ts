@@ -1,0 +1,145 @@
+import type { QuotaList, QuotaSetView, RoleQuota } from '../wire/rest.ts'
+import { clusterUrl } from './clusters.ts'
+import { type CommonOptions, parseDuration } from './command.ts'
+import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
+import { CliFailure, type Io } from './io.ts'
+import { say, sayJson } from './report.ts'
+import { type RestClient, restClient } from './rest-client.ts'
+import { printable, styleOf } from './screen.ts'
+import { tableText } from './table.ts'
+
+/** The work of `daybreak quota get|set|increase`. */
+
+interface Amounts {
+  readonly cpusMilli: number
+  readonly ramMb: number
+  readonly diskMb: number
+  readonly gpus?: number | undefined
+}
+export interface AmountOptions extends CommonOptions {
+  readonly gpu?: string
+}
+export type AmountArguments = [cpu: string, ram: string, disk: string, options: AmountOptions]
+
+const KEY = 'CLUSTER/ROLE'
+
+export async function getQuota(io: Io, text: string, options: CommonOptions): Promise<ClientExit> {
+  const { cluster, role } = parseKey(text)
+  const client = await clientOf(io, cluster, options)
+  if (role === null) {
+    const { quotas } = await client.get<QuotaList>('/api/v1/quotas')
+    if (options.json === true) sayJson(io, quotas)
+    else if (quotas.length === 0) say(io, 'No role has a quota or uses anything.')
+    else io.stdout.write(listText(io, quotas))
+    return CLIENT_EXIT.ok
+  }
+  const found = await client.get<RoleQuota>(`/api/v1/quotas/${encodeURIComponent(role)}`)
+  if (options.json === true) sayJson(io, found)
+  else say(io, quotaText(found))
+  return CLIENT_EXIT.ok
+}
+
+export async function changeQuota(
+  io: Io,
+  verb: 'set' | 'increase',
+  text: string,
+  [cpu, ram, disk, options]: AmountArguments,
+): Promise<ClientExit> {
+  const { cluster, role } = parseKey(text)
+  if (role === null) throw new CliFailure(CLIENT_EXIT.usage, `'${text}' names no role`, { remedy: `write ${KEY}` })
+  const body: Amounts = {
+    cpusMilli: parseCores(cpu, verb),
+    ramMb: parseMegabytes(ram, 'RAM', verb),
+    diskMb: parseMegabytes(disk, 'disk', verb),
+    ...(options.gpu === undefined ? {} : { gpus: parseWhole(options.gpu) }),
+  }
+  const client = await clientOf(io, cluster, options)
+  const done = await client.post<QuotaSetView>(`/api/v1/quotas/${encodeURIComponent(role)}:${verb}`, body)
+  if (options.json === true) sayJson(io, done)
+  else say(io, `The quota of ${role} is now ${amountsText(done.quota)}`)
+  return CLIENT_EXIT.ok
+}
+
+/** Aurora's headings and rows. */
+export function quotaText({ quota, prodShared, prodDedicated, nonProdShared, nonProdDedicated }: RoleQuota): string {
+  const part = (heading: string, of: Amounts | null): string[] => {
+    if (of === null) return [heading, '  none: production jobs on shared machines are refused']
+    const cores = of.cpusMilli / 1000
+    return [
+      heading,
+      `  CPU: ${Number.isInteger(cores) ? cores.toFixed(1) : cores} core(s)`,
+      `  RAM: ${of.ramMb} MB`,
+      `  Disk: ${of.diskMb} MB`,
+      ...(of.gpus === undefined || of.gpus === 0 ? [] : [`  GPU: ${of.gpus}`]),
+    ]
+  }
+  return [
+    ...part('Allocated:', quota),
+    ...part('Production shared pool resources consumed:', prodShared),
+    ...part('Production dedicated pool resources consumed:', prodDedicated),
+    ...part('Non-production shared pool resources consumed:', nonProdShared),
+    ...part('Non-production dedicated pool resources consumed:', nonProdDedicated),
+  ].join('\n')
+}
+
+function listText(io: Io, quotas: readonly RoleQuota[]): string {
+  const cores = (milli: number): string => String(milli / 1000)
+  const columns = [
+    { head: 'ROLE' },
+    { head: 'CPU', right: true },
+    { head: 'USED', right: true },
+    { head: 'RAM MB', right: true },
+    { head: 'USED', right: true },
+    { head: 'DISK MB', right: true },
+    { head: 'USED', right: true },
+  ]
+  const rows = quotas.map(({ role, quota, prodShared }) => [
+    printable(role),
+    quota === null ? 'none' : cores(quota.cpusMilli),
+    cores(prodShared.cpusMilli),
+    quota === null ? 'none' : String(quota.ramMb),
+    String(prodShared.ramMb),
+    quota === null ? 'none' : String(quota.diskMb),
+    String(prodShared.diskMb),
+  ])
+  return tableText(columns, rows, styleOf(io.stdout, io.env))
+}
+
+const amountsText = ({ cpusMilli, ramMb, diskMb, gpus }: Amounts): string =>
+  `${cpusMilli / 1000} core(s), ${ramMb} MB RAM, ${diskMb} MB disk${gpus === undefined ? '' : `, ${gpus} GPU(s)`}`
+
+function parseKey(text: string): { readonly cluster: string; readonly role: string | null } {
+  const [cluster = '', role = null, ...more] = text.split('/')
+  if (cluster === '' || role === '' || more.length > 0) {
+    throw new CliFailure(CLIENT_EXIT.usage, `'${text}' is not ${KEY}`, { remedy: 'such as local/www-data' })
+  }
+  return { cluster, role }
+}
+
+async function clientOf(io: Io, cluster: string, options: CommonOptions): Promise<RestClient> {
+  return restClient(io, await clusterUrl(io, cluster, options.url), { timeoutMs: parseDuration(options.timeout) })
+}
+
+const NUMBER = /^-?\d+(?:\.\d+)?$/
+
+function parseCores(text: string, verb: 'set' | 'increase'): number {
+  const milli = NUMBER.test(text) ? Math.round(Number(text) * 1000) : Number.NaN
+  if (Number.isFinite(milli) && (verb === 'increase' || milli >= 0)) return milli
+  throw new CliFailure(CLIENT_EXIT.usage, `CPU is a number of cores such as 4 or 0.5, not '${text}'`)
+}
+
+const MEGABYTES: Readonly<Record<string, number>> = { '': 1, MB: 1, GB: 1024, TB: 1024 * 1024 }
+
+/** Units are those of Aurora: powers of 1,024. */
+function parseMegabytes(text: string, name: string, verb: 'set' | 'increase'): number {
+  const found = /^(-?\d+(?:\.\d+)?)\s*(MB|GB|TB)?$/i.exec(text)
+  const value =
+    found === null ? Number.NaN : Number(found[1]) * (MEGABYTES[(found[2] ?? '').toUpperCase()] ?? Number.NaN)
+  if (Number.isInteger(value) && (verb === 'increase' || value >= 0)) return value
+  throw new CliFailure(CLIENT_EXIT.usage, `${name} is an amount such as 512MB, 64GB or 1TB, not '${text}'`)
+}
+
+function parseWhole(text: string): number {
+  if (/^-?\d+$/.test(text)) return Number(text)
+  throw new CliFailure(CLIENT_EXIT.usage, `--gpu is a whole number, not '${text}'`)
+}
