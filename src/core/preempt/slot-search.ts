@@ -9,7 +9,7 @@
  * claimed already included. Where the group finds room without anybody going, so many tasks are not searched for.
  * Source: the scheduling spec, sections 9 and 17, item D9.
  */
-import type { AgentId, ConfigId, TaskId } from '../base/ids.ts'
+import type { AgentId, ConfigId } from '../base/ids.ts'
 import { type Prng, prng } from '../base/prng.ts'
 import type { Instant } from '../base/time.ts'
 import type { LedgerView } from '../ledger/view.ts'
@@ -258,11 +258,6 @@ export class SlotSearch {
     this.#places = new Int32Array(book.slotsMax).fill(NO_PLACE)
     for (const { slot, row } of book.hosts()) this.#places[slot] = this.#victims.placeOf(row.agentId)
   }
-}
-
-/** The pending task that a slot is for, in the words of the victim's history. */
-export function preemptionMessage(pending: TaskId): string {
-  return `Preempting in favor of ${pending}`
 }
 
 function slotsOf(trials: readonly HostTrial[], count: number, { needs }: Ask): readonly Slot[] {
