@@ -60,6 +60,8 @@ export interface PendingView {
 export interface PlacementView {
   offers(): readonly OfferView[]
   pending(): readonly PendingView[]
+  /** Connected agents whose machine allows tasks of the configuration, whatever room they have. */
+  allowedHosts(configId: ConfigId): readonly AgentId[]
   /** Why tasks of the configuration wait, in full; cut into steps. Null when it is not stored. */
   explain(configId: ConfigId): Generator<undefined, Explanation> | null
   /** Free and total of the host with the most room, for "can never fit: largest host has …"; null without agents. */
@@ -146,6 +148,7 @@ export interface OfferBookView {
   largestHost(): { readonly host: string; readonly total: Resources; readonly ports: number } | null
   reasonsOf(configId: ConfigId): Reasons | null
   explain(configId: ConfigId): Generator<undefined, Explanation> | null
+  allowedHosts(configId: ConfigId): readonly AgentId[]
   claims(): Iterable<RoomClaim>
   /** Where tasks of the group would fit if others made way. Changes nothing. */
   searchSlots(request: SlotRequest): SlotsFound
@@ -250,6 +253,10 @@ function startOfferBroker(
       takeIn()
       if (ledger.view.config(configId) === undefined) return null
       return explain(matcher, matcher.askOf(configId), context.now().wallMs)
+    },
+    allowedHosts: configId => {
+      takeIn()
+      return ledger.view.config(configId) === undefined ? [] : matcher.allowedHosts(configId, context.now().wallMs)
     },
     claims: () => {
       takeIn()

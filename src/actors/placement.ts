@@ -196,6 +196,7 @@ export function createPlacement({ parent, ledger, metrics, tasks, isConnected, o
       offers: () => views.book.offers(),
       pending: () => pendingViews(views.pending, views.book, views.preemption),
       explain: configId => views.book.explain(configId),
+      allowedHosts: configId => views.book.allowedHosts(configId),
       largestHost: () => views.book.largestHost(),
     },
     guard: {

@@ -12,6 +12,7 @@
 import { compareIds, isIdentifier, type JobKey, jobKeyText } from '../base/ids.ts'
 import { type Fault, type Rejection, type RejectionCode, rejected } from '../base/rejection.ts'
 import { DEDICATED, dedicatedFault } from '../scheduling/dedicated.ts'
+import { softRuleFaults, softRulesInOrder } from './soft-rule-faults.ts'
 import type { Constraint, JobConfiguration, Resources, TaskConfig } from './task-config.ts'
 
 export interface Tier {
@@ -73,6 +74,7 @@ export function admit(job: JobConfiguration, settings: AdmissionSettings, machin
     ...jobFaults(job, settings),
     ...taskFaults(job, settings),
     ...countFaults(job, settings),
+    ...softRuleFaults(job),
   ]
   const normal = { ...job, task: normalized(job.task, settings) }
   const warnings = attributeWarnings(normal.task, machines)
@@ -256,6 +258,7 @@ function normalized(task: TaskConfig, settings: AdmissionSettings): TaskConfig {
       .sort((a, b) => compareIds(a.name, b.name)),
     ports: [...task.ports].sort(compareIds),
     metadata: [...task.metadata].sort((a, b) => compareIds(a.key, b.key) || compareIds(a.value, b.value)),
+    ...softRulesInOrder(task),
   }
 }
 
@@ -305,7 +308,14 @@ function amounts({ cpusMilli, ramMb, diskMb, gpus }: Resources, ports: number): 
 function attributeWarnings(task: TaskConfig, { hosts }: Machines): string[] {
   if (hosts.length === 0) return []
   const known = new Set(hosts.flatMap(host => host.attributes.map(attribute => attribute.name)))
-  return task.constraints
+  const hard = task.constraints
     .filter(({ name, rule }) => !known.has(name) && !(rule.type === 'value' && rule.negated))
     .map(({ name }) => `No agent has the attribute '${name}' that a constraint asks for: nothing will be placed.`)
+  const soft = [...(task.prefer ?? []), ...(task.spread ?? [])]
+    .filter(({ attribute }) => !known.has(attribute))
+    .map(
+      ({ attribute }) =>
+        `No agent has the attribute '${attribute}' that prefer or spread names: the rule has no effect.`,
+    )
+  return [...hard, ...new Set(soft)]
 }
