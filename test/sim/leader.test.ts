@@ -92,6 +92,7 @@ class Day {
         batchInterval: 1_000,
       },
       startSpread: 2_000,
+      preemption: { enabled: true, delay: 5_000, interval: 2_000, batch: 100, reservation: 180_000 },
       flapping: { threshold: 300_000, pauseMin: 1_000, pauseMax: 10_000, restartsPerSecond: 100 },
       webhook: { url: null, timeout: 5_000, headersFile: null, secretFile: null, statuses: [], job: null },
       requestOutcomes: { keep: 86_400_000, max: 100_000 },
