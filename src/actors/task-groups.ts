@@ -123,7 +123,9 @@ function startTaskGroups(
   }
   const factsOf = ({ configId, job }: TaskRow) => {
     const config = ledger.view.config(configId)
-    return config === undefined ? null : { configId, job, priority: config.priority }
+    if (config === undefined) return null
+    const { priority, gang } = config
+    return { configId, job, priority, ...(gang === undefined ? {} : { gang }) }
   }
   options.publish({
     groups: () => {
