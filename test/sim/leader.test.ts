@@ -177,6 +177,7 @@ class Day {
       job: key,
       isService: job.isService,
       maxTaskFailures: random.int(-1, 3),
+      priority: random.int(0, 4),
       resources: { cpusMilli: random.int(1, 9) * 100, ramMb: 64, diskMb: 64, gpus: 0 },
       ports: random.next() < 0.5 ? ['http'] : [],
       constraints: random.next() < 0.3 ? limits : [],
