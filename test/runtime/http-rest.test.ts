@@ -277,6 +277,8 @@ describe('tasks', () => {
       pending: () => [group],
       explain: () => null,
       allowedHosts: () => [],
+      waiting: () => group,
+      offer: () => null,
       largestHost: () => null,
     }
     expect(rest.task.parse((await app.inject('/api/v1/tasks/t')).json()).pendingReason).toBe('Insufficient: CPU')
@@ -357,6 +359,8 @@ describe('agents', () => {
       pending: () => [],
       explain: () => null,
       allowedHosts: () => [],
+      waiting: () => null,
+      offer: () => offer,
       largestHost: () => null,
     }
     const list = rest.agentList.parse((await app.inject('/api/v1/agents')).json())

@@ -223,10 +223,13 @@ export class TaskGroups {
   }
 
   *views(): Iterable<GroupView> {
-    for (const group of this.#groups.values()) {
-      const { configId, job, priority, penaltyMs, dueMs } = group
-      yield { configId, job, priority, penaltyMs, dueMs, taskIds: [...group.trying, ...group.waiting] }
-    }
+    for (const group of this.#groups.values()) yield viewOf(group)
+  }
+
+  /** Null when no task of the configuration waits. */
+  view(configId: ConfigId): GroupView | null {
+    const group = this.#groups.get(configId)
+    return group === undefined ? null : viewOf(group)
   }
 
   #groupFor(facts: GroupFacts, dueMs: number, notBeforeMs: number): Group {
@@ -299,4 +302,8 @@ export class TaskGroups {
 /** False when the group has been put off or brought forward since, has been made ready, or nothing of it waits. */
 function isCurrent({ group, dueMs }: Due): boolean {
   return !group.isReady && group.waiting.size > 0 && group.dueMs === dueMs
+}
+
+function viewOf({ configId, job, priority, penaltyMs, dueMs, trying, waiting }: Group): GroupView {
+  return { configId, job, priority, penaltyMs, dueMs, taskIds: [...trying, ...waiting] }
 }
