@@ -20,10 +20,10 @@ import type { PreparedAsk } from '../scheduling/host-filter.ts'
 import type { Matcher } from '../scheduling/matcher.ts'
 import { ALLOWED } from '../scheduling/shape.ts'
 import { HOST_ASSIGNED } from '../task/status.ts'
-import { mayPreempt } from './eligibility.ts'
-import { bestFirst, GivenSlots, HostTrial, isCounted } from './host-trial.ts'
+import { mayPreempt, type Standing } from './eligibility.ts'
+import { bestFirst, GivenSlots, HostTrial, isCounted, type TrialRules } from './host-trial.ts'
 import type { Victim, VictimIndex } from './victim-index.ts'
-import type { PeerSums, Room } from './victim-sums.ts'
+import type { Amounts, PeerSums } from './victim-sums.ts'
 
 export interface Slot {
   readonly agentId: AgentId
@@ -73,8 +73,8 @@ const LOOKS_OF_TRIAL = 100
 /** Steps of this share of a circle never come near where they have been before. */
 const GOLDEN = 0.618_034
 
-const NO_PLACE = -1
-const NO_ROW = -1
+const NO_NUMBER = -1
+const NO_LINE = -1
 const NOTHING_FOUND = {
   hosts: 0,
   isCutShort: false,
@@ -86,17 +86,30 @@ const NOTHING_FOUND = {
   gangFound: 0,
 }
 
+/** One walk over the hosts. */
+interface Pass {
+  readonly prepared: PreparedAsk
+  readonly standing: Standing
+  readonly peers: PeerSums | undefined
+  readonly rules: TrialRules
+  readonly count: number
+  /** Tasks that may still be looked at. */
+  looks: number
+  /** For so many tasks there is room with nobody going. */
+  roomFor: number
+}
+
 export class SlotSearch {
   readonly #matcher: Matcher
   readonly #victims: VictimIndex
   readonly #view: LedgerView
   /** By slot of the book: the place of the agent in the victim index. */
-  #places = new Int32Array(0)
-  #placesVersion = ''
-  /** By place: where the peers of the search in progress are summed. */
-  #peerRows = new Int32Array(0)
+  #numbers = new Int32Array(0)
+  #numbersVersion = ''
+  /** By number of the agent: where the peers of the search in progress are summed. */
+  #peerLines = new Int32Array(0)
   /** An upper bound of what a host could give: what is free, and what those take among whom there are victims. */
-  readonly #room: Room = { cpusMilli: 0, ramMb: 0, diskMb: 0, ports: 0, gpus: 0 }
+  readonly #room: Amounts = { cpusMilli: 0, ramMb: 0, diskMb: 0, ports: 0, gpus: 0 }
 
   constructor(matcher: Matcher, victims: VictimIndex, view: LedgerView) {
     this.#matcher = matcher
@@ -108,74 +121,73 @@ export class SlotSearch {
     const found = { ...NOTHING_FOUND }
     const config = this.#view.config(configId)
     if (config === undefined || count <= 0) return { slots: [], ...found }
-    this.#renewPlaces()
+    this.#renewNumbers()
     const { book, filter } = this.#matcher
-    const { columns } = book
     const prepared = filter.prepare(this.#matcher.askOf(configId), nowMs)
     const standing = this.#victims.standingOf(config)
-    const { preemptible } = this.#victims
     const peers = this.#victims.peersOf(standing)
     this.#findPeers(peers)
-    const room = this.#room
     const rules = { prepared, mustStay, nowMs, given: this.#given(prepared) }
-    const choice = Math.max(CHOICE, CHOICE_PER_TASK * count)
+    const pass: Pass = { prepared, standing, peers, rules, count, looks: LOOKS_MAX, roomFor: 0 }
     const trials: HostTrial[] = []
-    let looks = LOOKS_MAX
-    let roomFor = 0
-    const { slotsMax } = book
+    const choice = Math.max(CHOICE, CHOICE_PER_TASK * count)
+    const { slotsMax, columns } = book
     const walk = walkOver(slotsMax, prng(seed))
     for (let n = 0, slot = walk.start; n < slotsMax; n++, slot = (slot + walk.step) % slotsMax) {
       if (columns.connected[slot] === 0) continue
-      if (trials.length >= choice || looks <= 0 || roomFor >= count) {
-        found.isCutShort = trials.length < count && roomFor < count
+      if (trials.length >= choice || pass.looks <= 0 || pass.roomFor >= count) {
+        found.isCutShort = trials.length < count && pass.roomFor < count
         break
       }
       found.hosts++
-      if (prepared.shape.verdict(slot) !== ALLOWED || filter.isAway(slot, nowMs)) {
-        found.refused++
-        continue
-      }
-      const times = this.#timesAsItIs(prepared, rules.given, slot, count)
-      if (times > 0) {
-        found.roomy++
-        roomFor += times
-        continue
-      }
-      const place = this.#places[slot]!
-      const peersRow = place === NO_PLACE || peers === undefined ? NO_ROW : this.#peerRows[place]!
-      const hasLower = peersRow !== NO_ROW && peers!.sums.priorityMin(peersRow) < standing.priority
-      const hasPreemptible = place !== NO_PLACE && !standing.isPreemptible && preemptible.count(place) > 0
-      if (!hasLower && !hasPreemptible) {
-        found.withoutVictims++
-        continue
-      }
-      this.#setRoom(slot, prepared.ask.isRevocable)
-      if (hasLower) peers!.sums.addTo(room, peersRow, prepared.ask.isRevocable)
-      if (hasPreemptible) preemptible.addTo(room, place, prepared.ask.isRevocable)
-      if (!isEnough(room, prepared.ask.needs)) {
-        found.tooSmall++
-        continue
-      }
-      const on = this.#victims.on(place)
-      looks -= on.length
-      const eligible = on.filter(victim => mayPreempt(standing, victim))
-      const host = book.at(slot)
-      const trial = this.#couldFit(slot, eligible, prepared.ask)
-        ? new HostTrial(host, eligible, this.#unclaimed(prepared.ask, host), rules)
-        : null
-      if (trial === null || trial.best === null) {
-        if (trial !== null) looks -= LOOKS_OF_TRIAL
-        found.tooSmall++
+      const seen = this.#look(slot, pass)
+      if (typeof seen === 'string') {
+        found[seen]++
         continue
       }
       found.suitable++
-      trials.push(trial)
+      trials.push(seen)
     }
-    const wanted = count - roomFor
-    const slots = wanted <= 0 ? [] : slotsOf(trials, wanted, prepared.ask)
-    const missing = this.#missingOfGang(prepared.ask)
-    if (slots.length + roomFor < missing) return { slots: [], ...found, gangFound: slots.length + roomFor }
+    const { roomFor } = pass
+    const slots = roomFor >= count ? [] : slotsOf(trials, count - roomFor, prepared.ask)
+    const foundFor = slots.length + roomFor
+    if (foundFor < this.#missingOfGang(prepared.ask)) return { slots: [], ...found, gangFound: foundFor }
     return { slots, ...found }
+  }
+
+  /** The cheap questions first: most hosts are done with after a few reads. */
+  #look(slot: number, pass: Pass): HostTrial | 'refused' | 'roomy' | 'withoutVictims' | 'tooSmall' {
+    const { prepared, standing, peers, rules } = pass
+    const { ask, nowMs } = prepared
+    const { book, filter } = this.#matcher
+    if (prepared.shape.verdict(slot) !== ALLOWED || filter.isAway(slot, nowMs)) return 'refused'
+    const times = this.#timesAsItIs(prepared, rules.given, slot, pass.count)
+    if (times > 0) {
+      pass.roomFor += times
+      return 'roomy'
+    }
+    const number = this.#numbers[slot]!
+    if (number === NO_NUMBER) return 'withoutVictims'
+    const { preemptible } = this.#victims
+    const line = peers === undefined ? NO_LINE : this.#peerLines[number]!
+    const hasLower = line !== NO_LINE && peers!.sums.priorityMin(line) < standing.priority
+    const hasPreemptible = !standing.isPreemptible && preemptible.count(number) > 0
+    if (!hasLower && !hasPreemptible) return 'withoutVictims'
+    const room = this.#room
+    this.#setRoom(slot, ask.isRevocable)
+    if (hasLower) peers!.sums.addTo(room, line, ask.isRevocable)
+    if (hasPreemptible) preemptible.addTo(room, number, ask.isRevocable)
+    if (!isEnough(room, ask.needs)) return 'tooSmall'
+
+    const on = this.#victims.on(number)
+    pass.looks -= on.length
+    const eligible = on.filter(victim => mayPreempt(standing, victim))
+    if (!this.#couldFit(slot, eligible, ask)) return 'tooSmall'
+    const host = book.at(slot)
+    const trial = new HostTrial(host, eligible, this.#unclaimed(ask, host), rules)
+    if (trial.best !== null) return trial
+    pass.looks -= LOOKS_OF_TRIAL
+    return 'tooSmall'
   }
 
   /** Claims that the group has already are for tasks that are not searched for: they count as taken, by limits too. */
@@ -233,11 +245,11 @@ export class SlotSearch {
 
   #findPeers(peers: PeerSums | undefined): void {
     if (peers === undefined) return
-    const { placesMax } = this.#victims
-    if (this.#peerRows.length < placesMax) this.#peerRows = new Int32Array(2 * placesMax)
-    this.#peerRows.fill(NO_ROW)
-    peers.places.forEach((place, row) => {
-      this.#peerRows[place] = row
+    const { numbersMax } = this.#victims
+    if (this.#peerLines.length < numbersMax) this.#peerLines = new Int32Array(2 * numbersMax)
+    this.#peerLines.fill(NO_LINE)
+    peers.numbers.forEach((number, line) => {
+      this.#peerLines[number] = line
     })
   }
 
@@ -250,13 +262,13 @@ export class SlotSearch {
     return gang - there
   }
 
-  #renewPlaces(): void {
+  #renewNumbers(): void {
     const { book } = this.#matcher
     const version = `${book.slotChanges}/${this.#victims.version}`
-    if (version === this.#placesVersion) return
-    this.#placesVersion = version
-    this.#places = new Int32Array(book.slotsMax).fill(NO_PLACE)
-    for (const { slot, row } of book.hosts()) this.#places[slot] = this.#victims.placeOf(row.agentId)
+    if (version === this.#numbersVersion) return
+    this.#numbersVersion = version
+    this.#numbers = new Int32Array(book.slotsMax).fill(NO_NUMBER)
+    for (const { slot, row } of book.hosts()) this.#numbers[slot] = this.#victims.numberOf(row.agentId)
   }
 }
 
@@ -266,7 +278,7 @@ function slotsOf(trials: readonly HostTrial[], count: number, { needs }: Ask): r
   })
 }
 
-function isEnough(room: Room, needs: Needs): boolean {
+function isEnough(room: Amounts, needs: Needs): boolean {
   return (
     (needs.cpusMilli <= 0 || room.cpusMilli >= needs.cpusMilli) &&
     (needs.ramMb <= 0 || room.ramMb >= needs.ramMb) &&

@@ -37,19 +37,19 @@ const LIVE: ReadonlySet<TaskStatus> = new Set(['ASSIGNED', 'STARTING', 'RUNNING'
 const KINDS_MAX = 10_000
 const NO_VICTIMS: readonly Victim[] = []
 
-/** A task in the index. Its place is the agent's, its index the one in the list of that place. */
+/** A task in the index. Its number is the agent's, its index the one in the list of that number. */
 class Entry implements Victim {
   readonly taskId: TaskId
   readonly kind: VictimKind
-  readonly place: number
+  readonly number: number
   status: TaskStatus
   runningSinceMs: Instant
   index: number
 
-  constructor(task: TaskRow, kind: VictimKind, place: number, index: number) {
+  constructor(task: TaskRow, kind: VictimKind, number: number, index: number) {
     this.taskId = task.taskId
     this.kind = kind
-    this.place = place
+    this.number = number
     this.status = task.status
     this.runningSinceMs = runningSince(task)
     this.index = index
@@ -76,9 +76,9 @@ class Entry implements Victim {
 }
 
 export class VictimIndex {
-  /** Rises when an agent gets a place or loses it. */
+  /** Rises when an agent gets a number or loses it. */
   version = 0
-  /** By place: what the preemptible ones there take together. */
+  /** By number of the agent: what the preemptible ones there take together. */
   readonly preemptible = new VictimSums()
   readonly #view: LedgerView
   readonly #askOf: (task: TaskRow) => Ask | null
@@ -86,9 +86,9 @@ export class VictimIndex {
   readonly #kinds = new Map<ConfigId, VictimKind>()
   readonly #entries = new Map<TaskId, Entry>()
   /** Dense numbers of agents, used again after the agent is gone. */
-  readonly #places = new Map<AgentId, number>()
-  readonly #placesLeft: number[] = []
-  /** By place. */
+  readonly #numbers = new Map<AgentId, number>()
+  readonly #numbersLeft: number[] = []
+  /** By number of the agent. */
   readonly #on: Entry[][] = []
   /** By role: tasks that are preemptible, and tasks that are not. */
   readonly #preemptiblePeers = new Map<string, PeerSums>()
@@ -107,16 +107,16 @@ export class VictimIndex {
   }
 
   /** -1: no task has run there. Holds until `version` changes. */
-  placeOf(agentId: AgentId): number {
-    return this.#places.get(agentId) ?? -1
+  numberOf(agentId: AgentId): number {
+    return this.#numbers.get(agentId) ?? -1
   }
 
-  on(place: number): readonly Victim[] {
-    return this.#on[place] ?? NO_VICTIMS
+  on(number: number): readonly Victim[] {
+    return this.#on[number] ?? NO_VICTIMS
   }
 
-  /** All places are below it. */
-  get placesMax(): number {
+  /** All numbers are below it. */
+  get numbersMax(): number {
     return this.#on.length
   }
 
@@ -126,12 +126,12 @@ export class VictimIndex {
   }
 
   apply(change: RowChange): void {
-    if (change.table === 'agent' && change.type === 'delete') this.#forgetPlace(change.key as AgentId)
+    if (change.table === 'agent' && change.type === 'delete') this.#forgetNumber(change.key as AgentId)
     if (change.table !== 'task') return
     const row = change.type === 'put' ? change.row : undefined
     const known = this.#entries.get(change.key as TaskId)
     const isVictim = row !== undefined && row.agentId !== undefined && LIVE.has(row.status)
-    if (known !== undefined && isVictim && this.#places.get(row.agentId!) === known.place) {
+    if (known !== undefined && isVictim && this.#numbers.get(row.agentId!) === known.number) {
       known.status = row.status
       known.runningSinceMs = runningSince(row)
       return
@@ -173,62 +173,62 @@ export class VictimIndex {
   #add(task: TaskRow): void {
     const kind = this.#kindOf(task)
     if (task.agentId === undefined || kind === null) return
-    const place = this.#placeFor(task.agentId)
-    const on = this.#on[place]!
-    const entry = new Entry(task, kind, place, on.length)
+    const number = this.#numberFor(task.agentId)
+    const on = this.#on[number]!
+    const entry = new Entry(task, kind, number, on.length)
     on.push(entry)
     this.#entries.set(task.taskId, entry)
-    if (kind.isPreemptible) this.preemptible.add(place, kind, 1)
-    const { sums, row } = this.#peersOn(kind, place)
-    sums.add(row, kind, 1)
-    if (kind.priority < sums.priorityMin(row)) sums.setPriorityMin(row, kind.priority)
+    if (kind.isPreemptible) this.preemptible.add(number, kind, 1)
+    const { sums, line } = this.#peersOn(kind, number)
+    sums.add(line, kind, 1)
+    if (kind.priority < sums.priorityMin(line)) sums.setPriorityMin(line, kind.priority)
   }
 
   #remove(entry: Entry): void {
-    const { kind, place, index } = entry
+    const { kind, number, index } = entry
     this.#entries.delete(entry.taskId)
-    const on = this.#on[place]!
+    const on = this.#on[number]!
     const last = on.pop()!
     if (last !== entry) {
       on[index] = last
       last.index = index
     }
-    if (kind.isPreemptible) this.preemptible.add(place, kind, -1)
-    const { sums, row, peers } = this.#peersOn(kind, place)
-    sums.add(row, kind, -1)
-    if (sums.count(row) === 0) peers.drop(row)
-    else if (kind.priority === sums.priorityMin(row)) sums.setPriorityMin(row, lowestPriority(on, kind))
-    if (peers.places.length === 0) this.#peers(kind.isPreemptible).delete(kind.role)
+    if (kind.isPreemptible) this.preemptible.add(number, kind, -1)
+    const { sums, line, peers } = this.#peersOn(kind, number)
+    sums.add(line, kind, -1)
+    if (sums.count(line) === 0) peers.drop(line)
+    else if (kind.priority === sums.priorityMin(line)) sums.setPriorityMin(line, lowestPriority(on, kind))
+    if (peers.numbers.length === 0) this.#peers(kind.isPreemptible).delete(kind.role)
   }
 
-  #placeFor(agentId: AgentId): number {
-    const known = this.#places.get(agentId)
+  #numberFor(agentId: AgentId): number {
+    const known = this.#numbers.get(agentId)
     if (known !== undefined) return known
-    const place = this.#placesLeft.pop() ?? this.#on.length
-    this.#places.set(agentId, place)
-    this.#on[place] = []
-    this.preemptible.clear(place)
+    const number = this.#numbersLeft.pop() ?? this.#on.length
+    this.#numbers.set(agentId, number)
+    this.#on[number] = []
+    this.preemptible.clear(number)
     this.version++
-    return place
+    return number
   }
 
-  /** The row of the agent is gone. One that still has tasks keeps its place for them. */
-  #forgetPlace(agentId: AgentId): void {
-    const place = this.#places.get(agentId)
-    if (place === undefined || this.#on[place]!.length > 0) return
-    this.#places.delete(agentId)
-    this.#placesLeft.push(place)
+  /** The row of the agent is gone. One that still has tasks keeps its number for them. */
+  #forgetNumber(agentId: AgentId): void {
+    const number = this.#numbers.get(agentId)
+    if (number === undefined || this.#on[number]!.length > 0) return
+    this.#numbers.delete(agentId)
+    this.#numbersLeft.push(number)
     this.version++
   }
 
-  #peersOn({ role, isPreemptible }: Standing, place: number): { sums: VictimSums; row: number; peers: PeerSums } {
+  #peersOn({ role, isPreemptible }: Standing, number: number): { sums: VictimSums; line: number; peers: PeerSums } {
     const roles = this.#peers(isPreemptible)
     let peers = roles.get(role)
     if (peers === undefined) {
       peers = new PeerSums()
       roles.set(role, peers)
     }
-    return { peers, sums: peers.sums, row: peers.rowFor(place) }
+    return { peers, sums: peers.sums, line: peers.lineFor(number) }
   }
 }
 

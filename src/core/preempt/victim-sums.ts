@@ -1,5 +1,5 @@
 /**
- * What several tasks on one host take together, a row of eight numbers a host, side by side in one array: a search over
+ * What several tasks on one host take together, a line of eight numbers a host, side by side in one array: a search over
  * fifty thousand hosts reads one line of memory for each. Amounts are floats that hold integers.
  */
 import type { Needs } from '../offers/needs.ts'
@@ -7,10 +7,10 @@ import type { Needs } from '../offers/needs.ts'
 /** Lent cores are kept apart: they are no cores for a task that wants cores of its own, and the other way round. */
 const FIELDS = { count: 0, priorityMin: 1, cpusMilli: 2, lentMilli: 3, ramMb: 4, diskMb: 5, ports: 6, gpus: 7 } as const
 const WIDTH = 8
-const ROWS_INITIAL = 16
+const LINES_INITIAL = 16
 
-/** The amounts of a row are added here. */
-export interface Room {
+/** The amounts of a line are added here. */
+export interface Amounts {
   cpusMilli: number
   ramMb: number
   diskMb: number
@@ -24,39 +24,39 @@ export interface Summed {
 }
 
 export class VictimSums {
-  #data = new Float64Array(ROWS_INITIAL * WIDTH)
+  #data = new Float64Array(LINES_INITIAL * WIDTH)
 
-  count(row: number): number {
-    return this.#data[row * WIDTH + FIELDS.count]!
+  count(line: number): number {
+    return this.#data[line * WIDTH + FIELDS.count]!
   }
 
   /** Infinite when nobody has said. */
-  priorityMin(row: number): number {
-    return this.#data[row * WIDTH + FIELDS.priorityMin]!
+  priorityMin(line: number): number {
+    return this.#data[line * WIDTH + FIELDS.priorityMin]!
   }
 
-  setPriorityMin(row: number, priority: number): void {
-    this.#data[row * WIDTH + FIELDS.priorityMin] = priority
+  setPriorityMin(line: number, priority: number): void {
+    this.#data[line * WIDTH + FIELDS.priorityMin] = priority
   }
 
   /** Begins anew, also one that there was not. */
-  clear(row: number): void {
-    if ((row + 1) * WIDTH > this.#data.length) {
-      const larger = new Float64Array(Math.max(2 * this.#data.length, (row + 1) * WIDTH))
+  clear(line: number): void {
+    if ((line + 1) * WIDTH > this.#data.length) {
+      const larger = new Float64Array(Math.max(2 * this.#data.length, (line + 1) * WIDTH))
       larger.set(this.#data)
       this.#data = larger
     }
-    this.#data.fill(0, row * WIDTH, (row + 1) * WIDTH)
-    this.setPriorityMin(row, Number.POSITIVE_INFINITY)
+    this.#data.fill(0, line * WIDTH, (line + 1) * WIDTH)
+    this.setPriorityMin(line, Number.POSITIVE_INFINITY)
   }
 
   move(from: number, to: number): void {
     this.#data.copyWithin(to * WIDTH, from * WIDTH, (from + 1) * WIDTH)
   }
 
-  add(row: number, { needs, isRevocable }: Summed, sign: 1 | -1): void {
+  add(line: number, { needs, isRevocable }: Summed, sign: 1 | -1): void {
     const data = this.#data
-    const at = row * WIDTH
+    const at = line * WIDTH
     data[at + FIELDS.count]! += sign
     data[at + (isRevocable ? FIELDS.lentMilli : FIELDS.cpusMilli)]! += sign * needs.cpusMilli
     data[at + FIELDS.ramMb]! += sign * needs.ramMb
@@ -66,9 +66,9 @@ export class VictimSums {
   }
 
   /** As a task sees it that wants lent cores, or cores of its own. */
-  addTo(room: Room, row: number, isRevocable: boolean): void {
+  addTo(room: Amounts, line: number, isRevocable: boolean): void {
     const data = this.#data
-    const at = row * WIDTH
+    const at = line * WIDTH
     room.cpusMilli += data[at + (isRevocable ? FIELDS.lentMilli : FIELDS.cpusMilli)]!
     room.ramMb += data[at + FIELDS.ramMb]!
     room.diskMb += data[at + FIELDS.diskMb]!
@@ -77,34 +77,34 @@ export class VictimSums {
   }
 }
 
-/** Tasks of one role that are alike in being preemptible or not: sums for the places that have some, without gaps. */
+/** Tasks of one role that are alike in being preemptible or not: a line for each agent that has some, without gaps. */
 export class PeerSums {
   readonly sums = new VictimSums()
-  /** By row: the place it is about. */
-  readonly places: number[] = []
-  readonly #rows = new Map<number, number>()
+  /** By line: the number of the agent. */
+  readonly numbers: number[] = []
+  readonly #lines = new Map<number, number>()
 
   /** -1: none is there. */
-  rowOf(place: number): number {
-    return this.#rows.get(place) ?? -1
+  lineOf(number: number): number {
+    return this.#lines.get(number) ?? -1
   }
 
-  rowFor(place: number): number {
-    const known = this.#rows.get(place)
+  lineFor(number: number): number {
+    const known = this.#lines.get(number)
     if (known !== undefined) return known
-    const row = this.places.push(place) - 1
-    this.#rows.set(place, row)
-    this.sums.clear(row)
-    return row
+    const line = this.numbers.push(number) - 1
+    this.#lines.set(number, line)
+    this.sums.clear(line)
+    return line
   }
 
-  drop(row: number): void {
-    this.#rows.delete(this.places[row]!)
-    const last = this.places.length - 1
-    const moved = this.places.pop()!
-    if (row === last) return
-    this.places[row] = moved
-    this.#rows.set(moved, row)
-    this.sums.move(last, row)
+  drop(line: number): void {
+    this.#lines.delete(this.numbers[line]!)
+    const last = this.numbers.length - 1
+    const moved = this.numbers.pop()!
+    if (line === last) return
+    this.numbers[line] = moved
+    this.#lines.set(moved, line)
+    this.sums.move(last, line)
   }
 }

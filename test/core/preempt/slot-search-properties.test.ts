@@ -272,23 +272,23 @@ test('an index that followed every change is the one that is made anew', () => {
 })
 
 function known(index: PreemptionWorld['victims'], host: string) {
-  const place = index.placeOf(agentId(host))
+  const number = index.numberOf(agentId(host))
   const room = { cpusMilli: 0, ramMb: 0, diskMb: 0, ports: 0, gpus: 0 }
-  const isKnown = place >= 0
-  if (isKnown) for (const isRevocable of [false, true]) index.preemptible.addTo(room, place, isRevocable)
+  const isKnown = number >= 0
+  if (isKnown) for (const isRevocable of [false, true]) index.preemptible.addTo(room, number, isRevocable)
   const peers = [0, 1].flatMap(role =>
     [false, true].map(isPreemptible => {
       const of = index.peersOf({ role: `role${role}`, priority: 0, isPreemptible })
-      const row = of?.rowOf(place) ?? -1
-      return row < 0 ? null : { count: of!.sums.count(row), lowest: of!.sums.priorityMin(row) }
+      const line = of?.lineOf(number) ?? -1
+      return line < 0 ? null : { count: of!.sums.count(line), lowest: of!.sums.priorityMin(line) }
     }),
   )
   return {
     tasks: index
-      .on(place)
+      .on(number)
       .map(({ taskId: id, status }) => `${id} ${status}`)
       .sort(),
-    preemptible: isKnown ? index.preemptible.count(place) : 0,
+    preemptible: isKnown ? index.preemptible.count(number) : 0,
     room,
     peers,
   }
