@@ -91,7 +91,7 @@ export type Resign = BackupOptions['resign']
 export function startReign(context: ReignContext, parts: LeaderParts, epoch: Ballot, resign: Resign): Leading {
   const { ledger, listener, config, secret, hostName, metrics, uuid = randomUUID } = parts
   const { scheduler, executor } = config
-  const { reconciliation: sweeps } = scheduler
+  const { reconciliation: sweeps, preemption } = scheduler
   const clusterId = ledger.leadership?.report.clusterId ?? null
   assert(clusterId !== null, 'a leader knows its cluster')
   const executorOverhead = {
@@ -140,6 +140,13 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
       executorOverhead,
       schedulePenaltyMsMax: scheduler.schedulePenaltyMax,
       startSpreadMs: scheduler.startSpread,
+      preemption: {
+        isEnabled: preemption.enabled,
+        delayMs: preemption.delay,
+        intervalMs: preemption.interval,
+        slotsMax: preemption.batch,
+        reservationMs: preemption.reservation,
+      },
     },
   })
   const { spec, view: agents } = AgentGateway.agentGatewaySpec({
