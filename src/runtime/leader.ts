@@ -22,6 +22,7 @@ import { type WebhookOptions, webhookSpec } from '../actors/webhook.ts'
 import { assert } from '../core/base/assert.ts'
 import { readJobFilter } from '../core/events/event-filter.ts'
 import { ADMISSION_SETTINGS } from '../core/job/admission.ts'
+import { SHIPPED_TIERS, type Tiers } from '../core/job/tiers.ts'
 import { DEADLINE_SETTINGS } from '../core/task/deadlines.ts'
 import { agentKey } from '../wire/agent-proof.ts'
 import type { AgentToLeader, LeaderToAgent } from '../wire/messages/agent.ts'
@@ -37,6 +38,8 @@ export interface LeaderParts {
   /** Empty: none. */
   readonly secret: string
   readonly hostName: string
+  /** Default: those that Aurora ships. */
+  readonly tiers?: Tiers
   /** Absent: nobody is told of transitions. */
   readonly webhook?: Pick<WebhookOptions, 'events' | 'port'>
   /** Absent: none is written and none brought back. */
@@ -85,7 +88,7 @@ export type Resign = BackupOptions['resign']
 
 /** Makes the actors of a reign; nothing of them acts before the turn of this call is over. */
 export function startReign(context: ReignContext, parts: LeaderParts, epoch: Ballot, resign: Resign): Leading {
-  const { ledger, listener, config, secret, hostName, metrics, uuid = randomUUID } = parts
+  const { ledger, listener, config, secret, hostName, metrics, uuid = randomUUID, tiers = SHIPPED_TIERS } = parts
   const { scheduler, executor } = config
   const { reconciliation: sweeps } = scheduler
   const clusterId = ledger.leadership?.report.clusterId ?? null
@@ -134,6 +137,7 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
     isConnected: id => connected(id),
     options: {
       executorOverhead,
+      tiers: tiers.tiers,
       schedulePenaltyMsMax: scheduler.schedulePenaltyMax,
       startSpreadMs: scheduler.startSpread,
     },
@@ -189,6 +193,8 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
       metrics,
       admission: {
         ...ADMISSION_SETTINGS,
+        ...tiers,
+        allowGpus: scheduler.allowGpus,
         allowedEnvironments: scheduler.allowedEnvironments,
         tasksPerJobMax: scheduler.maxTasksPerJob,
         executorOverhead,
