@@ -57,6 +57,13 @@ export class QuotaCheck {
         remedy: 'Amounts are zero or more.',
       })
     }
+    const tooLarge = QUOTA_KINDS.filter(({ type }) => !Number.isSafeInteger(quota[type] ?? 0))
+    if (tooLarge.length > 0) {
+      const labels = tooLarge.map(({ label }) => label).join(', ')
+      return rejected('INVALID_REQUEST', `Quota: ${labels} of ${role} would be more than can be counted`, {
+        remedy: `Set it anew: daybreak quota set CLUSTER/${role} CPU RAM DISK.`,
+      })
+    }
     const used = this.#use.of(role).prodShared
     if (limitedKinds(quota).every(({ type }) => (quota[type] ?? 0) >= used[type])) return null
     const detail = `Quota: ${bagText(quota)} is less then current prod reservation: ${bagText(used)}`
