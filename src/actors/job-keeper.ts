@@ -146,24 +146,29 @@ function jobKeeper(context: Context<Message>, options: JobKeeperOptions): Behavi
         }),
       )
 
-    const overQuota = options.quotas?.().addFault(key.role, config, instanceCount) ?? null
+    // Of a job with one instance on every host the instances are made as the hosts are seen.
+    const isEveryHost = config.everyHost === true
+    const wanted = isEveryHost ? placement.offers().length : instanceCount
+    const overQuota = options.quotas?.().addFault(key.role, config, wanted) ?? null
     if (overQuota !== null) return answerUnchanged(ledger, command, overQuota)
 
     const configId = configIdOf(config, sha256)
-    const instances = Array.from({ length: instanceCount }, (_, instance) => instance)
-    const inserted = insertTasks({
-      job: key,
-      configId,
-      instances,
-      taken: new Set(active.map(task => task.instance)),
-      nowMs: wallMs,
-      who: user,
-      scheduler: schedulerName,
-      newTaskId: (job, instance) => newTaskId(job, instance, uuid()),
-    })
+    const instances = Array.from({ length: isEveryHost ? 0 : instanceCount }, (_, instance) => instance)
+    const inserted = isEveryHost
+      ? ({ type: 'inserted', changes: [] } as const)
+      : insertTasks({
+          job: key,
+          configId,
+          instances,
+          taken: new Set(active.map(task => task.instance)),
+          nowMs: wallMs,
+          who: user,
+          scheduler: schedulerName,
+          newTaskId: (job, instance) => newTaskId(job, instance, uuid()),
+        })
     if (inserted.type === 'rejected') return answerUnchanged(ledger, command, inserted)
     const outcome: JobOutcome = { type: 'done', key, instances, message: null, warnings: admitted.warnings }
-    const job = { v: 1, key, configId, instanceCount, createdAtMs: wallMs, createdBy: user } as const
+    const job = { v: 1, key, configId, instanceCount: wanted, createdAtMs: wallMs, createdBy: user } as const
     stage(
       command,
       [

@@ -59,7 +59,14 @@ export interface PendingView {
 /** Read-only views for the REST edge; plain calls in the same thread. */
 export interface PlacementView {
   offers(): readonly OfferView[]
-  pending(): readonly PendingView[]
+  /** At most so many groups; default: all, which are as many as there are different tasks. */
+  pending(groupsMax?: number): readonly PendingView[]
+  /** Null when no task of the configuration waits. */
+  waiting(configId: ConfigId): PendingView | null
+  /** Null when the agent is not connected. */
+  offer(agentId: AgentId): OfferView | null
+  /** Connected agents whose machine allows tasks of the configuration, whatever room they have. */
+  allowedHosts(configId: ConfigId): readonly AgentId[]
   /** Why tasks of the configuration wait, in full; cut into steps. Null when it is not stored. */
   explain(configId: ConfigId): Generator<undefined, Explanation> | null
   /** Free and total of the host with the most room, for "can never fit: largest host has …"; null without agents. */
@@ -137,9 +144,11 @@ export interface RoundResult {
 /** Plain reads for the edge; every call first takes in what has been staged. */
 export interface OfferBookView {
   offers(): readonly OfferView[]
+  offer(agentId: AgentId): OfferView | null
   largestHost(): { readonly host: string; readonly total: Resources; readonly ports: number } | null
   reasonsOf(configId: ConfigId): Reasons | null
   explain(configId: ConfigId): Generator<undefined, Explanation> | null
+  allowedHosts(configId: ConfigId): readonly AgentId[]
   claims(): Iterable<RoomClaim>
   /** Where tasks of the group would fit if others made way. Changes nothing. */
   searchSlots(request: SlotRequest): SlotsFound
@@ -232,6 +241,11 @@ function startOfferBroker(
       takeIn()
       return [...book.hosts()].filter(host => host.connected).map(offerOf)
     },
+    offer: agentId => {
+      takeIn()
+      const host = book.host(agentId)
+      return host?.connected === true ? offerOf(host) : null
+    },
     largestHost: () => {
       takeIn()
       return largestOf(book.hosts())
@@ -244,6 +258,10 @@ function startOfferBroker(
       takeIn()
       if (ledger.view.config(configId) === undefined) return null
       return explain(matcher, matcher.askOf(configId), context.now().wallMs)
+    },
+    allowedHosts: configId => {
+      takeIn()
+      return ledger.view.config(configId) === undefined ? [] : matcher.allowedHosts(configId, context.now().wallMs)
     },
     claims: () => {
       takeIn()

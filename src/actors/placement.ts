@@ -13,7 +13,7 @@ import { SHIPPED_TIERS, type Tier } from '../core/job/tiers.ts'
 import { OFFER_ORDER_DEFAULT, type OfferOrder } from '../core/offers/candidate-order.ts'
 import { EXECUTOR_OVERHEAD_DEFAULT } from '../core/offers/needs.ts'
 import { dedicatedFault } from '../core/scheduling/dedicated.ts'
-import { TASK_GROUPS_DEFAULTS } from '../core/scheduling/task-groups.ts'
+import { type GroupView, TASK_GROUPS_DEFAULTS } from '../core/scheduling/task-groups.ts'
 import type { ActorSpec, Ref } from './actor.ts'
 import { type AssignerCommand, assignerSpec } from './assigner.ts'
 import { type DedicatedGuardCommand, type DedicatedView, dedicatedGuardSpec } from './dedicated-guard.ts'
@@ -191,8 +191,21 @@ export function createPlacement({ parent, ledger, metrics, tasks, isConnected, o
     broker: refs.broker,
     view: {
       offers: () => views.book.offers(),
-      pending: () => pendingViews(views.pending, views.book, views.preemption),
+      pending: (groupsMax = Number.POSITIVE_INFINITY) => {
+        const found: PendingView[] = []
+        for (const group of views.pending.groups()) {
+          if (found.length === groupsMax) break
+          found.push(pendingView(group, views))
+        }
+        return found
+      },
+      waiting: configId => {
+        const group = views.pending.group(configId)
+        return group === null ? null : pendingView(group, views)
+      },
+      offer: agentId => views.book.offer(agentId),
       explain: configId => views.book.explain(configId),
+      allowedHosts: configId => views.book.allowedHosts(configId),
       largestHost: () => views.book.largestHost(),
     },
     guard: {
@@ -205,23 +218,19 @@ export function createPlacement({ parent, ledger, metrics, tasks, isConnected, o
   }
 }
 
-function pendingViews(
-  pending: PendingGroupsView,
-  book: OfferBookView,
-  preemption: PreemptionView,
-): readonly PendingView[] {
-  const nowMs = pending.nowMs()
-  return Array.from(pending.groups(), ({ configId, job, taskIds, dueMs }) => {
-    const why = book.reasonsOf(configId)
-    return {
-      configId,
-      job,
-      taskIds,
-      penaltyMs: Math.max(0, Math.round(dueMs - nowMs)),
-      reasons: why?.reasons ?? [],
-      details: [...(why?.details ?? []), ...preemptionDetails(preemption, configId)],
-    }
-  })
+function pendingView(
+  { configId, job, taskIds, dueMs }: GroupView,
+  { pending, book, preemption }: { pending: PendingGroupsView; book: OfferBookView; preemption: PreemptionView },
+): PendingView {
+  const why = book.reasonsOf(configId)
+  return {
+    configId,
+    job,
+    taskIds,
+    penaltyMs: Math.max(0, Math.round(dueMs - pending.nowMs())),
+    reasons: why?.reasons ?? [],
+    details: [...(why?.details ?? []), ...preemptionDetails(preemption, configId)],
+  }
 }
 
 function preemptionDetails(preemption: PreemptionView, configId: ConfigId): readonly string[] {

@@ -56,6 +56,7 @@ export type TaskGroupsCommand =
 
 export interface PendingGroupsView {
   groups(): Iterable<GroupView>
+  group(configId: ConfigId): GroupView | null
   /** Monotonic ms, for what is left of a penalty. */
   nowMs(): number
 }
@@ -123,12 +124,18 @@ function startTaskGroups(
   }
   const factsOf = ({ configId, job }: TaskRow) => {
     const config = ledger.view.config(configId)
-    return config === undefined ? null : { configId, job, priority: config.priority }
+    if (config === undefined) return null
+    const { priority, gang } = config
+    return { configId, job, priority, ...(gang === undefined ? {} : { gang }) }
   }
   options.publish({
     groups: () => {
       takeIn()
       return groups.views()
+    },
+    group: configId => {
+      takeIn()
+      return groups.view(configId)
     },
     nowMs,
   })
@@ -152,9 +159,11 @@ function startTaskGroups(
     if (due === null) return context.cancelTimer('tick')
     if (due > nowMs()) return context.startTimer('tick', due - nowMs(), { type: 'tick' })
     if (ledger.refusal() !== null) return context.startTimer('tick', REFUSED_RETRY_MS, { type: 'tick' })
+    const wants = groups.gather(nowMs(), options.tasksPerRound)
+    // What was due has gone meanwhile.
+    if (wants.length === 0) return goOn()
     rounds++
     trying = options.nextRoundId()
-    const wants = groups.gather(nowMs(), options.tasksPerRound)
     options.assigner().tell({ type: 'startRound', roundId: trying, wants })
     context.startTimer('round', options.roundMsMax, { type: 'roundExpired' })
   }

@@ -35,6 +35,14 @@ export async function jobInspect(io: Io, keyText: string, path: string, options:
   line(2, 'priority', job.priority)
   if (!job.service) line(2, 'max task failures', job.max_task_failures)
   if (job.contact !== undefined) line(2, 'contact', job.contact)
+  if (job.every_host) line(2, 'every host', 'one instance on each that the constraints allow')
+  if (job.gang !== undefined) line(2, 'gang', job.gang === true ? 'all instances' : job.gang)
+  const weighed = (job.prefer ?? []).map(
+    ({ attribute, values, weight }) => `${attribute}=${values.join(',')} (${weight})`,
+  )
+  if (weighed.length > 0) line(2, 'prefer', list(weighed))
+  if (job.spread !== undefined)
+    line(2, 'spread', list(job.spread.map(({ attribute, weight }) => `${attribute} (${weight})`)))
   line(2, 'constraints', list(Object.entries(job.constraints ?? {}).map(([name, rule]) => `${name}=${rule}`)))
   line(2, 'ports', list(portsOf(job)))
   line(2, 'metadata', list(job.metadata.map(({ key, value }) => `${key}=${value}`)))

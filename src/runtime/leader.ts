@@ -8,6 +8,7 @@ import type { ActorSystem, Context, Ref } from '../actors/actor.ts'
 import * as AgentGateway from '../actors/agent-gateway.ts'
 import type * as Backup from '../actors/backup.ts'
 import { type BackupOptions, backupSpec } from '../actors/backup.ts'
+import { everyHostKeeperSpec } from '../actors/every-host-keeper.ts'
 import * as JobKeeper from '../actors/job-keeper.ts'
 import type { LedgerActor } from '../actors/ledger.ts'
 import type { PlacementView } from '../actors/offer-broker.ts'
@@ -199,6 +200,16 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
         tasksPerJobMax: scheduler.maxTasksPerJob,
         executorOverhead,
       },
+    }),
+  )
+  context.spawn(
+    everyHostKeeperSpec({
+      ledger,
+      tasks,
+      placement,
+      uuid,
+      schedulerName: hostName,
+      tasksMax: scheduler.maxTasksPerJob,
     }),
   )
   const { keep, keepMin, perJob } = scheduler.pruning

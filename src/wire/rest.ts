@@ -42,6 +42,23 @@ export const taskConfig = z.object({
   metadata: z.array(z.object({ key: text(1024), value: text(65_536) })).max(1000),
   partitionPolicy: z.object({ reschedule: z.boolean(), delaySecs: count }).optional(),
   executor: z.object({ name: text(255), data: text(1_048_576).describe('JSON of the whole job, read by the agent') }),
+  prefer: z
+    .array(z.object({ attribute: text(255), values: z.array(text(1024)).max(1000), weight: z.number().int() }))
+    .max(100)
+    .optional()
+    .describe('hosts that are better (weight up to 100) or worse (down to -100)'),
+  spread: z
+    .array(
+      z.object({
+        attribute: text(255),
+        weight: z.number().int(),
+        targets: z.record(text(1024), z.number()).optional().describe('percent of the instances by value'),
+      }),
+    )
+    .max(100)
+    .optional(),
+  everyHost: z.literal(true).optional().describe('one instance on every host that the constraints allow'),
+  gang: z.number().int().optional().describe('so many instances are placed together, or none'),
 })
 
 export const jobConfiguration = z.object({

@@ -272,7 +272,15 @@ describe('tasks', () => {
       reasons: ['Insufficient: CPU'],
       details: ['Insufficient: CPU (1 host)'],
     }
-    set.placement = { offers: () => [], pending: () => [group], explain: () => null, largestHost: () => null }
+    set.placement = {
+      offers: () => [],
+      pending: () => [group],
+      explain: () => null,
+      allowedHosts: () => [],
+      waiting: () => group,
+      offer: () => null,
+      largestHost: () => null,
+    }
     expect(rest.task.parse((await app.inject('/api/v1/tasks/t')).json()).pendingReason).toBe('Insufficient: CPU')
     const { configId: _, ...shown } = group
     expect(rest.pending.parse((await app.inject('/api/v1/pending')).json()).pending).toEqual([shown])
@@ -346,7 +354,15 @@ describe('agents', () => {
     )
     const free = { cpusMilli: 1, ramMb: 2, diskMb: 3, gpus: 0 }
     const offer = { id: 'a#1', agentId: row.agentId, host: row.host, free, freePorts: 7 }
-    set.placement = { offers: () => [offer], pending: () => [], explain: () => null, largestHost: () => null }
+    set.placement = {
+      offers: () => [offer],
+      pending: () => [],
+      explain: () => null,
+      allowedHosts: () => [],
+      waiting: () => null,
+      offer: () => offer,
+      largestHost: () => null,
+    }
     const list = rest.agentList.parse((await app.inject('/api/v1/agents')).json())
     expect(list.agents).toMatchObject([{ agentId: 'a', connected: true, silentMs: 12, free, freePorts: 7, tasks: 1 }])
   })

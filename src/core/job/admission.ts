@@ -13,12 +13,11 @@
 import { compareIds, isIdentifier, type JobKey, jobKeyText } from '../base/ids.ts'
 import { type Fault, type Rejection, type RejectionCode, rejected } from '../base/rejection.ts'
 import { DEDICATED, dedicatedFault } from '../scheduling/dedicated.ts'
+import { careFaults } from './care-faults.ts'
 import { nearestName } from './nearest-name.ts'
+import { softRuleFaults, softRulesInOrder } from './soft-rule-faults.ts'
 import type { Constraint, JobConfiguration, Resources, TaskConfig } from './task-config.ts'
 import { isProduction, SHIPPED_TIERS, type Tiers } from './tiers.ts'
-
-/** A launch carries it in one frame of at most 4 MiB, and a character takes up to three bytes. */
-export const EXECUTOR_DATA_CHARACTERS_MAX = 1024 * 1024
 
 export interface AdmissionSettings extends Tiers {
   /** The whole environment name must match; without anchors of its own. */
@@ -64,7 +63,8 @@ export function admit(job: JobConfiguration, settings: AdmissionSettings, machin
     ...taskFaults(job, settings),
     ...cronFaults(job),
     ...countFaults(job.instanceCount, settings),
-    ...ownFaults(job),
+    ...careFaults(job),
+    ...softRuleFaults(job),
   ]
   const normal = { ...job, task: normalized(job.task, settings) }
   const warnings = attributeWarnings(normal.task, machines)
@@ -156,61 +156,8 @@ function tierFaults(tier: string, { tiers }: AdmissionSettings): Found[] {
   return [{ path, text: `Invalid tier '${tier}' in TaskConfig.`, remedy }]
 }
 
-/** What Aurora lets pass, and what then never runs or not as it was meant. */
-function ownFaults({ key, task }: JobConfiguration): Found[] {
-  return [
-    ...unless(
-      jobKeyText(task.job) === jobKeyText(key),
-      'task.job',
-      `The task is of job ${jobKeyText(task.job)}, but the job is ${jobKeyText(key)}.`,
-    ),
-    ...unless(
-      task.executor.data.length <= EXECUTOR_DATA_CHARACTERS_MAX,
-      'task.executor.data',
-      `The definition of the job has ${task.executor.data.length} characters; at most ${EXECUTOR_DATA_CHARACTERS_MAX} travel to an agent. Let a process fetch what is large.`,
-    ),
-    ...constraintFaults(task.constraints),
-    ...portFaults(task.ports),
-    ...unless(
-      task.maxTaskFailures >= -1,
-      'task.maxTaskFailures',
-      `max_task_failures must be -1 (without limit) or more, got ${task.maxTaskFailures}.`,
-    ),
-  ]
-}
-
 const dedicatedPath = (constraints: readonly Constraint[]): string =>
   `task.constraints[${constraints.findIndex(constraint => constraint.name === DEDICATED)}]`
-
-function constraintFaults(constraints: readonly Constraint[]): Found[] {
-  const seen = new Set<string>()
-  return constraints.flatMap((constraint, at): Found[] => {
-    const path = `task.constraints[${at}]`
-    const { name, rule } = constraint
-    const isRepeated = seen.has(name)
-    seen.add(name)
-    const faults: Found[] = [
-      ...unless(isIdentifier(name), `${path}.name`, `Constraint name contains illegal characters: ${name}`),
-      ...unless(!isRepeated, `${path}.name`, `Constraint '${name}' is given more than once.`),
-    ]
-    if (rule.type === 'limit')
-      return [
-        ...faults,
-        ...unless(
-          rule.limit >= 1,
-          `${path}.limit`,
-          `Limit of constraint '${name}' must be at least 1, got ${rule.limit}.`,
-        ),
-      ]
-    // The dedicated rule has said its own word on a missing value.
-    const isEmpty = rule.values.length === 0 && name !== DEDICATED
-    return [
-      ...faults,
-      ...unless(!isEmpty, `${path}.values`, `Constraint '${name}' must have at least one value.`),
-      ...unless(!rule.values.includes(''), `${path}.values`, `Constraint '${name}' has an empty value.`),
-    ]
-  })
-}
 
 function resourceFaults({ resources }: TaskConfig, settings: AdmissionSettings): Found[] {
   return [
@@ -223,18 +170,6 @@ function resourceFaults({ resources }: TaskConfig, settings: AdmissionSettings):
       'GPU resource support is disabled in this cluster.',
     ),
   ]
-}
-
-function portFaults(ports: readonly string[]): Found[] {
-  const seen = new Set<string>()
-  return ports.flatMap((port, at): Found[] => {
-    const isRepeated = seen.has(port)
-    seen.add(port)
-    return [
-      ...unless(isIdentifier(port), `task.ports[${at}]`, `Port name contains illegal characters: ${port}`),
-      ...unless(!isRepeated, `task.ports[${at}]`, `Port '${port}' is asked for more than once.`),
-    ]
-  })
 }
 
 /** `count`: all that the job would have. One that is not positive was named before. */
@@ -260,6 +195,7 @@ function normalized(task: TaskConfig, settings: AdmissionSettings): TaskConfig {
       .sort((a, b) => compareIds(a.name, b.name)),
     ports: [...task.ports].sort(compareIds),
     metadata: [...task.metadata].sort((a, b) => compareIds(a.key, b.key) || compareIds(a.value, b.value)),
+    ...softRulesInOrder(task),
   }
 }
 
@@ -309,7 +245,14 @@ function amounts({ cpusMilli, ramMb, diskMb, gpus }: Resources, ports: number): 
 function attributeWarnings(task: TaskConfig, { hosts }: Machines): string[] {
   if (hosts.length === 0) return []
   const known = new Set(hosts.flatMap(host => host.attributes.map(attribute => attribute.name)))
-  return task.constraints
+  const hard = task.constraints
     .filter(({ name, rule }) => !known.has(name) && !(rule.type === 'value' && rule.negated))
     .map(({ name }) => `No agent has the attribute '${name}' that a constraint asks for: nothing will be placed.`)
+  const soft = [...(task.prefer ?? []), ...(task.spread ?? [])]
+    .filter(({ attribute }) => !known.has(attribute))
+    .map(
+      ({ attribute }) =>
+        `No agent has the attribute '${attribute}' that prefer or spread names: the rule has no effect.`,
+    )
+  return [...hard, ...new Set(soft)]
 }

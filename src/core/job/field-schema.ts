@@ -182,6 +182,13 @@ export const integer = scalar('Integer', value => {
   return typeof value === 'string' && /^\s*[+-]?\d+\s*$/.test(value) ? safe(Number(value)) : undefined
 })
 
+/** `true` stands for all that there are. */
+export const integerOrTrue = scalar('Integer or true', value => {
+  if (value === true || value === 'true') return true
+  if (typeof value === 'number') return safe(Math.trunc(value))
+  return typeof value === 'string' && /^\s*[+-]?\d+\s*$/.test(value) ? safe(Number(value)) : undefined
+})
+
 export const float = scalar('Float', value => {
   const number = typeof value === 'string' && value.trim() !== '' ? Number(value) : value
   return typeof number === 'number' && Number.isFinite(number) ? number : undefined

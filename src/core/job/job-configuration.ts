@@ -4,6 +4,7 @@ import { orderFaults } from '../executor/task-plan.ts'
 import type { FieldFault, Loose, Path } from './field-schema.ts'
 import type { Job, Process, Task } from './job-schema.ts'
 import { CYCLE_TEXT, type Portmap, requestedPorts, resolvePortmap, staticPorts } from './ports.ts'
+import { softRuleFaults } from './soft-rule-faults.ts'
 import type { Constraint, JobConfiguration, TaskConfig } from './task-config.ts'
 import { interpolate, scopeOf, type Tree } from './template.ts'
 
@@ -31,6 +32,7 @@ export function jobFaults(job: Loose<Job>, base: Path = []): FieldFault[] {
   checkNumbers(job, refuse)
   checkConstraints(job, refuse)
   checkPorts(job, refuse)
+  checkSoftRules(job, refuse)
   if (job.task !== undefined) checkTask(job.task, job.name ?? '', refuse)
   return faults
 }
@@ -88,6 +90,49 @@ function checkConstraints(job: Loose<Job>, refuse: Refuse): void {
   if (rule?.type === 'limit') refuse(['constraints', 'dedicated'], 'A dedicated constraint must be of value type.')
   if (rule?.type === 'value' && rule.values.length !== 1) {
     refuse(['constraints', 'dedicated'], 'A dedicated constraint must have exactly one value')
+  }
+}
+
+/** The rules of admission, for what could be read; their paths are those of the file. */
+function checkSoftRules(job: Loose<Job>, refuse: Refuse): void {
+  const prefer = (job.prefer ?? []).flatMap(rule => {
+    const { attribute, values, weight = 50 } = rule ?? {}
+    return attribute === undefined || values === undefined
+      ? []
+      : [{ attribute, values: values.filter(value => value !== undefined), weight }]
+  })
+  const spread = (job.spread ?? []).flatMap(rule => {
+    const { attribute, weight = 50, targets } = rule ?? {}
+    if (attribute === undefined) return []
+    const known = Object.entries(targets ?? {}).filter((entry): entry is [string, number] => entry[1] !== undefined)
+    return [{ attribute, weight, targets: Object.fromEntries(known) }]
+  })
+  const constraints = Object.entries(job.constraints ?? {}).flatMap(([name, rule]) => {
+    const parsed = rule === undefined ? null : parseConstraint(name, rule)
+    return parsed === null ? [] : [parsed]
+  })
+  const instanceCount = job.instances ?? 1
+  if (job.every_host === true && instanceCount !== 1) {
+    refuse(['instances'], 'A job with every_host has as many instances as there are hosts: remove instances.')
+  }
+  const gang = job.gang === true ? instanceCount : job.gang
+  const task = {
+    constraints,
+    isService: job.service === true,
+    prefer,
+    spread,
+    ...(gang === undefined ? {} : { gang }),
+    ...(job.every_host === true ? { everyHost: true as const } : {}),
+  }
+  for (const { path, text } of softRuleFaults({ task, instanceCount })) {
+    refuse(
+      path
+        .replace(/^task\./, '')
+        .split(/[.[\]]+/)
+        .filter(part => part !== '')
+        .map(part => (/^\d+$/.test(part) ? Number(part) : part)),
+      text,
+    )
   }
 }
 
@@ -204,12 +249,26 @@ export function toJobConfiguration(job: Job, owner: string): JobConfiguration {
       ? {}
       : { partitionPolicy: { reschedule: partition.reschedule, delaySecs: partition.delay_secs } }),
     executor: { name: job.executor_config.name, data: executorData(job) },
+    ...softRules(job),
   }
   const cron =
     job.cron_schedule === undefined || job.cron_collision_policy === 'RUN_OVERLAP'
       ? {}
       : { cronSchedule: job.cron_schedule, cronCollisionPolicy: job.cron_collision_policy }
   return { key, owner, instanceCount: job.instances, task, ...cron }
+}
+
+/** What is not asked for is absent, so that it does not make the configurations of other jobs look changed. */
+function softRules(job: Job): Pick<TaskConfig, 'prefer' | 'spread' | 'everyHost' | 'gang'> {
+  const spread = job.spread?.map(({ attribute, weight, targets }) => {
+    return { attribute, weight, ...(targets === undefined ? {} : { targets }) }
+  })
+  return {
+    ...(job.prefer === undefined || job.prefer.length === 0 ? {} : { prefer: job.prefer }),
+    ...(spread === undefined || spread.length === 0 ? {} : { spread }),
+    ...(job.every_host ? { everyHost: true as const } : {}),
+    ...(job.gang === undefined ? {} : { gang: job.gang === true ? job.instances : job.gang }),
+  }
 }
 
 /** The ports a job asks for: names in any of its texts, and the ends of its portmap. */

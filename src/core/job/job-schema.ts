@@ -5,6 +5,7 @@ import {
   defaulted,
   float,
   integer,
+  integerOrTrue,
   type KindType,
   listOf,
   mapOf,
@@ -174,6 +175,27 @@ export const jobSchema = struct('Job', {
     'KILL_EXISTING',
   ),
   constraints: optional(mapOf(text)),
+  /** These four are not Aurora's. */
+  prefer: optional(
+    listOf(
+      struct('Preference', {
+        attribute: required(text),
+        values: required(listOf(text)),
+        weight: defaulted(integer, 50),
+      }),
+    ),
+  ),
+  spread: optional(
+    listOf(
+      struct('Spread', {
+        attribute: required(text),
+        weight: defaulted(integer, 50),
+        targets: optional(mapOf(integer)),
+      }),
+    ),
+  ),
+  every_host: defaulted(boolean, false),
+  gang: optional(integerOrTrue),
   metadata: defaulted(listOf(struct('Metadata', { key: required(text), value: required(text) })), []),
   update_config: defaulted(updateConfig, {}),
   health_check_config: defaulted(healthCheckConfig, {}),

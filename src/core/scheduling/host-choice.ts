@@ -61,7 +61,9 @@ export class HostChoice {
     const { candidates } = this.#book
     const chosen: Choice[] = []
     let looked = 0
+    // Hosts that are alike in what comes before the policy.
     let rank = -1
+    let awayFromMs = Number.NaN
     let withRoom: { readonly host: Host; left: number }[] = []
     const take = (host: Host): boolean => {
       if (!this.#take(prepared, host)) return false
@@ -82,10 +84,10 @@ export class HostChoice {
       const times = this.#filter.times(prepared, slot, count - chosen.length)
       if (times === 0) return false
       const host = this.#book.at(slot)
-      const ranked = rankOf(host)
-      if (ranked !== rank) {
+      if (rankOf(host) !== rank || host.awayFromMs !== awayFromMs) {
         useUpRank()
-        rank = ranked
+        rank = rankOf(host)
+        awayFromMs = host.awayFromMs
         if (chosen.length === count) return true
       }
       if (candidates.isPacking) {

@@ -31,7 +31,7 @@ import { type CountedHost, LimitCounters, type ValueCounts } from './limit-count
 import { ParkedGroups } from './parked-groups.ts'
 import { NO_AGENTS_REASONS, type Reasons } from './pending-reasons.ts'
 import { scanReasons } from './reason-scan.ts'
-import { Shapes } from './shape.ts'
+import { ALLOWED, Shapes } from './shape.ts'
 
 /** Tasks of one configuration, in the order in which they are to be served. */
 export interface Want {
@@ -243,6 +243,18 @@ export class Matcher {
 
   get parkedCount(): number {
     return this.#parked.size
+  }
+
+  /** Connected agents whose machine allows such tasks, whatever room they have. */
+  allowedHosts(configId: ConfigId, nowMs: Instant): readonly AgentId[] {
+    const { shape } = this.filter.prepare(this.askOf(configId), nowMs)
+    const { columns, slotsMax } = this.book
+    const allowed: AgentId[] = []
+    for (let slot = 0; slot < slotsMax; slot++) {
+      if (columns.connected[slot] === 0 || shape.verdict(slot) !== ALLOWED || this.filter.isAway(slot, nowMs)) continue
+      allowed.push(this.book.at(slot).row.agentId)
+    }
+    return allowed
   }
 
   /** What a task of the configuration asks of a host. The configuration is stored. */

@@ -11,8 +11,10 @@
  */
 import { assert } from '../base/assert.ts'
 import type { ConfigId, JobKey, TaskId } from '../base/ids.ts'
+import { MinHeap } from '../base/min-heap.ts'
 import type { Prng } from '../base/prng.ts'
 import type { Want } from './matcher.ts'
+import { ReadyGroups } from './ready-groups.ts'
 
 export interface TaskGroupsOptions {
   /** Wait after the first fruitless attempt, ms. */
@@ -29,6 +31,8 @@ export interface GroupFacts {
   readonly configId: ConfigId
   readonly job: JobKey
   readonly priority: number
+  /** So many are placed together or none is: all that wait are tried at once. Absent: each alone. */
+  readonly gang?: number
 }
 
 export interface GroupResult {
@@ -49,6 +53,14 @@ interface Group extends GroupFacts {
   /** Something changed while a round was deciding: its failure may be out of date. */
   isWokenWhileTrying: boolean
   lastServed: number
+  /** It stands among those that are ready, even if nothing of it waits any more. */
+  isReady: boolean
+}
+
+/** A time at which a group was to be tried; out of date when the group has another one by now. */
+interface Due {
+  readonly group: Group
+  readonly dueMs: number
 }
 
 export interface GroupView extends GroupFacts {
@@ -62,6 +74,10 @@ export class TaskGroups {
   readonly #random: Prng
   readonly #groups = new Map<ConfigId, Group>()
   readonly #byTask = new Map<TaskId, Group>()
+  /** Groups that wait for their time. */
+  readonly #due = new MinHeap<Due>(({ dueMs }) => dueMs)
+  readonly #ready = new ReadyGroups<Group>()
+  readonly #beingTried = new Set<Group>()
   #dropped: ConfigId[] = []
   #servings = 0
 
@@ -98,7 +114,7 @@ export class TaskGroups {
   #join(group: Group, taskId: TaskId, dueMs: number): void {
     group.waiting.add(taskId)
     this.#byTask.set(taskId, group)
-    group.dueMs = Math.max(group.notBeforeMs, Math.min(group.dueMs, dueMs))
+    this.#setDue(group, Math.max(group.notBeforeMs, Math.min(group.dueMs, dueMs)))
     if (group.trying.size > 0) group.isWokenWhileTrying = true
   }
 
@@ -114,24 +130,29 @@ export class TaskGroups {
 
   /** The tasks of one round, at most `tasksMax`; they are being tried until `done` or `giveUp`. */
   gather(nowMs: number, tasksMax: number): readonly Want[] {
+    for (let due = this.#due.peek(); due !== undefined && due.dueMs <= nowMs; due = this.#due.peek()) {
+      this.#due.pop()
+      if (isCurrent(due)) this.#makeReady(due.group)
+    }
     const wants = new Map<ConfigId, TaskId[]>()
     let left = tasksMax
-    for (const roles of this.#readyByPriority(nowMs)) {
-      // Each turn takes a quantum from the first group of every role; a group with tasks left goes to the role's end.
-      while (left > 0 && roles.length > 0) {
-        for (let i = 0; i < roles.length && left > 0; i++) {
-          const group = roles[i]!.shift()!
-          const taken = this.#take(group, Math.min(left, this.#options.quantum))
-          left -= taken.length
-          const want = wants.get(group.configId)
-          if (want === undefined) wants.set(group.configId, taken)
-          else want.push(...taken)
-          if (group.waiting.size > 0) roles[i]!.push(group)
-        }
-        for (let i = roles.length - 1; i >= 0; i--) if (roles[i]!.length === 0) roles.splice(i, 1)
+    this.#ready.serve(group => {
+      group.isReady = false
+      // Its tasks have gone, or it was put off, while it stood there.
+      if (group.waiting.size === 0) return true
+      if (group.dueMs > nowMs) {
+        this.#due.push({ group, dueMs: group.dueMs })
+        return true
       }
-      if (left === 0) break
-    }
+      const isWhole = group.gang !== undefined
+      const taken = this.#take(group, isWhole ? group.waiting.size : Math.min(left, this.#options.quantum))
+      left -= taken.length
+      const want = wants.get(group.configId)
+      if (want === undefined) wants.set(group.configId, taken)
+      else want.push(...taken)
+      if (group.waiting.size > 0) this.#makeReady(group)
+      return left > 0
+    })
     return [...wants].map(([configId, taskIds]) => ({ configId, taskIds }))
   }
 
@@ -139,6 +160,7 @@ export class TaskGroups {
   done({ configId, placed, unplaced, gone }: GroupResult, nowMs: number): void {
     const group = this.#groups.get(configId)
     if (group === undefined) return
+    this.#beingTried.delete(group)
     for (const id of [...placed, ...gone]) {
       if (group.trying.delete(id)) this.#byTask.delete(id)
     }
@@ -167,30 +189,30 @@ export class TaskGroups {
 
   /** No answer will come: what is being tried waits again, due at once. */
   giveUp(nowMs: number): void {
-    for (const group of this.#groups.values()) {
-      if (group.trying.size === 0) continue
+    for (const group of this.#beingTried) {
       const ids = [...group.trying]
       group.trying.clear()
       group.isWokenWhileTrying = false
       this.#putFirst(group, ids)
-      group.dueMs = nowMs
+      this.#setDue(group, nowMs)
     }
+    this.#beingTried.clear()
   }
 
   wake(configId: ConfigId, nowMs: number): void {
     const group = this.#groups.get(configId)
     if (group === undefined) return
-    group.dueMs = Math.max(group.notBeforeMs, Math.min(group.dueMs, nowMs))
+    this.#setDue(group, Math.max(group.notBeforeMs, Math.min(group.dueMs, nowMs)))
     if (group.trying.size > 0) group.isWokenWhileTrying = true
   }
 
   /** When `gather` has something next; null when nothing waits. */
   nextDueMs(): number | null {
-    let next: number | null = null
-    for (const group of this.#groups.values()) {
-      if (group.waiting.size > 0 && (next === null || group.dueMs < next)) next = group.dueMs
-    }
-    return next
+    for (let due = this.#due.peek(); due !== undefined && !isCurrent(due); due = this.#due.peek()) this.#due.pop()
+    const next = this.#due.peek()?.dueMs ?? null
+    const ready = this.#ready.first()?.dueMs ?? null
+    if (next === null || ready === null) return next ?? ready
+    return Math.min(next, ready)
   }
 
   /** Configurations without a waiting task, since this was last asked. */
@@ -201,10 +223,13 @@ export class TaskGroups {
   }
 
   *views(): Iterable<GroupView> {
-    for (const group of this.#groups.values()) {
-      const { configId, job, priority, penaltyMs, dueMs } = group
-      yield { configId, job, priority, penaltyMs, dueMs, taskIds: [...group.trying, ...group.waiting] }
-    }
+    for (const group of this.#groups.values()) yield viewOf(group)
+  }
+
+  /** Null when no task of the configuration waits. */
+  view(configId: ConfigId): GroupView | null {
+    const group = this.#groups.get(configId)
+    return group === undefined ? null : viewOf(group)
   }
 
   #groupFor(facts: GroupFacts, dueMs: number, notBeforeMs: number): Group {
@@ -219,6 +244,7 @@ export class TaskGroups {
       notBeforeMs,
       isWokenWhileTrying: false,
       lastServed: 0,
+      isReady: false,
     }
     this.#groups.set(facts.configId, group)
     return group
@@ -230,20 +256,16 @@ export class TaskGroups {
     this.#dropped.push(group.configId)
   }
 
-  /** Highest priority first; in each the groups of every role, role and group that waited longest first. */
-  #readyByPriority(nowMs: number): readonly Group[][][] {
-    const ready = [...this.#groups.values()]
-      .filter(group => group.dueMs <= nowMs && group.waiting.size > 0)
-      .sort((a, b) => b.priority - a.priority || a.lastServed - b.lastServed)
-    const bands = new Map<number, Map<string, Group[]>>()
-    for (const group of ready) {
-      const roles = bands.get(group.priority) ?? new Map<string, Group[]>()
-      bands.set(group.priority, roles)
-      const groups = roles.get(group.job.role)
-      if (groups === undefined) roles.set(group.job.role, [group])
-      else groups.push(group)
-    }
-    return [...bands.values()].map(roles => [...roles.values()])
+  #makeReady(group: Group): void {
+    if (group.isReady) return
+    group.isReady = true
+    this.#ready.add(group)
+  }
+
+  /** Says when it is to be tried, whether anything of it waits now or comes to wait. */
+  #setDue(group: Group, dueMs: number): void {
+    group.dueMs = dueMs
+    if (group.waiting.size > 0 && !group.isReady) this.#due.push({ group, dueMs })
   }
 
   #take(group: Group, most: number): TaskId[] {
@@ -258,11 +280,14 @@ export class TaskGroups {
       group.trying.add(id)
     }
     group.lastServed = ++this.#servings
+    this.#beingTried.add(group)
     return taken
   }
 
   #putFirst(group: Group, ids: readonly TaskId[]): void {
-    if (ids.length > 0) group.waiting = new Set([...ids, ...group.waiting])
+    if (ids.length === 0) return
+    group.waiting = new Set([...ids, ...group.waiting])
+    this.#setDue(group, group.dueMs)
   }
 
   #punish(group: Group, someWerePlaced: boolean, nowMs: number): void {
@@ -270,6 +295,15 @@ export class TaskGroups {
     const before = someWerePlaced ? 0 : group.penaltyMs
     group.penaltyMs =
       before === 0 ? penaltyMsInitial : Math.min(penaltyMsMax, before + Math.round(this.#random.next() * before))
-    group.dueMs = group.isWokenWhileTrying ? nowMs : nowMs + group.penaltyMs
+    this.#setDue(group, group.isWokenWhileTrying ? nowMs : nowMs + group.penaltyMs)
   }
+}
+
+/** False when the group has been put off or brought forward since, has been made ready, or nothing of it waits. */
+function isCurrent({ group, dueMs }: Due): boolean {
+  return !group.isReady && group.waiting.size > 0 && group.dueMs === dueMs
+}
+
+function viewOf({ configId, job, priority, penaltyMs, dueMs, trying, waiting }: Group): GroupView {
+  return { configId, job, priority, penaltyMs, dueMs, taskIds: [...trying, ...waiting] }
 }

@@ -45,15 +45,15 @@ export function addExplainRoutes(app: FastifyInstance, deps: HttpDeps): void {
 }
 
 async function jobExplanation(view: LedgerView, key: JobKey, placement: PlacementView | null): Promise<JobExplanation> {
-  const text = jobKeyText(key)
-  const groups = (placement?.pending() ?? []).filter(group => jobKeyText(group.job) === text).slice(0, GROUPS_MAX)
+  const active = view.activeTasksOfJob(key)
+  const waiting = new Set(active.filter(({ status }) => status === 'PENDING').map(({ configId }) => configId))
+  const groups = [...waiting].slice(0, GROUPS_MAX).flatMap(configId => placement?.waiting(configId) ?? [])
   const pending: JobExplanation['pending'] = []
   for (const group of groups) {
     const steps = placement?.explain(group.configId) ?? null
     const explained = steps === null ? null : await inSteps(steps)
     if (explained !== null) pending.push(pendingDocument(view, group, explained))
   }
-  const active = view.activeTasksOfJob(key)
   const byStatus: Record<string, number> = {}
   for (const { status } of active) byStatus[status] = (byStatus[status] ?? 0) + 1
   return {

@@ -111,21 +111,19 @@ function rangeOf(word: string): number[] {
   return Array.from({ length: to - from + 1 }, (_, at) => from + at)
 }
 
-/** Task id to the reason why it has no place; made once per answer, and only if something is pending. */
-export type PendingReasons = (taskId: string) => string | null
+/** Why a task has no place; null when that is not known. */
+export type PendingReasons = (row: TaskRow) => string | null
 
 export function pendingReasons(placement: PlacementView | null): PendingReasons {
-  let byTask: Map<string, string> | null = null
-  return taskId => {
-    if (byTask === null) {
-      byTask = new Map()
-      for (const group of placement?.pending() ?? []) {
-        const text = (group.reasons.length > 0 ? group.reasons : group.details).join(', ')
-        for (const id of group.taskIds) byTask.set(id, text)
-      }
+  const known = new Map<string, string>()
+  return ({ configId }) => {
+    let text = known.get(configId)
+    if (text === undefined) {
+      const group = placement?.waiting(configId) ?? null
+      text = group === null ? '' : (group.reasons.length > 0 ? group.reasons : group.details).join(', ')
+      known.set(configId, text)
     }
-    const text = byTask.get(taskId)
-    return text === undefined || text === '' ? null : text
+    return text === '' ? null : text
   }
 }
 
@@ -153,7 +151,7 @@ export function taskDocument(view: LedgerView, row: TaskRow, reasons: PendingRea
       who: event.who ?? null,
       why: event.why ?? null,
     })),
-    pendingReason: row.status === 'PENDING' ? reasons(row.taskId) : null,
+    pendingReason: row.status === 'PENDING' ? reasons(row) : null,
   }
 }
 
@@ -206,7 +204,7 @@ export function agentDocument(
 ): AgentView {
   const connected = live?.connected(row.agentId) ?? false
   const silentMs = live?.silentMs(row.agentId)
-  const offer = placement?.offers().find(one => one.agentId === row.agentId)
+  const offer = placement?.offer(row.agentId) ?? null
   return {
     agentId: row.agentId,
     host: row.host,
@@ -225,9 +223,12 @@ export function agentDocument(
   }
 }
 
+/** Groups in one answer; a cluster in which more wait is looked at job by job. */
+const GROUPS_SHOWN_MAX = 1000
+
 export function pendingDocument(placement: PlacementView | null): PendingList {
   return {
-    pending: (placement?.pending() ?? []).map(({ job, taskIds, penaltyMs, reasons, details }) => ({
+    pending: (placement?.pending(GROUPS_SHOWN_MAX) ?? []).map(({ job, taskIds, penaltyMs, reasons, details }) => ({
       job,
       taskIds: [...taskIds],
       penaltyMs,

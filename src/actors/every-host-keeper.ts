@@ -1,0 +1,130 @@
+/**
+ * EveryHostKeeper: keeps one instance of every job with `every_host` on each host that its rules allow. One on the leader.
+ *
+ * It looks shortly after something has changed in the ledger, and every few seconds, as agents come and go without a row
+ * of theirs changing. Where an instance goes is the matcher's business: it puts one on a host and no second.
+ */
+import { jobKeyText, type TaskId } from '../core/base/ids.ts'
+import type { JobRow } from '../core/ledger/rows.ts'
+import { everyHostPlan } from '../core/scheduling/every-host.ts'
+import { insertTasks } from '../core/task/creation.ts'
+import { newTaskId } from '../core/task/task-id.ts'
+import type { ActorSpec, Behaviour, Context } from './actor.ts'
+import type { Ledger } from './ledger.ts'
+import type { PlacementView } from './offer-broker.ts'
+import type { TaskDirectory } from './task-state-machine.ts'
+
+export interface EveryHostKeeperOptions {
+  readonly ledger: Ledger
+  readonly tasks: TaskDirectory
+  readonly placement: PlacementView
+  readonly uuid: () => string
+  readonly schedulerName: string
+  /** Of one job. */
+  readonly tasksMax: number
+}
+
+type Message = { readonly type: 'look' } | { readonly type: 'changed' }
+
+/** From a change to the look: what comes together is looked at once. */
+const SOON_MS = 200
+const LOOK_MS = 5_000
+
+export function everyHostKeeperSpec(options: EveryHostKeeperOptions): ActorSpec<never> {
+  const spec: ActorSpec<Message> = {
+    name: 'every-host-keeper',
+    kind: 'EveryHostKeeper',
+    start: context => everyHostKeeper(context, options),
+  }
+  return spec as ActorSpec<never>
+}
+
+function everyHostKeeper(context: Context<Message>, options: EveryHostKeeperOptions): Behaviour<Message> {
+  const { ledger, tasks, placement, uuid, schedulerName, tasksMax } = options
+  const { view } = ledger
+  /** Keys of the jobs that it keeps. */
+  const jobs = new Set<string>()
+  let isChanged = false
+  let inserted = 0
+  let ended = 0
+
+  for (const job of view.jobs()) note(job)
+  const unsubscribe = ledger.subscribe('staged', ({ changes }) => {
+    let isNews = false
+    for (const { change } of changes) {
+      if (change.table === 'job') {
+        if (change.type === 'put') note(change.row)
+        else jobs.delete(change.key)
+        isNews = true
+      }
+      isNews ||= change.table === 'agent' || change.table === 'task'
+    }
+    if (isNews && jobs.size > 0 && !isChanged) isChanged = context.self.tell({ type: 'changed' })
+  })
+  if (jobs.size > 0) isChanged = context.self.tell({ type: 'changed' })
+
+  function note(job: JobRow): void {
+    if (view.config(job.configId)?.everyHost === true) jobs.add(jobKeyText(job.key))
+    else jobs.delete(jobKeyText(job.key))
+  }
+
+  function look(): void {
+    isChanged = false
+    if (jobs.size === 0) return
+    context.startTimer('look', LOOK_MS, { type: 'look' })
+    if (ledger.refusal() !== null) return
+    for (const key of jobs) {
+      const job = view.rows('job').get(key)
+      if (job !== undefined) keep(job)
+    }
+  }
+
+  function keep(job: JobRow): void {
+    const active = view.activeTasksOfJob(job.key)
+    const plan = everyHostPlan(placement.allowedHosts(job.configId), active, tasksMax)
+    const { wallMs } = context.now()
+    if (plan.insert.length > 0) {
+      const made = insertTasks({
+        job: job.key,
+        configId: job.configId,
+        instances: plan.insert,
+        taken: new Set(active.map(task => task.instance)),
+        nowMs: wallMs,
+        who: 'every-host keeper',
+        scheduler: schedulerName,
+        newTaskId: (key, instance) => newTaskId(key, instance, uuid()),
+      })
+      if (made.type === 'rejected') return
+      inserted += plan.insert.length
+      const row: JobRow = { ...job, instanceCount: plan.hosts }
+      ledger.stage({
+        cause: { who: 'every-host keeper', why: 'hosts without an instance', wallMs },
+        changes: [{ type: 'put', table: 'job', key: jobKeyText(job.key), row }, ...made.changes],
+      })
+    }
+    for (const taskId of plan.end) end(taskId)
+    if (plan.hosts > tasksMax) {
+      context.log.warn('every-host-too-many', { job: jobKeyText(job.key), hosts: plan.hosts, tasksMax })
+    }
+  }
+
+  function end(taskId: TaskId): void {
+    ended++
+    tasks.tell({
+      type: 'propose',
+      taskId,
+      to: 'KILLING',
+      message: 'No host is without an instance of the job: the one it was for has gone',
+      who: 'every-host keeper',
+    })
+  }
+
+  return {
+    receive(message) {
+      if (message.type === 'changed') context.startTimer('look', SOON_MS, { type: 'look' })
+      else look()
+    },
+    stopping: () => unsubscribe(),
+    summary: () => ({ jobs: jobs.size, inserted, ended }),
+  }
+}
