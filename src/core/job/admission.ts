@@ -62,7 +62,7 @@ export function admit(job: JobConfiguration, settings: AdmissionSettings, machin
     ...jobFaults(job, settings),
     ...taskFaults(job, settings),
     ...cronFaults(job),
-    ...countFaults(job.instanceCount, settings),
+    ...countFaults(job, settings),
     ...careFaults(job),
     ...softRuleFaults(job),
   ]
@@ -172,11 +172,14 @@ function resourceFaults({ resources }: TaskConfig, settings: AdmissionSettings):
   ]
 }
 
-/** `count`: all that the job would have. One that is not positive was named before. */
-function countFaults(count: number, { tasksPerJobMax }: Pick<AdmissionSettings, 'tasksPerJobMax'>): Found[] {
-  const fits = count <= tasksPerJobMax
-  return unless(fits, 'instanceCount', `Instance count must be between 1 and ${tasksPerJobMax} inclusive.`)
+/** One that is not positive was named before. */
+function countFaults({ instanceCount }: JobConfiguration, { tasksPerJobMax }: AdmissionSettings): Found[] {
+  return unless(instanceCount <= tasksPerJobMax, 'instanceCount', countText(tasksPerJobMax))
 }
+
+/** Said whenever a job would have more, whoever adds to it. */
+export const countText = (tasksPerJobMax: number): string =>
+  `Instance count must be between 1 and ${tasksPerJobMax} inclusive.`
 
 function normalized(task: TaskConfig, settings: AdmissionSettings): TaskConfig {
   const name = task.tier === '' ? settings.defaultTier : task.tier
