@@ -65,8 +65,11 @@ export class QuotaCheck {
       })
     }
     const used = this.#use.of(role).prodShared
-    if (limitedKinds(quota).every(({ type }) => (quota[type] ?? 0) >= used[type])) return null
-    const detail = `Quota: ${bagText(quota)} is less then current prod reservation: ${bagText(used)}`
+    const limited = limitedKinds(quota)
+    if (limited.every(({ type }) => (quota[type] ?? 0) >= used[type])) return null
+    const { gpus: _, ...counted } = used
+    const reserved = quota.gpus === undefined ? counted : used
+    const detail = `Quota: ${bagText(quota)} is less then current prod reservation: ${bagText(reserved)}`
     return rejected('INVALID_REQUEST', detail, {
       remedy: 'Set at least what production of the role uses now, or end some of it first.',
     })
