@@ -210,6 +210,7 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
       uuid,
       schedulerName: hostName,
       tasksMax: scheduler.maxTasksPerJob,
+      quotas: quotaOf,
     }),
   )
   const { keep, keepMin, perJob } = scheduler.pruning
