@@ -97,6 +97,12 @@ export interface GroupsGone {
 export interface ClaimRoom {
   readonly type: 'claimRoom'
   readonly claims: readonly RoomClaim[]
+  /** Told which of them hold, before anybody else is offered the room. */
+  readonly replyTo?: Ref<RoomClaimed>
+}
+export interface RoomClaimed {
+  readonly type: 'roomClaimed'
+  readonly claimIds: readonly string[]
 }
 /** Claims that nobody needs any more; unknown ones are ignored. */
 export interface ReleaseClaims {
@@ -330,6 +336,16 @@ function startOfferBroker(
     context.startTimer('claims', Math.max(0, nextMs - context.now().wallMs), { type: 'claimsExpire' })
   }
 
+  const claimRoom = ({ claims, replyTo }: ClaimRoom): void => {
+    const claimIds: string[] = []
+    for (const claim of claims) {
+      if (matcher.claim(claim)) claimIds.push(claim.id)
+      else context.log.warn('claim-on-unknown-agent', { agentId: claim.agentId })
+    }
+    armExpiry()
+    replyTo?.tell({ type: 'roomClaimed', claimIds })
+  }
+
   return {
     receive(message) {
       takeIn()
@@ -359,10 +375,7 @@ function startOfferBroker(
           for (const configId of message.configIds) matcher.groupGone(configId)
           break
         case 'claimRoom':
-          for (const claim of message.claims) {
-            if (!matcher.claim(claim)) context.log.warn('claim-on-unknown-agent', { agentId: claim.agentId })
-          }
-          armExpiry()
+          claimRoom(message)
           break
         case 'releaseClaims':
           for (const id of message.claimIds) matcher.unclaim(id)

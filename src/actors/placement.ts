@@ -12,6 +12,7 @@ import type { Resources } from '../core/job/task-config.ts'
 import { SHIPPED_TIERS, type Tier } from '../core/job/tiers.ts'
 import { OFFER_ORDER_DEFAULT, type OfferOrder } from '../core/offers/candidate-order.ts'
 import { EXECUTOR_OVERHEAD_DEFAULT } from '../core/offers/needs.ts'
+import { slotsInWords } from '../core/preempt/words.ts'
 import { dedicatedFault } from '../core/scheduling/dedicated.ts'
 import { type GroupView, TASK_GROUPS_DEFAULTS } from '../core/scheduling/task-groups.ts'
 import type { ActorSpec, Ref } from './actor.ts'
@@ -101,6 +102,7 @@ export function createPlacement({ parent, ledger, metrics, tasks, isConnected, o
   }
 
   let roundIds = 0
+  let claimIds = 0
   // An actor that was restarted has not taken over from another leader: it spreads nothing.
   let spreadMs = chosen.startSpreadMs
   const startSpreadMs = (): number => {
@@ -180,6 +182,7 @@ export function createPlacement({ parent, ledger, metrics, tasks, isConnected, o
       book: () => views.book,
       pending: () => views.pending,
       broker: () => refs.broker,
+      nextClaimId: () => `preemption-${++claimIds}`,
       settings: chosen.preemption,
       publish: view => {
         views.preemption = view
@@ -234,11 +237,6 @@ function pendingView(
 }
 
 function preemptionDetails(preemption: PreemptionView, configId: ConfigId): readonly string[] {
-  const slots = preemption.slotsOf(configId)
   const whyNone = preemption.whyNone(configId)
-  return [
-    ...slots.slice(0, 3).map(({ host, victims }) => `preempting ${victims.length} task(s) on ${host} for this group`),
-    ...(slots.length > 3 ? [`and on ${slots.length - 3} more hosts`] : []),
-    ...(whyNone === null ? [] : [whyNone]),
-  ]
+  return [...slotsInWords(preemption.slotsOf(configId)), ...(whyNone === null ? [] : [whyNone])]
 }

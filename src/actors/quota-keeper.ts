@@ -60,7 +60,7 @@ export interface QuotaKeeperOptions {
 
 type Message = Command | { readonly type: 'gaugesDue' }
 
-const GAUGES_MS = 60_000
+const GAUGES_MS = 15_000
 
 export function quotaKeeperSpec(options: QuotaKeeperOptions): ActorSpec<Command> {
   const spec: ActorSpec<Message> = {

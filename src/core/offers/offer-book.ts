@@ -78,6 +78,8 @@ export class OfferBook {
   readonly claims = new ClaimBook()
   /** Slots of hosts that have more to give than when this was last emptied. */
   readonly grown = new Set<number>()
+  /** Rises when a host gets its slot or loses it: what is remembered by slot is out of date then. */
+  slotChanges = 0
   readonly #slots: (OwnHost | undefined)[] = []
   readonly #freeSlots: number[] = []
   readonly #byAgent = new Map<AgentId, OwnHost>()
@@ -168,6 +170,7 @@ export class OfferBook {
     this.attributes.set(host.slot, new Map())
     this.#byAgent.delete(agentId)
     this.#slots[host.slot] = undefined
+    this.slotChanges++
     this.#freeSlots.push(host.slot)
     this.grown.delete(host.slot)
   }
@@ -337,6 +340,7 @@ export class OfferBook {
     columns.claimed[slot] = 0
     this.attributes.set(slot, host.attributes)
     this.#slots[slot] = host
+    this.slotChanges++
     this.#byAgent.set(row.agentId, host)
     this.#noteMode(host)
   }

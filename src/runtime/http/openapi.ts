@@ -37,6 +37,8 @@ const SCHEMAS = {
   JobDetail: rest.jobDetail,
   JobExplanation: rest.jobExplanation,
   TaskWhy: rest.taskWhy,
+  WhatIf: rest.whatIf,
+  WhatIfPlan: rest.whatIfPlan,
   QuotaList: rest.quotaList,
   RoleQuota: rest.roleQuota,
   SetQuota: rest.setQuota,
@@ -109,6 +111,7 @@ const DOCUMENTED: Readonly<Record<string, Documented>> = {
   [`GET ${API}/agents`]: { answer: 'AgentList', query: rest.pageQuery },
   [`GET ${API}/pending`]: { answer: 'Pending' },
   [`GET ${API}/tiers`]: { answer: 'TierList' },
+  [`POST ${API}/what-if`]: { answer: 'WhatIfPlan', body: rest.whatIf, isRepeatable: true },
   [`GET ${API}/quotas`]: { answer: 'QuotaList' },
   [`GET ${API}/quotas/{role}`]: { answer: 'RoleQuota' },
   [`POST ${API}/quotas/{role}:set`]: { answer: 'QuotaSet', body: rest.setQuota },
@@ -166,6 +169,7 @@ const REQUEST_BODIES: ReadonlySet<string> = new Set([
   'UnloadBackup',
   'CommitBackup',
   'SetQuota',
+  'WhatIf',
   'IncreaseQuota',
 ])
 
