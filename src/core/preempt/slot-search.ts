@@ -181,8 +181,8 @@ export class SlotSearch {
 
     const on = this.#victims.on(number)
     pass.looks -= on.length
+    if (!this.#couldFit(slot, on, standing, ask)) return 'tooSmall'
     const eligible = on.filter(victim => mayPreempt(standing, victim))
-    if (!this.#couldFit(slot, eligible, ask)) return 'tooSmall'
     const host = book.at(slot)
     const trial = new HostTrial(host, eligible, this.#unclaimed(ask, host), rules)
     if (trial.best !== null) return trial
@@ -229,11 +229,12 @@ export class SlotSearch {
     room.gpus = columns.gpus[slot]!
   }
 
-  /** Whether the room of these is enough, limits and claims aside. */
-  #couldFit(slot: number, eligible: readonly Victim[], { needs, isRevocable }: Ask): boolean {
+  /** Whether the room of those that may be preempted is enough, limits and claims aside. */
+  #couldFit(slot: number, on: readonly Victim[], standing: Standing, { needs, isRevocable }: Ask): boolean {
     const room = this.#room
     this.#setRoom(slot, isRevocable)
-    for (const victim of eligible) {
+    for (const victim of on) {
+      if (!mayPreempt(standing, victim)) continue
       if (victim.isRevocable === isRevocable) room.cpusMilli += victim.needs.cpusMilli
       room.ramMb += victim.needs.ramMb
       room.diskMb += victim.needs.diskMb
