@@ -207,7 +207,8 @@ function jobKeeper(context: Context<Message>, options: JobKeeperOptions): Behavi
   }
 }
 
-function machines(view: LedgerView, placement: PlacementView): Machines {
+/** What admission knows of the machines. */
+export function machines(view: LedgerView, placement: PlacementView): Machines {
   const hosts = [...view.agents()].map(({ host, total, portRanges, attributes }) => ({
     host,
     total,

@@ -10,11 +10,13 @@ import { parseJobKey } from './keys.ts'
 import { say, sayJson, warn } from './report.ts'
 import { jobPath, restClient } from './rest-client.ts'
 import { type WaitGoal, waitForJob } from './wait.ts'
+import { dryRun } from './what-if-plan.ts'
 
 export interface CreateOptions extends CommonOptions {
   readonly bind?: string[]
   readonly wait?: boolean
   readonly waitUntil?: string
+  readonly dryRun?: boolean
 }
 
 /** `daybreak job create KEY FILE` */
@@ -27,6 +29,7 @@ export async function jobCreate(io: Io, keyText: string, path: string, options: 
     throw new CliFailure(CLIENT_EXIT.notFound, 'A service never finishes; wait until RUNNING')
   }
   for (const text of warnings) warn(io, text)
+  if (options.dryRun === true) return dryRun(io, key, toJobConfiguration(job.job, io.user), options)
   const client = restClient(io, await clusterUrl(io, key.cluster, options.url), { timeoutMs })
   const started = io.now()
   const outcome = await client

@@ -1,7 +1,7 @@
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml'
 import type { Fault } from '../core/base/rejection.ts'
 import { type FieldFault, type Path, pathText } from '../core/job/field-schema.ts'
-import { BIND_FAULT, type FullKey, parseBind, type ReadJob, readJobOf } from '../core/job/job-file.ts'
+import { BIND_FAULT, type FullKey, parseBind, type ReadJob, readJobFile, readJobOf } from '../core/job/job-file.ts'
 import type { Struct, Tree } from '../core/job/template.ts'
 import { unbuiltFields } from '../core/job/unbuilt-fields.ts'
 import { CLIENT_EXIT } from './exit-status.ts'
@@ -33,6 +33,11 @@ export function readJobText(text: string): JobText {
   return { tree: faults.length > 0 ? null : plainValue(document), faults, lineOf }
 }
 
+interface LoadedFile {
+  readonly file: JobText
+  readonly binds: readonly Struct[]
+}
+
 /** Reads the job that the command names, or fails with every fault of the file. Warnings come back for the caller. */
 export async function loadJob(
   io: Io,
@@ -40,6 +45,25 @@ export async function loadJob(
   key: FullKey,
   binds: readonly string[],
 ): Promise<{ readonly job: ReadJob; readonly warnings: readonly string[] }> {
+  const loaded = await loadFile(io, path, binds)
+  const read = readJobOf(loaded.file.tree, key, loaded.binds)
+  if (!read.ok) throw faultsIn(path, loaded.file, read.faults)
+  return { job: read.job, warnings: unbuiltWarnings(path, loaded.file, [read.job]) }
+}
+
+/** All jobs of a file that says itself which they are. */
+export async function loadJobs(
+  io: Io,
+  path: string,
+  binds: readonly string[],
+): Promise<{ readonly jobs: readonly ReadJob[]; readonly warnings: readonly string[] }> {
+  const loaded = await loadFile(io, path, binds)
+  const read = readJobFile(loaded.file.tree, { binds: loaded.binds })
+  if (!read.ok) throw faultsIn(path, loaded.file, read.faults)
+  return { jobs: read.jobs, warnings: unbuiltWarnings(path, loaded.file, read.jobs) }
+}
+
+async function loadFile(io: Io, path: string, binds: readonly string[]): Promise<LoadedFile> {
   const bound = binds.map(argument => parseBind(argument))
   if (bound.includes(null)) throw new CliFailure(CLIENT_EXIT.usage, BIND_FAULT)
   let text: string
@@ -52,19 +76,28 @@ export async function loadJob(
   }
   const file = readJobText(text)
   if (file.faults.length > 0) throw faulty(path, file.faults)
-  const read = readJobOf(file.tree, key, bound as Struct[])
-  const withLine = (fault: FieldFault): Fault => {
-    const line = file.lineOf(fault.path)
-    return { path: pathText(fault.path), text: fault.text, ...(line === undefined ? {} : { line }) }
-  }
-  if (!read.ok) throw faulty(path, read.faults.map(withLine))
-  const unbuilt = unbuiltFields(read.job.job, read.job.given)
+  return { file, binds: bound as Struct[] }
+}
+
+/** What this version does not do: refused where the job would not be what was asked for, told elsewhere. */
+function unbuiltWarnings(path: string, file: JobText, jobs: readonly ReadJob[]): readonly string[] {
+  const unbuilt = jobs.flatMap(job => unbuiltFields(job.job, job.given).map(field => ({ job, ...field })))
   const refused = unbuilt.filter(field => field.verdict === 'refused')
   if (refused.length > 0) {
-    const faults = refused.map(field => withLine({ path: [...read.job.path, field.field], text: field.text }))
-    throw faulty(path, faults)
+    const faults = refused.map(({ job, field, text }) => ({ path: [...job.path, field], text }))
+    throw faultsIn(path, file, faults)
   }
-  return { job: read.job, warnings: unbuilt.map(field => `${field.field}: ${field.text}`) }
+  return unbuilt.map(({ field, text }) => `${field}: ${text}`)
+}
+
+function faultsIn(path: string, file: JobText, faults: readonly FieldFault[]): CliFailure {
+  return faulty(
+    path,
+    faults.map(fault => {
+      const line = file.lineOf(fault.path)
+      return { path: pathText(fault.path), text: fault.text, ...(line === undefined ? {} : { line }) }
+    }),
+  )
 }
 
 function faulty(path: string, faults: readonly Fault[]): CliFailure {

@@ -21,6 +21,7 @@ export function registerJob(program: Command, session: Session): void {
     .option('--bind <name=value>', BIND, collect)
     .option('--wait', 'wait until all instances run; short for --wait-until RUNNING')
     .option('--wait-until <status>', 'PENDING, RUNNING or FINISHED')
+    .option('--dry-run', 'only say whether it would be admitted and where its tasks would go')
     .option('--json', 'print the outcome as JSON')
     .addHelpText('after', example('job create local/www-data/devel/hello examples/hello.yaml --wait'))
     .action(

@@ -14,6 +14,7 @@ import { registerJob } from './job.ts'
 import { registerQuota } from './quota.ts'
 import { sayFailure } from './report.ts'
 import { registerTask } from './task.ts'
+import { registerWhatIf } from './what-if.ts'
 
 /**
  * The `daybreak` command: nouns with verbs. This file loads only the names of things; what a verb does is loaded when
@@ -98,6 +99,7 @@ export async function commandTree(args: readonly string[], session: Session): Pr
   registerJob(program, session)
   registerTask(program, session)
   registerQuota(program, session)
+  registerWhatIf(program, session)
   registerCluster(program, session)
   registerAdmin(program, session)
   registerBackup(program, session)

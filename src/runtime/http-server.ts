@@ -16,6 +16,7 @@ import type { Ledger } from '../actors/ledger.ts'
 import type { PlacementView } from '../actors/offer-broker.ts'
 import type { Clock, LeaderView, Logger, LogPort } from '../actors/ports.ts'
 import type * as TaskAdmin from '../actors/task-admin.ts'
+import type * as WhatIf from '../actors/what-if.ts'
 import { rejected } from '../core/base/rejection.ts'
 import type { LifeView } from '../core/lifecycle/life-view.ts'
 import type { StreamTiming } from './http/event-stream.ts'
@@ -58,6 +59,7 @@ export interface SchedulerDeps {
   readonly taskAdmin: () => Ref<TaskAdmin.Command> | null
   readonly backup: () => Ref<Backup.Command> | null
   readonly quotas: () => Quotas | null
+  readonly whatIf: () => Ref<WhatIf.Command> | null
   readonly placement: () => PlacementView | null
   readonly agents: () => AgentGateway.AgentLiveView | null
 }

@@ -12,7 +12,7 @@ import { everyHostKeeperSpec } from '../actors/every-host-keeper.ts'
 import * as JobKeeper from '../actors/job-keeper.ts'
 import type { LedgerActor } from '../actors/ledger.ts'
 import type { PlacementView } from '../actors/offer-broker.ts'
-import { createPlacement } from '../actors/placement.ts'
+import { createPlacement, PLACEMENT_DEFAULTS } from '../actors/placement.ts'
 import type { AgentListener, Ballot, DriverPort, Logger, Metrics, TransferOutcome } from '../actors/ports.ts'
 import { prunerSpec } from '../actors/pruner.ts'
 import type * as QuotaKeeper from '../actors/quota-keeper.ts'
@@ -20,9 +20,11 @@ import { quotaKeeperSpec } from '../actors/quota-keeper.ts'
 import * as TaskAdmin from '../actors/task-admin.ts'
 import { createTaskDirectory } from '../actors/task-directory.ts'
 import { type WebhookOptions, webhookSpec } from '../actors/webhook.ts'
+import type * as WhatIf from '../actors/what-if.ts'
+import { whatIfSpec } from '../actors/what-if.ts'
 import { assert } from '../core/base/assert.ts'
 import { readJobFilter } from '../core/events/event-filter.ts'
-import { ADMISSION_SETTINGS } from '../core/job/admission.ts'
+import { ADMISSION_SETTINGS, type AdmissionSettings } from '../core/job/admission.ts'
 import { DEADLINE_SETTINGS } from '../core/task/deadlines.ts'
 import { agentKey } from '../wire/agent-proof.ts'
 import type { AgentToLeader, LeaderToAgent } from '../wire/messages/agent.ts'
@@ -67,6 +69,7 @@ export interface Leading {
   /** Null where there is no folder for any. */
   readonly backup: Ref<Backup.Command> | null
   readonly quotas: Quotas
+  readonly whatIf: Ref<WhatIf.Command>
   readonly placement: PlacementView
   readonly agents: AgentGateway.AgentLiveView
 }
@@ -185,6 +188,12 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
       },
     }),
   )
+  const admission: AdmissionSettings = {
+    ...ADMISSION_SETTINGS,
+    allowedEnvironments: scheduler.allowedEnvironments,
+    tasksPerJobMax: scheduler.maxTasksPerJob,
+    executorOverhead,
+  }
   const jobKeeper = context.spawn(
     JobKeeper.jobKeeperSpec({
       ledger,
@@ -195,11 +204,23 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
       sha256,
       schedulerName: hostName,
       metrics,
-      admission: {
-        ...ADMISSION_SETTINGS,
-        allowedEnvironments: scheduler.allowedEnvironments,
-        tasksPerJobMax: scheduler.maxTasksPerJob,
-        executorOverhead,
+      admission,
+    }),
+  )
+  const whatIf = context.spawn(
+    whatIfSpec({
+      ledger,
+      placement,
+      isConnected: id => agents.takesTasks(id),
+      admission,
+      quotas: quotaOf,
+      sha256,
+      planning: {
+        overhead: executorOverhead,
+        tiers: admission.tiers,
+        offerOrder: PLACEMENT_DEFAULTS.offerOrder,
+        unavailabilityThresholdMs: PLACEMENT_DEFAULTS.unavailabilityThresholdMs,
+        isPreemptionEnabled: PLACEMENT_DEFAULTS.preemption.isEnabled,
       },
     }),
   )
@@ -240,6 +261,7 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
     taskAdmin,
     backup,
     quotas: { keeper: quotaKeeper, view: quotaOf },
+    whatIf,
     placement,
     agents,
   }

@@ -208,6 +208,7 @@ function startHttp(config: NodeConfig, parts: HttpParts): Promise<HttpServer> {
             taskAdmin: () => side.tree?.leading?.taskAdmin ?? null,
             backup: () => side.tree?.leading?.backup ?? null,
             quotas: () => side.tree?.leading?.quotas ?? null,
+            whatIf: () => side.tree?.leading?.whatIf ?? null,
             placement: () => side.tree?.leading?.placement ?? null,
             agents: () => side.tree?.leading?.agents ?? null,
           },

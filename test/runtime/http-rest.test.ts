@@ -640,6 +640,7 @@ describe('openapi', () => {
       'POST /quotas/{role}:set',
       'POST /tasks/{taskId}:force-state',
       'POST /tasks:prune',
+      'POST /what-if',
     ])
     const references = [...JSON.stringify(document).matchAll(/"\$ref":"#\/components\/schemas\/(\w+)"/g)].map(
       match => match[1] ?? '',

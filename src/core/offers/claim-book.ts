@@ -28,8 +28,8 @@ export class ClaimBook {
     return this.#byId.values()
   }
 
-  has(id: string): boolean {
-    return this.#byId.has(id)
+  get(id: string): RoomClaim | undefined {
+    return this.#byId.get(id)
   }
 
   /** An instance has one claim at most: a newer one takes its place, and the slot of the old one is answered. */

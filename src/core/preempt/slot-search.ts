@@ -86,6 +86,9 @@ const NOTHING_FOUND = {
   gangFound: 0,
 }
 
+/** What a search reads of the ledger. */
+export type SearchView = Pick<LedgerView, 'config' | 'activeTasksOfJob'>
+
 /** One walk over the hosts. */
 interface Pass {
   readonly prepared: PreparedAsk
@@ -102,8 +105,8 @@ interface Pass {
 export class SlotSearch {
   readonly #matcher: Matcher
   readonly #victims: VictimIndex
-  readonly #view: LedgerView
-  /** By slot of the book: the place of the agent in the victim index. */
+  readonly #view: SearchView
+  /** By slot of the book: the number that the agent has in the victim index. */
   #numbers = new Int32Array(0)
   #numbersVersion = ''
   /** By number of the agent: where the peers of the search in progress are summed. */
@@ -111,7 +114,7 @@ export class SlotSearch {
   /** An upper bound of what a host could give: what is free, and what those take among whom there are victims. */
   readonly #room: Amounts = { cpusMilli: 0, ramMb: 0, diskMb: 0, ports: 0, gpus: 0 }
 
-  constructor(matcher: Matcher, victims: VictimIndex, view: LedgerView) {
+  constructor(matcher: Matcher, victims: VictimIndex, view: SearchView) {
     this.#matcher = matcher
     this.#victims = victims
     this.#view = view

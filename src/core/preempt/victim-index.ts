@@ -80,7 +80,7 @@ export class VictimIndex {
   version = 0
   /** By number of the agent: what the preemptible ones there take together. */
   readonly preemptible = new VictimSums()
-  readonly #view: LedgerView
+  readonly #view: Pick<LedgerView, 'config' | 'tasksByStatus'>
   readonly #askOf: (task: TaskRow) => Ask | null
   readonly #tiers: Readonly<Record<string, Tier>>
   readonly #kinds = new Map<ConfigId, VictimKind>()
@@ -95,7 +95,11 @@ export class VictimIndex {
   readonly #otherPeers = new Map<string, PeerSums>()
 
   /** `askOf`: null when the configuration is not stored any more. Begins with what the view has now. */
-  constructor(view: LedgerView, askOf: (task: TaskRow) => Ask | null, tiers: Readonly<Record<string, Tier>>) {
+  constructor(
+    view: Pick<LedgerView, 'config' | 'tasksByStatus'>,
+    askOf: (task: TaskRow) => Ask | null,
+    tiers: Readonly<Record<string, Tier>>,
+  ) {
     this.#view = view
     this.#askOf = askOf
     this.#tiers = tiers

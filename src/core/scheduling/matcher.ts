@@ -58,8 +58,11 @@ export interface MatchResult {
   readonly gone: readonly TaskId[]
 }
 
+/** What it reads of the ledger. */
+export type MatcherView = Pick<LedgerView, 'task' | 'config' | 'agent' | 'tasksOnAgent' | 'activeTasksOfJob'>
+
 export interface MatcherOptions {
-  readonly view: LedgerView
+  readonly view: MatcherView
   readonly overhead: Resources
   readonly offerOrder: readonly OfferOrder[]
   readonly random: Prng
@@ -103,7 +106,7 @@ export class Matcher {
   readonly shapes: Shapes
   /** Hosts looked at so far, over all passes. */
   evaluated = 0
-  readonly #view: LedgerView
+  readonly #view: MatcherView
   readonly #overhead: Resources
   readonly #tiers: Readonly<Record<string, Tier>>
   readonly #policy: string
@@ -155,11 +158,14 @@ export class Matcher {
 
   /** False when the agent is not known. */
   claim(claim: RoomClaim): boolean {
+    this.#claimMoved(claim)
     return this.book.claim(claim)
   }
 
   /** False when it is used or expired already. */
   unclaim(id: string): boolean {
+    const claim = this.book.claims.get(id)
+    if (claim !== undefined) this.#claimMoved(claim)
     return this.book.unclaim(id)
   }
 
@@ -170,8 +176,13 @@ export class Matcher {
   /** Gives up the claims whose time is over. */
   expireClaims(nowMs: Instant): readonly RoomClaim[] {
     const expired = this.book.claims.expired(nowMs)
-    for (const { id } of expired) this.book.unclaim(id)
+    for (const { id } of expired) this.unclaim(id)
     return expired
+  }
+
+  /** Tasks that were bound to the old claim of their instance may go elsewhere now. */
+  #claimMoved({ owner }: RoomClaim): void {
+    if (owner.type === 'instance') this.#parked.jobFreed(owner.job)
   }
 
   // ---- matching ----
@@ -203,7 +214,7 @@ export class Matcher {
     const isPlaced = new Set(placed.map(match => match.taskId))
     const leftOver = wanted.filter(row => !isPlaced.has(row.taskId)).map(row => row.taskId)
     if (leftOver.length === 0) this.#parked.unpark(want.configId)
-    else this.#parked.park(ask, this.#reasons(prepared, bound, leftOver.length, isTooFew ? found : 0))
+    else this.#parked.park(ask, this.#reasons(prepared, bound, leftOver.length, isTooFew ? found : 0), bound.length > 0)
     return { placed, unplaced: [...leftOver, ...held], gone }
   }
 
@@ -474,7 +485,7 @@ export class Matcher {
     this.#held.delete(id)
     this.book.release(id)
     this.#countDown(held.job, held.agentId)
-    if (held.claim !== null) this.book.claim(held.claim)
+    if (held.claim !== null) this.claim(held.claim)
   }
 
   #applyAgent(agentId: AgentId, before: AgentRow | undefined, after: AgentRow | undefined): void {
@@ -488,6 +499,7 @@ export class Matcher {
 
   #forgetAgent(agentId: AgentId): void {
     for (const [id, held] of this.#held) if (held.agentId === agentId) this.#dropHold(id)
+    for (const claim of [...this.claims()]) if (claim.agentId === agentId) this.unclaim(claim.id)
     this.book.forget(agentId)
   }
 }

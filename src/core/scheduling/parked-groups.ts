@@ -12,12 +12,14 @@ import type { Instant } from '../base/time.ts'
 import { NEED_KINDS, type Needs } from '../offers/needs.ts'
 import type { OfferBook } from '../offers/offer-book.ts'
 import { type Ask, isCounted } from './ask.ts'
-import type { HostFilter } from './host-filter.ts'
+import type { HostFilter, PreparedAsk } from './host-filter.ts'
 import { NO_AGENTS_REASONS, type Reasons } from './pending-reasons.ts'
 
 interface Parked {
   readonly ask: Ask
   readonly reasons: Reasons
+  /** Some of its tasks wait for the room that their instance has claimed, and may go nowhere else. */
+  readonly isBound: boolean
   isWoken: boolean
 }
 
@@ -39,7 +41,7 @@ export class ParkedGroups {
   readonly #book: OfferBook
   readonly #filter: HostFilter
   readonly #groups = new Map<ConfigId, Parked>()
-  /** Jobs of which a task has left its host, since a pass last began. */
+  /** Jobs of which a task has left its host, or an instance its claim, since a pass last began. */
   #freedJobs = new Set<string>()
   #attributesChanged = false
   #waking: Waking | null = null
@@ -53,8 +55,8 @@ export class ParkedGroups {
     return this.#groups.size
   }
 
-  park(ask: Ask, reasons: Reasons): void {
-    this.#groups.set(ask.configId, { ask, reasons, isWoken: false })
+  park(ask: Ask, reasons: Reasons, isBound = false): void {
+    this.#groups.set(ask.configId, { ask, reasons, isBound, isWoken: false })
   }
 
   unpark(configId: ConfigId): void {
@@ -127,8 +129,10 @@ export class ParkedGroups {
     return waking
   }
 
-  #mayFitNow({ ask, reasons }: Parked, waking: Waking, nowMs: Instant): boolean {
+  #mayFitNow({ ask, reasons, isBound }: Parked, waking: Waking, nowMs: Instant): boolean {
     if (isCounted(ask) && (waking.attributesChanged || waking.freedJobs.has(ask.job))) return true
+    // Whoever was bound to a claim may now go where there was room all along.
+    if (isBound && waking.freedJobs.has(ask.job)) return true
     const { slots } = waking
     if (slots.length === 0) return false
     // The reason is not true any more, so that another attempt is due even if it only finds a better one.
@@ -137,9 +141,23 @@ export class ParkedGroups {
     const prepared = this.#filter.prepare(ask, nowMs)
     for (let i = 0; i < slots.length; i++) {
       if (i === LOOKS_MAX) return true
-      if (this.#book.columns.connected[slots[i]!] === 1 && this.#filter.fits(prepared, slots[i]!)) return true
+      if (this.#book.columns.connected[slots[i]!] === 1 && this.#fits(prepared, slots[i]!)) return true
     }
     return false
+  }
+
+  /** For any task of the group, those included whose instance has claimed room there. */
+  #fits(prepared: PreparedAsk, slot: number): boolean {
+    if (this.#filter.fits(prepared, slot)) return true
+    if (this.#book.columns.claimed[slot] === 0) return false
+    return this.#book.claims
+      .onSlot(slot)
+      .some(
+        ({ owner }) =>
+          owner.type === 'instance' &&
+          owner.job === prepared.ask.job &&
+          this.#filter.fits({ ...prepared, instance: owner.instance }, slot),
+      )
   }
 }
 

@@ -37,6 +37,8 @@ const SCHEMAS = {
   JobDetail: rest.jobDetail,
   JobExplanation: rest.jobExplanation,
   TaskWhy: rest.taskWhy,
+  WhatIf: rest.whatIf,
+  WhatIfPlan: rest.whatIfPlan,
   QuotaList: rest.quotaList,
   RoleQuota: rest.roleQuota,
   SetQuota: rest.setQuota,
@@ -107,6 +109,7 @@ const DOCUMENTED: Readonly<Record<string, Documented>> = {
   [`POST ${API}/backups:commit`]: { answer: 'BackupRestored', body: rest.commitBackup },
   [`GET ${API}/agents`]: { answer: 'AgentList', query: rest.pageQuery },
   [`GET ${API}/pending`]: { answer: 'Pending' },
+  [`POST ${API}/what-if`]: { answer: 'WhatIfPlan', body: rest.whatIf, isRepeatable: true },
   [`GET ${API}/quotas`]: { answer: 'QuotaList' },
   [`GET ${API}/quotas/{role}`]: { answer: 'RoleQuota' },
   [`POST ${API}/quotas/{role}:set`]: { answer: 'QuotaSet', body: rest.setQuota },
@@ -164,6 +167,7 @@ const REQUEST_BODIES: ReadonlySet<string> = new Set([
   'UnloadBackup',
   'CommitBackup',
   'SetQuota',
+  'WhatIf',
   'IncreaseQuota',
 ])
 

@@ -16,6 +16,7 @@ import { addPlaceRoutes } from './place-routes.ts'
 import { addQuotaRoutes } from './quota-routes.ts'
 import { addReconciliationRoutes } from './reconciliation-routes.ts'
 import { addTaskRoutes } from './task-routes.ts'
+import { addWhatIfRoute } from './what-if-route.ts'
 
 export function addRestRoutes(app: FastifyInstance, deps: HttpDeps): void {
   addJobRoutes(app, deps)
@@ -26,6 +27,7 @@ export function addRestRoutes(app: FastifyInstance, deps: HttpDeps): void {
   addBackupRoutes(app, deps)
   addPlaceRoutes(app, deps)
   addQuotaRoutes(app, deps)
+  addWhatIfRoute(app, deps)
   addClusterRoutes(app, deps)
   addLogTransferRoute(app, deps)
   addEventRoutes(app, deps)

@@ -113,6 +113,12 @@ export const ROUTES = [
   },
   { method: 'GET', path: `${API}/agents`, meaning: 'Machines that run tasks', by: 'leader' },
   { method: 'GET', path: `${API}/pending`, meaning: 'What waits for a place, and why', by: 'leader' },
+  {
+    method: 'POST',
+    path: `${API}/what-if`,
+    meaning: 'What would happen if hosts were drained or lost, or jobs applied; changes nothing',
+    by: 'leader',
+  },
   { method: 'GET', path: `${API}/quotas`, meaning: 'What each role may use, and what it uses', by: 'leader' },
   { method: 'GET', path: `${API}/quotas/{role}`, meaning: 'The same of one role', by: 'leader' },
   { method: 'POST', path: `${API}/quotas/{role}:set`, meaning: 'Set the quota of a role', by: 'leader' },

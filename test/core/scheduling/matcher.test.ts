@@ -1,6 +1,14 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { agentId, type ConfigId, configId, type JobKey, type TaskId, taskId } from '../../../src/core/base/ids.ts'
+import {
+  agentId,
+  type ConfigId,
+  configId,
+  type JobKey,
+  jobKeyText,
+  type TaskId,
+  taskId,
+} from '../../../src/core/base/ids.ts'
 import { prng } from '../../../src/core/base/prng.ts'
 import type { Constraint, TaskConfig } from '../../../src/core/job/task-config.ts'
 import type { AgentRow } from '../../../src/core/ledger/rows.ts'
@@ -341,6 +349,37 @@ describe('waking and reasons', () => {
     expect(world.matcher.takeWakes(0)).toEqual([configId('c')])
     world.end(running[2]!)
     expect(world.matcher.takeWakes(0)).toEqual([])
+  })
+
+  test('a task whose instance has a claim: woken when there is room for it there, and when the claim has come to nothing', () => {
+    const world = new World()
+    world.agent('h1')
+    const full = { resources: { ...cpus(0), cpusMilli: 3990 }, ports: [] }
+    const old = world.tasks('c', 1, full)
+    world.assign(...world.match('c', old).placed)
+    const next = world.tasks('d', 1, { ...full, job: { ...HELLO, name: 'c' } })
+    const { instance, job } = world.tables.task(next[0]!)!
+    const needs = needsOf(world.tables.config(configId('d'))!, OVERHEAD)
+    const claim = (id: string, on: string): void => {
+      const owner = { type: 'instance', job: jobKeyText(job), instance } as const
+      world.matcher.claim({ id, agentId: agentId(on), needs, owner, expiresMs: 10 })
+    }
+    claim('first', 'h1')
+    world.matcher.takeWakes(0)
+    world.match('d', next)
+    world.end(old[0]!)
+    expect(world.matcher.takeWakes(0)).toEqual([configId('d')])
+
+    world.matcher.agentDown(agentId('h1'))
+    world.match('d', next)
+    world.agent('h2')
+    world.matcher.takeWakes(0)
+    world.match('d', next)
+    expect(world.reasons('d')).toEqual(['Waiting for reserved agent'])
+    expect(world.matcher.takeWakes(0)).toEqual([])
+    world.matcher.expireClaims(10)
+    expect(world.matcher.takeWakes(10)).toEqual([configId('d')])
+    expect(onHosts(world.match('d', next).placed)).toEqual(['h2'])
   })
 
   test('placed, or no task left: the reason is gone', () => {
