@@ -1,9 +1,10 @@
 /**
  * Finds hosts where a pending task would fit if others made way: a slot is a host and the smallest set of tasks that
- * have to go. Hosts are looked at from a start drawn by the seed, and far apart, so that neighbours in one rack are not all
- * that a search sees. What the machine itself refuses, what has nobody who may be preempted, and what would be too small even then is
- * passed over in a few reads; of the others the search takes as many as it needs for a choice, and stops when it has
- * looked at so many tasks that its turn would become long. It then says so, and the next one looks elsewhere.
+ * have to go. Hosts are looked at a few at a time, from a start drawn by the seed and in wide steps, so that neighbours
+ * in one rack are not all that a search sees. What the machine itself refuses, what has nobody who may be preempted, and
+ * what would be too small even then is passed over in a few reads; of the others the search takes as many as it needs
+ * for a choice, and stops when it has looked at so many tasks that its turn would become long. It then says so, and the
+ * next one looks elsewhere.
  *
  * Several tasks of a group are served by one search. No room and no victim is counted on twice, room that the group has
  * claimed already included. Where the group finds room without anybody going, so many tasks are not searched for.
@@ -29,6 +30,8 @@ export interface Slot {
   readonly agentId: AgentId
   readonly host: string
   readonly needs: Needs
+  /** Its cores are lent ones. */
+  readonly isRevocable: boolean
   /** Empty: the victims of another slot on the same host leave room for this one too. */
   readonly victims: readonly Victim[]
   readonly violations: number
@@ -70,6 +73,8 @@ const CHOICE_PER_TASK = 2
 const LOOKS_MAX = 50_000
 const LOOKS_OF_TRIAL = 100
 
+/** Hosts that are looked at in a row: what is read of them lies side by side, and a rack is mostly larger. */
+const BLOCK = 8
 /** Steps of this share of a circle never come near where they have been before. */
 const GOLDEN = 0.618_034
 
@@ -135,9 +140,12 @@ export class SlotSearch {
     const trials: HostTrial[] = []
     const choice = Math.max(CHOICE, CHOICE_PER_TASK * count)
     const { slotsMax, columns } = book
-    const walk = walkOver(slotsMax, prng(seed))
-    for (let n = 0, slot = walk.start; n < slotsMax; n++, slot = (slot + walk.step) % slotsMax) {
-      if (columns.connected[slot] === 0) continue
+    const blocks = Math.ceil(slotsMax / BLOCK)
+    const { start, step } = walkOver(blocks, prng(seed))
+    for (let n = 0, block = start; n < blocks * BLOCK; n++) {
+      const slot = block * BLOCK + (n % BLOCK)
+      if (n % BLOCK === BLOCK - 1) block = (block + step) % blocks
+      if (slot >= slotsMax || columns.connected[slot] === 0) continue
       if (trials.length >= choice || pass.looks <= 0 || pass.roomFor >= count) {
         found.isCutShort = trials.length < count && pass.roomFor < count
         break
@@ -207,7 +215,7 @@ export class SlotSearch {
 
   #unclaimed(ask: Ask, host: Host): Needs {
     const free = ask.isRevocable ? host.freeRevocable : host.free
-    return this.#matcher.book.claims.freeFor(host.slot, free, () => false)
+    return this.#matcher.book.claims.freeFor(host.slot, free, ask.isRevocable, () => false)
   }
 
   /** For how many tasks, at most `most`, there is room with nobody going. */
@@ -276,9 +284,9 @@ export class SlotSearch {
   }
 }
 
-function slotsOf(trials: readonly HostTrial[], count: number, { needs }: Ask): readonly Slot[] {
+function slotsOf(trials: readonly HostTrial[], count: number, { needs, isRevocable }: Ask): readonly Slot[] {
   return Array.from(bestFirst(trials, count), ({ host, set: { victims, violations } }) => {
-    return { agentId: host.row.agentId, host: host.row.host, needs, victims, violations }
+    return { agentId: host.row.agentId, host: host.row.host, needs, isRevocable, victims, violations }
   })
 }
 
@@ -292,12 +300,12 @@ function isEnough(room: Amounts, needs: Needs): boolean {
   )
 }
 
-/** From the start, step by step around all slots: each is met once, and those met in a row lie far apart. */
-function walkOver(slotsMax: number, random: Prng): { readonly start: number; readonly step: number } {
-  if (slotsMax === 0) return { start: 0, step: 0 }
-  const start = random.int(0, slotsMax)
-  let step = Math.max(1, Math.floor(slotsMax * GOLDEN))
-  while (divisorOf(step, slotsMax) !== 1) step++
+/** From the start, step by step around a circle of blocks: each is met once, and those met in a row lie far apart. */
+function walkOver(blocks: number, random: Prng): { readonly start: number; readonly step: number } {
+  if (blocks === 0) return { start: 0, step: 0 }
+  const start = random.int(0, blocks)
+  let step = Math.max(1, Math.floor(blocks * GOLDEN))
+  while (divisorOf(step, blocks) !== 1) step++
   return { start, step }
 }
 
