@@ -5,6 +5,7 @@
  */
 import { loadavg } from 'node:os'
 import { type Bench, type BenchOptions, type BenchResult, figure, percentile } from './bench.ts'
+import { MS_PER_TICK, ticksOf } from './cluster/take-over.ts'
 import { profiled } from './lifecycle/inspector.ts'
 import { LargeCluster } from './lifecycle/large-cluster.ts'
 import { Child } from './log/child.ts'
@@ -47,16 +48,19 @@ async function run(options: BenchOptions): Promise<BenchResult> {
       const perSecond: number[] = []
       const steady: number[] = []
       const cpuMicros: number[] = []
+      const leaderMicros: number[] = []
       const burst = { jobs, instances: INSTANCES, inFlight: JOBS_IN_FLIGHT, everyMs: 0 }
       await create('warm', burst)
       for (let run = 0; run < options.runs; run++) {
         const cpuBefore = cluster.cpuMs()
+        const leaderBefore = ticksOf(node.child.pid!)
         const { asked, launches } = await profiled(node, `placement-burst-${run}`, () => create(`burst${run}`, burst))
         const times = launches.map(({ atMs }) => atMs).sort((a, b) => a - b)
         const beganMs = Math.min(...asked.map(({ atMs }) => atMs))
         perSecond.push((times.length * 1_000) / (times.at(-1)! - beganMs))
         steady.push((0.8 * times.length * 1_000) / (percentile(times, 0.9) - percentile(times, 0.1)))
         cpuMicros.push(((cluster.cpuMs() - cpuBefore) * 1_000) / times.length)
+        leaderMicros.push(((ticksOf(node.child.pid!) - leaderBefore) * MS_PER_TICK * 1_000) / times.length)
         options.say(`burst ${run + 1}: ${perSecond.at(-1)!.toFixed(0)} placements/s`)
       }
 
@@ -75,12 +79,13 @@ async function run(options: BenchOptions): Promise<BenchResult> {
           figure({ name: 'durable-placements', unit: 'placements/s', better: 'higher', target: 5_000 }, perSecond),
           figure({ name: 'durable-placements-middle', unit: 'placements/s', better: 'higher' }, steady),
           figure({ name: 'durable-cpu-per-placement', unit: 'µs', better: 'lower' }, cpuMicros),
+          figure({ name: 'durable-cpu-per-placement-leader', unit: 'µs', better: 'lower' }, leaderMicros),
           figure({ name: 'create-to-launch-p50', unit: 'ms', better: 'lower', target: 150 }, p50),
           figure({ name: 'create-to-launch-p99', unit: 'ms', better: 'lower', target: 1_000 }, p99),
         ],
         notes: [
           `durable-placements: ${jobs} jobs of ${INSTANCES} instances, ${JOBS_IN_FLIGHT} requests at a time, from the first request to the last launch at one of ${AGENTS} agents; -middle: between the first and the last tenth of the launches`,
-          'durable-cpu-per-placement: of all three nodes, the creation of the task, its launch and the acknowledgement included',
+          'durable-cpu-per-placement: of all three nodes and all their threads, the creation of the task, its launch and the acknowledgement included; -leader: of the leader alone',
           `create-to-launch: a job of one instance every ${SINGLES_EVERY_MS} ms, from the request to the launch at the agent: more than PENDING to ASSIGNED, whose targets it is held to`,
           'with DAYBREAK_BENCH_PROFILE set to a folder, CPU profiles of the leader are left there, and figures are lower',
           `nodes, agents and client share this machine: load average ${loadBefore.toFixed(1)} before, ${loadavg()[0]!.toFixed(1)} after`,
