@@ -13,7 +13,9 @@ import { InstantLedger } from '../../test/fixtures/instant-ledger.ts'
 import { type BenchOptions, type Figure, type FigureSpec, figure, percentile } from '../bench.ts'
 import { hostRow, pendingRow, taskConfig } from './cluster.ts'
 
-const HOSTS = 20_000
+const STREAM_HOSTS = 20_000
+const FAILOVER_HOSTS = 50_000
+const CAUSE = { who: 'bench', why: 'bench', wallMs: 1 }
 const HOST = { cpusMilli: 16_000, ramMb: 65_536, diskMb: 500_000, gpus: 0 }
 const TASK = { cpusMilli: 500, ramMb: 512, diskMb: 1_024, gpus: 0 }
 const GROUPS = 200
@@ -31,8 +33,8 @@ export async function actorFigures(options: BenchOptions): Promise<readonly Figu
 /** Figures of the thirds of one long run. */
 async function stream(options: BenchOptions): Promise<readonly Figure[]> {
   const seconds = options.quick ? 6 : 60
-  options.say(`w7: ${HOSTS} hosts, ${TASKS_PER_SECOND} new tasks a second for ${seconds} s`)
-  const scene = new ActorScene()
+  options.say(`w7: ${STREAM_HOSTS} hosts, ${TASKS_PER_SECOND} new tasks a second for ${seconds} s`)
+  const scene = new ActorScene(STREAM_HOSTS)
   scene.begin(0)
   await scene.settled()
   const thirds: { tookMs: number[]; singlesMs: number[]; turnsMs: number; cpuMs: number; placed: number }[] = []
@@ -65,12 +67,12 @@ async function stream(options: BenchOptions): Promise<readonly Figure[]> {
 
 async function failover(options: BenchOptions): Promise<readonly Figure[]> {
   const pending = options.quick ? PENDING / 10 : PENDING
-  options.say(`w10: a new leader finds ${pending} tasks waiting`)
+  options.say(`w10: a new leader of ${FAILOVER_HOSTS} hosts finds ${pending} tasks waiting`)
   const firstMs: number[] = []
   const allMs: number[] = []
   const turnsMs: number[] = []
   for (let run = 0; run < 3; run++) {
-    const scene = new ActorScene()
+    const scene = new ActorScene(FAILOVER_HOSTS)
     scene.create(PENDING_GROUPS, pending / PENDING_GROUPS)
     const turns = new LongestTurn()
     const began = performance.now()
@@ -136,11 +138,11 @@ class ActorScene {
   #tasks = 0
   #onPlaced: () => void = () => {}
 
-  constructor() {
-    const rows = Array.from({ length: HOSTS }, (_, i) =>
+  constructor(hosts: number) {
+    const rows = Array.from({ length: hosts }, (_, i) =>
       hostRow(i, HOST, { host: `host-${i}`, rack: `rack-${i >> 5}` }),
     )
-    this.#ledger.put(...rows.map((row): RowChange => ({ type: 'put', table: 'agent', key: row.agentId, row })))
+    this.#put(rows.map(row => ({ type: 'put', table: 'agent', key: row.agentId, row })))
   }
 
   get waitingCount(): number {
@@ -168,7 +170,7 @@ class ActorScene {
     const changes: RowChange[] = []
     for (let group = 0; group < groups; group++)
       for (let n = 0; n < each; n++) changes.push(...this.#newTask(`job${group}`, nowMs))
-    this.#ledger.put(...changes)
+    this.#put(changes)
   }
 
   async until(placed: number): Promise<void> {
@@ -205,7 +207,7 @@ class ActorScene {
           changes.push({ type: 'delete', table: 'task', key: this.#running[ended]!.id })
         }
         this.#running = ended === 0 ? this.#running : this.#running.slice(ended)
-        if (changes.length > 0) this.#ledger.put(...changes)
+        if (changes.length > 0) this.#put(changes)
         if (nowMs - startMs < ms) return
         clearInterval(timer)
         resolve()
@@ -218,6 +220,10 @@ class ActorScene {
   async end(): Promise<void> {
     await this.#system.stop()
     this.#check()
+  }
+
+  #put(changes: readonly RowChange[]): void {
+    this.#ledger.stage({ cause: CAUSE, changes })
   }
 
   #check(): void {
