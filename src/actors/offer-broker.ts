@@ -11,7 +11,7 @@ import type { Tier } from '../core/job/admission.ts'
 import type { Resources } from '../core/job/task-config.ts'
 import type { OfferOrder } from '../core/offers/candidate-order.ts'
 import type { RoomClaim } from '../core/offers/claims.ts'
-import type { Host } from '../core/offers/offer-book.ts'
+import type { Host, OfferedRoom } from '../core/offers/offer-book.ts'
 import { type SlotRequest, SlotSearch, type SlotsFound } from '../core/preempt/slot-search.ts'
 import { VictimIndex } from '../core/preempt/victim-index.ts'
 import { type Explanation, explain } from '../core/scheduling/explanation.ts'
@@ -32,7 +32,13 @@ export interface AgentDown {
   readonly type: 'agentDown'
   readonly agentId: AgentId
 }
-export type AgentCommand = AgentUp | AgentDown
+/** What an agent of a resource manager can take now, by its offer; null: nothing is offered. Its row is staged. */
+export interface AgentOffered {
+  readonly type: 'agentOffered'
+  readonly agentId: AgentId
+  readonly room: OfferedRoom | null
+}
+export type AgentCommand = AgentUp | AgentDown | AgentOffered
 
 /** One standing offer per connected agent; `id` is `<agentId>#<n>`, n rising with every change. */
 export interface OfferView {
@@ -97,6 +103,12 @@ export interface GroupsGone {
 export interface ClaimRoom {
   readonly type: 'claimRoom'
   readonly claims: readonly RoomClaim[]
+  /** Told which of them hold, before anybody else is offered the room. */
+  readonly replyTo?: Ref<RoomClaimed>
+}
+export interface RoomClaimed {
+  readonly type: 'roomClaimed'
+  readonly claimIds: readonly string[]
 }
 /** Claims that nobody needs any more; unknown ones are ignored. */
 export interface ReleaseClaims {
@@ -149,6 +161,8 @@ export interface OfferBookView {
   reasonsOf(configId: ConfigId): Reasons | null
   explain(configId: ConfigId): Generator<undefined, Explanation> | null
   allowedHosts(configId: ConfigId): readonly AgentId[]
+  /** Tasks that a round has placed there and that are not staged yet. */
+  holdsOn(agentId: AgentId): number
   claims(): Iterable<RoomClaim>
   /** Where tasks of the group would fit if others made way. Changes nothing. */
   searchSlots(request: SlotRequest): SlotsFound
@@ -263,6 +277,10 @@ function startOfferBroker(
       takeIn()
       return ledger.view.config(configId) === undefined ? [] : matcher.allowedHosts(configId, context.now().wallMs)
     },
+    holdsOn: agentId => {
+      takeIn()
+      return book.host(agentId)?.holds ?? 0
+    },
     claims: () => {
       takeIn()
       return matcher.claims()
@@ -323,11 +341,29 @@ function startOfferBroker(
     }
   }
 
+  const offered = ({ agentId, room }: AgentOffered): void => {
+    const isKnown = room === null ? true : matcher.agentUp(agentId)
+    if (!isKnown) return context.log.warn('agent-without-row', { agentId })
+    matcher.offered(agentId, room)
+    if (room === null) matcher.agentDown(agentId)
+    metrics.gauge('outstanding_offers', book.connectedCount)
+  }
+
   /** Claims end by their own time although nothing else happens. */
   const armExpiry = (): void => {
     const nextMs = book.claims.nextExpiryMs()
     if (nextMs === null) return context.cancelTimer('claims')
     context.startTimer('claims', Math.max(0, nextMs - context.now().wallMs), { type: 'claimsExpire' })
+  }
+
+  const claimRoom = ({ claims, replyTo }: ClaimRoom): void => {
+    const claimIds: string[] = []
+    for (const claim of claims) {
+      if (matcher.claim(claim)) claimIds.push(claim.id)
+      else context.log.warn('claim-on-unknown-agent', { agentId: claim.agentId })
+    }
+    armExpiry()
+    replyTo?.tell({ type: 'roomClaimed', claimIds })
   }
 
   return {
@@ -344,6 +380,9 @@ function startOfferBroker(
           matcher.agentDown(message.agentId)
           metrics.gauge('outstanding_offers', book.connectedCount)
           break
+        case 'agentOffered':
+          offered(message)
+          break
         case 'matchRound':
           rounds.push({ ...message, dedicatedVersion: options.dedicated().version, done: [] })
           if (rounds.length === 1) matchOn()
@@ -359,10 +398,7 @@ function startOfferBroker(
           for (const configId of message.configIds) matcher.groupGone(configId)
           break
         case 'claimRoom':
-          for (const claim of message.claims) {
-            if (!matcher.claim(claim)) context.log.warn('claim-on-unknown-agent', { agentId: claim.agentId })
-          }
-          armExpiry()
+          claimRoom(message)
           break
         case 'releaseClaims':
           for (const id of message.claimIds) matcher.unclaim(id)

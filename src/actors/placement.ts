@@ -12,6 +12,7 @@ import { ADMISSION_SETTINGS, type Tier } from '../core/job/admission.ts'
 import type { Resources } from '../core/job/task-config.ts'
 import { OFFER_ORDER_DEFAULT, type OfferOrder } from '../core/offers/candidate-order.ts'
 import { EXECUTOR_OVERHEAD_DEFAULT } from '../core/offers/needs.ts'
+import { slotsInWords } from '../core/preempt/words.ts'
 import { dedicatedFault } from '../core/scheduling/dedicated.ts'
 import { type GroupView, TASK_GROUPS_DEFAULTS } from '../core/scheduling/task-groups.ts'
 import type { ActorSpec, Ref } from './actor.ts'
@@ -82,6 +83,8 @@ export interface Placement {
   readonly broker: Ref<AgentCommand>
   readonly view: PlacementView
   readonly guard: DedicatedView
+  /** Tasks that a round has placed on the agent and that are not staged yet. */
+  readonly holdsOn: (agentId: AgentId) => number
 }
 
 export function createPlacement({ parent, ledger, metrics, tasks, isConnected, options }: PlacementParts): Placement {
@@ -101,6 +104,7 @@ export function createPlacement({ parent, ledger, metrics, tasks, isConnected, o
   }
 
   let roundIds = 0
+  let claimIds = 0
   // An actor that was restarted has not taken over from another leader: it spreads nothing.
   let spreadMs = chosen.startSpreadMs
   const startSpreadMs = (): number => {
@@ -180,6 +184,7 @@ export function createPlacement({ parent, ledger, metrics, tasks, isConnected, o
       book: () => views.book,
       pending: () => views.pending,
       broker: () => refs.broker,
+      nextClaimId: () => `preemption-${++claimIds}`,
       settings: chosen.preemption,
       publish: view => {
         views.preemption = view
@@ -189,6 +194,7 @@ export function createPlacement({ parent, ledger, metrics, tasks, isConnected, o
 
   return {
     broker: refs.broker,
+    holdsOn: agentId => views.book.holdsOn(agentId),
     view: {
       offers: () => views.book.offers(),
       pending: (groupsMax = Number.POSITIVE_INFINITY) => {
@@ -234,11 +240,6 @@ function pendingView(
 }
 
 function preemptionDetails(preemption: PreemptionView, configId: ConfigId): readonly string[] {
-  const slots = preemption.slotsOf(configId)
   const whyNone = preemption.whyNone(configId)
-  return [
-    ...slots.slice(0, 3).map(({ host, victims }) => `preempting ${victims.length} task(s) on ${host} for this group`),
-    ...(slots.length > 3 ? [`and on ${slots.length - 3} more hosts`] : []),
-    ...(whyNone === null ? [] : [whyNone]),
-  ]
+  return [...slotsInWords(preemption.slotsOf(configId)), ...(whyNone === null ? [] : [whyNone])]
 }

@@ -331,6 +331,36 @@ export const configSchema = z.strictObject({
       default: '30s',
       aurora: '-max_reschedule_task_delay_on_startup',
     }),
+    preemption: z.strictObject({
+      enabled: key(flag, {
+        meaning: 'Whether tasks may be ended to make room for more important ones',
+        default: true,
+        aurora: '-enable_preemptor',
+      }),
+      delay: key(duration(), {
+        meaning: 'Tasks are preempted only for one that has been PENDING for so long',
+        default: '3min',
+        aurora: '-preemption_delay',
+      }),
+      interval: key(duration('100ms'), {
+        meaning:
+          'Pause between two looks at the tasks that wait; also how long room that was made may go unused before it is given up',
+        default: '10s',
+        aurora: '-preemption_slot_search_interval',
+      }),
+      batch: key(count(1, 1000), {
+        meaning:
+          'Most tasks of one configuration that room is made for before it is the turn of the next one; a gang has its turn whole',
+        default: 100,
+        aurora: '-preemption_reservation_max_batch_size',
+      }),
+      reservation: key(duration('1s'), {
+        meaning:
+          'Room is kept for the tasks it is made for at most so long, counted from when the others were asked to go; longer than tasks take to stop',
+        default: '3min',
+        aurora: '-offer_reservation_duration',
+      }),
+    }),
     flapping: z.strictObject({
       threshold: key(duration(), {
         meaning: 'A task that ends by itself before it has run for so long has flapped',

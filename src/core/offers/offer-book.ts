@@ -38,6 +38,8 @@ export interface Host {
   readonly revocableMilli: number
   /** Infinite where no time away is planned. */
   readonly awayFromMs: number
+  /** Tasks that were chosen for it and are not staged yet. */
+  readonly holds: number
   /** Rises with every change: the `n` of the offer id. */
   readonly changes: number
 }
@@ -78,6 +80,8 @@ export class OfferBook {
   readonly claims = new ClaimBook()
   /** Slots of hosts that have more to give than when this was last emptied. */
   readonly grown = new Set<number>()
+  /** Rises when a host gets its slot or loses it: what is remembered by slot is out of date then. */
+  slotChanges = 0
   readonly #slots: (OwnHost | undefined)[] = []
   readonly #freeSlots: number[] = []
   readonly #byAgent = new Map<AgentId, OwnHost>()
@@ -168,6 +172,7 @@ export class OfferBook {
     this.attributes.set(host.slot, new Map())
     this.#byAgent.delete(agentId)
     this.#slots[host.slot] = undefined
+    this.slotChanges++
     this.#freeSlots.push(host.slot)
     this.grown.delete(host.slot)
   }
@@ -199,7 +204,7 @@ export class OfferBook {
     if (taken?.isHold && taken.host === host && isSame(taken, claim)) {
       // The usual end of a hold: the amounts stay as they are.
       this.#taken.set(taskId, { ...taken, isHold: false })
-      this.#holds--
+      this.#countHold(taken.host, -1)
       return
     }
     if (taken !== undefined) this.#drop(taskId, taken, taken.host !== host)
@@ -321,6 +326,7 @@ export class OfferBook {
       ports,
       connected: false,
       awayFromMs: Number.POSITIVE_INFINITY,
+      holds: 0,
       changes: 1,
       isOffered: false,
       get revocableMilli() {
@@ -337,6 +343,7 @@ export class OfferBook {
     columns.claimed[slot] = 0
     this.attributes.set(slot, host.attributes)
     this.#slots[slot] = host
+    this.slotChanges++
     this.#byAgent.set(row.agentId, host)
     this.#noteMode(host)
   }
@@ -357,7 +364,7 @@ export class OfferBook {
 
   #take(taskId: TaskId, host: OwnHost, { needs, ports, isRevocable }: Claim, isHold: boolean): void {
     this.#taken.set(taskId, { host, needs, ports, isRevocable, isHold })
-    if (isHold) this.#holds++
+    if (isHold) this.#countHold(host, 1)
     if (isHold || !host.isOffered) this.columns.change(host.slot, needs, isRevocable, -1)
     host.ports.use(ports)
     this.#changed(host, false)
@@ -365,12 +372,17 @@ export class OfferBook {
 
   #drop(taskId: TaskId, { host, needs, ports, isRevocable, isHold }: Taken, grows = true): void {
     this.#taken.delete(taskId)
-    if (isHold) this.#holds--
+    if (isHold) this.#countHold(host, -1)
     // What was accepted of an offer does not come back with the task, but with the next offer.
     const returns = isHold || !host.isOffered
     if (returns) this.columns.change(host.slot, needs, isRevocable, 1)
     host.ports.release(ports)
     this.#changed(host, grows && returns)
+  }
+
+  #countHold(host: OwnHost, by: 1 | -1): void {
+    this.#holds += by
+    host.holds += by
   }
 
   #changed(host: OwnHost, grows: boolean): void {

@@ -1,37 +1,42 @@
 /**
  * Finds hosts where a pending task would fit if others made way: a slot is a host and the smallest set of tasks that
- * have to go. Hosts are looked at from a start drawn by the seed; what the machine itself refuses, and what would be too
- * small even when everybody had gone, is passed over in a few reads; of the others a bounded number is looked at closely
- * and the best of those are taken. So a search costs much the same on a thousand hosts and on fifty thousand.
+ * have to go. Hosts are looked at from a start drawn by the seed, and far apart, so that neighbours in one rack are not all
+ * that a search sees. What the machine itself refuses, what has nobody who may be preempted, and what would be too small even then is
+ * passed over in a few reads; of the others the search takes as many as it needs for a choice, and stops when it has
+ * looked at so many tasks that its turn would become long. It then says so, and the next one looks elsewhere.
  *
- * Several tasks of a group are served by one search, and no room and no victim is counted on twice.
+ * Several tasks of a group are served by one search. No room and no victim is counted on twice, room that the group has
+ * claimed already included. Where the group finds room without anybody going, so many tasks are not searched for.
  * Source: the scheduling spec, sections 9 and 17, item D9.
  */
-import type { AgentId, ConfigId, TaskId } from '../base/ids.ts'
-import { prng } from '../base/prng.ts'
+import type { AgentId, ConfigId } from '../base/ids.ts'
+import { type Prng, prng } from '../base/prng.ts'
 import type { Instant } from '../base/time.ts'
 import type { LedgerView } from '../ledger/view.ts'
-import { NEED_KINDS, type Needs } from '../offers/needs.ts'
+import { type Needs, timesFitting } from '../offers/needs.ts'
 import type { Host } from '../offers/offer-book.ts'
+import type { Ask } from '../scheduling/ask.ts'
 import type { PreparedAsk } from '../scheduling/host-filter.ts'
 import type { Matcher } from '../scheduling/matcher.ts'
 import { ALLOWED } from '../scheduling/shape.ts'
+import { HOST_ASSIGNED } from '../task/status.ts'
 import { mayPreempt, type Standing } from './eligibility.ts'
-import type { HostVictims, Victim, VictimIndex } from './victim-index.ts'
-import { compareVictimSets, type VictimSet, victimSet } from './victim-set.ts'
+import { bestFirst, GivenSlots, HostTrial, isCounted, type TrialRules } from './host-trial.ts'
+import type { Victim, VictimIndex } from './victim-index.ts'
+import type { Amounts, PeerSums } from './victim-sums.ts'
 
 export interface Slot {
   readonly agentId: AgentId
   readonly host: string
   readonly needs: Needs
-  /** Not empty. */
+  /** Empty: the victims of another slot on the same host leave room for this one too. */
   readonly victims: readonly Victim[]
   readonly violations: number
 }
 
 export interface SlotRequest {
   readonly configId: ConfigId
-  /** For so many tasks of the group. */
+  /** For so many tasks of the group; those with an open claim are not among them. */
   readonly count: number
   readonly nowMs: Instant
   readonly seed: number
@@ -41,210 +46,257 @@ export interface SlotRequest {
 
 export interface SlotsFound {
   readonly slots: readonly Slot[]
-  /** Connected hosts, each in one of the four below it, unless the search ended early with all that was asked for. */
+  /** Connected hosts that were looked at, each in one of the five below it. */
   readonly hosts: number
+  /** Not all were looked at, and too little was found: another seed may find more. */
+  readonly isCutShort: boolean
   /** The machine refuses the task, whoever runs there. */
   readonly refused: number
+  /** Has room as it is: the group need only be tried again. */
+  readonly roomy: number
   /** Nobody there may be preempted for it. */
   readonly withoutVictims: number
   /** Too small even when all who may be preempted had gone; or a limit stands in the way. */
   readonly tooSmall: number
   readonly suitable: number
+  /** Slots that were found for too few tasks of a gang, and so for none. */
+  readonly gangFound: number
 }
 
-/** Hosts that are looked at closely for one task. */
-const CLOSE_LOOKS = 32
+/** Hosts that one task has a choice of, and for each further task. */
+const CHOICE = 32
+const CHOICE_PER_TASK = 2
+/** Tasks that are looked at one by one in a search: some 2 ms. Trying a host in vain costs as much as so many looks. */
+const LOOKS_MAX = 50_000
+const LOOKS_OF_TRIAL = 100
+
+/** Steps of this share of a circle never come near where they have been before. */
+const GOLDEN = 0.618_034
+
+const NO_NUMBER = -1
+const NO_LINE = -1
+const NOTHING_FOUND = {
+  hosts: 0,
+  isCutShort: false,
+  refused: 0,
+  roomy: 0,
+  withoutVictims: 0,
+  tooSmall: 0,
+  suitable: 0,
+  gangFound: 0,
+}
+
+/** One walk over the hosts. */
+interface Pass {
+  readonly prepared: PreparedAsk
+  readonly standing: Standing
+  readonly peers: PeerSums | undefined
+  readonly rules: TrialRules
+  readonly count: number
+  /** Tasks that may still be looked at. */
+  looks: number
+  /** For so many tasks there is room with nobody going. */
+  roomFor: number
+}
 
 export class SlotSearch {
   readonly #matcher: Matcher
   readonly #victims: VictimIndex
-  readonly #view: Pick<LedgerView, 'config'>
+  readonly #view: Pick<LedgerView, 'config' | 'activeTasksOfJob'>
+  /** By slot of the book: the place of the agent in the victim index. */
+  #numbers = new Int32Array(0)
+  #numbersVersion = ''
+  /** By number of the agent: where the peers of the search in progress are summed. */
+  #peerLines = new Int32Array(0)
+  /** An upper bound of what a host could give: what is free, and what those take among whom there are victims. */
+  readonly #room: Amounts = { cpusMilli: 0, ramMb: 0, diskMb: 0, ports: 0, gpus: 0 }
 
-  constructor(matcher: Matcher, victims: VictimIndex, view: Pick<LedgerView, 'config'>) {
+  constructor(matcher: Matcher, victims: VictimIndex, view: Pick<LedgerView, 'config' | 'activeTasksOfJob'>) {
     this.#matcher = matcher
     this.#victims = victims
     this.#view = view
   }
 
-  search(request: SlotRequest): SlotsFound {
-    const { configId, count, nowMs, seed } = request
-    const { book, filter } = this.#matcher
+  search({ configId, count, nowMs, seed, mustStay = () => false }: SlotRequest): SlotsFound {
+    const found = { ...NOTHING_FOUND }
     const config = this.#view.config(configId)
-    const found = { hosts: 0, refused: 0, withoutVictims: 0, tooSmall: 0, suitable: 0 }
     if (config === undefined || count <= 0) return { slots: [], ...found }
+    this.#renewNumbers()
+    const { book, filter } = this.#matcher
     const prepared = filter.prepare(this.#matcher.askOf(configId), nowMs)
     const standing = this.#victims.standingOf(config)
-    const closeLooks = Math.max(CLOSE_LOOKS, 2 * count)
+    const peers = this.#victims.peersOf(standing)
+    this.#findPeers(peers)
+    const rules = { prepared, mustStay, nowMs, given: this.#given(prepared) }
+    const pass: Pass = { prepared, standing, peers, rules, count, looks: LOOKS_MAX, roomFor: 0 }
     const trials: HostTrial[] = []
-    const given: GivenByValue = new Map()
+    const choice = Math.max(CHOICE, CHOICE_PER_TASK * count)
     const { slotsMax, columns } = book
-    const start = slotsMax === 0 ? 0 : prng(seed).int(0, slotsMax)
-    for (let n = 0; n < slotsMax && trials.length < closeLooks; n++) {
-      const slot = start + n < slotsMax ? start + n : start + n - slotsMax
+    const walk = walkOver(slotsMax, prng(seed))
+    for (let n = 0, slot = walk.start; n < slotsMax; n++, slot = (slot + walk.step) % slotsMax) {
       if (columns.connected[slot] === 0) continue
+      if (trials.length >= choice || pass.looks <= 0 || pass.roomFor >= count) {
+        found.isCutShort = trials.length < count && pass.roomFor < count
+        break
+      }
       found.hosts++
-      if (prepared.shape.verdict(slot) !== ALLOWED || filter.isAway(slot, nowMs)) {
-        found.refused++
-        continue
-      }
-      const host = book.at(slot)
-      const victims = this.#victims.on(host.row.agentId)
-      if (victims === undefined) {
-        found.withoutVictims++
-        continue
-      }
-      if (!couldFit(prepared, host, victims, standing)) {
-        found.tooSmall++
-        continue
-      }
-      const eligible = [...victims.tasks.values()].filter(victim => mayPreempt(standing, victim))
-      if (eligible.length === 0) {
-        found.withoutVictims++
-        continue
-      }
-      const trial = new HostTrial(host, eligible, this.#freeFor(prepared, host), prepared, request, given)
-      if (trial.best === null) {
-        found.tooSmall++
+      const seen = this.#look(slot, pass)
+      if (typeof seen === 'string') {
+        found[seen]++
         continue
       }
       found.suitable++
-      trials.push(trial)
+      trials.push(seen)
     }
-    return { slots: taken(trials, count, prepared.limits.length > 0), ...found }
+    const { roomFor } = pass
+    const slots = roomFor >= count ? [] : slotsOf(trials, count - roomFor, prepared.ask)
+    const foundFor = slots.length + roomFor
+    if (foundFor < this.#missingOfGang(prepared.ask)) return { slots: [], ...found, gangFound: foundFor }
+    return { slots, ...found }
   }
 
-  #freeFor({ ask }: PreparedAsk, host: Host): Needs {
+  /** The cheap questions first: most hosts are done with after a few reads. */
+  #look(slot: number, pass: Pass): HostTrial | 'refused' | 'roomy' | 'withoutVictims' | 'tooSmall' {
+    const { prepared, standing, peers, rules } = pass
+    const { ask, nowMs } = prepared
+    const { book, filter } = this.#matcher
+    if (prepared.shape.verdict(slot) !== ALLOWED || filter.isAway(slot, nowMs)) return 'refused'
+    const times = this.#timesAsItIs(prepared, rules.given, slot, pass.count)
+    if (times > 0) {
+      pass.roomFor += times
+      return 'roomy'
+    }
+    const number = this.#numbers[slot]!
+    if (number === NO_NUMBER) return 'withoutVictims'
+    const { preemptible } = this.#victims
+    const line = peers === undefined ? NO_LINE : this.#peerLines[number]!
+    const hasLower = line !== NO_LINE && peers!.sums.priorityMin(line) < standing.priority
+    const hasPreemptible = !standing.isPreemptible && preemptible.count(number) > 0
+    if (!hasLower && !hasPreemptible) return 'withoutVictims'
+    const room = this.#room
+    this.#setRoom(slot, ask.isRevocable)
+    if (hasLower) peers!.sums.addTo(room, line, ask.isRevocable)
+    if (hasPreemptible) preemptible.addTo(room, number, ask.isRevocable)
+    if (!isEnough(room, ask.needs)) return 'tooSmall'
+
+    const on = this.#victims.on(number)
+    pass.looks -= on.length
+    const eligible = on.filter(victim => mayPreempt(standing, victim))
+    if (!this.#couldFit(slot, eligible, ask)) return 'tooSmall'
+    const host = book.at(slot)
+    const trial = new HostTrial(host, eligible, this.#unclaimed(ask, host), rules)
+    if (trial.best !== null) return trial
+    pass.looks -= LOOKS_OF_TRIAL
+    return 'tooSmall'
+  }
+
+  /** Claims that the group has already are for tasks that are not searched for: they count as taken, by limits too. */
+  #given(prepared: PreparedAsk): GivenSlots {
+    const given = new GivenSlots(prepared)
+    if (!isCounted(prepared)) return given
     const { book } = this.#matcher
+    for (const { agentId } of book.claims.ofGroup(prepared.ask.configId)) {
+      const host = book.host(agentId)
+      if (host !== undefined) given.add(host.slot, 1)
+    }
+    return given
+  }
+
+  #unclaimed(ask: Ask, host: Host): Needs {
     const free = ask.isRevocable ? host.freeRevocable : host.free
-    return book.claims.freeFor(host.slot, free, owner => owner.type === 'group' && owner.configId === ask.configId)
-  }
-}
-
-/** The pending task that a slot is for, in the words of the victim's history. */
-export function preemptionMessage(pending: TaskId): string {
-  return `Preempting in favor of ${pending}`
-}
-
-/** An upper bound: what is free and what all preemptible tasks take. Tasks of the same role are not summed: they pass. */
-function couldFit({ ask }: PreparedAsk, host: Host, victims: HostVictims, { role, isPreemptible }: Standing): boolean {
-  if (victims.roles.has(role)) return true
-  if (isPreemptible) return false
-  const { free } = host
-  // A revocable task is preemptible, so whoever gets here runs on cores of its own.
-  return NEED_KINDS.every(
-    ({ type }) => ask.needs[type] <= 0 || free[type] + victims.preemptible[type] >= ask.needs[type],
-  )
-}
-
-/** Slots that this search has given, by `attribute\0value`: a limit holds over all hosts that share a value. */
-type GivenByValue = Map<string, number>
-
-/** One host, while tasks of the group are given slots on it: each uses up room and victims. */
-class HostTrial {
-  best: VictimSet | null
-  readonly host: Host
-  readonly needs: Needs
-  readonly #prepared: PreparedAsk
-  readonly #request: SlotRequest
-  readonly #eligible: Set<Victim>
-  readonly #free: { -readonly [K in keyof Needs]: Needs[K] }
-  readonly #given: GivenByValue
-  /** The same on this host alone. */
-  #here = 0
-
-  constructor(
-    host: Host,
-    eligible: readonly Victim[],
-    free: Needs,
-    prepared: PreparedAsk,
-    request: SlotRequest,
-    given: GivenByValue,
-  ) {
-    this.#given = given
-    this.host = host
-    this.needs = prepared.ask.needs
-    this.#prepared = prepared
-    this.#request = request
-    this.#eligible = new Set(eligible)
-    this.#free = { ...free }
-    this.best = this.#search()
+    return this.#matcher.book.claims.freeFor(host.slot, free, () => false)
   }
 
-  take(): Slot | null {
-    const set = this.best
-    if (set === null) return null
-    const { ask } = this.#prepared
-    for (const victim of set.victims) {
-      this.#eligible.delete(victim)
-      for (const { type } of NEED_KINDS) {
-        if (type !== 'cpusMilli' || victim.isRevocable === ask.isRevocable) this.#free[type] += victim.needs[type]
-      }
+  /** For how many tasks, at most `most`, there is room with nobody going. */
+  #timesAsItIs(prepared: PreparedAsk, given: GivenSlots, slot: number, most: number): number {
+    const { ask } = prepared
+    const { book } = this.#matcher
+    let times = book.columns.times(slot, ask.needs, ask.isRevocable, most)
+    if (times === 0) return 0
+    const host = book.at(slot)
+    if (book.columns.claimed[slot] === 1) times = timesFitting(this.#unclaimed(ask, host), ask.needs, most)
+    if (times === 0 || !isCounted(prepared)) return times
+    return given.isWithinLimits(host, 0) ? 1 : 0
+  }
+
+  #setRoom(slot: number, isRevocable: boolean): void {
+    const { columns } = this.#matcher.book
+    const room = this.#room
+    room.cpusMilli = (isRevocable ? columns.revocableMilli : columns.cpusMilli)[slot]!
+    room.ramMb = columns.ramMb[slot]!
+    room.diskMb = columns.diskMb[slot]!
+    room.ports = columns.ports[slot]!
+    room.gpus = columns.gpus[slot]!
+  }
+
+  /** Whether the room of these is enough, limits and claims aside. */
+  #couldFit(slot: number, eligible: readonly Victim[], { needs, isRevocable }: Ask): boolean {
+    const room = this.#room
+    this.#setRoom(slot, isRevocable)
+    for (const victim of eligible) {
+      if (victim.isRevocable === isRevocable) room.cpusMilli += victim.needs.cpusMilli
+      room.ramMb += victim.needs.ramMb
+      room.diskMb += victim.needs.diskMb
+      room.ports += victim.needs.ports
+      room.gpus += victim.needs.gpus
     }
-    for (const { type } of NEED_KINDS) this.#free[type] -= ask.needs[type]
-    this.#count(-set.victims.filter(({ job }) => job === ask.job).length + 1)
-    this.refresh()
-    const { agentId, host } = this.host.row
-    return { agentId, host, needs: ask.needs, victims: set.victims, violations: set.violations }
+    return isEnough(room, needs)
   }
 
-  /** After another host of the search was given a task. */
-  refresh(): void {
-    this.best = this.#search()
-  }
-
-  /** So many more tasks of the job are on this host. */
-  #count(change: number): void {
-    const { limits } = this.#prepared
-    for (const { name, column } of limits) {
-      for (const value of column.valuesOf(this.host.slot) ?? []) {
-        const key = `${name}\0${value}`
-        this.#given.set(key, (this.#given.get(key) ?? 0) + change)
-      }
-    }
-    this.#here += change
-  }
-
-  #search(): VictimSet | null {
-    const { ask } = this.#prepared
-    return victimSet({
-      free: this.#free,
-      needs: ask.needs,
-      isRevocable: ask.isRevocable,
-      eligible: [...this.#eligible],
-      mustStay: this.#request.mustStay ?? (() => false),
-      isWithinLimits: gone => this.#isWithinLimits(gone),
-      nowMs: this.#request.nowMs,
+  #findPeers(peers: PeerSums | undefined): void {
+    if (peers === undefined) return
+    const { numbersMax } = this.#victims
+    if (this.#peerLines.length < numbersMax) this.#peerLines = new Int32Array(2 * numbersMax)
+    this.#peerLines.fill(NO_LINE)
+    peers.numbers.forEach((number, line) => {
+      this.#peerLines[number] = line
     })
   }
 
-  /** Those of the same job that go make room under its limits. */
-  #isWithinLimits(gone: readonly Victim[]): boolean {
-    const { limits, byAgent, ask } = this.#prepared
-    if (limits.length === 0 && byAgent === null) return true
-    let leaving = 0
-    for (const { job } of gone) if (job === ask.job) leaving++
-    for (const { name, limit, column, counts } of limits) {
-      for (const value of column.valuesOf(this.host.slot) ?? []) {
-        const there = (counts.get(value) ?? 0) + (this.#given.get(`${name}\0${value}`) ?? 0) - leaving
-        if (there >= limit) return false
-      }
-    }
-    return byAgent === null || (byAgent.get(this.host.row.agentId) ?? 0) + this.#here - leaving < 1
+  /** So many have to find room together, or none is placed; 0: each is placed alone. */
+  #missingOfGang({ gang, jobKey, configId }: Ask): number {
+    if (gang <= 1) return 0
+    let there = 0
+    for (const { status } of this.#view.activeTasksOfJob(jobKey)) if (HOST_ASSIGNED.has(status)) there++
+    for (const _claim of this.#matcher.book.claims.ofGroup(configId)) there++
+    return gang - there
+  }
+
+  #renewNumbers(): void {
+    const { book } = this.#matcher
+    const version = `${book.slotChanges}/${this.#victims.version}`
+    if (version === this.#numbersVersion) return
+    this.#numbersVersion = version
+    this.#numbers = new Int32Array(book.slotsMax).fill(NO_NUMBER)
+    for (const { slot, row } of book.hosts()) this.#numbers[slot] = this.#victims.numberOf(row.agentId)
   }
 }
 
-/** The best for each of the tasks, one after the other. */
-function taken(trials: readonly HostTrial[], count: number, isLimited: boolean): readonly Slot[] {
-  const slots: Slot[] = []
-  while (slots.length < count) {
-    let best: HostTrial | null = null
-    for (const trial of trials) {
-      if (trial.best !== null && (best?.best == null || compareVictimSets(trial.best, best.best) < 0)) best = trial
-    }
-    const slot = best?.take() ?? null
-    if (slot === null) break
-    slots.push(slot)
-    if (isLimited) for (const trial of trials) trial.refresh()
-  }
-  return slots
+function slotsOf(trials: readonly HostTrial[], count: number, { needs }: Ask): readonly Slot[] {
+  return Array.from(bestFirst(trials, count), ({ host, set: { victims, violations } }) => {
+    return { agentId: host.row.agentId, host: host.row.host, needs, victims, violations }
+  })
+}
+
+function isEnough(room: Amounts, needs: Needs): boolean {
+  return (
+    (needs.cpusMilli <= 0 || room.cpusMilli >= needs.cpusMilli) &&
+    (needs.ramMb <= 0 || room.ramMb >= needs.ramMb) &&
+    (needs.diskMb <= 0 || room.diskMb >= needs.diskMb) &&
+    (needs.ports <= 0 || room.ports >= needs.ports) &&
+    (needs.gpus <= 0 || room.gpus >= needs.gpus)
+  )
+}
+
+/** From the start, step by step around all slots: each is met once, and those met in a row lie far apart. */
+function walkOver(slotsMax: number, random: Prng): { readonly start: number; readonly step: number } {
+  if (slotsMax === 0) return { start: 0, step: 0 }
+  const start = random.int(0, slotsMax)
+  let step = Math.max(1, Math.floor(slotsMax * GOLDEN))
+  while (divisorOf(step, slotsMax) !== 1) step++
+  return { start, step }
+}
+
+function divisorOf(a: number, b: number): number {
+  return b === 0 ? a : divisorOf(b, a % b)
 }

@@ -1,69 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { agentId, configId, type TaskId } from '../../../src/core/base/ids.ts'
-import { prng } from '../../../src/core/base/prng.ts'
-import { ADMISSION_SETTINGS } from '../../../src/core/job/admission.ts'
-import type { TaskConfig } from '../../../src/core/job/task-config.ts'
-import { Tables } from '../../../src/core/ledger/tables.ts'
-import type { RowChange } from '../../../src/core/ledger/transaction.ts'
-import { SlotSearch } from '../../../src/core/preempt/slot-search.ts'
-import { VictimIndex } from '../../../src/core/preempt/victim-index.ts'
-import { Matcher } from '../../../src/core/scheduling/matcher.ts'
-import { agentRow, configRow, HELLO, putAgent, putConfig, putTask, taskRow } from '../../fixtures/rows.ts'
-
-const { tiers } = ADMISSION_SETTINGS
-const cores = (n: number) => ({ cpusMilli: n * 1000, ramMb: 64, diskMb: 64, gpus: 0 })
-
-/** Hosts of four cores, tasks that take whole ones. */
-class World {
-  readonly tables = new Tables()
-  readonly matcher = new Matcher({
-    view: this.tables,
-    overhead: { cpusMilli: 0, ramMb: 0, diskMb: 0, gpus: 0 },
-    offerOrder: ['RANDOM'],
-    random: prng(1),
-  })
-  readonly victims = new VictimIndex(this.tables, task => this.matcher.askOf(task.configId), tiers)
-  readonly search = new SlotSearch(this.matcher, this.victims, this.tables)
-  #instances = 0
-
-  put(...changes: RowChange[]): void {
-    for (const { change, before } of this.tables.apply(changes)) {
-      this.matcher.apply(change, before)
-      this.victims.apply(change)
-    }
-  }
-
-  agent(id: string, more: Parameters<typeof agentRow>[1] = {}): void {
-    this.put(putAgent(agentRow(id, { total: { ...cores(4), ramMb: 8192, diskMb: 8192 }, ...more })))
-    this.matcher.agentUp(agentId(id))
-  }
-
-  config(name: string, more: Partial<TaskConfig>): void {
-    const { tier = 'preemptible', job = { ...HELLO, name } } = more
-    const production = tier === 'preferred'
-    this.put(putConfig(configRow(name, { ports: [], ...more, tier, production, job })))
-  }
-
-  running(id: string, config: string, on: string, status: 'RUNNING' | 'KILLING' = 'RUNNING'): void {
-    const { job } = this.tables.config(configId(config))!
-    const where = { agentId: agentId(on), host: on }
-    this.put(putTask(taskRow(id, { job, instance: this.#instances++, configId: configId(config), status, ...where })))
-  }
-
-  slots(config: string, count = 1, mustStay?: (id: TaskId) => boolean) {
-    const request = { configId: configId(config), count, nowMs: 1_000, seed: 1 }
-    return this.search.search({
-      ...request,
-      ...(mustStay === undefined ? {} : { mustStay: victim => mustStay(victim.taskId) }),
-    }).slots
-  }
-
-  victimsOf(config: string): string[] | undefined {
-    return this.slots(config)[0]
-      ?.victims.map(victim => victim.taskId)
-      .sort()
-  }
-}
+import { agentId } from '../../../src/core/base/ids.ts'
+import { cores, PreemptionWorld as World } from '../../fixtures/preemption-world.ts'
+import { HELLO } from '../../fixtures/rows.ts'
 
 const other = { ...HELLO, role: 'other', name: 'x' }
 
@@ -201,5 +139,131 @@ describe('which tasks go', () => {
     world.config('prod', { tier: 'preferred', resources: cores(4), constraints: [limit] })
     const slots = world.slots('prod', 4)
     expect(slots.map(slot => Number(slot.agentId.slice(1)) < 2).sort()).toEqual([false, true])
+  })
+})
+
+describe('for several tasks of a group', () => {
+  const prod = { tier: 'preferred', resources: cores(2) } as const
+
+  test('what one victim leaves over is for the next task of the group, and nobody else has to go', () => {
+    const world = new World()
+    world.config('victim', { job: other, resources: cores(4) })
+    for (const id of ['h', 'i']) {
+      world.agent(id)
+      world.running(`v-${id}`, 'victim', id)
+    }
+    world.config('prod', prod)
+    const slots = world.slots('prod', 2)
+    expect(new Set(slots.map(slot => slot.host)).size).toBe(1)
+    expect(slots.map(slot => slot.victims.length)).toEqual([1, 0])
+  })
+
+  test('room that the group has claimed already is not counted on again while its victims still end', () => {
+    const world = new World()
+    world.agent('h', { total: { ...cores(3), ramMb: 8192, diskMb: 8192 } })
+    world.config('one', { job: other, resources: cores(1) })
+    world.running('a', 'one', 'h')
+    world.running('b', 'one', 'h')
+    world.config('prod', prod)
+    const first = world.slots('prod')
+    expect(first[0]?.victims).toHaveLength(1)
+    world.use('prod', ...first)
+    expect(world.slots('prod')).toEqual([])
+  })
+
+  test('a claim of the group counts under its limits before its task runs', () => {
+    const world = new World()
+    world.config('victim', { job: other, resources: cores(4) })
+    for (const id of ['h', 'i']) {
+      world.agent(id, { attributes: [{ name: 'rack', values: ['r'] }] })
+      world.running(`v-${id}`, 'victim', id)
+    }
+    const limit = { name: 'rack', rule: { type: 'limit', limit: 1 } } as const
+    world.config('prod', { ...prod, constraints: [limit] })
+    world.use('prod', ...world.slots('prod'))
+    expect(world.find('prod')).toMatchObject({ slots: [], withoutVictims: 1, tooSmall: 1 })
+  })
+
+  test('hosts of one rack stand side by side in the book: a search sees more than one rack', () => {
+    const world = new World()
+    world.config('victim', { job: other, resources: cores(4) })
+    for (let i = 0; i < 200; i++) {
+      world.agent(`h${i}`, { attributes: [{ name: 'rack', values: [`r${Math.floor(i / 100)}`] }] })
+      world.running(`v${i}`, 'victim', `h${i}`)
+    }
+    const limit = { name: 'rack', rule: { type: 'limit', limit: 1 } } as const
+    world.config('prod', { tier: 'preferred', resources: cores(4), constraints: [limit] })
+    expect(world.slots('prod', 2)).toHaveLength(2)
+  })
+
+  test('a gang for which not enough room can be made costs nobody anything', () => {
+    const world = new World()
+    world.config('victim', { job: other, resources: cores(4) })
+    for (const id of ['h', 'i']) {
+      world.agent(id)
+      world.running(`v-${id}`, 'victim', id)
+    }
+    world.config('three', { tier: 'preferred', resources: cores(4), gang: 3 })
+    expect(world.find('three', 3)).toMatchObject({ slots: [], gangFound: 2 })
+    world.config('two', { tier: 'preferred', resources: cores(4), gang: 2 })
+    expect(world.slots('two', 2)).toHaveLength(2)
+  })
+
+  test('where the group finds room as it is, nobody has to go for that task', () => {
+    const world = new World()
+    world.config('victim', { job: other, resources: cores(4) })
+    world.agent('h')
+    world.running('v', 'victim', 'h')
+    world.agent('free', { total: { ...cores(2), ramMb: 8192, diskMb: 8192 } })
+    world.config('prod', prod)
+    expect(world.find('prod', 1)).toMatchObject({ slots: [], roomy: 1 })
+    expect(world.find('prod', 2).slots.map(slot => slot.host)).toEqual(['h.example'])
+  })
+})
+
+describe('who goes first', () => {
+  test('preemptible tasks of a high priority go before production of the same role with a low one', () => {
+    const world = new World()
+    world.agent('h')
+    const mine = { ...HELLO, name: 'mine' }
+    world.config('low', { job: mine, tier: 'preferred', priority: 0, resources: cores(2) })
+    world.config('best-effort', { job: other, priority: 100, resources: cores(2) })
+    world.running('production', 'low', 'h')
+    world.running('preemptible', 'best-effort', 'h')
+    world.config('prod', { job: mine, tier: 'preferred', priority: 10, resources: cores(2) })
+    expect(world.victimsOf('prod')).toEqual(['preemptible'])
+  })
+
+  test('of two that would do alone, the smaller one goes', () => {
+    const world = new World()
+    world.config('big', { job: other, resources: cores(3) })
+    world.config('small', { job: other, resources: cores(1) })
+    world.agent('h')
+    world.running('big', 'big', 'h')
+    world.running('small', 'small', 'h')
+    world.config('prod', { tier: 'preferred', resources: cores(1) })
+    expect(world.victimsOf('prod')).toEqual(['small'])
+  })
+})
+
+describe('every host is counted once, for people who ask why', () => {
+  test('by what is in the way', () => {
+    const world = new World()
+    const wanted = [{ name: 'kind', values: ['wanted'] }]
+    world.config('victim', { job: other, resources: cores(2) })
+    world.config('production', { job: other, tier: 'preferred', resources: cores(4) })
+    for (const [id, attributes] of [
+      ['refused', []],
+      ['empty-of-victims', wanted],
+      ['small', wanted],
+    ] as const) {
+      world.agent(id, { attributes: [...attributes] })
+    }
+    world.running('v1', 'victim', 'refused')
+    world.running('p', 'production', 'empty-of-victims')
+    world.running('v2', 'victim', 'small')
+    const constraint = { name: 'kind', rule: { type: 'value', negated: false, values: ['wanted'] } } as const
+    world.config('prod', { tier: 'preferred', resources: cores(5), constraints: [constraint] })
+    expect(world.find('prod')).toMatchObject({ slots: [], hosts: 3, refused: 1, withoutVictims: 1, tooSmall: 1 })
   })
 })
