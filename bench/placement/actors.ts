@@ -22,6 +22,7 @@ const GROUPS = 200
 const TASKS_PER_SECOND = 5_000
 const LIFE_MS = 10_000
 const TICK_MS = 5
+const CONNECTS_PER_TURN = 200
 const SINGLES_EVERY_MS = 500
 const PENDING = 100_000
 const PENDING_GROUPS = 1_000
@@ -35,7 +36,7 @@ async function stream(options: BenchOptions): Promise<readonly Figure[]> {
   const seconds = options.quick ? 6 : 60
   options.say(`w7: ${STREAM_HOSTS} hosts, ${TASKS_PER_SECOND} new tasks a second for ${seconds} s`)
   const scene = new ActorScene(STREAM_HOSTS)
-  scene.begin(0)
+  await scene.begin(0)
   await scene.settled()
   const thirds: { tookMs: number[]; singlesMs: number[]; turnsMs: number; cpuMs: number; placed: number }[] = []
   for (let third = 0; third < 3; third++) {
@@ -76,7 +77,7 @@ async function failover(options: BenchOptions): Promise<readonly Figure[]> {
     scene.create(PENDING_GROUPS, pending / PENDING_GROUPS)
     const turns = new LongestTurn()
     const began = performance.now()
-    scene.begin(0)
+    await scene.begin(0)
     await scene.until(1)
     firstMs.push(performance.now() - began)
     await scene.until(pending)
@@ -149,16 +150,25 @@ class ActorScene {
     return this.#sinceMs.size
   }
 
-  /** A leader begins; all agents are connected. */
-  begin(startSpreadMs: number): void {
-    createPlacement({
+  /** A leader begins, and the agents connect to it, so many in a turn. */
+  async begin(startSpreadMs: number): Promise<void> {
+    const isConnected = new Set<string>()
+    const { broker } = createPlacement({
       parent: this.#system,
       ledger: this.#ledger,
       metrics: silentMetrics,
       tasks: this.#directory(),
-      isConnected: () => true,
+      isConnected: id => isConnected.has(id),
       options: { startSpreadMs },
     })
+    let left = CONNECTS_PER_TURN
+    for (const { agentId } of this.#ledger.view.agents()) {
+      isConnected.add(agentId)
+      broker.tell({ type: 'agentUp', agentId })
+      if (--left > 0) continue
+      left = CONNECTS_PER_TURN
+      await new Promise(done => setImmediate(done))
+    }
   }
 
   settled(): Promise<void> {
