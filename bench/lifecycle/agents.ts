@@ -17,6 +17,11 @@ export interface AgentsSpec {
   readonly agents: readonly { readonly id: string; readonly host: string }[]
 }
 
+export interface Launch {
+  readonly job: string
+  readonly atMs: number
+}
+
 export interface StatusRound {
   readonly acknowledged: number
   readonly seconds: number
@@ -30,6 +35,10 @@ export type AgentQuestions = {
   connect: { readonly ask: AgentsSpec; readonly answer: null }
   /** How many live tasks they hold. */
   live: { readonly ask: null; readonly answer: number }
+  /** How many tasks were ever launched here. */
+  launched: { readonly ask: null; readonly answer: number }
+  /** Of jobs whose name begins so: when each of their tasks was launched here, wall ms, in the order of arrival. */
+  launches: { readonly ask: { readonly of: string }; readonly answer: readonly Launch[] }
   /** Statuses of the live tasks, so many a second for so long. */
   paced: { readonly ask: { readonly perSecond: number; readonly ms: number }; readonly answer: StatusRound }
   /** So many statuses, with so many unacknowledged at any time. */
@@ -120,10 +129,18 @@ async function session(agent: SimAgent, url: string, key: string, ready: () => v
 /** Launches that an agent has not looked at yet. */
 const unseen = new Map<SimAgent, string[]>()
 const isPumped = new Set<SimAgent>()
+/** By task: repeated launches count once. */
+const launches = new Map<string, Launch>()
 
-function tookLaunches(agent: SimAgent, tasks: readonly { readonly taskId: string }[]): void {
+type LaunchedTask = Extract<LeaderToAgent, { type: 'LAUNCH' }>['tasks'][number]
+
+function tookLaunches(agent: SimAgent, tasks: readonly LaunchedTask[]): void {
   const waiting = unseen.get(agent) ?? []
-  for (const { taskId } of tasks) waiting.push(taskId)
+  const atMs = performance.timeOrigin + performance.now()
+  for (const { taskId, info } of tasks) {
+    waiting.push(taskId)
+    if (!launches.has(taskId)) launches.set(taskId, { job: info.job.name, atMs })
+  }
   unseen.set(agent, waiting)
 }
 
@@ -282,6 +299,8 @@ answer<AgentQuestions>(
   {
     connect,
     live: () => agents.reduce((sum, agent) => sum + agent.live.length, 0),
+    launched: () => launches.size,
+    launches: ({ of }) => [...launches.values()].filter(({ job }) => job.startsWith(of)),
     paced,
     rushed,
     runByThemselves: ask => {

@@ -13,13 +13,16 @@ import { InstantLedger } from '../../test/fixtures/instant-ledger.ts'
 import { type BenchOptions, type Figure, type FigureSpec, figure, percentile } from '../bench.ts'
 import { hostRow, pendingRow, taskConfig } from './cluster.ts'
 
-const HOSTS = 20_000
+const STREAM_HOSTS = 20_000
+const FAILOVER_HOSTS = 50_000
+const CAUSE = { who: 'bench', why: 'bench', wallMs: 1 }
 const HOST = { cpusMilli: 16_000, ramMb: 65_536, diskMb: 500_000, gpus: 0 }
 const TASK = { cpusMilli: 500, ramMb: 512, diskMb: 1_024, gpus: 0 }
 const GROUPS = 200
 const TASKS_PER_SECOND = 5_000
 const LIFE_MS = 10_000
 const TICK_MS = 5
+const CONNECTS_PER_TURN = 200
 const SINGLES_EVERY_MS = 500
 const PENDING = 100_000
 const PENDING_GROUPS = 1_000
@@ -31,9 +34,9 @@ export async function actorFigures(options: BenchOptions): Promise<readonly Figu
 /** Figures of the thirds of one long run. */
 async function stream(options: BenchOptions): Promise<readonly Figure[]> {
   const seconds = options.quick ? 6 : 60
-  options.say(`w7: ${HOSTS} hosts, ${TASKS_PER_SECOND} new tasks a second for ${seconds} s`)
-  const scene = new ActorScene()
-  scene.begin(0)
+  options.say(`w7: ${STREAM_HOSTS} hosts, ${TASKS_PER_SECOND} new tasks a second for ${seconds} s`)
+  const scene = new ActorScene(STREAM_HOSTS)
+  await scene.begin(0)
   await scene.settled()
   const thirds: { tookMs: number[]; singlesMs: number[]; turnsMs: number; cpuMs: number; placed: number }[] = []
   for (let third = 0; third < 3; third++) {
@@ -65,16 +68,16 @@ async function stream(options: BenchOptions): Promise<readonly Figure[]> {
 
 async function failover(options: BenchOptions): Promise<readonly Figure[]> {
   const pending = options.quick ? PENDING / 10 : PENDING
-  options.say(`w10: a new leader finds ${pending} tasks waiting`)
+  options.say(`w10: a new leader of ${FAILOVER_HOSTS} hosts finds ${pending} tasks waiting`)
   const firstMs: number[] = []
   const allMs: number[] = []
   const turnsMs: number[] = []
   for (let run = 0; run < 3; run++) {
-    const scene = new ActorScene()
+    const scene = new ActorScene(FAILOVER_HOSTS)
     scene.create(PENDING_GROUPS, pending / PENDING_GROUPS)
     const turns = new LongestTurn()
     const began = performance.now()
-    scene.begin(0)
+    await scene.begin(0)
     await scene.until(1)
     firstMs.push(performance.now() - began)
     await scene.until(pending)
@@ -136,27 +139,36 @@ class ActorScene {
   #tasks = 0
   #onPlaced: () => void = () => {}
 
-  constructor() {
-    const rows = Array.from({ length: HOSTS }, (_, i) =>
+  constructor(hosts: number) {
+    const rows = Array.from({ length: hosts }, (_, i) =>
       hostRow(i, HOST, { host: `host-${i}`, rack: `rack-${i >> 5}` }),
     )
-    this.#ledger.put(...rows.map((row): RowChange => ({ type: 'put', table: 'agent', key: row.agentId, row })))
+    this.#put(rows.map(row => ({ type: 'put', table: 'agent', key: row.agentId, row })))
   }
 
   get waitingCount(): number {
     return this.#sinceMs.size
   }
 
-  /** A leader begins; all agents are connected. */
-  begin(startSpreadMs: number): void {
-    createPlacement({
+  /** A leader begins, and the agents connect to it, so many in a turn. */
+  async begin(startSpreadMs: number): Promise<void> {
+    const isConnected = new Set<string>()
+    const { broker } = createPlacement({
       parent: this.#system,
       ledger: this.#ledger,
       metrics: silentMetrics,
       tasks: this.#directory(),
-      isConnected: () => true,
+      isConnected: id => isConnected.has(id),
       options: { startSpreadMs },
     })
+    let left = CONNECTS_PER_TURN
+    for (const { agentId } of this.#ledger.view.agents()) {
+      isConnected.add(agentId)
+      broker.tell({ type: 'agentUp', agentId })
+      if (--left > 0) continue
+      left = CONNECTS_PER_TURN
+      await new Promise(done => setImmediate(done))
+    }
   }
 
   settled(): Promise<void> {
@@ -168,7 +180,7 @@ class ActorScene {
     const changes: RowChange[] = []
     for (let group = 0; group < groups; group++)
       for (let n = 0; n < each; n++) changes.push(...this.#newTask(`job${group}`, nowMs))
-    this.#ledger.put(...changes)
+    this.#put(changes)
   }
 
   async until(placed: number): Promise<void> {
@@ -205,7 +217,7 @@ class ActorScene {
           changes.push({ type: 'delete', table: 'task', key: this.#running[ended]!.id })
         }
         this.#running = ended === 0 ? this.#running : this.#running.slice(ended)
-        if (changes.length > 0) this.#ledger.put(...changes)
+        if (changes.length > 0) this.#put(changes)
         if (nowMs - startMs < ms) return
         clearInterval(timer)
         resolve()
@@ -218,6 +230,10 @@ class ActorScene {
   async end(): Promise<void> {
     await this.#system.stop()
     this.#check()
+  }
+
+  #put(changes: readonly RowChange[]): void {
+    this.#ledger.stage({ cause: CAUSE, changes })
   }
 
   #check(): void {

@@ -11,7 +11,7 @@ import type { Resources } from '../core/job/task-config.ts'
 import type { Tier } from '../core/job/tiers.ts'
 import type { OfferOrder } from '../core/offers/candidate-order.ts'
 import type { RoomClaim } from '../core/offers/claims.ts'
-import type { Host } from '../core/offers/offer-book.ts'
+import type { Host, OfferedRoom } from '../core/offers/offer-book.ts'
 import { type SlotRequest, SlotSearch, type SlotsFound } from '../core/preempt/slot-search.ts'
 import { VictimIndex } from '../core/preempt/victim-index.ts'
 import { type Explanation, explain } from '../core/scheduling/explanation.ts'
@@ -32,7 +32,13 @@ export interface AgentDown {
   readonly type: 'agentDown'
   readonly agentId: AgentId
 }
-export type AgentCommand = AgentUp | AgentDown
+/** What an agent of a resource manager can take now, by its offer; null: nothing is offered. Its row is staged. */
+export interface AgentOffered {
+  readonly type: 'agentOffered'
+  readonly agentId: AgentId
+  readonly room: OfferedRoom | null
+}
+export type AgentCommand = AgentUp | AgentDown | AgentOffered
 
 /** One standing offer per connected agent; `id` is `<agentId>#<n>`, n rising with every change. */
 export interface OfferView {
@@ -155,6 +161,8 @@ export interface OfferBookView {
   reasonsOf(configId: ConfigId): Reasons | null
   explain(configId: ConfigId): Generator<undefined, Explanation> | null
   allowedHosts(configId: ConfigId): readonly AgentId[]
+  /** Tasks that a round has placed there and that are not staged yet. */
+  holdsOn(agentId: AgentId): number
   claims(): Iterable<RoomClaim>
   /** Where tasks of the group would fit if others made way. Changes nothing. */
   searchSlots(request: SlotRequest): SlotsFound
@@ -269,6 +277,10 @@ function startOfferBroker(
       takeIn()
       return ledger.view.config(configId) === undefined ? [] : matcher.allowedHosts(configId, context.now().wallMs)
     },
+    holdsOn: agentId => {
+      takeIn()
+      return book.host(agentId)?.holds ?? 0
+    },
     claims: () => {
       takeIn()
       return matcher.claims()
@@ -329,6 +341,14 @@ function startOfferBroker(
     }
   }
 
+  const offered = ({ agentId, room }: AgentOffered): void => {
+    const isKnown = room === null ? true : matcher.agentUp(agentId)
+    if (!isKnown) return context.log.warn('agent-without-row', { agentId })
+    matcher.offered(agentId, room)
+    if (room === null) matcher.agentDown(agentId)
+    metrics.gauge('outstanding_offers', book.connectedCount)
+  }
+
   /** Claims end by their own time although nothing else happens. */
   const armExpiry = (): void => {
     const nextMs = book.claims.nextExpiryMs()
@@ -359,6 +379,9 @@ function startOfferBroker(
         case 'agentDown':
           matcher.agentDown(message.agentId)
           metrics.gauge('outstanding_offers', book.connectedCount)
+          break
+        case 'agentOffered':
+          offered(message)
           break
         case 'matchRound':
           rounds.push({ ...message, dedicatedVersion: options.dedicated().version, done: [] })

@@ -83,6 +83,8 @@ export interface Placement {
   readonly broker: Ref<AgentCommand>
   readonly view: PlacementView
   readonly guard: DedicatedView
+  /** Tasks that a round has placed on the agent and that are not staged yet. */
+  readonly holdsOn: (agentId: AgentId) => number
 }
 
 export function createPlacement({ parent, ledger, metrics, tasks, isConnected, options }: PlacementParts): Placement {
@@ -192,6 +194,7 @@ export function createPlacement({ parent, ledger, metrics, tasks, isConnected, o
 
   return {
     broker: refs.broker,
+    holdsOn: agentId => views.book.holdsOn(agentId),
     view: {
       offers: () => views.book.offers(),
       pending: (groupsMax = Number.POSITIVE_INFINITY) => {

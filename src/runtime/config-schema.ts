@@ -548,6 +548,12 @@ export const configSchema = z.strictObject({
         aurora: '--resources',
       }),
       gpus: key(count(0, 64), { meaning: 'GPUs to offer', default: 0, aurora: '--resources' }),
+      revocableCpus: key(cpus, {
+        meaning:
+          'Cores to lend beside cpus, such as those that are reserved and idle: only tasks of the tier revocable run on them, and on nothing else',
+        default: 0,
+        aurora: '-receive_revocable_resources',
+      }),
     }),
     ports: key(portRanges, { meaning: 'Ports to assign to tasks', default: '31000-32000', aurora: '--resources' }),
     userMode: key(choice('role', 'shared'), {

@@ -17,6 +17,8 @@ import type { AgentListener, Ballot, DriverPort, Logger, Metrics, TransferOutcom
 import { prunerSpec } from '../actors/pruner.ts'
 import type * as QuotaKeeper from '../actors/quota-keeper.ts'
 import { quotaKeeperSpec } from '../actors/quota-keeper.ts'
+import type { ResourceManagerPort } from '../actors/resource-manager.ts'
+import * as ResourceManager from '../actors/resource-manager.ts'
 import * as TaskAdmin from '../actors/task-admin.ts'
 import { createTaskDirectory } from '../actors/task-directory.ts'
 import { type WebhookOptions, webhookSpec } from '../actors/webhook.ts'
@@ -26,6 +28,7 @@ import { assert } from '../core/base/assert.ts'
 import { readJobFilter } from '../core/events/event-filter.ts'
 import { ADMISSION_SETTINGS, type AdmissionSettings } from '../core/job/admission.ts'
 import { SHIPPED_TIERS, type Tiers } from '../core/job/tiers.ts'
+import { EXPIRING_OFFERS } from '../core/offers/expiring-offers.ts'
 import { DEADLINE_SETTINGS } from '../core/task/deadlines.ts'
 import { agentKey } from '../wire/agent-proof.ts'
 import type { AgentToLeader, LeaderToAgent } from '../wire/messages/agent.ts'
@@ -47,6 +50,8 @@ export interface LeaderParts {
   readonly webhook?: Pick<WebhookOptions, 'events' | 'port'>
   /** Absent: none is written and none brought back. */
   readonly backup?: Pick<BackupOptions, 'folder' | 'schedule' | 'intervalMs' | 'keep'>
+  /** Absent: all agents are our own. */
+  readonly resourceManager?: { readonly name: string; readonly port: ResourceManagerPort }
   /** A random UUID v4; the default draws one. A simulation gives its own, so that one seed gives one run. */
   readonly uuid?: () => string
   /** Default: that of our own agents, which registers at once. */
@@ -106,10 +111,18 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
 
   // Tasks and gateway speak to each other, so one of them is known by a promise of it first.
   let gatewayRef: Ref<AgentGateway.Command> | null = null
+  let managerRef: Ref<ResourceManager.Command> | null = null
+  const isManaged = (command: ResourceManager.Command): boolean => {
+    const agentId = command.type === 'kill' ? command.agentId : (ledger.view.task(command.taskId)?.agentId ?? null)
+    return agentId !== null && ledger.view.agent(agentId)?.manager !== undefined
+  }
   const gateway: Ref<AgentGateway.Command> = {
     path: '/leader/agent-gateway',
     tell: command => {
       assert(gatewayRef !== null, 'the gateway exists before any task speaks to it')
+      if ((command.type === 'launch' || command.type === 'kill') && isManaged(command)) {
+        return managerRef?.tell(command) ?? false
+      }
       return gatewayRef.tell(command)
     },
   }
@@ -133,7 +146,11 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
       killRetryMs: scheduler.killRetry,
     },
   })
-  const { broker, view: placement } = createPlacement({
+  const {
+    broker,
+    view: placement,
+    holdsOn,
+  } = createPlacement({
     parent: context,
     ledger,
     metrics,
@@ -178,6 +195,20 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
   })
   connected = agents.takesTasks
   gatewayRef = context.spawn(spec)
+  if (parts.resourceManager !== undefined) {
+    managerRef = context.spawn(
+      ResourceManager.resourceManagerSpec({
+        ledger,
+        tasks,
+        metrics,
+        broker,
+        holdsOn,
+        offers: EXPIRING_OFFERS,
+        refuseMs: 5_000,
+        ...parts.resourceManager,
+      }),
+    )
+  }
   let quotaView: QuotaKeeper.QuotaView | null = null
   const quotaOf = (): QuotaKeeper.QuotaView => {
     assert(quotaView !== null, 'the quota keeper publishes its view when it is made')

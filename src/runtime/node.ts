@@ -282,7 +282,7 @@ function startHealth(system: ActorSystem, config: NodeConfig, { board, metrics, 
 
 function agentData(config: NodeConfig, httpUrl: string, secret: string): Parameters<typeof startAgentThread>[0] {
   const { agent, logging } = config
-  const { cpus, ram, disk, gpus } = agent.resources
+  const { cpus, ram, disk, gpus, revocableCpus } = agent.resources
   return {
     logging,
     options: {
@@ -296,6 +296,7 @@ function agentData(config: NodeConfig, httpUrl: string, secret: string): Paramet
         ...(ram === null ? {} : { ramMb: Math.floor(ram / MIB) }),
         ...(disk === null ? {} : { diskMb: Math.floor(disk / MIB) }),
       },
+      revocableCpusMilli: revocableCpus,
       portRanges: agent.ports,
       userMode: agent.userMode,
       allowRoot: agent.allowRoot,

@@ -190,6 +190,7 @@ const AGENT_FIELDS = [
   'place',
   'revocable',
   'unavailability',
+  'manager',
 ] as const
 const REQUEST_FIELDS = ['v', 'requestId', 'fingerprint', 'outcome', 'atMs'] as const
 const META_FIELDS = ['v', 'name', 'value'] as const

@@ -380,6 +380,7 @@ export const agent = z.object({
   freePorts: count.nullable(),
   tasks: count,
   agentVersion: z.string(),
+  warnings: z.array(z.string()).describe('what it does not say of its place, and what follows from that'),
 })
 export const agentList = z.object({
   agents: z.array(agent),

@@ -34,7 +34,8 @@ export function absentAgents(
   const absences = new Absences(unreachableMsMax)
   const { view } = ledger
   const releasedBy = new Map<AgentId, Pick<Release, 'user' | 'reason'>>()
-  for (const agent of view.agents()) absences.left(agent.agentId, context.now().monoMs)
+  // Whether a machine of a resource manager is there, the manager knows.
+  for (const agent of view.agents()) if (agent.manager === undefined) absences.left(agent.agentId, context.now().monoMs)
 
   function look(): void {
     if (ledger.refusal() !== null) return

@@ -120,6 +120,8 @@ export interface AgentRow {
   readonly revocable?: Revocable
   /** When the machine is planned to be away; absent: never. */
   readonly unavailability?: Unavailability
+  /** The resource manager that lends it by offers; absent: one of our own agents. */
+  readonly manager?: string
 }
 
 export interface Revocable {

@@ -38,12 +38,44 @@ export interface Host {
   readonly revocableMilli: number
   /** Infinite where no time away is planned. */
   readonly awayFromMs: number
+  /** Tasks that were chosen for it and are not staged yet. */
+  readonly holds: number
   /** Rises with every change: the `n` of the offer id. */
   readonly changes: number
 }
-type OwnHost = { -readonly [K in keyof Host]: Host[K] } & {
+/** A class, because fifty thousand objects with an accessor of their own each are slow to make. */
+class OwnHost implements Host {
+  readonly slot: number
+  row: AgentRow
+  mode: HostMode
+  attributes: AttributeSet
+  total: Needs
+  readonly free: Needs
+  readonly freeRevocable: Needs
+  readonly ports: PortSpace
+  connected = false
+  awayFromMs = Number.POSITIVE_INFINITY
+  holds = 0
+  changes = 1
   /** Its room is what an offer says. */
-  isOffered: boolean
+  isOffered = false
+  readonly #columns: HostColumns
+
+  constructor(slot: number, row: AgentRow, columns: HostColumns) {
+    this.slot = slot
+    this.row = row
+    this.mode = row.mode
+    this.attributes = attributeSet(row.attributes)
+    this.ports = new PortSpace(row.portRanges)
+    this.total = { ...row.total, ports: this.ports.total }
+    this.free = new FreeAmounts(columns, slot)
+    this.freeRevocable = new FreeAmounts(columns, slot, true)
+    this.#columns = columns
+  }
+
+  get revocableMilli(): number {
+    return this.#columns.revocableMilli[this.slot]!
+  }
 }
 
 /** What one task takes. */
@@ -202,7 +234,7 @@ export class OfferBook {
     if (taken?.isHold && taken.host === host && isSame(taken, claim)) {
       // The usual end of a hold: the amounts stay as they are.
       this.#taken.set(taskId, { ...taken, isHold: false })
-      this.#holds--
+      this.#countHold(taken.host, -1)
       return
     }
     if (taken !== undefined) this.#drop(taskId, taken, taken.host !== host)
@@ -311,25 +343,8 @@ export class OfferBook {
     const { columns } = this
     columns.ensure(slot)
     this.attributes.ensure(columns.capacity)
-    const ports = new PortSpace(row.portRanges)
-    const total: Needs = { ...row.total, ports: ports.total }
-    const host: OwnHost = {
-      slot,
-      row,
-      mode: row.mode,
-      attributes: attributeSet(row.attributes),
-      total,
-      free: new FreeAmounts(columns, slot),
-      freeRevocable: new FreeAmounts(columns, slot, true),
-      ports,
-      connected: false,
-      awayFromMs: Number.POSITIVE_INFINITY,
-      changes: 1,
-      isOffered: false,
-      get revocableMilli() {
-        return columns.revocableMilli[slot]!
-      },
-    }
+    const host = new OwnHost(slot, row, columns)
+    const { total } = host
     columns.cpusMilli[slot] = total.cpusMilli
     columns.ramMb[slot] = total.ramMb
     columns.diskMb[slot] = total.diskMb
@@ -361,7 +376,7 @@ export class OfferBook {
 
   #take(taskId: TaskId, host: OwnHost, { needs, ports, isRevocable }: Claim, isHold: boolean): void {
     this.#taken.set(taskId, { host, needs, ports, isRevocable, isHold })
-    if (isHold) this.#holds++
+    if (isHold) this.#countHold(host, 1)
     if (isHold || !host.isOffered) this.columns.change(host.slot, needs, isRevocable, -1)
     host.ports.use(ports)
     this.#changed(host, false)
@@ -369,12 +384,17 @@ export class OfferBook {
 
   #drop(taskId: TaskId, { host, needs, ports, isRevocable, isHold }: Taken, grows = true): void {
     this.#taken.delete(taskId)
-    if (isHold) this.#holds--
+    if (isHold) this.#countHold(host, -1)
     // What was accepted of an offer does not come back with the task, but with the next offer.
     const returns = isHold || !host.isOffered
     if (returns) this.columns.change(host.slot, needs, isRevocable, 1)
     host.ports.release(ports)
     this.#changed(host, grows && returns)
+  }
+
+  #countHold(host: OwnHost, by: 1 | -1): void {
+    this.#holds += by
+    host.holds += by
   }
 
   #changed(host: OwnHost, grows: boolean): void {

@@ -108,10 +108,13 @@ export function obstaclesOn(
     const untilMs = host.row.unavailability?.untilMs ?? Number.POSITIVE_INFINITY
     found.push({ type: 'away', fromMs: host.awayFromMs, untilMs })
   }
-  for (const { name, rule } of ask.constraints) {
-    const values = host.attributes.get(name)
-    const holds = rule.type === 'limit' ? isLimitable(values) : isValueSatisfied(rule, values)
-    if (!holds) found.push({ type: 'constraint', name, values })
+  for (const type of ['value', 'limit'] as const) {
+    for (const { name, rule } of ask.constraints) {
+      if (rule.type !== type) continue
+      const values = host.attributes.get(name)
+      const holds = rule.type === 'limit' ? isLimitable(values) : isValueSatisfied(rule, values)
+      if (!holds) found.push({ type: 'constraint', name, values })
+    }
   }
   for (const { name, limit, counts } of limits) {
     let needed = 0
@@ -133,8 +136,8 @@ export function obstaclesOn(
     }
   }
   const isMine = (owner: { type: string; configId?: unknown }): boolean => owner.configId === ask.configId
-  const isReserved =
-    short.length === 0 && timesFitting(matcher.book.claims.freeFor(host.slot, free, isMine), ask.needs, 1) === 0
+  const unclaimed = matcher.book.claims.freeFor(host.slot, free, ask.isRevocable, isMine)
+  const isReserved = short.length === 0 && timesFitting(unclaimed, ask.needs, 1) === 0
   if (isReserved) found.push({ type: 'reserved' })
   return found
 }

@@ -8,7 +8,7 @@ import { NEED_KINDS, type Needs } from '../offers/needs.ts'
 import type { OfferBook } from '../offers/offer-book.ts'
 import type { HostFilter, PreparedAsk } from './host-filter.ts'
 import { type Reasons, ReasonTally, scoreOf } from './pending-reasons.ts'
-import { ALLOWED } from './shape.ts'
+import { ALLOWED, isOfMachine } from './shape.ts'
 import {
   gangVeto,
   limitReachedVeto,
@@ -46,11 +46,12 @@ export function scanReasons(book: OfferBook, filter: HostFilter, prepared: Prepa
   for (let slot = 0; slot < book.slotsMax; slot++) {
     if (columns.connected[slot] === 0) continue
     const verdict = shape.verdict(slot)
-    if (verdict !== ALLOWED) {
+    const isAway = filter.isAway(slot, nowMs)
+    if (verdict !== ALLOWED && (!isAway || isOfMachine(verdict))) {
       note(verdict, () => [shape.veto(verdict, book.at(slot))])
       continue
     }
-    if (filter.isAway(slot, nowMs)) {
+    if (isAway) {
       const { awayFromMs } = book.at(slot)
       note(`away ${awayFromMs}`, () => [unavailabilityVeto(awayFromMs)])
       continue

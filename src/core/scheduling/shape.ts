@@ -27,6 +27,9 @@ const DRAINED = 2
 /** Verdicts from here on: the rule of that index fails. */
 const RULES = 3
 
+/** What refuses is the machine as it is, whatever the constraints say. */
+export const isOfMachine = (verdict: number): boolean => verdict >= 0 && verdict < RULES
+
 export class Shape {
   readonly constraints: readonly Constraint[]
   readonly #rules: readonly Rule[]

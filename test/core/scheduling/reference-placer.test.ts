@@ -24,6 +24,7 @@ import type { RowChange } from '../../../src/core/ledger/transaction.ts'
 import { OFFER_ORDER_PACKING, type OfferOrder } from '../../../src/core/offers/candidate-order.ts'
 import type { ClaimOwner } from '../../../src/core/offers/claims.ts'
 import { needsOf } from '../../../src/core/offers/needs.ts'
+import { explain } from '../../../src/core/scheduling/explanation.ts'
 import { type Match, Matcher } from '../../../src/core/scheduling/matcher.ts'
 import { portsOf, ReferencePlacer } from '../../fixtures/reference-placer.ts'
 import { agentRow, configRow, deleteTask, putAgent, putConfig, putTask, taskRow } from '../../fixtures/rows.ts'
@@ -280,6 +281,7 @@ class Scene {
     if (waiting.length > 0) {
       this.#asleep.add(id)
       this.#checkReasons(id, waiting)
+      this.#checkExplanation(id)
     } else if (wanted.some(task => !holdsBefore.has(task))) {
       this.#asleep.delete(id)
       expect(this.matcher.reasonsOf(id)?.reasons ?? []).toEqual([])
@@ -380,6 +382,36 @@ class Scene {
     expect(hosts + gangHosts).toBe(reference.connected.size)
     const isGang = reasons[0]?.startsWith('Gang of ') ?? false
     if (!isGang) expect(perHost).toContainEqual(reasons)
+  }
+
+  /** Every known host once, by what the reference says of it. */
+  #checkExplanation(group: ConfigId): void {
+    const { reference, matcher } = this
+    const steps = explain(matcher, matcher.askOf(group), this.nowMs)
+    let step = steps.next()
+    while (step.done !== true) step = steps.next()
+    const expected = new Map<string, number>()
+    for (const { row } of matcher.book.hosts()) {
+      const text = this.#explained(row.agentId, group)
+      expected.set(text, (expected.get(text) ?? 0) + 1)
+    }
+    const { hosts, verdicts } = step.value
+    expect(new Map(verdicts.map(({ text, hosts: n }) => [text, n]))).toEqual(expected)
+    expect(verdicts.reduce((sum, { hosts: n }) => sum + n, 0)).toBe(hosts)
+    expect(hosts).toBe(
+      [...this.tables.agents()].filter(({ agentId: id }) => matcher.book.host(id) !== undefined).length,
+    )
+    expect(verdicts.some(({ text }) => text === 'Fits now')).toBe(
+      reference.whereItFits({ configId: group, nowMs: this.nowMs }).length > 0,
+    )
+  }
+
+  #explained(id: AgentId, group: ConfigId): string {
+    if (!this.reference.connected.has(id)) return 'Agent is not connected'
+    const [first, ...others] = this.reference.objections(id, { configId: group, nowMs: this.nowMs })
+    if (first === undefined) return 'Fits now'
+    if (first === 'Agents reserved') return 'Room is kept for another job'
+    return [first, ...others.map(text => text.replace('Insufficient: ', ''))].join(', ')
   }
 
   // ---- what happens ----

@@ -1,0 +1,267 @@
+/**
+ * ResourceManager: the way to machines that belong to somebody else and are lent by offers, such as those of Mesos. It
+ * keeps one row per agent that was ever offered, tells the OfferBroker what each can take now, and turns launches into
+ * accepted offers: all tasks that a round has placed on an agent go in one. Everything else about tasks is as with our
+ * own agents.
+ *
+ * The manager itself is behind a port, so that what speaks to it can be replaced, as in tests.
+ */
+import type { AgentId, TaskId } from '../core/base/ids.ts'
+import type { AgentRow, TaskRow, Unavailability } from '../core/ledger/rows.ts'
+import { ExpiringOffers, type ExpiringOffersOptions, type OfferEffect } from '../core/offers/expiring-offers.ts'
+import { type ManagerAttribute, managerAttributes } from '../core/offers/manager-attributes.ts'
+import type { OfferedRoom } from '../core/offers/offer-book.ts'
+import { portRangesOf } from '../core/offers/port-space.ts'
+import type { TaskStatus } from '../core/task/status.ts'
+import type { ActorSpec, Behaviour, Context, Ref } from './actor.ts'
+import type { Kill, Launch } from './agent-gateway.ts'
+import type { Ledger } from './ledger.ts'
+import type { AgentOffered } from './offer-broker.ts'
+import type { Metrics } from './ports.ts'
+import type { TaskDirectory } from './task-state-machine.ts'
+
+export interface ManagerOffer {
+  readonly offerId: string
+  readonly agentId: AgentId
+  readonly host: string
+  readonly attributes: readonly ManagerAttribute[]
+  readonly room: OfferedRoom
+  readonly unavailability?: Unavailability
+}
+export interface ManagerStatus {
+  readonly taskId: TaskId
+  readonly agentId: AgentId
+  readonly status: TaskStatus
+  readonly message: string
+  /** Given back with the acknowledgement. */
+  readonly uuid: string
+}
+
+/** What speaks to the manager. */
+export interface ResourceManagerPort {
+  /** Set by the actor when it starts; null when it stops. */
+  listener: ResourceManagerListener | null
+  decline(offerIds: readonly string[], refuseMs: number): void
+  accept(offerId: string, tasks: readonly TaskRow[]): void
+  kill(taskId: TaskId, agentId: AgentId | null): void
+  /** What the status led to is committed. */
+  acknowledge(status: ManagerStatus): void
+}
+export interface ResourceManagerListener {
+  offers(offers: readonly ManagerOffer[]): void
+  rescinded(offerId: string): void
+  status(status: ManagerStatus): void
+  disconnected(): void
+}
+
+export interface ResourceManagerOptions {
+  readonly ledger: Ledger
+  readonly tasks: TaskDirectory
+  readonly metrics: Metrics
+  readonly broker: Ref<AgentOffered>
+  readonly port: ResourceManagerPort
+  /** Its name, for the rows. */
+  readonly name: string
+  /** Placed on the agent and not staged yet. */
+  readonly holdsOn: (agentId: AgentId) => number
+  readonly offers: ExpiringOffersOptions
+  /** The manager keeps a declined part back for so long, ms. Source: Aurora's `offer_filter_duration`. */
+  readonly refuseMs: number
+}
+
+export type Command = Launch | Kill
+type Message =
+  | Command
+  | { readonly type: 'offers'; readonly offers: readonly ManagerOffer[] }
+  | { readonly type: 'rescinded'; readonly offerId: string }
+  | { readonly type: 'status'; readonly status: ManagerStatus }
+  | { readonly type: 'disconnected' }
+  | { readonly type: 'expire' }
+  | { readonly type: 'accept' }
+
+/** Aurora's words. */
+export const OFFER_VANISHED = 'Offer no longer exists in offer queue, likely data race.'
+export const LAUNCH_FAILED = 'Unknown exception attempting to schedule task.'
+
+/** A round's other launches on the agent are waited for, but not for ever. */
+const ACCEPT_WAIT_MS = 20
+const ACCEPT_WAITS_MAX = 50
+
+export function resourceManagerSpec(options: ResourceManagerOptions): ActorSpec<Command> {
+  const spec: ActorSpec<Message> = {
+    name: 'resource-manager',
+    kind: 'ResourceManager',
+    start: context => resourceManager(context, options),
+  }
+  return spec as ActorSpec<Command>
+}
+
+function resourceManager(context: Context<Message>, options: ResourceManagerOptions): Behaviour<Message> {
+  const { ledger, tasks, metrics, broker, port } = options
+  const offers = new ExpiringOffers(options.offers, context.random)
+  /** Launches that wait to be accepted together, by agent, and how often they were put off. */
+  const launches = new Map<AgentId, { readonly ids: Set<TaskId>; waits: number }>()
+  /** Sent to the manager, and not heard of yet. */
+  const accepted = new Set<TaskId>()
+  let races = 0
+
+  port.listener = {
+    offers: of => void context.self.tell({ type: 'offers', offers: of }),
+    rescinded: offerId => void context.self.tell({ type: 'rescinded', offerId }),
+    status: status => void context.self.tell({ type: 'status', status }),
+    disconnected: () => void context.self.tell({ type: 'disconnected' }),
+  }
+
+  function received(of: readonly ManagerOffer[]): void {
+    if (of.length === 0) return
+    if (ledger.refusal() !== null)
+      return port.decline(
+        of.map(({ offerId }) => offerId),
+        0,
+      )
+    metrics.count('scheduler_resource_offers', of.length)
+    const changes = of.flatMap(offer => {
+      const before = ledger.view.agent(offer.agentId)
+      const row = rowOf(offer, before, options.name, context.now().wallMs)
+      return JSON.stringify(row) === JSON.stringify(before)
+        ? []
+        : [{ type: 'put' as const, table: 'agent' as const, key: row.agentId, row }]
+    })
+    if (changes.length > 0) {
+      const cause = { who: `resource manager ${options.name}`, why: 'agents offered', wallMs: context.now().wallMs }
+      ledger.stage({ cause, changes })
+    }
+    carryOut(offers.received(of, context.now().monoMs))
+  }
+
+  function carryOut(effects: readonly OfferEffect[]): void {
+    for (const effect of effects) {
+      if (effect.type === 'decline') port.decline(effect.offerIds, options.refuseMs)
+      else broker.tell({ type: 'agentOffered', agentId: effect.agentId, room: effect.room })
+    }
+    const { rescinded, cancelFailures } = offers.counts
+    metrics.gauge('offers_rescinded', rescinded)
+    metrics.gauge('offer_cancel_failures', cancelFailures)
+    metrics.gauge('globally_banned_offers_size', offers.bannedCount)
+    const dueMs = offers.nextDueMs()
+    if (dueMs === null) context.cancelTimer('expire')
+    else context.startTimer('expire', Math.max(ACCEPT_WAIT_MS, dueMs - context.now().monoMs), { type: 'expire' })
+  }
+
+  function launch(taskId: TaskId): void {
+    const agentId = ledger.view.task(taskId)?.agentId
+    if (agentId === undefined) return
+    const waiting = launches.get(agentId) ?? { ids: new Set(), waits: 0 }
+    launches.set(agentId, waiting)
+    waiting.ids.add(taskId)
+    context.self.tell({ type: 'accept' })
+  }
+
+  function accept(): void {
+    for (const [agentId, waiting] of [...launches]) {
+      if (!isComplete(agentId, waiting.ids) && waiting.waits++ < ACCEPT_WAITS_MAX) {
+        context.startTimer('accept', ACCEPT_WAIT_MS, { type: 'accept' })
+        continue
+      }
+      launches.delete(agentId)
+      const rows = [...waiting.ids].map(id => ledger.view.task(id)).filter(row => row?.status === 'ASSIGNED')
+      const used = rows.length === 0 ? null : offers.use(agentId)
+      if (used !== null) {
+        port.accept(used.offerId, rows as TaskRow[])
+        for (const id of waiting.ids) accepted.add(id)
+        carryOut(used.effects)
+      } else if (rows.length > 0) {
+        for (const row of rows) vanished(row as TaskRow)
+      }
+    }
+  }
+
+  /** An offer can be accepted once: other tasks that are placed there and not launched yet are to come along. */
+  function isComplete(agentId: AgentId, ids: ReadonlySet<TaskId>): boolean {
+    for (const id of accepted) if (ledger.view.task(id)?.status !== 'ASSIGNED') accepted.delete(id)
+    const assigned = ledger.view.tasksOnAgent(agentId).filter(({ status }) => status === 'ASSIGNED')
+    return options.holdsOn(agentId) === 0 && assigned.every(({ taskId }) => ids.has(taskId) || accepted.has(taskId))
+  }
+
+  function vanished({ taskId }: TaskRow): void {
+    races++
+    metrics.count('offer_accept_races')
+    metrics.count('assigner_launch_failures')
+    const who = `resource manager ${options.name}`
+    tasks.tell({
+      type: 'propose',
+      taskId,
+      to: 'LOST',
+      expectStatus: 'ASSIGNED',
+      message: LAUNCH_FAILED,
+      who,
+      why: OFFER_VANISHED,
+    })
+  }
+
+  function statusTold(status: ManagerStatus): void {
+    const { taskId, agentId, status: to, message } = status
+    const tell = (): true => {
+      port.acknowledge(status)
+      return true
+    }
+    const replyTo: Ref<unknown> = { path: context.self.path, tell }
+    tasks.tell({ type: 'propose', taskId, to, agentId, message, who: `agent ${agentId}`, replyTo })
+  }
+
+  return {
+    receive(message) {
+      switch (message.type) {
+        case 'offers':
+          return received(message.offers)
+        case 'rescinded':
+          return carryOut(offers.rescinded(message.offerId, context.now().monoMs))
+        case 'status':
+          return statusTold(message.status)
+        case 'disconnected':
+          return carryOut(offers.disconnected())
+        case 'expire':
+          return carryOut(offers.expire(context.now().monoMs, agentId => isInUse(agentId)))
+        case 'launch':
+          return launch(message.taskId)
+        case 'accept':
+          return accept()
+        case 'kill':
+          return port.kill(message.taskId, message.agentId)
+      }
+    },
+    stopping() {
+      port.listener = null
+    },
+    summary: () => ({ held: offers.size, banned: offers.bannedCount, launchesWaiting: launches.size, races }),
+  }
+
+  function isInUse(agentId: AgentId): boolean {
+    return launches.has(agentId) || options.holdsOn(agentId) > 0
+  }
+}
+
+/** What is stored of it stays: its mode above all. */
+function rowOf(offer: ManagerOffer, before: AgentRow | undefined, manager: string, nowWallMs: number): AgentRow {
+  const { agentId, host, attributes, room, unavailability } = offer
+  const { cpusMilli, ramMb, diskMb, gpus, portRanges } = room
+  return {
+    v: 1,
+    agentId,
+    host,
+    attributes: managerAttributes(attributes),
+    // The machine is as large as the largest offer of it that was seen.
+    total: {
+      cpusMilli: Math.max(cpusMilli, before?.total.cpusMilli ?? 0),
+      ramMb: Math.max(ramMb, before?.total.ramMb ?? 0),
+      diskMb: Math.max(diskMb, before?.total.diskMb ?? 0),
+      gpus: Math.max(gpus, before?.total.gpus ?? 0),
+    },
+    portRanges: before?.portRanges ?? portRangesOf(portRanges),
+    mode: before?.mode ?? 'NONE',
+    agentVersion: manager,
+    firstSeenMs: before?.firstSeenMs ?? nowWallMs,
+    ...(unavailability === undefined ? {} : { unavailability }),
+    manager,
+  }
+}

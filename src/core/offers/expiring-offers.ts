@@ -1,0 +1,155 @@
+/**
+ * Offers of a resource manager, such as Mesos: room that is lent for a while, and may be taken back before it is used.
+ * One offer per agent is held at a time; a second one for the same agent means that the manager has more to give there,
+ * so both go back and come as one. An offer that is not used in time goes back too.
+ *
+ * Messages overtake each other: the word that an offer is taken back may come before the offer itself, which is then
+ * never used. What has been used is gone as a whole: the rest comes with the next offer of that agent.
+ *
+ * Events in, effects out; time and chance come with the events.
+ * Source: the scheduling spec, section 4, items D10 and D11.
+ */
+import type { AgentId } from '../base/ids.ts'
+import type { Prng } from '../base/prng.ts'
+import type { OfferedRoom } from './offer-book.ts'
+
+export interface Offer {
+  readonly offerId: string
+  readonly agentId: AgentId
+  readonly room: OfferedRoom
+}
+
+export interface ExpiringOffersOptions {
+  /** An unused offer is held at least so long, ms. */
+  readonly holdMs: number
+  /** Up to so much longer, drawn per offer, so that not all go back at once; 0: none. */
+  readonly jitterMs: number
+}
+/** Source: Aurora's `min_offer_hold_time` and `offer_hold_jitter_window`. */
+export const EXPIRING_OFFERS: ExpiringOffersOptions = { holdMs: 5 * 60_000, jitterMs: 60_000 }
+
+export type OfferEffect =
+  /** The manager may offer them to others. */
+  | { readonly type: 'decline'; readonly offerIds: readonly string[] }
+  /** What the agent has to give now; null: nothing. */
+  | { readonly type: 'room'; readonly agentId: AgentId; readonly room: OfferedRoom | null }
+
+export interface OfferCounts {
+  readonly received: number
+  readonly rescinded: number
+  /** Taken back before they came. */
+  readonly cancelFailures: number
+}
+
+interface Held extends Offer {
+  readonly dueMs: number
+}
+
+export class ExpiringOffers {
+  readonly #options: ExpiringOffersOptions
+  readonly #random: Prng
+  readonly #byAgent = new Map<AgentId, Held>()
+  readonly #agentOf = new Map<string, AgentId>()
+  /** Taken back before they came, and until when that is remembered. */
+  readonly #banned = new Map<string, number>()
+  readonly #counts = { received: 0, rescinded: 0, cancelFailures: 0 }
+
+  constructor(options: ExpiringOffersOptions, random: Prng) {
+    this.#options = options
+    this.#random = random
+  }
+
+  get size(): number {
+    return this.#byAgent.size
+  }
+  get bannedCount(): number {
+    return this.#banned.size
+  }
+  get counts(): OfferCounts {
+    return this.#counts
+  }
+
+  heldOf(agentId: AgentId): Offer | undefined {
+    return this.#byAgent.get(agentId)
+  }
+
+  received(offers: readonly Offer[], nowMs: number): readonly OfferEffect[] {
+    const effects: OfferEffect[] = []
+    for (const offer of offers) {
+      this.#counts.received++
+      if (this.#banned.delete(offer.offerId)) continue
+      const held = this.#byAgent.get(offer.agentId)
+      if (held !== undefined) {
+        this.#forget(held)
+        effects.push(
+          { type: 'room', agentId: offer.agentId, room: null },
+          { type: 'decline', offerIds: [held.offerId, offer.offerId] },
+        )
+        continue
+      }
+      const jitterMs = Math.floor(this.#random.next() * this.#options.jitterMs)
+      this.#byAgent.set(offer.agentId, { ...offer, dueMs: nowMs + this.#options.holdMs + jitterMs })
+      this.#agentOf.set(offer.offerId, offer.agentId)
+      effects.push({ type: 'room', agentId: offer.agentId, room: offer.room })
+    }
+    return effects
+  }
+
+  rescinded(offerId: string, nowMs: number): readonly OfferEffect[] {
+    const held = this.#heldById(offerId)
+    this.#counts.rescinded++
+    if (held === undefined) {
+      this.#counts.cancelFailures++
+      this.#banned.set(offerId, nowMs + this.#options.holdMs + this.#options.jitterMs)
+      return []
+    }
+    this.#forget(held)
+    return [{ type: 'room', agentId: held.agentId, room: null }]
+  }
+
+  /** `isInUse`: a round is about to launch there, so the offer is kept a little longer. */
+  expire(nowMs: number, isInUse: (agentId: AgentId) => boolean): readonly OfferEffect[] {
+    const effects: OfferEffect[] = []
+    for (const held of [...this.#byAgent.values()]) {
+      if (held.dueMs > nowMs || isInUse(held.agentId)) continue
+      this.#forget(held)
+      effects.push({ type: 'room', agentId: held.agentId, room: null }, { type: 'decline', offerIds: [held.offerId] })
+    }
+    for (const [offerId, untilMs] of this.#banned) if (untilMs <= nowMs) this.#banned.delete(offerId)
+    return effects
+  }
+
+  /** The offer is accepted for launches on the agent and gone with that; null: it has vanished meanwhile. */
+  use(agentId: AgentId): { readonly offerId: string; readonly effects: readonly OfferEffect[] } | null {
+    const held = this.#byAgent.get(agentId)
+    if (held === undefined) return null
+    this.#forget(held)
+    return { offerId: held.offerId, effects: [{ type: 'room', agentId, room: null }] }
+  }
+
+  /** The manager is gone, and all that it lent with it. */
+  disconnected(): readonly OfferEffect[] {
+    const effects = Array.from(this.#byAgent.keys(), (agentId): OfferEffect => ({ type: 'room', agentId, room: null }))
+    this.#byAgent.clear()
+    this.#agentOf.clear()
+    this.#banned.clear()
+    return effects
+  }
+
+  /** When `expire` has something next; null when nothing is held. */
+  nextDueMs(): number | null {
+    let next: number | null = null
+    for (const { dueMs } of this.#byAgent.values()) if (next === null || dueMs < next) next = dueMs
+    return next
+  }
+
+  #heldById(offerId: string): Held | undefined {
+    const agentId = this.#agentOf.get(offerId)
+    return agentId === undefined ? undefined : this.#byAgent.get(agentId)
+  }
+
+  #forget({ offerId, agentId }: Held): void {
+    this.#byAgent.delete(agentId)
+    this.#agentOf.delete(offerId)
+  }
+}
