@@ -116,6 +116,8 @@ export interface AgentSecret {
 }
 
 export interface MachineOffer {
+  /** Cores that are only lent, beside those of `resources`, in thousandths. Absent: none. */
+  readonly revocableCpusMilli?: number
   readonly resources: Resources
   readonly portRanges: readonly (readonly [number, number])[]
 }

@@ -2,7 +2,8 @@
  * EveryHostKeeper: keeps one instance of every job with `every_host` on each host that its rules allow. One on the leader.
  *
  * It looks shortly after something has changed in the ledger, and every few seconds, as agents come and go without a row
- * of theirs changing. Where an instance goes is the matcher's business: it puts one on a host and no second.
+ * of theirs changing. Where an instance goes is the matcher's business: it puts one on a host and no second. A production
+ * job grows with its hosts only as far as the quota of its role goes.
  */
 import { jobKeyText, type TaskId } from '../core/base/ids.ts'
 import type { JobRow } from '../core/ledger/rows.ts'
@@ -12,6 +13,7 @@ import { newTaskId } from '../core/task/task-id.ts'
 import type { ActorSpec, Behaviour, Context } from './actor.ts'
 import type { Ledger } from './ledger.ts'
 import type { PlacementView } from './offer-broker.ts'
+import type { QuotaView } from './quota-keeper.ts'
 import type { TaskDirectory } from './task-state-machine.ts'
 
 export interface EveryHostKeeperOptions {
@@ -22,6 +24,8 @@ export interface EveryHostKeeperOptions {
   readonly schedulerName: string
   /** Of one job. */
   readonly tasksMax: number
+  /** Absent: nothing is limited. */
+  readonly quotas?: () => Pick<QuotaView, 'addFault'>
 }
 
 type Message = { readonly type: 'look' } | { readonly type: 'changed' }
@@ -45,6 +49,8 @@ function everyHostKeeper(context: Context<Message>, options: EveryHostKeeperOpti
   /** Keys of the jobs that it keeps. */
   const jobs = new Set<string>()
   let isChanged = false
+  /** Those that want more instances than their role has quota for: told once, until they have all of them. */
+  const short = new Set<string>()
   let inserted = 0
   let ended = 0
 
@@ -54,7 +60,7 @@ function everyHostKeeper(context: Context<Message>, options: EveryHostKeeperOpti
     for (const { change } of changes) {
       if (change.table === 'job') {
         if (change.type === 'put') note(change.row)
-        else jobs.delete(change.key)
+        else forget(change.key)
         isNews = true
       }
       isNews ||= change.table === 'agent' || change.table === 'task'
@@ -64,8 +70,14 @@ function everyHostKeeper(context: Context<Message>, options: EveryHostKeeperOpti
   if (jobs.size > 0) isChanged = context.self.tell({ type: 'changed' })
 
   function note(job: JobRow): void {
-    if (view.config(job.configId)?.everyHost === true) jobs.add(jobKeyText(job.key))
-    else jobs.delete(jobKeyText(job.key))
+    const key = jobKeyText(job.key)
+    if (view.config(job.configId)?.everyHost === true) jobs.add(key)
+    else forget(key)
+  }
+
+  function forget(key: string): void {
+    jobs.delete(key)
+    short.delete(key)
   }
 
   function look(): void {
@@ -83,11 +95,12 @@ function everyHostKeeper(context: Context<Message>, options: EveryHostKeeperOpti
     const active = view.activeTasksOfJob(job.key)
     const plan = everyHostPlan(placement.allowedHosts(job.configId), active, tasksMax)
     const { wallMs } = context.now()
-    if (plan.insert.length > 0) {
+    const insert = plan.insert.slice(0, withinQuota(job, plan.insert.length))
+    if (insert.length > 0) {
       const made = insertTasks({
         job: job.key,
         configId: job.configId,
-        instances: plan.insert,
+        instances: insert,
         taken: new Set(active.map(task => task.instance)),
         nowMs: wallMs,
         who: 'every-host keeper',
@@ -95,7 +108,7 @@ function everyHostKeeper(context: Context<Message>, options: EveryHostKeeperOpti
         newTaskId: (key, instance) => newTaskId(key, instance, uuid()),
       })
       if (made.type === 'rejected') return
-      inserted += plan.insert.length
+      inserted += insert.length
       const row: JobRow = { ...job, instanceCount: plan.hosts }
       ledger.stage({
         cause: { who: 'every-host keeper', why: 'hosts without an instance', wallMs },
@@ -106,6 +119,29 @@ function everyHostKeeper(context: Context<Message>, options: EveryHostKeeperOpti
     if (plan.hosts > tasksMax) {
       context.log.warn('every-host-too-many', { job: jobKeyText(job.key), hosts: plan.hosts, tasksMax })
     }
+  }
+
+  /** How many of so many more instances may be; a host that comes is no reason to take more than the role was given. */
+  function withinQuota({ key, configId }: JobRow, wanted: number): number {
+    const config = view.config(configId)
+    const quotas = options.quotas?.()
+    const job = jobKeyText(key)
+    const fault = config === undefined || wanted === 0 ? null : (quotas?.addFault(key.role, config, wanted) ?? null)
+    if (config === undefined || fault === null) {
+      short.delete(job)
+      return wanted
+    }
+    if (!short.has(job)) {
+      short.add(job)
+      context.log.warn('every-host-over-quota', { job, wanted, detail: fault.detail })
+    }
+    let [fits, tooMany] = [0, wanted]
+    while (tooMany - fits > 1) {
+      const middle = Math.floor((fits + tooMany) / 2)
+      if (quotas?.addFault(key.role, config, middle) == null) fits = middle
+      else tooMany = middle
+    }
+    return fits
   }
 
   function end(taskId: TaskId): void {
@@ -125,6 +161,6 @@ function everyHostKeeper(context: Context<Message>, options: EveryHostKeeperOpti
       else look()
     },
     stopping: () => unsubscribe(),
-    summary: () => ({ jobs: jobs.size, inserted, ended }),
+    summary: () => ({ jobs: jobs.size, overQuota: short.size, inserted, ended }),
   }
 }

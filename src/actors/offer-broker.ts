@@ -7,8 +7,8 @@
  * actor the book is read anew from the ledger.
  */
 import type { AgentId, ConfigId, JobKey, TaskId } from '../core/base/ids.ts'
-import type { Tier } from '../core/job/admission.ts'
 import type { Resources } from '../core/job/task-config.ts'
+import type { Tier } from '../core/job/tiers.ts'
 import type { OfferOrder } from '../core/offers/candidate-order.ts'
 import type { RoomClaim } from '../core/offers/claims.ts'
 import type { Host, OfferedRoom } from '../core/offers/offer-book.ts'

@@ -8,8 +8,8 @@
  *        \---- wake: capacity came or was freed ---- OfferBroker
  */
 import type { AgentId, ConfigId } from '../core/base/ids.ts'
-import { ADMISSION_SETTINGS, type Tier } from '../core/job/admission.ts'
 import type { Resources } from '../core/job/task-config.ts'
+import { SHIPPED_TIERS, type Tier } from '../core/job/tiers.ts'
 import { OFFER_ORDER_DEFAULT, type OfferOrder } from '../core/offers/candidate-order.ts'
 import { EXECUTOR_OVERHEAD_DEFAULT } from '../core/offers/needs.ts'
 import { slotsInWords } from '../core/preempt/words.ts'
@@ -59,7 +59,7 @@ export const PLACEMENT_DEFAULTS: PlacementOptions = {
   startSpreadMs: 30_000,
   schedulePenaltyMsInitial: TASK_GROUPS_DEFAULTS.penaltyMsInitial,
   schedulePenaltyMsMax: TASK_GROUPS_DEFAULTS.penaltyMsMax,
-  tiers: ADMISSION_SETTINGS.tiers,
+  tiers: SHIPPED_TIERS.tiers,
   unavailabilityThresholdMs: 6 * 60_000,
   preemption: PREEMPTOR_SETTINGS,
 }

@@ -233,10 +233,10 @@ function preemptor(context: Context<Message>, options: PreemptorOptions): Behavi
     const owner = { type: 'group', configId } as const
     const expiresMs = nowMs + settings.reservationMs
     const statuses = new Map<TaskId, TaskStatus>()
-    const slots = found.slots.map(({ agentId, host, needs, victims }, n): OpenSlot => {
+    const slots = found.slots.map(({ agentId, host, needs, isRevocable, victims }, n): OpenSlot => {
       for (const { taskId, status } of victims) statuses.set(taskId, status)
       const taskId = named[n]!
-      const claim = { id: options.nextClaimId(), agentId, needs, owner, expiresMs }
+      const claim = { id: options.nextClaimId(), agentId, needs, isRevocable, owner, expiresMs }
       return { claim, configId, taskId, host, victims: victims.map(victim => victim.taskId) }
     })
     for (const slot of slots) open.add(slot)

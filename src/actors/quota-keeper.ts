@@ -9,6 +9,7 @@ import type { TaskConfig } from '../core/job/task-config.ts'
 import { requestChange, requestOutcome } from '../core/ledger/request-outcomes.ts'
 import type { Quota, QuotaRow, Rows, TableName } from '../core/ledger/rows.ts'
 import { QUOTA_KINDS } from '../core/quota/bag.ts'
+import { type Amount, consumption } from '../core/quota/consumption.ts'
 import { QuotaCheck } from '../core/quota/quota-check.ts'
 import { type Pools, RoleUse } from '../core/quota/role-use.ts'
 import type { ActorSpec, Behaviour, Context, Ref } from './actor.ts'
@@ -59,7 +60,7 @@ export interface QuotaKeeperOptions {
 
 type Message = Command | { readonly type: 'gaugesDue' }
 
-const GAUGES_MS = 60_000
+const GAUGES_MS = 15_000
 
 export function quotaKeeperSpec(options: QuotaKeeperOptions): ActorSpec<Command> {
   const spec: ActorSpec<Message> = {
@@ -82,6 +83,9 @@ function quotaKeeper(context: Context<Message>, options: QuotaKeeperOptions): Be
   const use = new RoleUse(view)
   const check = new QuotaCheck(view, use)
   let changes: LedgerChange[] = []
+  let isStopped = false
+  /** What was last told to the metrics, by name and labels. */
+  let told = new Map<string, Amount>()
 
   const unsubscribe = ledger.subscribe('staged', change => {
     changes.push(change)
@@ -95,20 +99,17 @@ function quotaKeeper(context: Context<Message>, options: QuotaKeeperOptions): Be
       for (const { change, before } of rows) use.apply(change, before as Rows[TableName] | undefined)
     }
   }
+  /** While the keeper is being restarted others still hold its view, and nobody tells it of changes: it counts anew then. */
+  function current(): RoleUse {
+    if (isStopped) return new RoleUse(view)
+    takeIn()
+    return use
+  }
   options.publish({
     quotaOf: role => view.quota(role)?.quota,
-    useOf: role => {
-      takeIn()
-      return use.of(role)
-    },
-    roles: () => {
-      takeIn()
-      return [...new Set([...view.rows('quota').keys(), ...use.roles()])].sort()
-    },
-    addFault: (role, config, added) => {
-      takeIn()
-      return check.addFault(role, config, added)
-    },
+    useOf: role => current().of(role),
+    roles: () => [...new Set([...view.rows('quota').keys(), ...current().roles()])].sort(),
+    addFault: (role, config, added) => new QuotaCheck(view, current()).addFault(role, config, added),
   })
 
   function commanded(command: Command): void {
@@ -149,19 +150,21 @@ function quotaKeeper(context: Context<Message>, options: QuotaKeeperOptions): Be
 
   function gauge(): void {
     takeIn()
-    const totals = { prodShared: 0, prodDedicated: 0, nonProdShared: 0, nonProdDedicated: 0 }
-    for (const role of use.roles()) {
-      const pools = use.of(role)
-      for (const pool of Object.keys(totals) as (keyof typeof totals)[]) totals[pool] += pools[pool].cpusMilli / 1000
+    const gone = told
+    told = new Map()
+    for (const amount of consumption(use, view.rows('quota').values())) {
+      const key = JSON.stringify([amount.name, amount.labels])
+      gone.delete(key)
+      told.set(key, amount)
+      metrics.gauge(amount.name, amount.value, amount.labels)
     }
-    metrics.gauge('resources_prod_shared_consumed_cpu_cores', totals.prodShared)
-    metrics.gauge('resources_prod_dedicated_consumed_cpu_cores', totals.prodDedicated)
-    metrics.gauge('resources_non_prod_shared_consumed_cpu_cores', totals.nonProdShared)
-    metrics.gauge('resources_non_prod_dedicated_consumed_cpu_cores', totals.nonProdDedicated)
-    let allocated = 0
-    for (const { quota } of view.rows('quota').values()) allocated += quota.cpusMilli / 1000
-    metrics.gauge('resources_allocated_quota_cpu_cores', allocated)
+    zero(gone)
   }
+  /** A role that is gone takes nothing; and when another node leads, it tells all of this. */
+  function zero(amounts: ReadonlyMap<string, Amount>): void {
+    for (const { name, labels } of amounts.values()) metrics.gauge(name, 0, labels)
+  }
+  gauge()
   context.startPeriodicTimer('gauges', GAUGES_MS, { type: 'gaugesDue' })
 
   return {
@@ -169,7 +172,11 @@ function quotaKeeper(context: Context<Message>, options: QuotaKeeperOptions): Be
       if (message.type === 'gaugesDue') gauge()
       else commanded(message)
     },
-    stopping: () => unsubscribe(),
+    stopping: () => {
+      isStopped = true
+      unsubscribe()
+      zero(told)
+    },
     summary: () => ({ quotas: view.rows('quota').size, rolesInUse: use.roles().size, changesWaiting: changes.length }),
   }
 }

@@ -74,6 +74,7 @@ async function clusterStatus(io: Io, name: string, options: CommonOptions): Prom
   io.stdout.write(tableText(AGENT_COLUMNS, agents.map(agentCells), style))
   const away = agents.filter(agent => !agent.connected)
   for (const agent of away.slice(0, AWAY_LINES_MAX)) say(io, absenceText(agent, here.get(agent.host) ?? null))
+  for (const text of placeTexts(agents)) say(io, style.paint(printable(text), 'busy'))
   if (away.length > AWAY_LINES_MAX) say(io, `and ${away.length - AWAY_LINES_MAX} more are not connected`)
   return CLIENT_EXIT.ok
 }
@@ -212,4 +213,17 @@ function absenceText({ agentId, awaySinceMs, host, tasks }: AgentView, here: Age
   const bound = tasks === 0 ? '' : `, ${tasks} ${tasks === 1 ? 'task is' : 'tasks are'} bound to it`
   const other = here === null ? '' : `; a machine of that name is connected as ${shortId(here.agentId)}`
   return `${host} (${shortId(agentId)}) is not connected${since}${bound}${other}`
+}
+
+/** One line for each warning that agents share. */
+function placeTexts(agents: readonly AgentView[]): readonly string[] {
+  const hosts = new Map<string, string[]>()
+  // A leader of an earlier release says nothing of this.
+  for (const { host, warnings = [] } of agents) {
+    for (const text of warnings) hosts.set(text, [...(hosts.get(text) ?? []), host])
+  }
+  return [...hosts].map(([text, names]) => {
+    const more = names.length > 3 ? ` and ${names.length - 3} more` : ''
+    return `${names.slice(0, 3).join(', ')}${more}: ${text}`
+  })
 }

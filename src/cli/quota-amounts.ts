@@ -1,3 +1,4 @@
+import { isIdentifier } from '../core/base/ids.ts'
 import type { QuotaList, QuotaSetView, RoleQuota } from '../wire/rest.ts'
 import { clusterUrl } from './clusters.ts'
 import { type CommonOptions, parseDuration } from './command.ts'
@@ -51,7 +52,7 @@ export async function changeQuota(
     cpusMilli: parseCores(cpu, verb),
     ramMb: parseMegabytes(ram, 'RAM', verb),
     diskMb: parseMegabytes(disk, 'disk', verb),
-    ...(options.gpu === undefined ? {} : { gpus: parseWhole(options.gpu) }),
+    ...(options.gpu === undefined ? {} : { gpus: parseWhole(options.gpu, verb) }),
   }
   const client = await clientOf(io, cluster, options)
   const done = await client.post<QuotaSetView>(`/api/v1/quotas/${encodeURIComponent(role)}:${verb}`, body)
@@ -64,13 +65,15 @@ export async function changeQuota(
 export function quotaText({ quota, prodShared, prodDedicated, nonProdShared, nonProdDedicated }: RoleQuota): string {
   const part = (heading: string, of: Amounts | null): string[] => {
     if (of === null) return [heading, '  none: production jobs on shared machines are refused']
+    // A quota of no GPUs limits them, one without a word on them does not; what uses none need not say so.
+    const showsGpus = of.gpus !== undefined && (of === quota || of.gpus > 0)
     const cores = of.cpusMilli / 1000
     return [
       heading,
       `  CPU: ${Number.isInteger(cores) ? cores.toFixed(1) : cores} core(s)`,
       `  RAM: ${of.ramMb} MB`,
       `  Disk: ${of.diskMb} MB`,
-      ...(of.gpus === undefined || of.gpus === 0 ? [] : [`  GPU: ${of.gpus}`]),
+      ...(showsGpus ? [`  GPU: ${of.gpus}`] : []),
     ]
   }
   return [
@@ -113,6 +116,7 @@ function parseKey(text: string): { readonly cluster: string; readonly role: stri
   if (cluster === '' || role === '' || more.length > 0) {
     throw new CliFailure(CLIENT_EXIT.usage, `'${text}' is not ${KEY}`, { remedy: 'such as local/www-data' })
   }
+  if (role !== null && !isIdentifier(role)) throw new CliFailure(CLIENT_EXIT.usage, `Invalid role '${role}'`)
   return { cluster, role }
 }
 
@@ -139,7 +143,7 @@ function parseMegabytes(text: string, name: string, verb: 'set' | 'increase'): n
   throw new CliFailure(CLIENT_EXIT.usage, `${name} is an amount such as 512MB, 64GB or 1TB, not '${text}'`)
 }
 
-function parseWhole(text: string): number {
-  if (/^-?\d+$/.test(text)) return Number(text)
+function parseWhole(text: string, verb: 'set' | 'increase'): number {
+  if (/^-?\d+$/.test(text) && (verb === 'increase' || !text.startsWith('-'))) return Number(text)
   throw new CliFailure(CLIENT_EXIT.usage, `--gpu is a whole number, not '${text}'`)
 }

@@ -27,9 +27,11 @@ export function registerQuota(program: Command, session: Session): void {
       ),
     )
   amounts(quota.command('increase'))
+    // -4GB looks like an option to whoever reads the line.
+    .allowUnknownOption()
     .summary('add to the quota of a role')
     .description('Adds to the quota of a role in one step, so that two who do it at once both get what they asked for.')
-    .addHelpText('after', example('quota increase local/www-data 4 8GB 0'))
+    .addHelpText('after', example('quota increase local/www-data 4 8GB 0', 'quota increase local/www-data -2 -4GB 0'))
     .action(
       action(session, async (io, key: string, ...rest: AmountArguments) =>
         (await import('./quota-amounts.ts')).changeQuota(io, 'increase', key, rest),

@@ -30,8 +30,8 @@ export interface LoadOptions {
   /** Raw texts by dotted key: `{ 'http.port': '8181' }`. */
   readonly flags?: Readonly<Record<string, string>>
   /**
-   * Whether the secret and the certificates are read too. Default true; not for those who only look at what a node has
-   * on its disk: it may be theirs when the secret is not, and a certificate may have expired.
+   * Whether the secret, the certificates and the tiers are read too. Default true; not for those who only look at what a
+   * node has on its disk: it may be theirs when the secret is not, and a certificate may have expired.
    */
   readonly readFiles?: boolean
 }

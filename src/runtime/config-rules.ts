@@ -10,6 +10,7 @@ import { HEARTBEATS_IN_LEASE_MIN } from '../core/log/timing.ts'
 import type { NodeConfig } from './config-schema.ts'
 import { showDuration } from './config-units.ts'
 import { type ReadPeerTls, readPeerTls } from './peer-certificates.ts'
+import { readTiersFile } from './tiers-file.ts'
 import { readWebhookFiles } from './webhook-files.ts'
 
 export interface RuleFault {
@@ -22,7 +23,7 @@ export const SECRET_CHARACTERS_MIN = 16
 const HEARTBEATS_UNTIL_UNREACHABLE_MIN = 3
 const TLS_KEYS = ['peer.tls.certFile', 'peer.tls.keyFile', 'peer.tls.caFile']
 
-/** `readFiles`: whether the secret and the certificates are looked at too, and not only their keys. */
+/** `readFiles`: whether the secret, the certificates and the tiers are looked at too, and not only their keys. */
 export function configRuleFaults(config: NodeConfig, { readFiles }: { readFiles: boolean }): readonly RuleFault[] {
   return [
     ...roleFaults(config),
@@ -31,6 +32,7 @@ export function configRuleFaults(config: NodeConfig, { readFiles }: { readFiles:
     ...secretFaults(config, readFiles),
     ...(readFiles ? tlsFaults(config) : []),
     ...(readFiles ? webhookFaults(config) : []),
+    ...(readFiles ? tierFaults(config) : []),
   ]
 }
 
@@ -157,6 +159,12 @@ function webhookFaults({ roles, scheduler: { webhook } }: NodeConfig): RuleFault
   if (!roles.includes('scheduler') || webhook.url === null) return []
   const read = readWebhookFiles(webhook)
   return read.ok ? [] : [{ keys: [`scheduler.webhook.${read.key}`], text: read.text }]
+}
+
+function tierFaults({ roles, scheduler: { tiersFile } }: NodeConfig): RuleFault[] {
+  if (!roles.includes('scheduler')) return []
+  const read = readTiersFile(tiersFile)
+  return read.ok ? [] : read.faults.map(text => ({ keys: ['scheduler.tiersFile'], text }))
 }
 
 function secretFaults({ roles, cluster, http, peer, agent, members }: NodeConfig, readFiles: boolean): RuleFault[] {

@@ -292,6 +292,16 @@ export const configSchema = z.strictObject({
       default: 4000,
       aurora: '-max_tasks_per_job',
     }),
+    tiersFile: optionalKey(path, {
+      meaning: 'File with the tiers that jobs may name, such as config/tiers.yaml; set it alike on all scheduler nodes',
+      unset: 'preferred, preemptible (of jobs that name none) and revocable',
+      aurora: '-tier_config',
+    }),
+    allowGpus: key(flag, {
+      meaning: 'Whether jobs may ask for GPUs',
+      default: false,
+      aurora: '-allow_gpu_resource',
+    }),
     transientTimeout: key(duration('1s'), {
       meaning: 'A task that stays longer in a passing state (ASSIGNED, KILLING, …) is given up as LOST',
       default: '5min',
@@ -538,6 +548,12 @@ export const configSchema = z.strictObject({
         aurora: '--resources',
       }),
       gpus: key(count(0, 64), { meaning: 'GPUs to offer', default: 0, aurora: '--resources' }),
+      revocableCpus: key(cpus, {
+        meaning:
+          'Cores to lend beside cpus, such as those that are reserved and idle: only tasks of the tier revocable run on them, and on nothing else',
+        default: 0,
+        aurora: '-receive_revocable_resources',
+      }),
     }),
     ports: key(portRanges, { meaning: 'Ports to assign to tasks', default: '31000-32000', aurora: '--resources' }),
     userMode: key(choice('role', 'shared'), {

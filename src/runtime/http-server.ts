@@ -18,6 +18,7 @@ import type { Clock, LeaderView, Logger, LogPort } from '../actors/ports.ts'
 import type * as TaskAdmin from '../actors/task-admin.ts'
 import type * as WhatIf from '../actors/what-if.ts'
 import { rejected } from '../core/base/rejection.ts'
+import type { Tiers } from '../core/job/tiers.ts'
 import type { LifeView } from '../core/lifecycle/life-view.ts'
 import type { StreamTiming } from './http/event-stream.ts'
 import { addHealthRoutes } from './http/health-routes.ts'
@@ -49,6 +50,8 @@ export interface SchedulerDeps {
   readonly ledger: Ledger
   readonly log: LogPort
   readonly events: Ref<EventTail.Command>
+  /** Those by which this node admits jobs when it leads. */
+  readonly tiers: Tiers
   /** The latest view told by the log thread; null before the first. */
   readonly leader: () => LeaderView | null
   /** Where the node is in its life as a scheduler. */

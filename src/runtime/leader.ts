@@ -27,6 +27,7 @@ import { whatIfSpec } from '../actors/what-if.ts'
 import { assert } from '../core/base/assert.ts'
 import { readJobFilter } from '../core/events/event-filter.ts'
 import { ADMISSION_SETTINGS, type AdmissionSettings } from '../core/job/admission.ts'
+import { SHIPPED_TIERS, type Tiers } from '../core/job/tiers.ts'
 import { EXPIRING_OFFERS } from '../core/offers/expiring-offers.ts'
 import { DEADLINE_SETTINGS } from '../core/task/deadlines.ts'
 import { agentKey } from '../wire/agent-proof.ts'
@@ -43,6 +44,8 @@ export interface LeaderParts {
   /** Empty: none. */
   readonly secret: string
   readonly hostName: string
+  /** Default: those that Aurora ships. */
+  readonly tiers?: Tiers
   /** Absent: nobody is told of transitions. */
   readonly webhook?: Pick<WebhookOptions, 'events' | 'port'>
   /** Absent: none is written and none brought back. */
@@ -94,7 +97,7 @@ export type Resign = BackupOptions['resign']
 
 /** Makes the actors of a reign; nothing of them acts before the turn of this call is over. */
 export function startReign(context: ReignContext, parts: LeaderParts, epoch: Ballot, resign: Resign): Leading {
-  const { ledger, listener, config, secret, hostName, metrics, uuid = randomUUID } = parts
+  const { ledger, listener, config, secret, hostName, metrics, uuid = randomUUID, tiers = SHIPPED_TIERS } = parts
   const { scheduler, executor } = config
   const { reconciliation: sweeps, preemption } = scheduler
   const clusterId = ledger.leadership?.report.clusterId ?? null
@@ -155,6 +158,7 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
     isConnected: id => connected(id),
     options: {
       executorOverhead,
+      tiers: tiers.tiers,
       schedulePenaltyMsMax: scheduler.schedulePenaltyMax,
       startSpreadMs: scheduler.startSpread,
       preemption: {
@@ -221,6 +225,8 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
   )
   const admission: AdmissionSettings = {
     ...ADMISSION_SETTINGS,
+    ...tiers,
+    allowGpus: scheduler.allowGpus,
     allowedEnvironments: scheduler.allowedEnvironments,
     tasksPerJobMax: scheduler.maxTasksPerJob,
     executorOverhead,
@@ -251,7 +257,7 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
         tiers: admission.tiers,
         offerOrder: PLACEMENT_DEFAULTS.offerOrder,
         unavailabilityThresholdMs: PLACEMENT_DEFAULTS.unavailabilityThresholdMs,
-        isPreemptionEnabled: PLACEMENT_DEFAULTS.preemption.isEnabled,
+        isPreemptionEnabled: preemption.enabled,
       },
     }),
   )
@@ -263,6 +269,7 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
       uuid,
       schedulerName: hostName,
       tasksMax: scheduler.maxTasksPerJob,
+      quotas: quotaOf,
     }),
   )
   const { keep, keepMin, perJob } = scheduler.pruning

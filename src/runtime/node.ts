@@ -21,6 +21,7 @@ import { createLedger, type LedgerActor } from '../actors/ledger.ts'
 import type { Logger, LogPort } from '../actors/ports.ts'
 import { createActorSystem } from '../actors/shell.ts'
 import { prng } from '../core/base/prng.ts'
+import type { Tiers } from '../core/job/tiers.ts'
 import { type LifeView, lifeView } from '../core/lifecycle/life-view.ts'
 import { IDLE_LIFE, LIFE_SETTINGS } from '../core/lifecycle/scheduler-states.ts'
 import { type EmbeddedAgent, startAgentThread } from './agent/agent-thread-client.ts'
@@ -38,6 +39,7 @@ import { logOptionsOf } from './log/log-options.ts'
 import { createLogger } from './logger.ts'
 import { createMetrics, type NodeMetrics } from './metrics.ts'
 import type { PeerTls } from './peer-certificates.ts'
+import { readTiersFile } from './tiers-file.ts'
 import { webhookClient } from './webhook-client.ts'
 import { readWebhookFiles } from './webhook-files.ts'
 import { type AgentPlace, listenForAgents } from './ws-agent-listener.ts'
@@ -59,6 +61,7 @@ interface SchedulerSide {
   readonly ledger: LedgerActor
   readonly log: LateLog
   readonly events: Ref<EventTail.Command>
+  readonly tiers: Tiers
   tree: LeaderTree | null
 }
 
@@ -116,6 +119,7 @@ export async function startNode(config: NodeConfig, { configPath }: { configPath
         config,
         secret,
         hostName: hostname(),
+        tiers: side.tiers,
         handOver: () => opened.transfer(null),
         endProcess: cause => die(EXIT.bug, 'reign-failed-for-good', cause),
         metrics,
@@ -169,7 +173,7 @@ function schedulerSide(system: ActorSystem, config: NodeConfig, logger: Logger, 
     requestLimits: { keptMsMax: keep, requestsMax: max },
   })
   const events = system.spawn(EventTail.eventTailSpec({ log: log.port }))
-  return { ledger, log, events, tree: null }
+  return { ledger, log, events, tiers: tiersOf(config), tree: null }
 }
 
 interface HttpParts {
@@ -201,6 +205,7 @@ function startHttp(config: NodeConfig, parts: HttpParts): Promise<HttpServer> {
             ledger: side.ledger,
             log: side.log.port,
             events: side.events,
+            tiers: side.tiers,
             leader: () => side.ledger.leadership?.view ?? null,
             life: () => side.tree?.life ?? NOT_BEGUN,
             jobKeeper: () => side.tree?.leading?.jobKeeper ?? null,
@@ -277,7 +282,7 @@ function startHealth(system: ActorSystem, config: NodeConfig, { board, metrics, 
 
 function agentData(config: NodeConfig, httpUrl: string, secret: string): Parameters<typeof startAgentThread>[0] {
   const { agent, logging } = config
-  const { cpus, ram, disk, gpus } = agent.resources
+  const { cpus, ram, disk, gpus, revocableCpus } = agent.resources
   return {
     logging,
     options: {
@@ -291,6 +296,7 @@ function agentData(config: NodeConfig, httpUrl: string, secret: string): Paramet
         ...(ram === null ? {} : { ramMb: Math.floor(ram / MIB) }),
         ...(disk === null ? {} : { diskMb: Math.floor(disk / MIB) }),
       },
+      revocableCpusMilli: revocableCpus,
       portRanges: agent.ports,
       userMode: agent.userMode,
       allowRoot: agent.allowRoot,
@@ -439,6 +445,13 @@ function peerTls(config: NodeConfig): PeerTls | null {
   const read = readTlsOf(config)
   if (read.ok) return read.tls
   throw new NodeFailure(EXIT.config, read.faults.map(({ key, text }) => `peer.tls.${key}: ${text}`).join('; '))
+}
+
+/** The same. */
+function tiersOf({ scheduler }: NodeConfig): Tiers {
+  const read = readTiersFile(scheduler.tiersFile)
+  if (read.ok) return read.tiers
+  throw new NodeFailure(EXIT.config, `scheduler.tiersFile: ${read.faults.join('; ')}`)
 }
 
 function makeFolder(path: string, key: 'data.dir' | 'backup.folder'): void {

@@ -70,6 +70,20 @@ export const jobConfiguration = z.object({
   cronCollisionPolicy: z.enum(['KILL_EXISTING', 'CANCEL_NEW']).optional(),
 })
 
+/** GET /tiers */
+export const tierList = z.object({
+  defaultTier: z.string().describe('of jobs that name none'),
+  tiers: z.array(
+    z.object({
+      name: z.string(),
+      preemptible: z.boolean().describe('its tasks may be ended so that those of a better tier find room'),
+      revocable: z.boolean().describe('its tasks run on lent cores'),
+      production: z.boolean().describe('neither: counted against quotas'),
+    }),
+  ),
+})
+export type TierList = z.infer<typeof tierList>
+
 /** POST /jobs */
 export const createJob = z.object({ job: jobConfiguration })
 
@@ -366,6 +380,7 @@ export const agent = z.object({
   freePorts: count.nullable(),
   tasks: count,
   agentVersion: z.string(),
+  warnings: z.array(z.string()).describe('what it does not say of its place, and what follows from that'),
 })
 export const agentList = z.object({
   agents: z.array(agent),

@@ -625,6 +625,7 @@ describe('openapi', () => {
       'GET /tasks/{taskId}',
       'GET /tasks/{taskId}/logs',
       'GET /tasks/{taskId}/why',
+      'GET /tiers',
       'POST /admin:reconcile',
       'POST /admin:release-held',
       'POST /backups',

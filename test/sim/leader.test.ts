@@ -76,6 +76,8 @@ class Day {
     const scheduler = {
       allowedEnvironments: '^devel$',
       maxTasksPerJob: 100,
+      tiersFile: null,
+      allowGpus: false,
       transientTimeout: 300_000,
       killRetry: 15_000,
       schedulePenaltyMax: 60_000,

@@ -4,6 +4,7 @@
  */
 import { attributeFault } from '../../core/agents/attribute-faults.ts'
 import { type HelloRefusal, refusalOf } from '../../core/agents/hello.ts'
+import { placeWarnings } from '../../core/agents/place-attributes.ts'
 import { type AgentFacts, changedFacts, registration } from '../../core/agents/registration.ts'
 import { TakeOvers } from '../../core/agents/take-overs.ts'
 import { type AgentId, agentId } from '../../core/base/ids.ts'
@@ -110,7 +111,11 @@ export function admission(
       total: JSON.stringify(total),
       attributes: attributes.map(({ name, values }) => `${name}=${values.join()}`).join(' '),
     }
-    if (before === undefined) return context.log.info('agent-registered', { agent, host, ...shown })
+    if (before === undefined) {
+      context.log.info('agent-registered', { agent, host, ...shown })
+      for (const text of placeWarnings(row)) context.log.warn('agent-place-unknown', { agent, host, text })
+      return
+    }
     const changed = changedFacts(before, row)
     if (changed.length > 0) context.log.info('agent-changed', { agent, host, changed: changed.join(), ...shown })
   }

@@ -7,7 +7,7 @@ import type { Link } from './agent-message.ts'
 export function helloOf(
   options: AgentActorOptions,
   identity: AgentIdentity,
-  { resources, portRanges, draining, executors }: Capacity,
+  { resources, revocableCpusMilli, portRanges, draining, executors }: Capacity,
   link: Pick<Link, 'nonce' | 'listenerNonce'>,
   counts: { readonly taskCount: number; readonly outboxCount: number },
 ): Hello {
@@ -33,6 +33,7 @@ export function helloOf(
     maxEpoch: identity.maxEpoch === null ? null : [identity.maxEpoch[0], identity.maxEpoch[1]],
     maxPosition: identity.maxPosition,
     ...(options.place === undefined ? {} : { place: options.place }),
+    ...(revocableCpusMilli === undefined ? {} : { revocableCpusMilli }),
     ...counts,
   }
 }

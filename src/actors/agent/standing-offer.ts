@@ -78,6 +78,7 @@ export class StandingOffer {
 
   private say(n: number): void {
     const { options, send } = this.parts
+    const { revocableCpusMilli } = this.offer
     send({
       type: 'UPDATE_AGENT',
       n,
@@ -85,6 +86,7 @@ export class StandingOffer {
       portRanges: this.offer.portRanges.map(([from, to]): [number, number] => [from, to]),
       attributes: options.attributes.map(({ name, values }) => ({ name, values: [...values] })),
       draining: this.draining,
+      ...(revocableCpusMilli === undefined ? {} : { revocableCpusMilli }),
     })
   }
 }

@@ -19,10 +19,12 @@ export interface AgentFacts {
   /** Null: it has none. */
   readonly logUrl?: string | null
   readonly place?: string | undefined
+  /** Absent: none. */
+  readonly revocableCpusMilli?: number | undefined
 }
 
 /** What of a row an operator would want to hear about when it changes. */
-const TOLD = ['host', 'attributes', 'total', 'portRanges', 'agentVersion'] as const
+const TOLD = ['host', 'attributes', 'total', 'revocable', 'portRanges', 'agentVersion'] as const
 
 /** Which parts of the row of an agent differ. */
 export function changedFacts(before: AgentRow, after: AgentRow): readonly string[] {
@@ -63,5 +65,9 @@ function rowOf(id: AgentId, facts: AgentFacts, before: AgentRow | undefined, now
     ...(logUrl === undefined ? {} : { logUrl }),
     firstSeenMs: before?.firstSeenMs ?? nowWallMs,
     ...(place === undefined ? {} : { place }),
+    ...(facts.revocableCpusMilli === undefined || facts.revocableCpusMilli === 0
+      ? {}
+      : { revocable: { cpusMilli: facts.revocableCpusMilli } }),
+    ...(before?.unavailability === undefined ? {} : { unavailability: before.unavailability }),
   }
 }

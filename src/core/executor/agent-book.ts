@@ -51,6 +51,8 @@ export const EXECUTOR_NAME = 'AuroraExecutor'
 
 export interface Capacity {
   readonly resources: Resources
+  /** Beside `resources`: cores that are only lent, for revocable tasks. Absent: none. */
+  readonly revocableCpusMilli?: number
   readonly portRanges: readonly (readonly [number, number])[]
   readonly draining: boolean
   readonly executors: readonly string[]
@@ -155,7 +157,9 @@ export function lacks(info: LaunchInfo, records: ReadonlyMap<string, TaskRecord>
   const live = [...records.values()].filter(record => isLive(record) && record.info !== null)
   for (const name of ['cpusMilli', 'ramMb', 'diskMb', 'gpus'] as const) {
     const used = live.reduce((sum, record) => sum + (record.info as LaunchInfo).resources[name], 0)
-    const free = capacity.resources[name] - used
+    // Which task runs on lent cores is the scheduler's business; together they never exceed both.
+    const lent = name === 'cpusMilli' ? (capacity.revocableCpusMilli ?? 0) : 0
+    const free = capacity.resources[name] + lent - used
     if (info.resources[name] > free) return `${name}: ${info.resources[name]} asked, ${Math.max(free, 0)} free`
   }
   const taken = new Map(

@@ -6,29 +6,23 @@
  * What comes out is filled in and in canonical form: tier, production, constraints, ports and metadata sorted. Two
  * submissions that mean the same have the same configuration.
  *
- * Source: the scheduling spec, section 12 (J1 to T21, Q1), section 6 (dedicated), its improvements D3 and D19, and
- * "can never fit" of the placement part.
+ * Source: the scheduling spec, section 12 (J2 to T14, J6, Q1), section 6 (dedicated), its improvements D3, D19 and D23,
+ * and "can never fit" of the placement part. What a configuration cannot carry yet is not checked: containers and
+ * fetched files (T8 to T11, T15, T16), SLA policies (T17 to T21). Quota (Q2) is asked for by whoever admits.
  */
 import { compareIds, isIdentifier, type JobKey, jobKeyText } from '../base/ids.ts'
 import { type Fault, type Rejection, type RejectionCode, rejected } from '../base/rejection.ts'
 import { DEDICATED, dedicatedFault } from '../scheduling/dedicated.ts'
+import { careFaults } from './care-faults.ts'
+import { nearestName } from './nearest-name.ts'
 import { softRuleFaults, softRulesInOrder } from './soft-rule-faults.ts'
 import type { Constraint, JobConfiguration, Resources, TaskConfig } from './task-config.ts'
+import { isProduction, SHIPPED_TIERS, type Tiers } from './tiers.ts'
 
-export interface Tier {
-  readonly preemptible: boolean
-  readonly revocable: boolean
-}
-
-/** A launch carries it in one frame of at most 4 MiB, and a character takes up to three bytes. */
-export const EXECUTOR_DATA_CHARACTERS_MAX = 1024 * 1024
-
-export interface AdmissionSettings {
+export interface AdmissionSettings extends Tiers {
   /** The whole environment name must match; without anchors of its own. */
   readonly allowedEnvironments: string
   readonly tasksPerJobMax: number
-  readonly defaultTier: string
-  readonly tiers: Readonly<Record<string, Tier>>
   /** Names that `executor.name` may have. */
   readonly executors: readonly string[]
   /** Added to what a task asks for, wherever room for it is sought. */
@@ -38,12 +32,7 @@ export interface AdmissionSettings {
 export const ADMISSION_SETTINGS: AdmissionSettings = {
   allowedEnvironments: '^(prod|devel|test|staging\\d*)$',
   tasksPerJobMax: 4000,
-  defaultTier: 'preemptible',
-  tiers: {
-    preferred: { preemptible: false, revocable: false },
-    preemptible: { preemptible: true, revocable: false },
-    revocable: { preemptible: true, revocable: true },
-  },
+  ...SHIPPED_TIERS,
   executors: ['AuroraExecutor'],
   executorOverhead: { cpusMilli: 10, ramMb: 8 },
   allowGpus: false,
@@ -70,10 +59,11 @@ export interface Admitted {
 
 export function admit(job: JobConfiguration, settings: AdmissionSettings, machines: Machines): Admitted | Rejection {
   const found: Found[] = [
-    ...cronFaults(job),
     ...jobFaults(job, settings),
     ...taskFaults(job, settings),
+    ...cronFaults(job),
     ...countFaults(job, settings),
+    ...careFaults(job),
     ...softRuleFaults(job),
   ]
   const normal = { ...job, task: normalized(job.task, settings) }
@@ -112,8 +102,8 @@ function cronFaults(job: JobConfiguration): Found[] {
   const remedy = `Remove ${path} to run the job once, now.`
   const service = job.task.isService && job.cronSchedule !== undefined
   return [
-    { path, text, remedy, code: 'NOT_BUILT' },
     ...unless(!service, path, `A service task may not be run on a cron schedule: ${jobKeyText(job.key)}`),
+    { path, text, remedy, code: 'NOT_BUILT' },
   ]
 }
 
@@ -136,79 +126,38 @@ function keyFaults(key: JobKey, path: string): Found[] {
   return unless(isValid, path, `Job key ${jobKeyText(key)} is invalid.`)
 }
 
+/** Those of Aurora. */
 function taskFaults(job: JobConfiguration, settings: AdmissionSettings): Found[] {
   const { task } = job
-  const tier = task.tier === '' ? settings.defaultTier : task.tier
   const { name: executor } = task.executor
   const dedicated = dedicatedFault(job.key.role, task.constraints)
   return [
-    ...unless(isIdentifier(tier), 'task.tier', `Tier contains illegal characters: ${tier}`),
-    ...unless(
-      !isIdentifier(tier) || Object.hasOwn(settings.tiers, tier),
-      'task.tier',
-      `Invalid tier '${tier}' in TaskConfig.`,
-    ),
+    ...tierFaults(task.tier === '' ? settings.defaultTier : task.tier, settings),
     ...keyFaults(task.job, 'task.job'),
-    ...unless(
-      jobKeyText(task.job) === jobKeyText(job.key),
-      'task.job',
-      `The task is of job ${jobKeyText(task.job)}, but the job is ${jobKeyText(job.key)}.`,
-    ),
     ...unless(executor !== '', 'task.executor.name', 'Executor name may not be left unset.'),
     ...unless(
       executor === '' || settings.executors.includes(executor),
       'task.executor.name',
       `Configuration for executor '${executor}' doesn't exist.`,
     ),
-    ...unless(
-      task.executor.data.length <= EXECUTOR_DATA_CHARACTERS_MAX,
-      'task.executor.data',
-      `The definition of the job has ${task.executor.data.length} characters; at most ${EXECUTOR_DATA_CHARACTERS_MAX} travel to an agent. Let a process fetch what is large.`,
-    ),
     ...(dedicated === null ? [] : [{ path: dedicatedPath(task.constraints), text: dedicated }]),
-    ...constraintFaults(task.constraints),
     ...resourceFaults(task, settings),
-    ...portFaults(task.ports),
-    ...unless(
-      task.maxTaskFailures >= -1,
-      'task.maxTaskFailures',
-      `max_task_failures must be -1 (without limit) or more, got ${task.maxTaskFailures}.`,
-    ),
   ]
+}
+
+function tierFaults(tier: string, { tiers }: AdmissionSettings): Found[] {
+  const path = 'task.tier'
+  if (!isIdentifier(tier)) return [{ path, text: `Tier contains illegal characters: ${tier}` }]
+  if (Object.hasOwn(tiers, tier)) return []
+  const known = Object.keys(tiers).sort(compareIds)
+  const near = nearestName(tier, known)
+  const list = `This cluster has the tiers ${known.join(', ')}.`
+  const remedy = near === undefined ? list : `Did you mean ${near}? ${list}`
+  return [{ path, text: `Invalid tier '${tier}' in TaskConfig.`, remedy }]
 }
 
 const dedicatedPath = (constraints: readonly Constraint[]): string =>
   `task.constraints[${constraints.findIndex(constraint => constraint.name === DEDICATED)}]`
-
-function constraintFaults(constraints: readonly Constraint[]): Found[] {
-  const seen = new Set<string>()
-  return constraints.flatMap((constraint, at): Found[] => {
-    const path = `task.constraints[${at}]`
-    const { name, rule } = constraint
-    const isRepeated = seen.has(name)
-    seen.add(name)
-    const faults: Found[] = [
-      ...unless(isIdentifier(name), `${path}.name`, `Constraint name contains illegal characters: ${name}`),
-      ...unless(!isRepeated, `${path}.name`, `Constraint '${name}' is given more than once.`),
-    ]
-    if (rule.type === 'limit')
-      return [
-        ...faults,
-        ...unless(
-          rule.limit >= 1,
-          `${path}.limit`,
-          `Limit of constraint '${name}' must be at least 1, got ${rule.limit}.`,
-        ),
-      ]
-    // The dedicated rule has said its own word on a missing value.
-    const isEmpty = rule.values.length === 0 && name !== DEDICATED
-    return [
-      ...faults,
-      ...unless(!isEmpty, `${path}.values`, `Constraint '${name}' must have at least one value.`),
-      ...unless(!rule.values.includes(''), `${path}.values`, `Constraint '${name}' has an empty value.`),
-    ]
-  })
-}
 
 function resourceFaults({ resources }: TaskConfig, settings: AdmissionSettings): Found[] {
   return [
@@ -223,31 +172,22 @@ function resourceFaults({ resources }: TaskConfig, settings: AdmissionSettings):
   ]
 }
 
-function portFaults(ports: readonly string[]): Found[] {
-  const seen = new Set<string>()
-  return ports.flatMap((port, at): Found[] => {
-    const isRepeated = seen.has(port)
-    seen.add(port)
-    return [
-      ...unless(isIdentifier(port), `task.ports[${at}]`, `Port name contains illegal characters: ${port}`),
-      ...unless(!isRepeated, `task.ports[${at}]`, `Port '${port}' is asked for more than once.`),
-    ]
-  })
+/** One that is not positive was named before. */
+function countFaults({ instanceCount }: JobConfiguration, { tasksPerJobMax }: AdmissionSettings): Found[] {
+  return unless(instanceCount <= tasksPerJobMax, 'instanceCount', countText(tasksPerJobMax))
 }
 
-function countFaults(job: JobConfiguration, { tasksPerJobMax }: AdmissionSettings): Found[] {
-  // A count that is not positive was named before.
-  const fits = job.instanceCount <= tasksPerJobMax
-  return unless(fits, 'instanceCount', `Instance count must be between 1 and ${tasksPerJobMax} inclusive.`)
-}
+/** Said whenever a job would have more, whoever adds to it. */
+export const countText = (tasksPerJobMax: number): string =>
+  `Instance count must be between 1 and ${tasksPerJobMax} inclusive.`
 
 function normalized(task: TaskConfig, settings: AdmissionSettings): TaskConfig {
   const name = task.tier === '' ? settings.defaultTier : task.tier
-  const tier = settings.tiers[name]
+  const tier = Object.hasOwn(settings.tiers, name) ? settings.tiers[name] : undefined
   return {
     ...task,
     tier: name,
-    production: tier !== undefined && !tier.preemptible && !tier.revocable,
+    production: tier !== undefined && isProduction(tier),
     constraints: task.constraints
       .map(
         ({ name: of, rule }): Constraint => ({

@@ -1,4 +1,4 @@
-import { compareIds, IDENTIFIER } from '../base/ids.ts'
+import { compareIds, isIdentifier } from '../base/ids.ts'
 import type { ProcessSpec } from '../executor/task-data.ts'
 import { orderFaults } from '../executor/task-plan.ts'
 import type { FieldFault, Loose, Path } from './field-schema.ts'
@@ -27,7 +27,7 @@ export function jobFaults(job: Loose<Job>, base: Path = []): FieldFault[] {
   if (job.instances !== undefined && job.instances < 1) refuse(['instances'], 'Instance count must be positive.')
   for (const part of ['role', 'environment', 'name'] as const) {
     const value = job[part]
-    if (value !== undefined && !isName(value)) refuse([part], `Invalid ${part} '${value}'`)
+    if (value !== undefined && !isIdentifier(value)) refuse([part], `Invalid ${part} '${value}'`)
   }
   checkNumbers(job, refuse)
   checkConstraints(job, refuse)
@@ -367,8 +367,4 @@ function uniqueMetadata(metadata: Job['metadata']): Job['metadata'] {
 /** Facts for the scheduler pass no agent, so their escapes end here. */
 function literal(value: string): string {
   return interpolate(value, scopeOf({}), { unescape: true }).text
-}
-
-function isName(value: string): boolean {
-  return IDENTIFIER.test(value) && !value.endsWith('\n') && value.length <= 255
 }

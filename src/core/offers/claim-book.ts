@@ -88,12 +88,14 @@ export class ClaimBook {
   }
 
   /** What is left of `free` for somebody, when what others have claimed on the host stays untouched. */
-  freeFor(slot: number, free: Needs, isMine: (owner: ClaimOwner) => boolean): Needs {
+  freeFor(slot: number, free: Needs, isRevocable: boolean, isMine: (owner: ClaimOwner) => boolean): Needs {
     const claims = this.onSlot(slot)
     const left = { cpusMilli: 0, ramMb: 0, diskMb: 0, ports: 0, gpus: 0 }
     for (const { type } of NEED_KINDS) {
       left[type] = free[type]
-      for (const { owner, needs } of claims) if (!isMine(owner)) left[type] -= needs[type]
+      for (const { owner, needs, isRevocable: isLent = false } of claims) {
+        if (!isMine(owner) && (type !== 'cpusMilli' || isLent === isRevocable)) left[type] -= needs[type]
+      }
     }
     return left
   }

@@ -20,6 +20,8 @@ export interface RoomClaim {
   readonly id: string
   readonly agentId: AgentId
   readonly needs: Needs
+  /** Its cores are lent ones, and others' own cores are not touched by it. Default: false. */
+  readonly isRevocable?: boolean
   readonly owner: ClaimOwner
   /** Wall clock of the leader, ms. */
   readonly expiresMs: number

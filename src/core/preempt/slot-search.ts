@@ -1,9 +1,10 @@
 /**
  * Finds hosts where a pending task would fit if others made way: a slot is a host and the smallest set of tasks that
- * have to go. Hosts are looked at from a start drawn by the seed, and far apart, so that neighbours in one rack are not all
- * that a search sees. What the machine itself refuses, what has nobody who may be preempted, and what would be too small even then is
- * passed over in a few reads; of the others the search takes as many as it needs for a choice, and stops when it has
- * looked at so many tasks that its turn would become long. It then says so, and the next one looks elsewhere.
+ * have to go. Hosts are looked at a few at a time, from a start drawn by the seed and in wide steps, so that neighbours
+ * in one rack are not all that a search sees. What the machine itself refuses, what has nobody who may be preempted, and
+ * what would be too small even then is passed over in a few reads; of the others the search takes as many as it needs
+ * for a choice, and stops when it has looked at so many tasks that its turn would become long. It then says so, and the
+ * next one looks elsewhere.
  *
  * Several tasks of a group are served by one search. No room and no victim is counted on twice, room that the group has
  * claimed already included. Where the group finds room without anybody going, so many tasks are not searched for.
@@ -29,6 +30,8 @@ export interface Slot {
   readonly agentId: AgentId
   readonly host: string
   readonly needs: Needs
+  /** Its cores are lent ones. */
+  readonly isRevocable: boolean
   /** Empty: the victims of another slot on the same host leave room for this one too. */
   readonly victims: readonly Victim[]
   readonly violations: number
@@ -70,6 +73,8 @@ const CHOICE_PER_TASK = 2
 const LOOKS_MAX = 50_000
 const LOOKS_OF_TRIAL = 100
 
+/** Hosts that are looked at in a row: what is read of them lies side by side, and a rack is mostly larger. */
+const BLOCK = 8
 /** Steps of this share of a circle never come near where they have been before. */
 const GOLDEN = 0.618_034
 
@@ -85,6 +90,9 @@ const NOTHING_FOUND = {
   suitable: 0,
   gangFound: 0,
 }
+
+/** What a search reads of the ledger. */
+export type SearchView = Pick<LedgerView, 'config' | 'activeTasksOfJob'>
 
 /** One walk over the hosts. */
 interface Pass {
@@ -102,8 +110,8 @@ interface Pass {
 export class SlotSearch {
   readonly #matcher: Matcher
   readonly #victims: VictimIndex
-  readonly #view: Pick<LedgerView, 'config' | 'activeTasksOfJob'>
-  /** By slot of the book: the place of the agent in the victim index. */
+  readonly #view: SearchView
+  /** By slot of the book: the number that the agent has in the victim index. */
   #numbers = new Int32Array(0)
   #numbersVersion = ''
   /** By number of the agent: where the peers of the search in progress are summed. */
@@ -111,7 +119,7 @@ export class SlotSearch {
   /** An upper bound of what a host could give: what is free, and what those take among whom there are victims. */
   readonly #room: Amounts = { cpusMilli: 0, ramMb: 0, diskMb: 0, ports: 0, gpus: 0 }
 
-  constructor(matcher: Matcher, victims: VictimIndex, view: Pick<LedgerView, 'config' | 'activeTasksOfJob'>) {
+  constructor(matcher: Matcher, victims: VictimIndex, view: SearchView) {
     this.#matcher = matcher
     this.#victims = victims
     this.#view = view
@@ -132,9 +140,12 @@ export class SlotSearch {
     const trials: HostTrial[] = []
     const choice = Math.max(CHOICE, CHOICE_PER_TASK * count)
     const { slotsMax, columns } = book
-    const walk = walkOver(slotsMax, prng(seed))
-    for (let n = 0, slot = walk.start; n < slotsMax; n++, slot = (slot + walk.step) % slotsMax) {
-      if (columns.connected[slot] === 0) continue
+    const blocks = Math.ceil(slotsMax / BLOCK)
+    const { start, step } = walkOver(blocks, prng(seed))
+    for (let n = 0, block = start; n < blocks * BLOCK; n++) {
+      const slot = block * BLOCK + (n % BLOCK)
+      if (n % BLOCK === BLOCK - 1) block = (block + step) % blocks
+      if (slot >= slotsMax || columns.connected[slot] === 0) continue
       if (trials.length >= choice || pass.looks <= 0 || pass.roomFor >= count) {
         found.isCutShort = trials.length < count && pass.roomFor < count
         break
@@ -181,8 +192,8 @@ export class SlotSearch {
 
     const on = this.#victims.on(number)
     pass.looks -= on.length
+    if (!this.#couldFit(slot, on, standing, ask)) return 'tooSmall'
     const eligible = on.filter(victim => mayPreempt(standing, victim))
-    if (!this.#couldFit(slot, eligible, ask)) return 'tooSmall'
     const host = book.at(slot)
     const trial = new HostTrial(host, eligible, this.#unclaimed(ask, host), rules)
     if (trial.best !== null) return trial
@@ -204,7 +215,7 @@ export class SlotSearch {
 
   #unclaimed(ask: Ask, host: Host): Needs {
     const free = ask.isRevocable ? host.freeRevocable : host.free
-    return this.#matcher.book.claims.freeFor(host.slot, free, () => false)
+    return this.#matcher.book.claims.freeFor(host.slot, free, ask.isRevocable, () => false)
   }
 
   /** For how many tasks, at most `most`, there is room with nobody going. */
@@ -229,11 +240,12 @@ export class SlotSearch {
     room.gpus = columns.gpus[slot]!
   }
 
-  /** Whether the room of these is enough, limits and claims aside. */
-  #couldFit(slot: number, eligible: readonly Victim[], { needs, isRevocable }: Ask): boolean {
+  /** Whether the room of those that may be preempted is enough, limits and claims aside. */
+  #couldFit(slot: number, on: readonly Victim[], standing: Standing, { needs, isRevocable }: Ask): boolean {
     const room = this.#room
     this.#setRoom(slot, isRevocable)
-    for (const victim of eligible) {
+    for (const victim of on) {
+      if (!mayPreempt(standing, victim)) continue
       if (victim.isRevocable === isRevocable) room.cpusMilli += victim.needs.cpusMilli
       room.ramMb += victim.needs.ramMb
       room.diskMb += victim.needs.diskMb
@@ -272,9 +284,9 @@ export class SlotSearch {
   }
 }
 
-function slotsOf(trials: readonly HostTrial[], count: number, { needs }: Ask): readonly Slot[] {
+function slotsOf(trials: readonly HostTrial[], count: number, { needs, isRevocable }: Ask): readonly Slot[] {
   return Array.from(bestFirst(trials, count), ({ host, set: { victims, violations } }) => {
-    return { agentId: host.row.agentId, host: host.row.host, needs, victims, violations }
+    return { agentId: host.row.agentId, host: host.row.host, needs, isRevocable, victims, violations }
   })
 }
 
@@ -288,12 +300,12 @@ function isEnough(room: Amounts, needs: Needs): boolean {
   )
 }
 
-/** From the start, step by step around all slots: each is met once, and those met in a row lie far apart. */
-function walkOver(slotsMax: number, random: Prng): { readonly start: number; readonly step: number } {
-  if (slotsMax === 0) return { start: 0, step: 0 }
-  const start = random.int(0, slotsMax)
-  let step = Math.max(1, Math.floor(slotsMax * GOLDEN))
-  while (divisorOf(step, slotsMax) !== 1) step++
+/** From the start, step by step around a circle of blocks: each is met once, and those met in a row lie far apart. */
+function walkOver(blocks: number, random: Prng): { readonly start: number; readonly step: number } {
+  if (blocks === 0) return { start: 0, step: 0 }
+  const start = random.int(0, blocks)
+  let step = Math.max(1, Math.floor(blocks * GOLDEN))
+  while (divisorOf(step, blocks) !== 1) step++
   return { start, step }
 }
 

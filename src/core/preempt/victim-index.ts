@@ -8,7 +8,7 @@
  */
 import type { AgentId, ConfigId, TaskId } from '../base/ids.ts'
 import type { Instant } from '../base/time.ts'
-import type { Tier } from '../job/admission.ts'
+import type { Tier } from '../job/tiers.ts'
 import type { TaskRow } from '../ledger/rows.ts'
 import type { RowChange } from '../ledger/transaction.ts'
 import type { LedgerView } from '../ledger/view.ts'

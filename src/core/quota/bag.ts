@@ -16,6 +16,10 @@ export function plus(a: Bag, b: Bag): Bag {
   }
 }
 
+export function minus(a: Bag, b: Bag): Bag {
+  return plus(a, times(b, -1))
+}
+
 export function times(a: Bag, n: number): Bag {
   return { cpusMilli: a.cpusMilli * n, ramMb: a.ramMb * n, diskMb: a.diskMb * n, gpus: a.gpus * n }
 }

@@ -57,9 +57,19 @@ export class QuotaCheck {
         remedy: 'Amounts are zero or more.',
       })
     }
+    const tooLarge = QUOTA_KINDS.filter(({ type }) => !Number.isSafeInteger(quota[type] ?? 0))
+    if (tooLarge.length > 0) {
+      const labels = tooLarge.map(({ label }) => label).join(', ')
+      return rejected('INVALID_REQUEST', `Quota: ${labels} of ${role} would be more than can be counted`, {
+        remedy: `Set it anew: daybreak quota set CLUSTER/${role} CPU RAM DISK.`,
+      })
+    }
     const used = this.#use.of(role).prodShared
-    if (limitedKinds(quota).every(({ type }) => (quota[type] ?? 0) >= used[type])) return null
-    const detail = `Quota: ${bagText(quota)} is less then current prod reservation: ${bagText(used)}`
+    const limited = limitedKinds(quota)
+    if (limited.every(({ type }) => (quota[type] ?? 0) >= used[type])) return null
+    const { gpus: _, ...counted } = used
+    const reserved = quota.gpus === undefined ? counted : used
+    const detail = `Quota: ${bagText(quota)} is less then current prod reservation: ${bagText(reserved)}`
     return rejected('INVALID_REQUEST', detail, {
       remedy: 'Set at least what production of the role uses now, or end some of it first.',
     })

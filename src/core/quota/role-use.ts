@@ -2,8 +2,9 @@
  * What each role uses, in four pools: production or not, on shared or on dedicated machines. Only what production takes
  * of shared machines is limited; the rest is told.
  *
- * Kept up to date change by change as numbers of active tasks by job and configuration, so that an answer costs by the
- * jobs of the role and not by its tasks; only jobs that are being updated are looked at instance by instance.
+ * Kept up to date change by change: the sum of all active tasks of a role, and beneath it how many of each configuration
+ * a job has. An answer begins with the sum and looks only at the jobs that count otherwise than by their tasks, so it does
+ * not cost by the tasks of the role, nor by its jobs; only a job that is being updated is looked at instance by instance.
  *
  * - A job that is being updated counts, type by type, as the larger of what it was and what it is to be: whichever way
  *   the update goes, there is room. Each side counts in the pool that it is of.
@@ -11,7 +12,7 @@
  *   a template that changes its pool does not make running tasks vanish (D4).
  * Source: the scheduling spec, section 11.
  */
-import { type ConfigId, type JobKey, jobKeyText } from '../base/ids.ts'
+import { type ConfigId, jobKeyText } from '../base/ids.ts'
 import type { TaskConfig } from '../job/task-config.ts'
 import type { JobRow, Rows, TableName, TaskRow, UpdatePart, UpdateRow } from '../ledger/rows.ts'
 import type { RowChange } from '../ledger/transaction.ts'
@@ -19,7 +20,7 @@ import type { LedgerView } from '../ledger/view.ts'
 import { DEDICATED } from '../scheduling/dedicated.ts'
 import { ACTIVE } from '../task/status.ts'
 import { isEnded, updateKey, updateState } from '../update/update-status.ts'
-import { type Bag, EMPTY, most, plus, times } from './bag.ts'
+import { type Bag, EMPTY, minus, most, plus, times } from './bag.ts'
 
 export type Pool = 'prodShared' | 'prodDedicated' | 'nonProdShared' | 'nonProdDedicated'
 export type Pools = Readonly<Record<Pool, Bag>>
@@ -33,16 +34,25 @@ export function poolOf({ production, constraints }: Pick<TaskConfig, 'production
   return isDedicated ? 'nonProdDedicated' : 'nonProdShared'
 }
 
-interface JobUse {
-  readonly key: JobKey
-  /** Active tasks by configuration. */
-  readonly counts: Map<ConfigId, number>
+/** Active tasks of one configuration. */
+interface Share {
+  readonly pool: Pool
+  readonly each: Bag
+  count: number
+}
+/** Shares of a job by configuration; none has a count of 0. */
+type JobUse = Map<ConfigId, Share>
+
+interface Role {
+  /** By text of the job's key; none is empty. */
+  readonly jobs: Map<string, JobUse>
+  readonly sum: Record<Pool, Bag>
 }
 
 export class RoleUse {
   readonly #view: LedgerView
+  readonly #roles = new Map<string, Role>()
   /** By role, then by text of the job's key. */
-  readonly #jobs = new Map<string, Map<string, JobUse>>()
   readonly #templates = new Map<string, Map<string, JobRow>>()
   /** Keys of updates under way, by role. */
   readonly #updates = new Map<string, Set<string>>()
@@ -54,7 +64,7 @@ export class RoleUse {
     for (const update of view.rows('update').values()) this.#noteUpdate(update)
   }
 
-  /** One change of the ledger, with the row as it was. */
+  /** One change of the ledger, with the row as it was. The view may be ahead of it. */
   apply(change: RowChange, before: Rows[TableName] | undefined): void {
     switch (change.table) {
       case 'task': {
@@ -65,13 +75,15 @@ export class RoleUse {
         if (is !== undefined && ACTIVE.has(is.status)) this.#count(is, 1)
         return
       }
-      case 'job':
-        if (before !== undefined) this.#templates.get((before as JobRow).key.role)?.delete(change.key)
+      case 'job': {
+        const was = before as JobRow | undefined
+        if (was !== undefined) removeFrom(this.#templates, was.key.role, change.key)
         if (change.type === 'put') this.#noteTemplate(change.row)
         return
+      }
       case 'update':
         if (change.type === 'put') this.#noteUpdate(change.row)
-        else if (before !== undefined) this.#updates.get((before as UpdateRow).job.role)?.delete(change.key)
+        else if (before !== undefined) removeFrom(this.#updates, (before as UpdateRow).job.role, change.key)
         return
       case 'updateEvent': {
         const key = change.type === 'put' ? change.row.update : (before as { update: string } | undefined)?.update
@@ -85,87 +97,109 @@ export class RoleUse {
 
   /** Roles that use anything, or have updates or templates. */
   roles(): ReadonlySet<string> {
-    return new Set([...this.#jobs.keys(), ...this.#templates.keys(), ...this.#updates.keys()])
+    return new Set([...this.#roles.keys(), ...this.#templates.keys(), ...this.#updates.keys()])
   }
 
-  /** `planned`: an update that is not stored yet, counted as if it were under way. */
+  /** What the active tasks of a role take as they are, whatever is planned for them. */
+  active(role: string): Pools {
+    return { ...(this.#roles.get(role)?.sum ?? NO_POOLS) }
+  }
+
+  /** What is charged to a role. `planned`: an update that is not stored yet, counted as if it were under way. */
   of(role: string, planned?: UpdateRow): Pools {
-    const sum: Record<Pool, Bag> = { ...NO_POOLS }
+    const { jobs, sum: running } = this.#roles.get(role) ?? { jobs: new Map<string, JobUse>(), sum: NO_POOLS }
+    const sum: Record<Pool, Bag> = { ...running }
+    const templates = this.#templates.get(role) ?? new Map<string, JobRow>()
+    for (const [text, template] of templates) {
+      const config = this.#view.config(template.configId)
+      const run = { ...NO_POOLS }
+      if (config !== undefined) run[poolOf(config)] = times(config.resources, template.instanceCount)
+      const active = useOf(jobs.get(text))
+      for (const pool of POOLS) sum[pool] = plus(sum[pool], minus(most(active[pool], run[pool]), active[pool]))
+    }
+    for (const [text, update] of this.#updatesOf(role, planned)) {
+      addAll(sum, updateUse(update))
+      if (templates.has(text)) continue
+      const job = jobs.get(text)
+      if (job === undefined) continue
+      const active = useOf(job)
+      const beside = this.#useBeside(job, update)
+      for (const pool of POOLS) sum[pool] = plus(sum[pool], minus(beside[pool], active[pool]))
+    }
+    return sum
+  }
+
+  #updatesOf(role: string, planned: UpdateRow | undefined): ReadonlyMap<string, UpdateRow> {
     const updates = new Map<string, UpdateRow>()
     for (const key of this.#updates.get(role) ?? []) {
       const update = this.#view.rows('update').get(key)
       if (update !== undefined) updates.set(jobKeyText(update.job), update)
     }
     if (planned !== undefined) updates.set(jobKeyText(planned.job), planned)
-    const templates = this.#templates.get(role)
-
-    for (const [text, use] of this.#jobs.get(role) ?? []) {
-      if (templates?.has(text)) continue
-      const update = updates.get(text)
-      const counts = update === undefined ? use.counts : this.#countsBeside(use.key, update)
-      addAll(sum, this.#useOf(counts))
-    }
-    for (const update of updates.values()) addAll(sum, updateUse(update))
-    for (const [text, template] of templates ?? []) {
-      const running = this.#useOf(this.#jobs.get(role)?.get(text)?.counts ?? new Map())
-      const config = this.#view.config(template.configId)
-      const planned = { ...NO_POOLS }
-      if (config !== undefined) planned[poolOf(config)] = times(config.resources, template.instanceCount)
-      for (const pool of POOLS) sum[pool] = plus(sum[pool], most(running[pool], planned[pool]))
-    }
-    return sum
+    return updates
   }
 
-  /** Of the job's active tasks, those that the update is not about. */
-  #countsBeside(key: JobKey, { initial, desired }: UpdateRow): ReadonlyMap<ConfigId, number> {
+  /** Of the job's active tasks, what those take that the update is not about. */
+  #useBeside(job: JobUse, { job: key, initial, desired }: UpdateRow): Pools {
     const ranges = [...initial, ...(desired === undefined ? [] : [desired])].flatMap(part => part.instances)
-    const counts = new Map<ConfigId, number>()
+    const beside: JobUse = new Map()
     for (const { instance, configId } of this.#view.activeTasksOfJob(key)) {
       if (ranges.some(([from, to]) => instance >= from && instance <= to)) continue
-      counts.set(configId, (counts.get(configId) ?? 0) + 1)
+      const share = job.get(configId)
+      if (share === undefined) continue
+      const count = (beside.get(configId)?.count ?? 0) + 1
+      beside.set(configId, { ...share, count })
     }
-    return counts
-  }
-
-  #useOf(counts: ReadonlyMap<ConfigId, number>): Pools {
-    const sum: Record<Pool, Bag> = { ...NO_POOLS }
-    for (const [configId, count] of counts) {
-      const config = this.#view.config(configId)
-      if (config === undefined) continue
-      const pool = poolOf(config)
-      sum[pool] = plus(sum[pool], times(config.resources, count))
-    }
-    return sum
+    return useOf(beside)
   }
 
   #count({ job, configId }: TaskRow, by: 1 | -1): void {
-    const ofRole = this.#jobs.get(job.role) ?? new Map<string, JobUse>()
-    this.#jobs.set(job.role, ofRole)
+    const role = this.#roles.get(job.role) ?? { jobs: new Map<string, JobUse>(), sum: { ...NO_POOLS } }
     const text = jobKeyText(job)
-    const use: JobUse = ofRole.get(text) ?? { key: job, counts: new Map() }
-    ofRole.set(text, use)
-    const count = (use.counts.get(configId) ?? 0) + by
-    if (count > 0) use.counts.set(configId, count)
-    else use.counts.delete(configId)
-    if (use.counts.size === 0) ofRole.delete(text)
-    if (ofRole.size === 0) this.#jobs.delete(job.role)
+    const use: JobUse = role.jobs.get(text) ?? new Map()
+    const share = use.get(configId) ?? this.#shareOf(configId)
+    // Counted and gone before it was looked at, its configuration with it: it takes nothing now.
+    if (share === null) return
+    share.count += by
+    if (share.count === 0) use.delete(configId)
+    else use.set(configId, share)
+    if (use.size === 0) role.jobs.delete(text)
+    else role.jobs.set(text, use)
+    role.sum[share.pool] = plus(role.sum[share.pool], times(share.each, by))
+    if (role.jobs.size === 0) this.#roles.delete(job.role)
+    else this.#roles.set(job.role, role)
+  }
+
+  #shareOf(configId: ConfigId): Share | null {
+    const config = this.#view.config(configId)
+    return config === undefined ? null : { pool: poolOf(config), each: config.resources, count: 0 }
   }
 
   #noteTemplate(job: JobRow): void {
     if (job.cron === undefined) return
-    const ofRole = this.#templates.get(job.key.role) ?? new Map()
+    const ofRole = this.#templates.get(job.key.role) ?? new Map<string, JobRow>()
     this.#templates.set(job.key.role, ofRole.set(jobKeyText(job.key), job))
   }
 
   #noteUpdate(update: UpdateRow): void {
+    const { role } = update.job
     const key = updateKey(update.job, update.updateId)
     const state = updateState(this.#view.updateEvents(key))
-    const ofRole = this.#updates.get(update.job.role) ?? new Set()
-    if (state !== null && !isEnded(state.status)) ofRole.add(key)
-    else ofRole.delete(key)
-    if (ofRole.size > 0) this.#updates.set(update.job.role, ofRole)
-    else this.#updates.delete(update.job.role)
+    if (state === null || isEnded(state.status)) return removeFrom(this.#updates, role, key)
+    this.#updates.set(role, (this.#updates.get(role) ?? new Set<string>()).add(key))
   }
+}
+
+function removeFrom(kept: Map<string, Map<string, unknown> | Set<string>>, role: string, key: string): void {
+  const ofRole = kept.get(role)
+  ofRole?.delete(key)
+  if (ofRole?.size === 0) kept.delete(role)
+}
+
+function useOf(job: JobUse | undefined): Pools {
+  const sum: Record<Pool, Bag> = { ...NO_POOLS }
+  for (const { pool, each, count } of job?.values() ?? []) sum[pool] = plus(sum[pool], times(each, count))
+  return sum
 }
 
 function updateUse({ initial, desired }: UpdateRow): Pools {

@@ -1,7 +1,7 @@
 /** What a task of one configuration asks of a host, worked out once for all tasks that have it. */
 import { type ConfigId, type JobKey, jobKeyText } from '../base/ids.ts'
-import type { Tier } from '../job/admission.ts'
 import type { Constraint, Resources, TaskConfig } from '../job/task-config.ts'
+import type { Tier } from '../job/tiers.ts'
 import { type Needs, needsOf } from '../offers/needs.ts'
 import type { SoftRules } from './soft-rules.ts'
 

@@ -136,8 +136,8 @@ export function obstaclesOn(
     }
   }
   const isMine = (owner: { type: string; configId?: unknown }): boolean => owner.configId === ask.configId
-  const isReserved =
-    short.length === 0 && timesFitting(matcher.book.claims.freeFor(host.slot, free, isMine), ask.needs, 1) === 0
+  const unclaimed = matcher.book.claims.freeFor(host.slot, free, ask.isRevocable, isMine)
+  const isReserved = short.length === 0 && timesFitting(unclaimed, ask.needs, 1) === 0
   if (isReserved) found.push({ type: 'reserved' })
   return found
 }

@@ -108,6 +108,6 @@ export class HostFilter {
       owner.type === 'group' ? owner.configId === ask.configId : owner.instance === instance && owner.job === ask.job
     const host = this.#book.at(slot)
     const free = ask.isRevocable ? host.freeRevocable : host.free
-    return timesFitting(this.#book.claims.freeFor(slot, free, isMine), ask.needs, most)
+    return timesFitting(this.#book.claims.freeFor(slot, free, ask.isRevocable, isMine), ask.needs, most)
   }
 }

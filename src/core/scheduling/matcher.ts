@@ -13,8 +13,8 @@ import { assert } from '../base/assert.ts'
 import { type AgentId, type ConfigId, jobKeyText, type TaskId } from '../base/ids.ts'
 import { type Prng, prng } from '../base/prng.ts'
 import type { Instant } from '../base/time.ts'
-import { ADMISSION_SETTINGS, type Tier } from '../job/admission.ts'
 import type { Resources } from '../job/task-config.ts'
+import { SHIPPED_TIERS, type Tier } from '../job/tiers.ts'
 import type { AgentRow, PlacementCandidate, PlacementRecord, TaskRow } from '../ledger/rows.ts'
 import type { RowChange } from '../ledger/transaction.ts'
 import type { LedgerView } from '../ledger/view.ts'
@@ -120,7 +120,7 @@ export class Matcher {
   constructor({ view, overhead, offerOrder, random, tiers, unavailabilityThresholdMs }: MatcherOptions) {
     this.#view = view
     this.#overhead = overhead
-    this.#tiers = tiers ?? ADMISSION_SETTINGS.tiers
+    this.#tiers = tiers ?? SHIPPED_TIERS.tiers
     this.#policy = offerOrder.length === 0 ? 'RANDOM' : offerOrder.join(',')
     this.#random = random
     this.book = new OfferBook(offerOrder, random)

@@ -94,6 +94,7 @@ export async function startAgent(options: AgentOptions, deps: AgentDeps): Promis
       offer: () => ({
         resources: offeredResources(factsOf(folders.work, onFatal), options.resources),
         portRanges: options.portRanges ?? PORT_RANGES,
+        ...(options.revocableCpusMilli ? { revocableCpusMilli: options.revocableCpusMilli } : {}),
       }),
       place: placeOf(folders.work),
       draining: options.draining ?? false,

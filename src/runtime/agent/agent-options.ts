@@ -12,6 +12,8 @@ export interface AgentOptions {
   readonly attributes: readonly { readonly name: string; readonly values: readonly string[] }[]
   /** What to offer instead of what was detected (CPUs, RAM minus max(1 GiB, 5 %), disk minus 5 GiB). */
   readonly resources?: Partial<Resources>
+  /** Cores that are only lent to revocable tasks, in thousandths. Default: none. */
+  readonly revocableCpusMilli?: number
   /** Ports that tasks may be given, both ends inclusive. Default 31000–32000. */
   readonly portRanges?: readonly (readonly [number, number])[]
   /** `shared`: all tasks run as the agent's own user. `role`: each as the account its job's role names (needs root). */

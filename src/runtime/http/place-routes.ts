@@ -1,7 +1,8 @@
-/** Over REST: where tasks can run, and why those that wait do. */
+/** Over REST: where tasks can run, in which tiers, and why those that wait do. */
 import type { FastifyInstance } from 'fastify'
 import { NO_BRAKES } from '../../core/agents/brakes.ts'
 import { compareIds } from '../../core/base/ids.ts'
+import { isProduction } from '../../core/job/tiers.ts'
 import * as rest from '../../wire/rest.ts'
 import type { HttpDeps } from '../http-server.ts'
 import { leading } from './leader-guard.ts'
@@ -33,5 +34,14 @@ export function addPlaceRoutes(app: FastifyInstance, deps: HttpDeps): void {
     const scheduler = leading(deps, request, reply)
     if (scheduler === null) return reply
     return answer(scheduler, reply, views.pendingDocument(scheduler.placement()))
+  })
+
+  app.get(`${API}/tiers`, (request, reply) => {
+    const scheduler = leading(deps, request, reply)
+    if (scheduler === null) return reply
+    const { defaultTier, tiers } = scheduler.tiers
+    const named = Object.entries(tiers).map(([name, tier]) => ({ name, ...tier, production: isProduction(tier) }))
+    const list: rest.TierList = { defaultTier, tiers: named.sort((a, b) => compareIds(a.name, b.name)) }
+    return answer(scheduler, reply, list)
   })
 }

@@ -1,6 +1,7 @@
 /** Rows of the ledger as the REST documents of `src/wire/rest.ts`. Only reads; lists in the order their pages need. */
 import type { AgentLiveView } from '../../actors/agent-gateway.ts'
 import type { PlacementView } from '../../actors/offer-broker.ts'
+import { placeWarnings } from '../../core/agents/place-attributes.ts'
 import { compareIds, type JobKey, jobKeyText, taskId } from '../../core/base/ids.ts'
 import type { Fault } from '../../core/base/rejection.ts'
 import type { AgentRow, TaskRow } from '../../core/ledger/rows.ts'
@@ -220,6 +221,7 @@ export function agentDocument(
     freePorts: offer?.freePorts ?? null,
     tasks: view.tasksOnAgent(row.agentId).length,
     agentVersion: row.agentVersion,
+    warnings: [...placeWarnings(row)],
   }
 }
 

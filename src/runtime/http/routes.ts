@@ -123,6 +123,7 @@ export const ROUTES = [
   { method: 'GET', path: `${API}/quotas/{role}`, meaning: 'The same of one role', by: 'leader' },
   { method: 'POST', path: `${API}/quotas/{role}:set`, meaning: 'Set the quota of a role', by: 'leader' },
   { method: 'POST', path: `${API}/quotas/{role}:increase`, meaning: 'Add to the quota of a role', by: 'leader' },
+  { method: 'GET', path: `${API}/tiers`, meaning: 'Tiers that jobs may name', by: 'leader' },
   { method: 'GET', path: `${API}/events`, meaning: 'What happens, as server-sent events', by: 'any' },
 ] as const satisfies readonly RouteFacts[]
 

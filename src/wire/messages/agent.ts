@@ -86,6 +86,8 @@ const hello = z.object({
   outboxCount: count,
   /** Names its work folder on its machine; a new agent that tells the place of an old one has taken it. */
   place: id.optional(),
+  /** Cores that are only lent, in thousandths, beside those of `resources`. */
+  revocableCpusMilli: count.optional(),
 })
 const taskReport = z.object({
   taskId: id,
@@ -158,6 +160,7 @@ const agentChanged = z.object({
   portRanges,
   attributes,
   draining: z.boolean(),
+  revocableCpusMilli: count.optional(),
 })
 
 export const agentToLeader = z.discriminatedUnion('type', [

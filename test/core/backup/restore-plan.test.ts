@@ -167,6 +167,22 @@ describe('what a restore makes of the other tables', () => {
     expect(now.updateEvents('www-data/devel/hello/u2')).toEqual([])
   })
 
+  test('quotas: as then; what was set, raised or is new since is undone, and counted', () => {
+    const quota = (role: string, cores: number): RowChange => {
+      const row = { v: 1, role, quota: { cpusMilli: cores * 1000, ramMb: 1, diskMb: 1 } } as const
+      return { type: 'put', table: 'quota', key: role, row }
+    }
+    const now = tables(quota('new', 1), quota('raised', 2), quota('same', 3))
+    const staged = tables(quota('gone', 4), quota('raised', 1), quota('same', 3))
+    expect(plan(now, staged).counts).toEqual({ quota: { put: 2, deleted: 1 } })
+    restored(now, staged)
+    expect([...now.rows('quota').values()].map(row => [row.role, row.quota.cpusMilli]).sort()).toEqual([
+      ['gone', 4000],
+      ['raised', 1000],
+      ['same', 3000],
+    ])
+  })
+
   test('a configuration that nobody uses any more goes, one that is used again comes', () => {
     const now = tables(putConfig(configRow('c2')), putTask(taskRow('n', { configId: configRow('c2').configId })))
     restored(now, tables(putTask(taskRow('t'))))

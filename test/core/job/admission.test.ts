@@ -161,7 +161,7 @@ describe('texts', () => {
       expect(rejection.faults).toContainEqual({ path, text })
     })
 
-  test('names: slash, space, newline and 256 characters are refused; dots, dashes and capitals are fine', () => {
+  test('sched-85: names: slash, space, newline and 256 characters are refused; dots, dashes and capitals are fine', () => {
     const named = (name: string) => check(job({ job: { ...KEY, name } }, { key: { ...KEY, name } })).type
     for (const name of ['dev/prod', 'dev prod', 'new\nline', 'line\n', '', 'n'.repeat(256)])
       expect([name, named(name)]).toEqual([name, 'rejected'])
@@ -169,9 +169,10 @@ describe('texts', () => {
       expect([name, named(name)]).toEqual([name, 'admitted'])
   })
 
-  test('environments and tiers are compared whole and with their case: staging12 is one, Preferred is none', () => {
-    const environment = 'staging12'
-    expect(check(job({ job: { ...KEY, environment } }, { key: { ...KEY, environment } })).type).toBe('admitted')
+  test('sched-86, sched-87: environments and tiers are compared whole and with their case: staging12 is one, Preferred is none', () => {
+    const named = (name: string) =>
+      check(job({ job: { ...KEY, environment: name } }, { key: { ...KEY, environment: name } })).type
+    expect([named('staging12'), named('production'), named('staging12b')]).toEqual(['admitted', 'rejected', 'rejected'])
     expect(refusal(job({ tier: 'Preferred' })).detail).toBe("Invalid tier 'Preferred' in TaskConfig.")
   })
 
@@ -186,9 +187,101 @@ describe('texts', () => {
     expect(rejection.faults).toHaveLength(1)
   })
 
-  test('a service on a cron schedule: told both', () => {
-    expect(refusal(job({}, { cronSchedule: '* * * * *' })).faults?.[1]?.text).toBe(
-      'A service task may not be run on a cron schedule: www-data/devel/hello',
+  test('sched-92: a service on a cron schedule: Aurora’s text, and beside it that there is no engine', () => {
+    const rejection = refusal(job({}, { cronSchedule: '* * * * *' }))
+    expect(rejection).toMatchObject({
+      code: 'INVALID_REQUEST',
+      detail: 'A service task may not be run on a cron schedule: www-data/devel/hello',
+    })
+    expect(rejection.faults?.map(({ text }) => text)).toEqual([
+      rejection.detail,
+      expect.stringContaining('no cron engine'),
+    ])
+  })
+})
+
+describe('order: the first of Aurora’s faults is the answer, then comes what Aurora lets pass', () => {
+  // From the last to the first: each case has its own fault and all those before it.
+  const dedicated = value('dedicated', 'kestrel/db')
+  const bad = {
+    ports: job({ ports: ['a', 'a'] }),
+    count: job({ ports: ['a', 'a'] }, { instanceCount: 4001 }),
+    cron: job({ ports: ['a', 'a'] }, { instanceCount: 4001, cronSchedule: '* * * * *' }),
+  }
+  const more = (task: Partial<TaskConfig>, rest: Partial<JobConfiguration> = {}) =>
+    job({ ports: ['a', 'a'], ...task }, { instanceCount: 4001, cronSchedule: '* * * * *', ...rest })
+  const gpus = resources({ gpus: 1 })
+  const disk = resources({ gpus: 1, diskMb: 0 })
+  const ram = resources({ gpus: 1, diskMb: 0, ramMb: 0 })
+  const cpu = resources({ gpus: 1, diskMb: 0, ramMb: 0, cpusMilli: 0 })
+  const owned = { ...cpu, constraints: [dedicated] }
+  const executed = { ...owned, executor: { name: 'Foo', data: '' } }
+  const nameless = { ...owned, executor: { name: '', data: '' } }
+  const foreign = { ...executed, job: { ...KEY, name: 'a b' } }
+  const tiered = { ...foreign, tier: 'gold' }
+  const untied = { ...foreign, tier: 'a b' }
+  const env = { ...KEY, environment: 'production' }
+
+  test.each<[string, JobConfiguration, string]>([
+    ['ours', bad.ports, "Port 'a' is asked for more than once."],
+    ['Q1', bad.count, 'Instance count must be between 1 and 4000 inclusive.'],
+    ['J6', bad.cron, 'A service task may not be run on a cron schedule: www-data/devel/hello'],
+    ['T14', more(gpus), 'GPU resource support is disabled in this cluster.'],
+    ['T13 disk', more(disk), 'disk_mb must be greater than 0.0'],
+    ['T13 RAM', more(ram), 'ram_mb must be greater than 0.0'],
+    ['T13 CPU', more(cpu), 'num_cpus must be greater than 0.0'],
+    ['T7', more(owned), 'Only kestrel may use hosts dedicated for that role.'],
+    ['T6', more(executed), "Configuration for executor 'Foo' doesn't exist."],
+    ['T5', more(nameless), 'Executor name may not be left unset.'],
+    ['T3', more(foreign), 'Job key www-data/devel/a b is invalid.'],
+    ['T2', more(tiered), "Invalid tier 'gold' in TaskConfig."],
+    ['T1', more(untied), 'Tier contains illegal characters: a b'],
+    ['J5', more(untied, { owner: 'a b' }), 'Job user contains illegal characters: a b'],
+    [
+      'J4',
+      more(untied, { owner: 'a b', key: env }),
+      "Job environment production doesn't match: ^(prod|devel|test|staging\\d*)$",
+    ],
+    ['J3', more(untied, { owner: 'a b', key: { ...env, name: 'x y' } }), 'Job key www-data/production/x y is invalid.'],
+    [
+      'J2',
+      more(untied, { owner: 'a b', key: { ...env, name: 'x y' }, instanceCount: 0 }),
+      'Instance count must be positive.',
+    ],
+  ])('%s', (_rule, submitted, text) => {
+    const rejection = refusal(submitted)
+    expect(rejection.detail).toBe(text)
+    expect(rejection.faults?.at(-1)?.text).toBe("Port 'a' is asked for more than once.")
+  })
+})
+
+describe('tiers of the operator', () => {
+  const settings = {
+    ...ADMISSION_SETTINGS,
+    defaultTier: 'gold',
+    tiers: { gold: { preemptible: false, revocable: false }, scrap: { preemptible: true, revocable: true } },
+  }
+  const admitted = (task: Partial<TaskConfig>) => admit(job(task), settings, MACHINES)
+
+  test('a job without a tier takes the default one, which may be production', () => {
+    expect(admitted({ tier: '' })).toMatchObject({ job: { task: { tier: 'gold', production: true } } })
+    expect(admitted({ tier: 'scrap', production: true })).toMatchObject({ job: { task: { production: false } } })
+  })
+
+  test('a tier that is shipped and not listed: refused, with those there are', () => {
+    expect(admitted({ tier: 'preferred' })).toMatchObject({
+      detail: "Invalid tier 'preferred' in TaskConfig.",
+      remedy: 'This cluster has the tiers gold, scrap.',
+    })
+    expect(refusal(job({ tier: 'Preferred' })).remedy).toBe(
+      'Did you mean preferred? This cluster has the tiers preemptible, preferred, revocable.',
+    )
+  })
+
+  test('GPUs where the cluster allows them: admitted', () => {
+    const machines = { ...MACHINES, hosts: [{ ...HOST, total: { ...HOST.total, gpus: 2 } }] }
+    expect(admit(job(resources({ gpus: 1 })), { ...ADMISSION_SETTINGS, allowGpus: true }, machines).type).toBe(
+      'admitted',
     )
   })
 })
@@ -211,8 +304,9 @@ describe('what is filled in', () => {
     return result
   }
 
-  test('no tier: the default one; production follows the tier, whatever was sent', () => {
+  test('sched-88: no tier: the default one; production follows the tier, whatever was sent', () => {
     expect(admitted({ tier: '', production: true }).job.task).toMatchObject({ tier: 'preemptible', production: false })
+    expect(admitted({ tier: 'preemptible', production: true }).job.task.production).toBe(false)
     expect(admitted({ tier: 'preferred' }).job.task.production).toBe(true)
     expect(admitted({ tier: 'revocable', production: true }).job.task.production).toBe(false)
   })

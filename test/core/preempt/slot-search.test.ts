@@ -171,6 +171,17 @@ describe('for several tasks of a group', () => {
     expect(world.slots('prod')).toEqual([])
   })
 
+  test('room that is claimed for a production task keeps no lent cores from others', () => {
+    const world = new World()
+    world.config('victim', { job: other, resources: cores(4) })
+    world.agent('h', { revocable: { cpusMilli: 4000 } })
+    world.running('v', 'victim', 'h')
+    world.config('prod', prod)
+    world.use('prod', ...world.slots('prod'))
+    world.config('lent', { tier: 'revocable', resources: cores(4) })
+    expect(world.find('lent')).toMatchObject({ roomy: 1 })
+  })
+
   test('a claim of the group counts under its limits before its task runs', () => {
     const world = new World()
     world.config('victim', { job: other, resources: cores(4) })

@@ -237,7 +237,7 @@ describe('what may be added', () => {
     expect(world.check.setFault(ROLE, quota(0))).toBeNull()
     world.tasks('a', 1)
     expect(world.check.setFault(ROLE, quota(1))?.detail).toBe(
-      'Quota: 1 core(s), 1024 MB RAM, 1024 MB disk is less then current prod reservation: 2 core(s), 2048 MB RAM, 2048 MB disk, 0 GPU(s)',
+      'Quota: 1 core(s), 1024 MB RAM, 1024 MB disk is less then current prod reservation: 2 core(s), 2048 MB RAM, 2048 MB disk',
     )
     expect(world.check.setFault(ROLE, { ...quota(4), ramMb: -1 })?.detail).toBe(
       'Negative values in: 4 core(s), -1 MB RAM, 4096 MB disk',

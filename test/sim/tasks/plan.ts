@@ -57,6 +57,8 @@ function schedulerConfig(random: Prng): LeaderParts['config'] {
     scheduler: {
       allowedEnvironments: '^devel$',
       maxTasksPerJob: 100,
+      tiersFile: null,
+      allowGpus: false,
       transientTimeout: random.int(5_000, 30_000),
       killRetry: random.int(1_000, 6_000),
       schedulePenaltyMax: 3_000,
