@@ -59,6 +59,8 @@ class OwnHost implements Host {
   changes = 1
   /** Its room is what an offer says. */
   isOffered = false
+  /** Of tasks that have ended since that offer came: as gone as the rest of what they took of it. */
+  spentPorts: number[] = []
   readonly #columns: HostColumns
 
   constructor(slot: number, row: AgentRow, columns: HostColumns) {
@@ -176,6 +178,8 @@ export class OfferBook {
     const host = this.#byAgent.get(agentId)
     if (host === undefined) return
     host.isOffered = true
+    host.ports.release(host.spentPorts)
+    host.spentPorts = []
     const { cpusMilli, ramMb, diskMb, gpus, revocableMilli, portRanges } = room ?? NOTHING
     host.ports.setRanges(portRanges)
     host.total = { cpusMilli, ramMb, diskMb, gpus, ports: host.ports.total }
@@ -388,7 +392,8 @@ export class OfferBook {
     // What was accepted of an offer does not come back with the task, but with the next offer.
     const returns = isHold || !host.isOffered
     if (returns) this.columns.change(host.slot, needs, isRevocable, 1)
-    host.ports.release(ports)
+    if (returns) host.ports.release(ports)
+    else host.spentPorts.push(...ports)
     this.#changed(host, grows && returns)
   }
 

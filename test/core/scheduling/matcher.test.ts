@@ -278,6 +278,29 @@ describe('capacity', () => {
   })
 })
 
+describe('an agent of a resource manager', () => {
+  test('a task ends: neither its room nor its port comes back before the next offer', () => {
+    const world = new World()
+    world.agent('h1')
+    const room = {
+      cpusMilli: 4000,
+      ramMb: 4096,
+      diskMb: 4096,
+      gpus: 0,
+      revocableMilli: 0,
+      portRanges: [[31_000, 31_000]],
+    } as const
+    world.matcher.offered(agentId('h1'), room)
+    const [first, second] = world.tasks('c', 2, { ports: ['http'] }) as [TaskId, TaskId]
+    world.assign(...world.match('c', [first]).placed)
+    world.end(first)
+    expect(world.match('c', [second]).unplaced).toEqual([second])
+    expect(world.reasons('c')).toEqual(['Insufficient: ports'])
+    world.matcher.offered(agentId('h1'), room)
+    expect(onHosts(world.match('c', [second]).placed)).toEqual(['h1'])
+  })
+})
+
 describe('dedicated hosts', () => {
   const ads = { job: { role: 'ads', environment: 'prod', name: 'x' }, constraints: [value('dedicated', 'ads/x')] }
 

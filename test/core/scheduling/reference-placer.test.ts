@@ -24,9 +24,10 @@ import type { RowChange } from '../../../src/core/ledger/transaction.ts'
 import { OFFER_ORDER_PACKING, type OfferOrder } from '../../../src/core/offers/candidate-order.ts'
 import type { ClaimOwner } from '../../../src/core/offers/claims.ts'
 import { needsOf } from '../../../src/core/offers/needs.ts'
+import type { OfferedRoom } from '../../../src/core/offers/offer-book.ts'
 import { explain } from '../../../src/core/scheduling/explanation.ts'
 import { type Match, Matcher } from '../../../src/core/scheduling/matcher.ts'
-import { portsOf, ReferencePlacer } from '../../fixtures/reference-placer.ts'
+import { ReferencePlacer } from '../../fixtures/reference-placer.ts'
 import { agentRow, configRow, deleteTask, putAgent, putConfig, putTask, taskRow } from '../../fixtures/rows.ts'
 
 const OVERHEAD = { cpusMilli: 10, ramMb: 8, diskMb: 0, gpus: 0 }
@@ -105,6 +106,10 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ type: fc.constant('down' as const), host }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('up' as const), host }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('forget' as const), host }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ type: fc.constant('offered' as const), host, machine: fc.option(machine, { freq: 3 }) }),
+  },
   {
     weight: 12,
     arbitrary: fc.record({
@@ -193,6 +198,14 @@ class Scene {
       case 'up':
         if (this.matcher.agentUp(hostId(step.host))) this.reference.connected.add(hostId(step.host))
         break
+      case 'offered': {
+        const id = hostId(step.host)
+        if (this.matcher.book.host(id) === undefined) break
+        const room = step.machine === null ? null : roomOf(step.machine)
+        this.matcher.offered(id, room)
+        this.reference.offered(id, room)
+        break
+      }
       case 'forget':
         this.#forget(hostId(step.host))
         break
@@ -317,11 +330,10 @@ class Scene {
 
     expect(Object.keys(ports)).toEqual(this.tables.config(group)!.ports)
     const numbers = Object.values(ports)
-    const inUse = reference.portsInUse(on)
-    const ofHost = portsOf(this.tables.agent(on)!)
+    const free = reference.freePorts(on)
     expect(new Set(numbers).size).toBe(numbers.length)
-    expect(numbers.filter(port => inUse.has(port) || !ofHost.includes(port))).toEqual([])
-    reference.holds.set(id, match)
+    expect(numbers.filter(port => !free.includes(port))).toEqual([])
+    reference.hold(match)
   }
 
   /** Of tasks that wait: those that the reference knows a place for, and where. */
@@ -416,13 +428,13 @@ class Scene {
 
   // ---- what happens ----
 
-  #describe(n: number, of: typeof machine extends fc.Arbitrary<infer T> ? T : never): void {
+  #describe(n: number, of: Machine): void {
     const { away } = of
     const fromMs = this.nowMs + (away?.inMs ?? 0)
     const row: AgentRow = agentRow(`h${n}`, {
       attributes: attributesOf(n, of.attributes),
       total: { cpusMilli: of.cpusMilli, ramMb: of.ramMb, diskMb: 4096, gpus: of.gpus },
-      portRanges: of.ports === 0 ? [] : [[31_000, 30_999 + of.ports]],
+      portRanges: rangesOf(of.ports),
       mode: of.mode,
       ...(of.lentMilli === 0 ? {} : { revocable: { cpusMilli: of.lentMilli } }),
       ...(away === null
@@ -440,9 +452,8 @@ class Scene {
     if ([...this.tables.tasksOnAgent(id)].length > 0) return
     const held = [...this.reference.holds.values()].filter(hold => hold.agentId === id)
     this.put({ type: 'delete', table: 'agent', key: id })
-    this.reference.connected.delete(id)
     for (const { taskId: task } of held) this.#dropHold(task)
-    for (const [claim, { agentId: on }] of this.reference.claims) if (on === id) this.reference.claims.delete(claim)
+    this.reference.forget(id)
   }
 
   #end(n: number, status: 'FINISHED' | 'FAILED'): void {
@@ -466,7 +477,7 @@ class Scene {
       case 'stage': {
         const hostName = this.tables.agent(on)!.host
         this.put(putTask({ ...this.tables.task(id)!, status: 'ASSIGNED', agentId: on, host: hostName, ports }))
-        this.reference.holds.delete(id)
+        this.reference.staged(id)
         this.#used.delete(id)
         break
       }
@@ -490,7 +501,7 @@ class Scene {
   #dropHold(id: TaskId): void {
     const hold = this.reference.holds.get(id)
     if (hold === undefined) return
-    this.reference.holds.delete(id)
+    this.reference.dropHold(id)
     const claimId = this.#used.get(id)
     this.#used.delete(id)
     if (claimId === undefined || this.tables.agent(hold.agentId) === undefined) return
@@ -539,8 +550,7 @@ class Scene {
   /** Holds and claims are memory of the old leader; the rows and the connections are what the new one begins with. */
   #newLeader(): void {
     this.matcher = this.#newMatcher()
-    this.reference.holds.clear()
-    this.reference.claims.clear()
+    this.reference.newLeader()
     this.#used.clear()
     this.#asleep.clear()
     for (const id of this.reference.connected) this.matcher.agentUp(id)
@@ -589,6 +599,14 @@ class Scene {
       .map(task => taskId(task.taskId))
   }
 }
+
+type Machine = typeof machine extends fc.Arbitrary<infer T> ? T : never
+
+function roomOf({ cpusMilli, ramMb, gpus, lentMilli, ports }: Machine): OfferedRoom {
+  return { cpusMilli, ramMb, diskMb: 4096, gpus, revocableMilli: lentMilli, portRanges: rangesOf(ports) }
+}
+
+const rangesOf = (ports: number): AgentRow['portRanges'] => (ports === 0 ? [] : [[31_000, 30_999 + ports]])
 
 const hostId = (n: number): AgentId => agentId(`h${n}`)
 
