@@ -8,7 +8,7 @@ import { type Rejection, rejected } from '../core/base/rejection.ts'
 import type { TaskConfig } from '../core/job/task-config.ts'
 import { requestChange, requestOutcome } from '../core/ledger/request-outcomes.ts'
 import type { Quota, QuotaRow, Rows, TableName } from '../core/ledger/rows.ts'
-import { QUOTA_KINDS } from '../core/quota/bag.ts'
+import { type Bag, QUOTA_KINDS } from '../core/quota/bag.ts'
 import { type Amount, consumption } from '../core/quota/consumption.ts'
 import { QuotaCheck } from '../core/quota/quota-check.ts'
 import { type Pools, RoleUse } from '../core/quota/role-use.ts'
@@ -48,8 +48,8 @@ export interface QuotaView {
   useOf(role: string): Pools
   /** Roles that have a quota or use something. */
   roles(): readonly string[]
-  /** Whether so many more instances of the configuration may be; null: yes. */
-  addFault(role: string, config: TaskConfig, added: number): Rejection | null
+  /** Whether so many more instances of the configuration may be, beside others that are only planned; null: yes. */
+  addFault(role: string, config: TaskConfig, added: number, beside?: Bag): Rejection | null
 }
 
 export interface QuotaKeeperOptions {
@@ -109,7 +109,7 @@ function quotaKeeper(context: Context<Message>, options: QuotaKeeperOptions): Be
     quotaOf: role => view.quota(role)?.quota,
     useOf: role => current().of(role),
     roles: () => [...new Set([...view.rows('quota').keys(), ...current().roles()])].sort(),
-    addFault: (role, config, added) => new QuotaCheck(view, current()).addFault(role, config, added),
+    addFault: (...asked) => new QuotaCheck(view, current()).addFault(...asked),
   })
 
   function commanded(command: Command): void {

@@ -10,6 +10,8 @@ import { type AdmissionSettings, admit } from '../core/job/admission.ts'
 import { configIdOf } from '../core/job/canonical-config.ts'
 import type { JobConfiguration } from '../core/job/task-config.ts'
 import type { Quota } from '../core/ledger/rows.ts'
+import { type Bag, EMPTY, plus, times } from '../core/quota/bag.ts'
+import { NO_QUOTA } from '../core/quota/quota-check.ts'
 import { poolOf } from '../core/quota/role-use.ts'
 import { namedAgents } from '../core/whatif/named-hosts.ts'
 import { type Plan, type PlanOptions, plan, type WhatIf } from '../core/whatif/plan.ts'
@@ -150,7 +152,8 @@ function whatIf(context: Context<Message>, options: WhatIfOptions): Behaviour<Me
     const refused: Refused[] = []
     const warnings: TriedOut['warnings'][number][] = []
     const taken: WhatIf['apply'][number][] = []
-    const left = new Map<string, Quota>()
+    /** What production of each role would take more, by the jobs so far: those of one trial must fit together. */
+    const planned = new Map<string, Bag>()
     for (const job of apply) {
       const key = jobKeyText(job.key)
       const answer = admit(job, admission, known)
@@ -165,25 +168,20 @@ function whatIf(context: Context<Message>, options: WhatIfOptions): Behaviour<Me
         continue
       }
       const added = Math.max(0, instanceCount - active)
-      const overQuota = quotas.addFault(jobKey.role, task, added)
+      const { role } = jobKey
+      const beside = planned.get(role) ?? EMPTY
+      const overQuota = quotas.addFault(role, task, added, beside)
       if (overQuota !== null) {
         refused.push({ key, rejection: overQuota })
         continue
       }
-      if (poolOf(task) === 'prodShared') {
-        const before = left.get(jobKey.role) ?? quotaLeft(quotas, jobKey.role)
-        left.set(jobKey.role, {
-          cpusMilli: before.cpusMilli - task.resources.cpusMilli * added,
-          ramMb: before.ramMb - task.resources.ramMb * added,
-          diskMb: before.diskMb - task.resources.diskMb * added,
-        })
-      }
+      if (poolOf(task) === 'prodShared') planned.set(role, plus(beside, times(task.resources, added)))
       for (const text of answer.warnings) warnings.push({ key, text })
       const config = everyHostCount(answer.job)
       taken.push({ job: config, configId: configIdOf(task, sha256) })
     }
-    const quotaLefts = [...left].sort(([a], [b]) => compareIds(a, b)).map(([role, of]) => ({ role, left: of }))
-    return { apply: taken, refused, warnings, quotaLeft: quotaLefts }
+    const left = [...planned].map(([role, more]) => ({ role, left: quotaLeft(quotas, role, more) }))
+    return { apply: taken, refused, warnings, quotaLeft: left.sort((a, b) => compareIds(a.role, b.role)) }
   }
 
   /** Of a job with one instance on every host there are as many as there are hosts now. */
@@ -204,13 +202,14 @@ function whatIf(context: Context<Message>, options: WhatIfOptions): Behaviour<Me
   }
 }
 
-function quotaLeft(quotas: QuotaView, role: string): Quota {
-  const quota = quotas.quotaOf(role) ?? { cpusMilli: 0, ramMb: 0, diskMb: 0 }
-  const { prodShared } = quotas.useOf(role)
+function quotaLeft(quotas: QuotaView, role: string, planned: Bag): Quota {
+  const quota = quotas.quotaOf(role) ?? NO_QUOTA
+  const used = plus(quotas.useOf(role).prodShared, planned)
   return {
-    cpusMilli: quota.cpusMilli - prodShared.cpusMilli,
-    ramMb: quota.ramMb - prodShared.ramMb,
-    diskMb: quota.diskMb - prodShared.diskMb,
+    cpusMilli: quota.cpusMilli - used.cpusMilli,
+    ramMb: quota.ramMb - used.ramMb,
+    diskMb: quota.diskMb - used.diskMb,
+    ...(quota.gpus === undefined ? {} : { gpus: quota.gpus - used.gpus }),
   }
 }
 

@@ -12,13 +12,13 @@ import { everyHostKeeperSpec } from '../actors/every-host-keeper.ts'
 import * as JobKeeper from '../actors/job-keeper.ts'
 import type { LedgerActor } from '../actors/ledger.ts'
 import type { PlacementView } from '../actors/offer-broker.ts'
+import type { OfferDriverPort } from '../actors/offer-driver.ts'
+import * as OfferDriver from '../actors/offer-driver.ts'
 import { createPlacement, PLACEMENT_DEFAULTS } from '../actors/placement.ts'
 import type { AgentListener, Ballot, DriverPort, Logger, Metrics, TransferOutcome } from '../actors/ports.ts'
 import { prunerSpec } from '../actors/pruner.ts'
 import type * as QuotaKeeper from '../actors/quota-keeper.ts'
 import { quotaKeeperSpec } from '../actors/quota-keeper.ts'
-import type { ResourceManagerPort } from '../actors/resource-manager.ts'
-import * as ResourceManager from '../actors/resource-manager.ts'
 import * as TaskAdmin from '../actors/task-admin.ts'
 import { createTaskDirectory } from '../actors/task-directory.ts'
 import { type WebhookOptions, webhookSpec } from '../actors/webhook.ts'
@@ -51,7 +51,7 @@ export interface LeaderParts {
   /** Absent: none is written and none brought back. */
   readonly backup?: Pick<BackupOptions, 'folder' | 'schedule' | 'intervalMs' | 'keep'>
   /** Absent: all agents are our own. */
-  readonly resourceManager?: { readonly name: string; readonly port: ResourceManagerPort }
+  readonly resourceManager?: { readonly name: string; readonly port: OfferDriverPort }
   /** A random UUID v4; the default draws one. A simulation gives its own, so that one seed gives one run. */
   readonly uuid?: () => string
   /** Default: that of our own agents, which registers at once. */
@@ -111,8 +111,8 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
 
   // Tasks and gateway speak to each other, so one of them is known by a promise of it first.
   let gatewayRef: Ref<AgentGateway.Command> | null = null
-  let managerRef: Ref<ResourceManager.Command> | null = null
-  const isManaged = (command: ResourceManager.Command): boolean => {
+  let managerRef: Ref<OfferDriver.Command> | null = null
+  const isManaged = (command: OfferDriver.Command): boolean => {
     const agentId = command.type === 'kill' ? command.agentId : (ledger.view.task(command.taskId)?.agentId ?? null)
     return agentId !== null && ledger.view.agent(agentId)?.manager !== undefined
   }
@@ -197,7 +197,7 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
   gatewayRef = context.spawn(spec)
   if (parts.resourceManager !== undefined) {
     managerRef = context.spawn(
-      ResourceManager.resourceManagerSpec({
+      OfferDriver.offerDriverSpec({
         ledger,
         tasks,
         metrics,

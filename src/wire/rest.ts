@@ -27,7 +27,17 @@ export const constraint = z.object({
   ]),
 })
 
-export const taskConfig = z.object({
+/** Aurora's text where a part is missing altogether. */
+const orAbsent = (text: string) => ({
+  error: (issue: { readonly input?: unknown }) => (issue.input == null ? text : undefined),
+})
+
+const executorConfig = z.object(
+  { name: text(255), data: text(1_048_576).describe('JSON of the whole job, read by the agent') },
+  orAbsent('Configuration may not be null.'),
+)
+
+const taskFields = {
   job: jobKey,
   owner: text(255),
   isService: z.boolean(),
@@ -41,7 +51,7 @@ export const taskConfig = z.object({
   constraints: z.array(constraint).max(1000),
   metadata: z.array(z.object({ key: text(1024), value: text(65_536) })).max(1000),
   partitionPolicy: z.object({ reschedule: z.boolean(), delaySecs: count }).optional(),
-  executor: z.object({ name: text(255), data: text(1_048_576).describe('JSON of the whole job, read by the agent') }),
+  executor: executorConfig,
   prefer: z
     .array(z.object({ attribute: text(255), values: z.array(text(1024)).max(1000), weight: z.number().int() }))
     .max(100)
@@ -59,7 +69,8 @@ export const taskConfig = z.object({
     .optional(),
   everyHost: z.literal(true).optional().describe('one instance on every host that the constraints allow'),
   gang: z.number().int().optional().describe('so many instances are placed together, or none'),
-})
+}
+export const taskConfig = z.object(taskFields, orAbsent('Job configuration must have taskConfig set.'))
 
 export const jobConfiguration = z.object({
   key: jobKey,

@@ -71,6 +71,23 @@ describe('jobs', () => {
     })
   })
 
+  test('a job without a task, or a task that nobody would run: refused in Aurora’s words, with the place', async () => {
+    const { app, told } = httpNode()
+    const post = async (job: object) =>
+      rest.problem.parse((await app.inject({ method: 'POST', url: '/api/v1/jobs', payload: { job } })).json()).faults
+    const { task, ...bare } = JOB
+    const { executor: _, ...idle } = task
+    expect(await post(bare)).toEqual([{ path: 'job.task', text: 'Job configuration must have taskConfig set.' }])
+    expect(await post({ ...bare, task: null })).toEqual([
+      { path: 'job.task', text: 'Job configuration must have taskConfig set.' },
+    ])
+    expect(await post({ ...bare, task: idle })).toEqual([
+      { path: 'job.task.executor', text: 'Configuration may not be null.' },
+    ])
+    expect((await post({ ...bare, task: 3 }))?.[0]?.text).not.toContain('taskConfig')
+    expect(told).toEqual([])
+  })
+
   test('a body that breaks the schema: 422 with every fault and its path', async () => {
     const { app, told } = httpNode()
     const payload = { job: { ...JOB, instanceCount: 'many', task: { ...JOB.task, ports: 3 } } }

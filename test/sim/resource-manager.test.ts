@@ -5,8 +5,8 @@
  */
 import { afterEach, describe, expect, test } from 'vitest'
 import { createLedger, type LedgerActor } from '../../src/actors/ledger.ts'
+import { LAUNCH_FAILED, OFFER_VANISHED } from '../../src/actors/offer-driver.ts'
 import { silentLogger, silentMetrics } from '../../src/actors/ports.ts'
-import { LAUNCH_FAILED, OFFER_VANISHED } from '../../src/actors/resource-manager.ts'
 import { createSimSystem, type SimSystem } from '../../src/actors/sim-shell.ts'
 import { agentId, type TaskId } from '../../src/core/base/ids.ts'
 import { prng } from '../../src/core/base/prng.ts'

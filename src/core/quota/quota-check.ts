@@ -25,10 +25,10 @@ export class QuotaCheck {
     return this.#view.quota(role)?.quota ?? NO_QUOTA
   }
 
-  /** So many more instances of a configuration, of a job that is new or grows. */
-  addFault(role: string, config: TaskConfig, added: number): Rejection | null {
+  /** So many more instances of a configuration, of a job that is new or grows. `beside`: what is planned with them. */
+  addFault(role: string, config: TaskConfig, added: number, beside: Bag = EMPTY): Rejection | null {
     if (poolOf(config) !== 'prodShared') return null
-    return this.#fault(role, this.#use.of(role).prodShared, times(config.resources, added))
+    return this.#fault(role, plus(this.#use.of(role).prodShared, beside), times(config.resources, added))
   }
 
   /** An update that is to begin. One that only takes instances away is always allowed. */

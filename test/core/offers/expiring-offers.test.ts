@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { agentId } from '../../../src/core/base/ids.ts'
 import { prng } from '../../../src/core/base/prng.ts'
 import { ExpiringOffers } from '../../../src/core/offers/expiring-offers.ts'
-import { managerAttributes } from '../../../src/core/offers/manager-attributes.ts'
+import { offeredAttributes } from '../../../src/core/offers/offered-attributes.ts'
 
 const room = { cpusMilli: 1000, ramMb: 1, diskMb: 1, gpus: 0, revocableMilli: 0, portRanges: [] }
 const offer = (offerId: string, agent = 'a') => ({ offerId, agentId: agentId(agent), room })
@@ -89,7 +89,7 @@ test('sched-12: the manager is gone, and every offer and ban with it', () => {
 
 test('attributes: texts as they are, numbers as doubles, ranges left out, repeated names merged', () => {
   expect(
-    managerAttributes([
+    offeredAttributes([
       { name: 'rack', type: 'text', value: 'r1' },
       { name: 'gen', type: 'scalar', value: 1 },
       { name: 'gen', type: 'scalar', value: 2.5 },

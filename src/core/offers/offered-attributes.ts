@@ -8,12 +8,12 @@ import { compareIds } from '../base/ids.ts'
 import type { AgentRow } from '../ledger/rows.ts'
 import { DEDICATED } from '../scheduling/dedicated.ts'
 
-export type ManagerAttribute =
+export type OfferedAttribute =
   | { readonly name: string; readonly type: 'text'; readonly value: string }
   | { readonly name: string; readonly type: 'scalar'; readonly value: number }
   | { readonly name: string; readonly type: 'ranges' }
 
-export function managerAttributes(attributes: readonly ManagerAttribute[]): AgentRow['attributes'] {
+export function offeredAttributes(attributes: readonly OfferedAttribute[]): AgentRow['attributes'] {
   const values = new Map<string, Set<string>>()
   for (const attribute of attributes) {
     const known = values.get(attribute.name) ?? new Set<string>()

@@ -1,5 +1,5 @@
 /**
- * ResourceManager: the way to machines that belong to somebody else and are lent by offers, such as those of Mesos. It
+ * OfferDriver: the way to machines that belong to somebody else and are lent by offers, such as those of Mesos. It
  * keeps one row per agent that was ever offered, tells the OfferBroker what each can take now, and turns launches into
  * accepted offers: all tasks that a round has placed on an agent go in one. Everything else about tasks is as with our
  * own agents.
@@ -9,8 +9,8 @@
 import type { AgentId, TaskId } from '../core/base/ids.ts'
 import type { AgentRow, TaskRow, Unavailability } from '../core/ledger/rows.ts'
 import { ExpiringOffers, type ExpiringOffersOptions, type OfferEffect } from '../core/offers/expiring-offers.ts'
-import { type ManagerAttribute, managerAttributes } from '../core/offers/manager-attributes.ts'
 import type { OfferedRoom } from '../core/offers/offer-book.ts'
+import { type OfferedAttribute, offeredAttributes } from '../core/offers/offered-attributes.ts'
 import { portRangesOf } from '../core/offers/port-space.ts'
 import type { TaskStatus } from '../core/task/status.ts'
 import type { ActorSpec, Behaviour, Context, Ref } from './actor.ts'
@@ -24,7 +24,7 @@ export interface ManagerOffer {
   readonly offerId: string
   readonly agentId: AgentId
   readonly host: string
-  readonly attributes: readonly ManagerAttribute[]
+  readonly attributes: readonly OfferedAttribute[]
   readonly room: OfferedRoom
   readonly unavailability?: Unavailability
 }
@@ -38,28 +38,28 @@ export interface ManagerStatus {
 }
 
 /** What speaks to the manager. */
-export interface ResourceManagerPort {
+export interface OfferDriverPort {
   /** Set by the actor when it starts; null when it stops. */
-  listener: ResourceManagerListener | null
+  listener: OfferDriverListener | null
   decline(offerIds: readonly string[], refuseMs: number): void
   accept(offerId: string, tasks: readonly TaskRow[]): void
   kill(taskId: TaskId, agentId: AgentId | null): void
   /** What the status led to is committed. */
   acknowledge(status: ManagerStatus): void
 }
-export interface ResourceManagerListener {
+export interface OfferDriverListener {
   offers(offers: readonly ManagerOffer[]): void
   rescinded(offerId: string): void
   status(status: ManagerStatus): void
   disconnected(): void
 }
 
-export interface ResourceManagerOptions {
+export interface OfferDriverOptions {
   readonly ledger: Ledger
   readonly tasks: TaskDirectory
   readonly metrics: Metrics
   readonly broker: Ref<AgentOffered>
-  readonly port: ResourceManagerPort
+  readonly port: OfferDriverPort
   /** Its name, for the rows. */
   readonly name: string
   /** Placed on the agent and not staged yet. */
@@ -87,16 +87,16 @@ export const LAUNCH_FAILED = 'Unknown exception attempting to schedule task.'
 const ACCEPT_WAIT_MS = 20
 const ACCEPT_WAITS_MAX = 50
 
-export function resourceManagerSpec(options: ResourceManagerOptions): ActorSpec<Command> {
+export function offerDriverSpec(options: OfferDriverOptions): ActorSpec<Command> {
   const spec: ActorSpec<Message> = {
-    name: 'resource-manager',
-    kind: 'ResourceManager',
-    start: context => resourceManager(context, options),
+    name: 'offer-driver',
+    kind: 'OfferDriver',
+    start: context => offerDriver(context, options),
   }
   return spec as ActorSpec<Command>
 }
 
-function resourceManager(context: Context<Message>, options: ResourceManagerOptions): Behaviour<Message> {
+function offerDriver(context: Context<Message>, options: OfferDriverOptions): Behaviour<Message> {
   const { ledger, tasks, metrics, broker, port } = options
   const offers = new ExpiringOffers(options.offers, context.random)
   /** Launches that wait to be accepted together, by agent, and how often they were put off. */
@@ -249,7 +249,7 @@ function rowOf(offer: ManagerOffer, before: AgentRow | undefined, manager: strin
     v: 1,
     agentId,
     host,
-    attributes: managerAttributes(attributes),
+    attributes: offeredAttributes(attributes),
     // The machine is as large as the largest offer of it that was seen.
     total: {
       cpusMilli: Math.max(cpusMilli, before?.total.cpusMilli ?? 0),
