@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { readJobText } from '../../src/cli/job-file-text.ts'
 import { readTaskData } from '../../src/core/executor/task-data.ts'
-import { executorData } from '../../src/core/job/job-configuration.ts'
+import { executorData, toJobConfiguration } from '../../src/core/job/job-configuration.ts'
 import { readJobFile } from '../../src/core/job/job-file.ts'
 import { unbuiltFields } from '../../src/core/job/unbuilt-fields.ts'
 import { daybreak } from './terminal.ts'
@@ -71,6 +71,36 @@ describe('examples', () => {
     } finally {
       await rm(folder, { recursive: true, force: true })
     }
+  })
+
+  test.each([
+    ['database.yaml', 'member', { peer: 31_555 }, 'member 2 listens on 31555\n'],
+    ['node-exporter.yaml', 'exporter', {}, /^load \d+\.\d+\n$/],
+  ] as const)('%s: its process starts and says what it is', async (name, process, ports, expected) => {
+    const child = spawn('/bin/bash', ['-c', await command(name, process, ports)], { detached: true })
+    try {
+      const [said] = (await once(child.stdout, 'data')) as [Buffer]
+      expect(said.toString()).toMatch(expected)
+    } finally {
+      global.process.kill(-(child.pid as number), 'SIGKILL')
+    }
+    await once(child, 'close')
+  })
+
+  test('what the examples ask of placement reaches the scheduler', async () => {
+    const asked = async (name: string) => {
+      const [read] = await jobsOf(name)
+      const { prefer, spread, everyHost, gang } = toJobConfiguration(read!.job, 'ann').task
+      return { prefer, spread, everyHost, gang }
+    }
+    expect(await asked('spread-web.yaml')).toEqual({
+      prefer: [{ attribute: 'disk', values: ['ssd'], weight: 20 }],
+      spread: [{ attribute: 'rack', weight: 50 }],
+      everyHost: undefined,
+      gang: undefined,
+    })
+    expect(await asked('database.yaml')).toMatchObject({ gang: 3 })
+    expect(await asked('node-exporter.yaml')).toMatchObject({ everyHost: true })
   })
 
   test('templated.yaml: one task, two jobs; the command line beats the file', async () => {
