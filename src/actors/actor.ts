@@ -143,6 +143,8 @@ export class ActorGone extends Error {
 export interface Inspection {
   actors(): readonly ActorReport[]
   actor(path: string): ActorReport | undefined
+  /** What has waited longest in any mailbox; null when nothing waits. Reports nothing else, so it is cheap at any number of actors. */
+  oldestMessage(): { readonly path: string; readonly ageMs: number } | null
   /** The newest last; at most 100 kept. */
   deadLetters(): readonly { readonly path: string; readonly messageType: string; readonly atMs: number }[]
   readonly deadLetterCount: number

@@ -248,7 +248,7 @@ interface HealthParts {
 function startHealth(system: ActorSystem, config: NodeConfig, { board, metrics, lag, side, agent }: HealthParts): void {
   const { health } = config
   const threads: ThreadProbe[] = [
-    { name: 'scheduler', look: async () => ({ lagMs: lag.takeMax(), oldest: oldestOf(system.inspection.actors()) }) },
+    { name: 'scheduler', look: async () => ({ lagMs: lag.takeMax(), oldest: system.inspection.oldestMessage() }) },
   ]
   if (side !== null) {
     // A thread that is blocked answers late, and Health counts that.

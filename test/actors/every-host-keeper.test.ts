@@ -1,101 +1,114 @@
 import { afterEach, expect, test } from 'vitest'
 import { everyHostKeeperSpec } from '../../src/actors/every-host-keeper.ts'
-import type { PlacementView } from '../../src/actors/offer-broker.ts'
-import type { Logger } from '../../src/actors/ports.ts'
-import { silentLogger } from '../../src/actors/ports.ts'
-import { type QuotaView, quotaKeeperSpec } from '../../src/actors/quota-keeper.ts'
 import { createSimSystem, type SimSystem } from '../../src/actors/sim-shell.ts'
-import { agentId } from '../../src/core/base/ids.ts'
+import type { Propose } from '../../src/actors/task-state-machine.ts'
+import { type AgentId, agentId, configId, jobKeyText } from '../../src/core/base/ids.ts'
+import { isActive } from '../../src/core/task/status.ts'
 import { InstantLedger } from '../fixtures/instant-ledger.ts'
-import { configRow, HELLO, jobRow, putConfig, putJob } from '../fixtures/rows.ts'
+import { agentRow, configRow, HELLO, jobRow, putAgent, putConfig, putTask } from '../fixtures/rows.ts'
 
-const systems: SimSystem[] = []
-afterEach(async () => {
-  for (const sim of systems.splice(0)) {
-    expect(sim.failures).toEqual([])
-    await sim.stop()
-  }
-})
+class World {
+  readonly ledger = new InstantLedger()
+  readonly sim: SimSystem = createSimSystem({ seed: 1 })
+  readonly proposed: Propose[] = []
+  allowed: AgentId[] = []
 
-/** A job that wants an instance of one core on each of so many hosts, and a quota of so many cores. */
-async function world(hosts: number, cores: number | null, production = true) {
-  const warnings: object[] = []
-  const log: Logger = {
-    ...silentLogger,
-    warn: (event, fields) => void warnings.push({ event, ...fields }),
-    child: () => log,
+  constructor(allowed: readonly string[]) {
+    this.allowed = allowed.map(agentId)
+    let ids = 0
+    this.sim.spawn(
+      everyHostKeeperSpec({
+        ledger: this.ledger,
+        tasks: { tell: command => void (command.type === 'propose' && this.proposed.push(command)) },
+        placement: { allowedHosts: () => this.allowed } as never,
+        quotas: () => ({ addFault: () => null }) as never,
+        uuid: () => `uuid-${++ids}`,
+        schedulerName: 'leader',
+        tasksMax: 100,
+      }),
+    )
+    this.ledger.put(putConfig(configRow('c', { everyHost: true, isService: true, job: HELLO })))
   }
-  const sim = createSimSystem({ seed: 1, log })
-  systems.push(sim)
-  const ledger = new InstantLedger()
-  const resources = { cpusMilli: 1000, ramMb: 1, diskMb: 1, gpus: 0 }
-  const setQuota = (n: number) => {
-    const quota = { cpusMilli: n * 1000, ramMb: 1000, diskMb: 1000 }
-    ledger.put({ type: 'put', table: 'quota', key: HELLO.role, row: { v: 1, role: HELLO.role, quota } })
+
+  create(): void {
+    const row = { ...jobRow(), key: HELLO, configId: configId('c'), instanceCount: 0 }
+    this.ledger.put({ type: 'put', table: 'job', key: jobKeyText(HELLO), row })
   }
-  if (cores !== null) setQuota(cores)
-  ledger.put(putConfig(configRow('c1', { everyHost: true, production, resources })), putJob(jobRow()))
-  let quotas!: QuotaView
-  sim.spawn(
-    quotaKeeperSpec({
-      ledger,
-      publish: view => {
-        quotas = view
-      },
-    }),
-  )
-  let uuids = 0
-  const placement: PlacementView = {
-    offers: () => [],
-    offer: () => null,
-    pending: () => [],
-    waiting: () => null,
-    explain: () => null,
-    allowedHosts: () => Array.from({ length: hosts }, (_, n) => agentId(`a${n}`)),
-    largestHost: () => null,
+
+  async advance(ms: number): Promise<void> {
+    this.sim.advance(ms)
+    await this.sim.settle()
   }
-  sim.spawn(
-    everyHostKeeperSpec({
-      ledger,
-      tasks: { tell: () => true },
-      placement,
-      uuid: () => `00000000-0000-4000-8000-${String(++uuids).padStart(12, '0')}`,
-      schedulerName: 'leader',
-      tasksMax: 100,
-      quotas: () => quotas,
-    }),
-  )
-  await sim.settle()
-  return {
-    setQuota,
-    warnings,
-    /** Instances after so long. */
-    after: async (ms: number) => {
-      sim.advance(ms)
-      await sim.settle()
-      return ledger.view.activeTasksOfJob(HELLO).length
-    },
+
+  get active() {
+    return [...this.ledger.view.tasks()].filter(task => isActive(task.status))
+  }
+
+  /** The matcher's part: each waiting task on an agent without one. */
+  place(): void {
+    const taken = new Set(this.active.map(task => task.agentId))
+    const free = this.allowed.filter(id => !taken.has(id))
+    for (const task of this.active.filter(({ status }) => status === 'PENDING')) {
+      const on = free.shift()
+      if (on !== undefined) this.ledger.put(putTask({ ...task, status: 'RUNNING', agentId: on, host: on }))
+    }
   }
 }
 
-test('production on every host: as many instances as the quota holds, the others when it is raised', async () => {
-  const { after, setQuota, warnings } = await world(10, 7)
-  expect(await after(1_000)).toBe(7)
-  expect(await after(60_000)).toBe(7)
-  expect(warnings).toMatchObject([
-    {
-      event: 'every-host-over-quota',
-      job: 'www-data/devel/hello',
-      wanted: 10,
-      detail: 'Insufficient resource quota: CPU quota exceeded by 3.00 core(s)',
-    },
-  ])
-  setQuota(20)
-  expect(await after(6_000)).toBe(10)
-  expect(warnings).toHaveLength(1)
+let world: World
+afterEach(() => world.sim.stop())
+
+test('created: one instance for each host, shortly after', async () => {
+  world = new World(['a', 'b', 'c'])
+  world.create()
+  await world.advance(1_000)
+  expect(world.active.map(task => task.instance)).toEqual([0, 1, 2])
+  expect(world.ledger.view.job(HELLO)?.instanceCount).toBe(3)
 })
 
-test('no quota at all: none of production, all of what is not', async () => {
-  expect(await (await world(3, null)).after(10_000)).toBe(0)
-  expect(await (await world(3, null, false)).after(10_000)).toBe(3)
+test('a host joins: one more, and no second for the others', async () => {
+  world = new World(['a'])
+  world.create()
+  await world.advance(1_000)
+  world.place()
+  world.allowed.push(agentId('b'))
+  world.ledger.put(putAgent(agentRow('b')))
+  await world.advance(1_000)
+  expect(world.active.map(task => task.instance)).toEqual([0, 1])
+  world.place()
+  await world.advance(60_000)
+  expect(world.active).toHaveLength(2)
+})
+
+test('a host goes for good: the replacement of its task is ended, with the reason', async () => {
+  world = new World(['a', 'b'])
+  world.create()
+  await world.advance(1_000)
+  world.place()
+  world.allowed.pop()
+  const lost = world.active[1]!
+  world.ledger.put(
+    putTask({ ...lost, status: 'LOST' }),
+    putTask({ ...lost, taskId: 'next' as typeof lost.taskId, status: 'PENDING', ancestorId: lost.taskId }),
+  )
+  await world.advance(6_000)
+  expect(world.proposed[0]).toMatchObject({ taskId: 'next', to: 'KILLING', who: 'every-host keeper' })
+})
+
+test('killed whole: nothing is made any more', async () => {
+  world = new World(['a'])
+  world.create()
+  world.ledger.put({ type: 'delete', table: 'job', key: jobKeyText(HELLO) })
+  await world.advance(60_000)
+  expect(world.active).toEqual([])
+})
+
+test('an agent that comes back without a change of any row is seen within seconds', async () => {
+  world = new World([])
+  world.create()
+  await world.advance(1_000)
+  expect(world.active).toEqual([])
+  world.allowed = [agentId('a')]
+  await world.advance(6_000)
+  expect(world.active).toHaveLength(1)
 })

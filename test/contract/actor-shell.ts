@@ -1133,7 +1133,9 @@ export function actorShellContract(name: string, makeBody: () => Body): void {
         await body.settle()
         await body.advance(60)
         expect(report(ref)).toMatchObject({ status: 'restarting', mailboxDepth: 2, oldestMessageAgeMs: 60 })
+        expect(system.inspection.oldestMessage()).toEqual({ path: '/stuck', ageMs: 60 })
         await body.advance(40)
+        expect(system.inspection.oldestMessage()).toBeNull()
         expect(report(ref)).toMatchObject({ status: 'running', mailboxDepth: 0, oldestMessageAgeMs: 0 })
       })
 

@@ -38,14 +38,32 @@ export class Inspector implements Inspection {
 
   actors(): readonly ActorReport[] {
     const reports: ActorReport[] = []
+    this.#walk(cell => reports.push(this.#report(cell)))
+    return reports
+  }
+
+  oldestMessage(): { readonly path: string; readonly ageMs: number } | null {
+    const nowMs = this.#kernel.clock.read().monoMs
+    let oldest: Cell | null = null
+    let ageMs = 0
+    this.#walk(cell => {
+      const { ring } = cell
+      if (ring === null || ring.size === 0 || nowMs - ring.oldestMs <= ageMs) return
+      oldest = cell
+      ageMs = nowMs - ring.oldestMs
+    })
+    return oldest === null ? null : { path: (oldest as Cell).path, ageMs }
+  }
+
+  /** Parents before their children, children in the order in which they were made. */
+  #walk(visit: (cell: Cell) => void): void {
     const waiting: Cell[] = []
     for (let cell: Cell | undefined = this.#kernel.root; cell !== undefined; cell = waiting.pop()) {
-      if (cell !== this.#kernel.root) reports.push(this.#report(cell))
+      if (cell !== this.#kernel.root) visit(cell)
       if (cell.children === null) continue
       const children = [...cell.children.values()]
       for (let at = children.length - 1; at >= 0; at--) waiting.push(children[at]!)
     }
-    return reports
   }
 
   actor(path: string): ActorReport | undefined {

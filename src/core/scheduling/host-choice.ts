@@ -82,7 +82,8 @@ export class HostChoice {
     candidates.walk(random, slot => {
       looked++
       const times = this.#filter.times(prepared, slot, count - chosen.length)
-      if (times === 0) return false
+      // A limit that is used up stays so in this pass: most hosts of a full job end here, and none is touched as an object.
+      if (times === 0 || !this.#filter.isWithinLimits(prepared, slot)) return false
       const host = this.#book.at(slot)
       if (rankOf(host) !== rank || host.awayFromMs !== awayFromMs) {
         useUpRank()

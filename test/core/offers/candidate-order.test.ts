@@ -6,11 +6,11 @@ import { type Candidate, candidateOrder, type OfferOrder } from '../../../src/co
 
 function candidate(
   slot: number,
-  more: { mode?: HostMode; cpus?: number; ram?: number; gpus?: number } = {},
+  more: { mode?: HostMode; cpus?: number; ram?: number; gpus?: number; lent?: number } = {},
 ): Candidate {
-  const { mode = 'NONE', cpus = 1, ram = 1, gpus = 0 } = more
+  const { mode = 'NONE', cpus = 1, ram = 1, gpus = 0, lent = 0 } = more
   const amounts = { cpusMilli: cpus, ramMb: ram, diskMb: 1, ports: 1, gpus }
-  return { slot, mode, total: amounts, free: amounts, revocableMilli: 0, awayFromMs: Number.POSITIVE_INFINITY }
+  return { slot, mode, total: amounts, free: amounts, revocableMilli: lent, awayFromMs: Number.POSITIVE_INFINITY }
 }
 
 function walked(order: readonly OfferOrder[], hosts: readonly Candidate[], seed = 1): number[] {
@@ -64,6 +64,11 @@ describe('order CPU', () => {
     candidates.remove(a)
     expect(slots(candidates)).toEqual([1])
   })
+})
+
+test('sched-4: order REVOCABLE_CPU: the least lent cores first, hosts without any last', () => {
+  const hosts = [candidate(0, { lent: 24 }), candidate(1), candidate(2, { lent: 23 })]
+  expect(walked(['REVOCABLE_CPU'], hosts)).toEqual([2, 0, 1])
 })
 
 describe('order RANDOM', () => {

@@ -328,3 +328,30 @@ describe('the same cluster and the same seed', () => {
     },
   )
 })
+
+describe('what is asked for at once', () => {
+  test('sched-41: tasks of another configuration in one want are not placed with it, and are not lost', () => {
+    const world = new World()
+    world.agent('h')
+    const ids = world.tasks('a', 1)
+    const others = world.tasks('b', 1)
+    const { placed, gone } = world.match('a', [...ids, ...others])
+    expect(placed.map(match => match.taskId)).toEqual(ids)
+    expect(gone).toEqual(others)
+    expect(world.match('b', others).placed).toHaveLength(1)
+  })
+
+  test('sched-8: a host with no core or no RAM left takes nothing, and its largest size is still told', () => {
+    const world = new World()
+    world.agent('no-cores', { total: { cpusMilli: 0, ramMb: 8192, diskMb: 8192, gpus: 0 } })
+    world.agent('no-ram', { total: { cpusMilli: 4000, ramMb: 0, diskMb: 8192, gpus: 0 } })
+    const ids = world.tasks('c', 1)
+    expect(world.match('c', ids).placed).toEqual([])
+    expect(world.matcher.reasonsOf(configId('c'))?.details).toEqual([
+      'Insufficient: RAM (1 host)',
+      'Insufficient: CPU (1 host)',
+      'can never fit: largest host no-cores has 0 core(s), 0 core(s) free; 1 core(s) of CPU asked',
+      'can never fit: largest host no-ram has 0 MB, 0 MB free; 64 MB of RAM asked',
+    ])
+  })
+})
