@@ -33,6 +33,11 @@ type Message = { readonly type: 'look' } | { readonly type: 'changed' }
 /** From a change to the look: what comes together is looked at once. */
 const SOON_MS = 200
 const LOOK_MS = 5_000
+/**
+ * Tasks that no host is in need of end only after so long: a machine whose connection broke, and all machines of a new
+ * leader, are back by then.
+ */
+const SURPLUS_MS = 120_000
 
 export function everyHostKeeperSpec(options: EveryHostKeeperOptions): ActorSpec<never> {
   const spec: ActorSpec<Message> = {
@@ -51,6 +56,8 @@ function everyHostKeeper(context: Context<Message>, options: EveryHostKeeperOpti
   let isChanged = false
   /** Those that want more instances than their role has quota for: told once, until they have all of them. */
   const short = new Set<string>()
+  /** Since when a job has more tasks that wait than hosts for them; monotonic. */
+  const surplusSince = new Map<string, number>()
   let inserted = 0
   let ended = 0
 
@@ -78,6 +85,7 @@ function everyHostKeeper(context: Context<Message>, options: EveryHostKeeperOpti
   function forget(key: string): void {
     jobs.delete(key)
     short.delete(key)
+    surplusSince.delete(key)
   }
 
   function look(): void {
@@ -94,7 +102,7 @@ function everyHostKeeper(context: Context<Message>, options: EveryHostKeeperOpti
   function keep(job: JobRow): void {
     const active = view.activeTasksOfJob(job.key)
     const plan = everyHostPlan(placement.allowedHosts(job.configId), active, tasksMax)
-    const { wallMs } = context.now()
+    const { wallMs, monoMs } = context.now()
     const insert = plan.insert.slice(0, withinQuota(job, plan.insert.length))
     if (insert.length > 0) {
       const made = insertTasks({
@@ -115,10 +123,16 @@ function everyHostKeeper(context: Context<Message>, options: EveryHostKeeperOpti
         changes: [{ type: 'put', table: 'job', key: jobKeyText(job.key), row }, ...made.changes],
       })
     }
-    for (const taskId of plan.end) end(taskId)
+    if (isSurplusForLong(jobKeyText(job.key), plan.end.length > 0, monoMs)) for (const taskId of plan.end) end(taskId)
     if (plan.hosts > tasksMax) {
       context.log.warn('every-host-too-many', { job: jobKeyText(job.key), hosts: plan.hosts, tasksMax })
     }
+  }
+
+  function isSurplusForLong(job: string, isSurplus: boolean, monoMs: number): boolean {
+    if (!isSurplus) surplusSince.delete(job)
+    else if (!surplusSince.has(job)) surplusSince.set(job, monoMs)
+    return isSurplus && monoMs - (surplusSince.get(job) ?? monoMs) >= SURPLUS_MS
   }
 
   /** How many of so many more instances may be; a host that comes is no reason to take more than the role was given. */

@@ -30,7 +30,7 @@ export async function jobInspect(io: Io, keyText: string, path: string, options:
   const list = (values: readonly string[]): string => (values.length === 0 ? 'none' : values.join(', '))
   say(io, style.paint(fullKeyText(read.key), 'strong'))
   line(2, 'kind', job.service ? 'service' : 'ad-hoc')
-  line(2, 'instances', job.instances)
+  if (!job.every_host) line(2, 'instances', job.instances)
   line(2, 'tier', job.tier ?? "the cluster's default")
   line(2, 'priority', job.priority)
   if (!job.service) line(2, 'max task failures', job.max_task_failures)

@@ -87,8 +87,11 @@ export async function jobList(io: Io, text: string, options: CommonOptions): Pro
 
 /** One job as a table of its instances, and the newest that ended. */
 export function statusText(cluster: string, detail: JobDetail, nowMs: number, style: Style): string {
-  const { job } = detail
-  const wanted = `${job.kind === 'adhoc' ? 'ad-hoc' : job.kind}, ${job.instanceCount} wanted`
+  const { job, everyHost } = detail
+  const wanted =
+    everyHost === undefined
+      ? `${job.kind === 'adhoc' ? 'ad-hoc' : job.kind}, ${job.instanceCount} wanted`
+      : everyHostText(everyHost)
   const head = `${style.paint(fullKey(cluster, job), 'strong')}  ${wanted}, ${countsText(job)}\n`
   const isWaiting = detail.active.some(({ status }) => status === 'PENDING')
   const hint = isWaiting ? `What they wait for: daybreak job explain ${fullKey(cluster, job)}\n` : ''
@@ -98,6 +101,11 @@ export function statusText(cluster: string, detail: JobDetail, nowMs: number, st
   const more = detail.inactive.length - ended.length
   const title = `${style.paint('ended', 'strong')}${more > 0 ? ` (the newest ${ended.length} of ${detail.inactive.length})` : ''}\n`
   return `${head}${active}${active === '' ? '' : '\n'}${title}${taskTable(ended, nowMs, style)}`
+}
+
+function everyHostText({ hosts, served }: NonNullable<JobDetail['everyHost']>): string {
+  if (hosts === 0) return 'on every host: none is connected that its constraints allow'
+  return `on every host: ${served} of ${hosts} ${hosts === 1 ? 'host' : 'hosts'}`
 }
 
 function taskTable(tasks: readonly Task[], nowMs: number, style: Style): string {

@@ -24,8 +24,13 @@ export interface WaitState {
   readonly reasons: readonly string[]
 }
 
-/** Where the wait stands. `instances`: those that are waited for. */
-export function waitState(detail: JobDetail, instances: readonly number[], goal: WaitGoal): WaitState {
+/**
+ * Where the wait stands. `wanted`: instances that are waited for; of a job on every host it is those that there are, and
+ * one on each host.
+ */
+export function waitState(detail: JobDetail, wanted: readonly number[], goal: WaitGoal): WaitState {
+  const { everyHost } = detail
+  const instances = everyHost === undefined ? wanted : detail.active.map(({ instance }) => instance)
   const newest = instances.map(instance => newestTask(detail, instance))
   const there = newest.filter(task => task !== null && reached(task.status, goal))
   const counts = new Map<string, number>()
@@ -35,12 +40,14 @@ export function waitState(detail: JobDetail, instances: readonly number[], goal:
   }
   const goalText = goal === 'PENDING' ? 'accepted' : goal
   const others = [...counts].filter(([status]) => status !== goal).map(([status, count]) => `${count} ${status}`)
-  const summary = [`${there.length}/${instances.length} ${goalText}`, ...others].join(', ')
+  const served = everyHost === undefined ? [] : [`${everyHost.served} of ${everyHost.hosts} hosts have an instance`]
+  const summary = [`${there.length}/${instances.length} ${goalText}`, ...others, ...served].join(', ')
   const reasons = newest
     .filter(task => task?.status === 'PENDING' && task.pendingReason !== null)
     .map(task => `pending: ${task?.pendingReason}`)
   const failure = newest.map(task => (task === null ? null : hopeless(task, detail, goal))).find(text => text !== null)
-  const done = there.length === instances.length
+  const isEverywhere = everyHost === undefined || (everyHost.hosts > 0 && everyHost.served === everyHost.hosts)
+  const done = isEverywhere && there.length === instances.length
   return { done, failure: done ? null : (failure ?? null), summary, reasons: [...new Set(reasons)] }
 }
 

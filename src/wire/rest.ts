@@ -211,6 +211,10 @@ export const jobDetail = z.object({
   config: taskConfig.nullable(),
   active: z.array(task).describe('by instance'),
   inactive: z.array(task).describe('by instance, the newest first'),
+  everyHost: z
+    .object({ hosts: count.describe('that the constraints allow'), served: count.describe('those with an instance') })
+    .optional()
+    .describe('of a job with one instance on every host, from a scheduler that places'),
 })
 
 /** Lists come in pages: `next` is the cursor of the following page, null on the last. */

@@ -80,7 +80,7 @@ test('a host joins: one more, and no second for the others', async () => {
   expect(world.active).toHaveLength(2)
 })
 
-test('a host goes for good: the replacement of its task is ended, with the reason', async () => {
+test('a host goes for good: the replacement of its task is ended, with the reason, but not before it could be back', async () => {
   world = new World(['a', 'b'])
   world.create()
   await world.advance(1_000)
@@ -91,7 +91,10 @@ test('a host goes for good: the replacement of its task is ended, with the reaso
     putTask({ ...lost, status: 'LOST' }),
     putTask({ ...lost, taskId: 'next' as typeof lost.taskId, status: 'PENDING', ancestorId: lost.taskId }),
   )
-  await world.advance(6_000)
+  await world.advance(1_000)
+  await world.advance(100_000)
+  expect(world.proposed).toEqual([])
+  await world.advance(30_000)
   expect(world.proposed[0]).toMatchObject({ taskId: 'next', to: 'KILLING', who: 'every-host keeper' })
 })
 

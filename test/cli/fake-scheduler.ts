@@ -36,6 +36,8 @@ export interface FakeScheduler {
   readonly refusals: Map<string, { status: number; code: string; detail: string }>
   pendingReason: string | null
   pendingDetails: string[]
+  /** Its jobs run on every host, and there are so many; null: they have so many instances as they were given. */
+  hosts: number | null
   step(nowMs: number): void
   addTask(key: Task['job'], instance: number, status: TaskStatus, more?: Partial<Task>): Task
   close(): Promise<void>
@@ -73,6 +75,7 @@ export async function fakeScheduler(): Promise<FakeScheduler> {
     refusals: new Map(),
     pendingReason: null,
     pendingDetails: [],
+    hosts: null,
     addTask: (job, instance, status, more = {}) => {
       const task: Task = {
         taskId: `task-${ids++}`,
@@ -135,14 +138,16 @@ export async function fakeScheduler(): Promise<FakeScheduler> {
   const shown = (task: Task): Task => {
     return task.status === 'PENDING' ? { ...task, pendingReason: fake.pendingReason } : task
   }
+  const isPlaced = ({ status }: Task): boolean => status !== 'PENDING' && !isTerminal(status)
   const detail = (key: Task['job']): JobDetail | null => {
     const mine = fake.tasks.filter(task => same(task.job, key))
-    if (mine.length === 0) return null
+    if (mine.length === 0 && fake.hosts === null) return null
     return {
       job: summary(key),
       config: null,
       active: mine.filter(task => !isTerminal(task.status)).map(shown),
       inactive: mine.filter(task => isTerminal(task.status)),
+      ...(fake.hosts === null ? {} : { everyHost: { hosts: fake.hosts, served: mine.filter(isPlaced).length } }),
     }
   }
 

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { configId } from '../../src/core/base/ids.ts'
 import { REJECTIONS, rejected } from '../../src/core/base/rejection.ts'
 import { fingerprintOf } from '../../src/runtime/http/mutation.ts'
 import { writeCursor } from '../../src/runtime/http/paging.ts'
@@ -168,6 +169,30 @@ describe('jobs', () => {
     expect(detail.active.map(task => task.taskId)).toEqual(['a', 'b'])
     expect(detail.inactive.map(task => task.taskId)).toEqual(['z'])
     expect(detail.config?.ports).toEqual(['http'])
+  })
+
+  test('detail of a job on every host: how many hosts there are, and on how many it is', async () => {
+    const { app, ledger, set } = httpNode()
+    const on = (id: string) => ({ agentId: agentRow(id).agentId, host: id, status: 'RUNNING' as const })
+    ledger.put(
+      putConfig(configRow('c', { everyHost: true })),
+      putJob(jobRow(HELLO, { configId: configId('c') })),
+      putTask(taskRow('t0', { instance: 0, configId: configId('c'), ...on('a') })),
+      putTask(taskRow('t1', { instance: 1, configId: configId('c'), ...on('gone') })),
+      putTask(taskRow('t2', { instance: 2, configId: configId('c') })),
+    )
+    const detail = async () => rest.jobDetail.parse((await app.inject('/api/v1/jobs/www-data/devel/hello')).json())
+    expect(await detail()).not.toHaveProperty('everyHost')
+    set.placement = {
+      offers: () => [],
+      pending: () => [],
+      explain: () => null,
+      allowedHosts: () => ['a', 'b', 'c'].map(id => agentRow(id).agentId),
+      waiting: () => null,
+      offer: () => null,
+      largestHost: () => null,
+    }
+    expect((await detail()).everyHost).toEqual({ hosts: 3, served: 1 })
   })
 
   test('detail of a job that does not exist: 404 that names it', async () => {

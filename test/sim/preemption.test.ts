@@ -3,134 +3,16 @@
  * full of tasks that may be preempted.
  */
 import { afterEach, expect, test } from 'vitest'
-import type { JobOutcome } from '../../src/actors/job-keeper.ts'
-import { createLedger, type LedgerActor } from '../../src/actors/ledger.ts'
-import { type AgentListener, silentLogger, silentMetrics } from '../../src/actors/ports.ts'
-import { createSimSystem } from '../../src/actors/sim-shell.ts'
 import type { JobKey } from '../../src/core/base/ids.ts'
-import type { Rejection } from '../../src/core/base/rejection.ts'
-import type { TaskConfig } from '../../src/core/job/task-config.ts'
-import type { TaskRow } from '../../src/core/ledger/rows.ts'
-import { isActive } from '../../src/core/task/status.ts'
-import { readConfig } from '../../src/runtime/config.ts'
-import { followLeadership, type LeaderTree } from '../../src/runtime/leadership.ts'
-import type { AgentToLeader, LeaderToAgent } from '../../src/wire/messages/agent.ts'
-import { MemoryLog } from '../fixtures/memory-log.ts'
-import { CAUSE, taskConfig } from '../fixtures/rows.ts'
-import { SimAgent } from '../fixtures/sim-agent.ts'
-import { SimDriver } from '../fixtures/sim-driver.ts'
+import { LeaderCluster } from '../fixtures/leader-cluster.ts'
+import { CAUSE } from '../fixtures/rows.ts'
 
 const DELAY_S = 180
 const key = (role: string, name: string): JobKey => ({ role, environment: 'prod', name })
 
-class Cluster {
-  readonly sim = createSimSystem({ seed: 1 })
-  readonly log = new MemoryLog()
-  readonly listener: AgentListener<AgentToLeader, LeaderToAgent> = { onConnection: null }
-  readonly agents: SimAgent[] = []
-  readonly started: string[] = []
-  readonly ledger: LedgerActor
-  readonly driver = new SimDriver()
-  readonly tree: LeaderTree
-  /** False: what is asked to end takes its time. */
-  endsTasks = true
-  #serial = 0
-
-  constructor() {
-    const { sim, listener, log } = this
-    this.driver.registersAtOnce = true
-    this.ledger = createLedger({ system: sim, log, clock: sim.clock, metrics: silentMetrics, logger: silentLogger })
-    const read = readConfig('scheduler: { startSpread: 0s }')
-    if (!read.ok) throw new Error('the config of the test is valid')
-    this.tree = followLeadership({
-      system: sim,
-      ledger: this.ledger,
-      listener,
-      config: read.config,
-      secret: '',
-      hostName: 'leader',
-      driver: this.driver,
-      handOver: () => log.transfer(),
-      endProcess: cause => {
-        throw cause
-      },
-      metrics: silentMetrics,
-      logger: silentLogger,
-      uuid: () => `uuid-${++this.#serial}-${log.entries.length}`,
-    })
-  }
-
-  async begin(): Promise<this> {
-    await this.log.start(this.ledger.listener)
-    this.tree.prepared()
-    this.log.elect()
-    await this.sim.settle()
-    return this
-  }
-
-  machine(host: string): SimAgent {
-    const agent = new SimAgent(host, this.started)
-    this.agents.push(agent)
-    return agent
-  }
-
-  async create(job: JobKey, instanceCount: number, more: Partial<TaskConfig>): Promise<void> {
-    const task = taskConfig({ job, ports: [], executor: { name: 'AuroraExecutor', data: '{}' }, ...more })
-    const answers: (JobOutcome | Rejection)[] = []
-    this.tree.leading?.jobKeeper.tell({
-      type: 'create',
-      requestId: `request-${++this.#serial}`,
-      fingerprint: 'f',
-      user: 'alice',
-      job: { key: job, owner: job.role, instanceCount, task },
-      replyTo: { path: 'test', tell: answer => answers.push(answer) > 0 },
-    })
-    await this.sim.settle()
-    expect(answers.map(answer => answer.type)).toEqual(['done'])
-  }
-
-  /** Seconds in which machines report, tasks go a step on each, and those that are asked to end do. */
-  async pass(seconds: number): Promise<void> {
-    for (let second = 0; second < seconds; second++) {
-      for (const agent of this.agents) {
-        agent.connect(this.listener)
-        if (second % 4 === 0) agent.heartbeat()
-        for (const record of agent.live) {
-          if (record.state === 'ACCEPTED') agent.report(record, 'STARTING')
-          else if (record.state === 'STARTING') agent.report(record, 'RUNNING')
-          else if (record.state === 'KILLING' && this.endsTasks) agent.report(record, 'KILLED')
-        }
-      }
-      for (let n = 0; n < 3; n++) {
-        await this.sim.settle()
-        for (const agent of this.agents) agent.pump(1_000)
-      }
-      this.sim.advance(1_000)
-    }
-  }
-
-  tasksOf({ role, name }: JobKey): TaskRow[] {
-    return [...this.ledger.view.tasks()].filter(task => task.job.role === role && task.job.name === name)
-  }
-  activeOf(job: JobKey): string[] {
-    return this.tasksOf(job)
-      .filter(({ status }) => isActive(status))
-      .map(({ status, host }) => `${status}${status === 'RUNNING' ? ` on ${host}` : ''}`)
-      .sort()
-  }
-  endedOf(job: JobKey): TaskRow[] {
-    return this.tasksOf(job).filter(({ status }) => !isActive(status))
-  }
-}
-
-let clusters: Cluster[] = []
+let clusters: LeaderCluster[] = []
 afterEach(async () => {
-  for (const { tree, sim } of clusters) {
-    const stopped = tree.stop()
-    await sim.stop()
-    await stopped
-    expect(sim.failures).toEqual([])
-  }
+  for (const cluster of clusters) await cluster.stop()
   clusters = []
 })
 
@@ -139,8 +21,8 @@ const BATCH = key('team', 'batch')
 const SHOP = key('shop', 'web')
 
 /** Two machines of two cores, full of a preemptible service; role `shop` may have production. */
-async function fullCluster(): Promise<Cluster> {
-  const cluster = await new Cluster().begin()
+async function fullCluster(): Promise<LeaderCluster> {
+  const cluster = await new LeaderCluster().begin()
   clusters.push(cluster)
   cluster.machine('h0')
   cluster.machine('h1')

@@ -128,6 +128,7 @@ function checkSoftRules(job: Loose<Job>, refuse: Refuse): void {
     refuse(
       path
         .replace(/^task\./, '')
+        .replace('everyHost', 'every_host')
         .split(/[.[\]]+/)
         .filter(part => part !== '')
         .map(part => (/^\d+$/.test(part) ? Number(part) : part)),

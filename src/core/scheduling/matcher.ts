@@ -204,11 +204,16 @@ export class Matcher {
     const ask = this.askOf(want.configId)
     const prepared = this.filter.prepare(ask, nowMs)
     const attempt: Attempt = { random: prng(seed), made: [], looked: 0, others: [] }
+    const unseen = ask.gang > 1 ? this.#parked.unseen() : null
     const { free, bound } = this.#useClaims(prepared, wanted, attempt)
     this.#chooseHosts(prepared, free, attempt)
     const found = attempt.made.length
-    const isTooFew = ask.gang > 1 && found > 0 && this.#countRunning(ask) < ask.gang
-    if (isTooFew) for (const { row } of attempt.made.splice(0)) this.#dropHold(row.taskId)
+    const isTooFew = unseen !== null && found > 0 && this.#countRunning(ask) < ask.gang
+    if (isTooFew) {
+      for (const { row } of attempt.made.splice(0)) this.#dropHold(row.taskId)
+      // Room that it had taken itself would wake it at once, for ever.
+      this.#parked.undone(unseen)
+    }
     const placed = this.#matches(ask, attempt, seed, wanted.length)
 
     const isPlaced = new Set(placed.map(match => match.taskId))

@@ -34,6 +34,12 @@ interface Waking {
   readonly left: Iterator<readonly [ConfigId, Parked]>
 }
 
+/** Changes that no pass has begun with yet. */
+export interface Unseen {
+  readonly slots: readonly number[]
+  readonly freedJobs: ReadonlySet<string>
+}
+
 /** Hosts looked at for one group. */
 const LOOKS_MAX = 32
 
@@ -77,6 +83,18 @@ export class ParkedGroups {
 
   attributesChanged(): void {
     this.#attributesChanged = true
+  }
+
+  unseen(): Unseen {
+    return { slots: [...this.#book.grown], freedJobs: new Set(this.#freedJobs) }
+  }
+
+  /** All that came after was an attempt that was undone, so that everything is as it was: nobody is woken for it. */
+  undone({ slots, freedJobs }: Unseen): void {
+    const { grown } = this.#book
+    grown.clear()
+    for (const slot of slots) grown.add(slot)
+    this.#freedJobs = new Set(freedJobs)
   }
 
   /** True while a pass has groups left to look at, or changes wait for the next one. */

@@ -51,8 +51,9 @@ export function addJobRoutes(app: FastifyInstance, deps: HttpDeps): void {
     if (verb !== null) return reply.callNotFound()
     const scheduler = leading(deps, request, reply)
     if (scheduler === null) return reply
-    const reasons = views.pendingReasons(scheduler.placement())
-    const detail = views.jobDetailDocument(scheduler.ledger.view, key, reasons)
+    const placement = scheduler.placement()
+    const reasons = views.pendingReasons(placement)
+    const detail = views.jobDetailDocument(scheduler.ledger.view, key, reasons, placement)
     return answer(scheduler, reply, detail ?? rejected('NOT_FOUND', `Job ${jobKeyText(key)} does not exist`))
   })
 

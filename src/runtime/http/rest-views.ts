@@ -4,8 +4,9 @@ import type { PlacementView } from '../../actors/offer-broker.ts'
 import { placeWarnings } from '../../core/agents/place-attributes.ts'
 import { compareIds, type JobKey, jobKeyText, taskId } from '../../core/base/ids.ts'
 import type { Fault } from '../../core/base/rejection.ts'
-import type { AgentRow, TaskRow } from '../../core/ledger/rows.ts'
+import type { AgentRow, JobRow, TaskRow } from '../../core/ledger/rows.ts'
 import type { LedgerView } from '../../core/ledger/view.ts'
+import { everyHostPlan } from '../../core/scheduling/every-host.ts'
 import type { TaskQuery } from '../../core/task/query.ts'
 import { ACTIVE, isActive, TASK_STATUSES, type TaskStatus, TERMINAL } from '../../core/task/status.ts'
 import type { AgentView, JobDetail, JobSummary, PendingList, Task, TaskQueryText } from '../../wire/rest.ts'
@@ -182,7 +183,12 @@ export function jobSummaryDocument(view: LedgerView, key: JobKey): JobSummary {
 }
 
 /** Null when neither the job nor a task of it is known. */
-export function jobDetailDocument(view: LedgerView, key: JobKey, reasons: PendingReasons): JobDetail | null {
+export function jobDetailDocument(
+  view: LedgerView,
+  key: JobKey,
+  reasons: PendingReasons,
+  placement: PlacementView | null,
+): JobDetail | null {
   const job = view.job(key)
   const tasks = view.tasksOfJob(key)
   const configId = job?.configId ?? newestTask(tasks)?.configId
@@ -194,7 +200,18 @@ export function jobDetailDocument(view: LedgerView, key: JobKey, reasons: Pendin
     config: config === undefined ? null : (structuredClone(config) as NonNullable<JobDetail['config']>),
     active: documents(tasks.filter(task => isActive(task.status)).toSorted((a, b) => a.instance - b.instance)),
     inactive: documents(tasks.filter(task => !isActive(task.status))),
+    ...everyHostOf(view, job, placement),
   }
+}
+
+function everyHostOf(
+  view: LedgerView,
+  job: JobRow | undefined,
+  placement: PlacementView | null,
+): Pick<JobDetail, 'everyHost'> {
+  if (job === undefined || placement === null || view.config(job.configId)?.everyHost !== true) return {}
+  const { hosts, served } = everyHostPlan(placement.allowedHosts(job.configId), view.activeTasksOfJob(job.key), 0)
+  return { everyHost: { hosts, served } }
 }
 
 export function agentDocument(

@@ -138,6 +138,32 @@ describe('gang', () => {
     expect(world.match('c', ids).placed).toHaveLength(8)
   })
 
+  test('a gang that finds too few hosts is not woken by what it gives back itself, and is by more room', () => {
+    const world = new World()
+    world.agent('h')
+    const ids = world.tasks('c', 6, { gang: 6 })
+    world.matcher.takeWakes(world.nowMs)
+    world.match('c', ids)
+    expect(world.matcher.takeWakes(world.nowMs)).toEqual([])
+    expect(world.matcher.hasWakes).toBe(false)
+    world.agent('i')
+    expect(world.matcher.takeWakes(world.nowMs)).toEqual([configId('c')])
+    expect(world.match('c', ids).placed).toHaveLength(6)
+  })
+
+  test('the same with room that was claimed for it: the claim is there again, and nobody is woken', () => {
+    const world = new World()
+    world.agent('h')
+    const ids = world.tasks('c', 6, { gang: 6 })
+    const owner = { type: 'group', configId: configId('c') } as const
+    const claim = { id: 'k', agentId: agentId('h'), needs: world.needs('c'), isRevocable: false, owner, expiresMs: 1e9 }
+    world.matcher.claim(claim)
+    world.matcher.takeWakes(world.nowMs)
+    expect(world.match('c', ids).placed).toEqual([])
+    expect([...world.matcher.claims()]).toMatchObject([{ id: 'k' }])
+    expect(world.matcher.takeWakes(world.nowMs)).toEqual([])
+  })
+
   test('those that run count: a replacement of one member starts alone', () => {
     const world = new World()
     world.agent('h')
