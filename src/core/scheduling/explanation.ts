@@ -18,6 +18,7 @@ import { DEDICATED, dedicatedVeto, HOST_IS_DEDICATED } from './dedicated.ts'
 import { changesOf, type Opening } from './explained-changes.ts'
 import type { HostFilter, PreparedAsk } from './host-filter.ts'
 import type { Matcher } from './matcher.ts'
+import { ALLOWED } from './shape.ts'
 import { shortages, unavailabilityVeto } from './veto.ts'
 
 export interface Explanation {
@@ -52,7 +53,7 @@ export type Obstacle =
 
 const FITS = 'Fits now'
 const NEAREST_MAX = 5
-const HOSTS_PER_STEP = 2000
+const HOSTS_PER_STEP = 250
 
 /** Yields between steps of a few milliseconds. */
 export function* explain(matcher: Matcher, ask: Ask, nowMs: Instant): Generator<undefined, Explanation> {
@@ -76,9 +77,9 @@ export function* explain(matcher: Matcher, ask: Ask, nowMs: Instant): Generator<
     const verdict = obstacles.length === 0 ? FITS : verdictText(obstacles)
     counted.set(verdict, (counted.get(verdict) ?? 0) + 1)
     if (obstacles.length > 0) nearest.note(host, obstacles)
-    const [only, ...more] = obstacles
-    if (only !== undefined && more.length === 0) openings.push({ host: host.row.host, obstacle: only })
-    if (obstacles.every(({ type }) => type === 'short' || type === 'limit' || type === 'reserved')) sizes.note(host)
+    if (obstacles.length === 1) openings.push({ host: host.row.host, obstacle: obstacles[0]! })
+    if (!sizes.isPossible && obstacles.every(({ type }) => type === 'short' || type === 'limit' || type === 'reserved'))
+      sizes.note(host)
   }
   return {
     hosts,
@@ -101,25 +102,21 @@ export function obstaclesOn(
   const { ask, nowMs, limits, byAgent } = prepared
   const found: Obstacle[] = []
   if (!host.connected) found.push({ type: 'disconnected' })
-  const dedicated = dedicatedVeto(host.attributes.get(DEDICATED), ask.constraints)
-  if (dedicated === HOST_IS_DEDICATED) found.push({ type: 'dedicated', values: host.attributes.get(DEDICATED) ?? [] })
+  const owners = host.attributes.get(DEDICATED)
+  if (owners !== undefined && dedicatedVeto(owners, ask.constraints) === HOST_IS_DEDICATED) {
+    found.push({ type: 'dedicated', values: owners })
+  }
   if (host.mode === 'DRAINING' || host.mode === 'DRAINED') found.push({ type: 'maintenance', mode: host.mode })
   if (filter.isAway(host.slot, nowMs)) {
     const untilMs = host.row.unavailability?.untilMs ?? Number.POSITIVE_INFINITY
     found.push({ type: 'away', fromMs: host.awayFromMs, untilMs })
   }
-  for (const type of ['value', 'limit'] as const) {
-    for (const { name, rule } of ask.constraints) {
-      if (rule.type !== type) continue
-      const values = host.attributes.get(name)
-      const holds = rule.type === 'limit' ? isLimitable(values) : isValueSatisfied(rule, values)
-      if (!holds) found.push({ type: 'constraint', name, values })
-    }
-  }
-  for (const { name, limit, counts } of limits) {
+  // The machine's verdict is remembered; only what it refuses is looked at rule by rule.
+  if (prepared.shape.verdict(host.slot) !== ALLOWED) failingRules(host, ask, found)
+  for (const { name, limit, column, counts } of limits) {
     let needed = 0
     let on = ''
-    for (const value of host.attributes.get(name) ?? []) {
+    for (const value of column.valuesOf(host.slot) ?? []) {
       const there = (counts.get(value) ?? 0) + 1
       if (there > needed) [needed, on] = [there, value]
     }
@@ -135,11 +132,24 @@ export function obstaclesOn(
       found.push({ type: 'short', kind: need, missing: ask.needs[need.type] - free[need.type], free: free[need.type] })
     }
   }
-  const isMine = (owner: { type: string; configId?: unknown }): boolean => owner.configId === ask.configId
-  const unclaimed = matcher.book.claims.freeFor(host.slot, free, ask.isRevocable, isMine)
-  const isReserved = short.length === 0 && timesFitting(unclaimed, ask.needs, 1) === 0
-  if (isReserved) found.push({ type: 'reserved' })
+  if (short.length === 0 && matcher.book.columns.claimed[host.slot] === 1) {
+    const isMine = (owner: { type: string; configId?: unknown }): boolean => owner.configId === ask.configId
+    const unclaimed = matcher.book.claims.freeFor(host.slot, free, ask.isRevocable, isMine)
+    if (timesFitting(unclaimed, ask.needs, 1) === 0) found.push({ type: 'reserved' })
+  }
   return found
+}
+
+/** Value rules before those that only want the attribute to be there. */
+function failingRules(host: Host, { constraints }: Ask, found: Obstacle[]): void {
+  for (const { name, rule } of constraints) {
+    const values = host.attributes.get(name)
+    if (rule.type === 'value' && !isValueSatisfied(rule, values)) found.push({ type: 'constraint', name, values })
+  }
+  for (const { name, rule } of constraints) {
+    const values = host.attributes.get(name)
+    if (rule.type === 'limit' && !isLimitable(values)) found.push({ type: 'constraint', name, values })
+  }
 }
 
 /** In the filter's words; all shortages of a host are one verdict. */
@@ -163,8 +173,23 @@ function verdictText(obstacles: readonly Obstacle[]): string {
     case 'reserved':
       return 'Room is kept for another job'
     case 'short':
-      return `Insufficient: ${obstacles.flatMap(one => (one.type === 'short' ? [one.kind.label] : [])).join(', ')}`
+      return shortText(obstacles)
   }
+}
+
+const SHORT_TEXTS = new Map<number, string>()
+
+/** Kept by the types that are short: there are few combinations and many hosts. */
+function shortText(obstacles: readonly Obstacle[]): string {
+  let mask = 0
+  for (const one of obstacles) if (one.type === 'short') mask |= 1 << NEED_KINDS.indexOf(one.kind)
+  let text = SHORT_TEXTS.get(mask)
+  if (text === undefined) {
+    const labels = NEED_KINDS.filter((_, n) => (mask & (1 << n)) !== 0).map(({ label }) => label)
+    text = `Insufficient: ${labels.join(', ')}`
+    SHORT_TEXTS.set(mask, text)
+  }
+  return text
 }
 
 /** One obstacle on one host, for people. */
@@ -222,7 +247,7 @@ function distanceOf(obstacles: readonly Obstacle[]): number {
 /** Whether any host could hold such a task if it were empty, and the largest that could not. */
 class Sizes {
   readonly #ask: Ask
-  #isPossible = false
+  isPossible = false
   #largest: Host | null = null
 
   constructor(ask: Ask) {
@@ -232,14 +257,14 @@ class Sizes {
   note(host: Host): void {
     const { needs, isRevocable } = this.#ask
     const total: Needs = isRevocable ? { ...host.total, cpusMilli: host.row.revocable?.cpusMilli ?? 0 } : host.total
-    if (NEED_KINDS.every(({ type }) => total[type] >= needs[type])) this.#isPossible = true
+    if (NEED_KINDS.every(({ type }) => total[type] >= needs[type])) this.isPossible = true
     const largest = this.#largest
     if (largest === null || isLarger(host.total, largest.total)) this.#largest = host
   }
 
   never(): string | null {
     const largest = this.#largest
-    if (this.#isPossible || largest === null) return null
+    if (this.isPossible || largest === null) return null
     const lacking = NEED_KINDS.filter(({ type }) => largest.total[type] < this.#ask.needs[type])
     const has = lacking.map(kind => `${shown(kind, largest.total[kind.type])} of ${kind.label}`).join(' and ')
     const asked = lacking.map(kind => shown(kind, this.#ask.needs[kind.type])).join(' and ')

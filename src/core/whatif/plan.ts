@@ -67,7 +67,7 @@ export interface Plan {
   }[]
 }
 
-const AGENTS_PER_STEP = 200
+const AGENTS_PER_STEP = 50
 const TASKS_PER_MATCH = 512
 
 export function* plan(what: WhatIf, options: PlanOptions): Generator<undefined, Plan> {

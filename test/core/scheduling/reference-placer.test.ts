@@ -520,6 +520,7 @@ class Scene {
       id: `claim-${this.#ids++}`,
       agentId: hostId(n),
       needs: needsOf(rest, OVERHEAD),
+      isRevocable: rest.tier === 'revocable',
       owner,
       expiresMs: this.nowMs + forMs,
     }
