@@ -33,7 +33,7 @@ describe('AgentGateway takes agents in', () => {
   test('agents without a rack or host are counted where the gateway is looked at', async () => {
     const { system, connect } = await gateway()
     const counted = () =>
-      system.inspection.actors().find(({ kind }) => kind === 'AgentGateway')?.stateSummary['withoutHostOrRack']
+      system.inspection.actors().find(({ kind }) => kind === 'AgentGateway')?.stateSummary.withoutHostOrRack
     const attribute = (name: string) => ({ name, values: ['x'] })
     const before = Number(counted())
     connect().says(hello({ host: 'whole', attributes: [attribute('host'), attribute('rack')] }))
