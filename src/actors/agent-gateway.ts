@@ -8,6 +8,7 @@
  * Source: the agent spec, sections 14 to 19.
  */
 import { type Brakes, NO_BRAKES } from '../core/agents/brakes.ts'
+import { placeWarnings } from '../core/agents/place-attributes.ts'
 import { RECONCILIATION_SETTINGS, type ReconciliationSettings } from '../core/agents/reconcile-schedule.ts'
 import type { AgentId, TaskId } from '../core/base/ids.ts'
 import type { Rejection } from '../core/base/rejection.ts'
@@ -242,6 +243,12 @@ function agentGateway(
     metrics.gauge('agent_tasks_held', tasksHeld())
   }
 
+  const withoutPlace = (): number => {
+    let count = 0
+    for (const row of ledger.view.agents()) if (placeWarnings(row).length > 0) count++
+    return count
+  }
+
   return {
     receive(message) {
       switch (message.type) {
@@ -294,6 +301,7 @@ function agentGateway(
       reconciling: exchanges.open,
       logReads: logs.waiting,
       statusesApplied: statuses.applied,
+      withoutHostOrRack: withoutPlace(),
     }),
   }
 }

@@ -30,6 +30,20 @@ describe('AgentGateway takes agents in', () => {
     expect(view.connected(agentId('uuid-1'))).toBe(true)
   })
 
+  test('agents without a rack or host are counted where the gateway is looked at', async () => {
+    const { system, connect } = await gateway()
+    const counted = () =>
+      system.inspection.actors().find(({ kind }) => kind === 'AgentGateway')?.stateSummary.withoutHostOrRack
+    const attribute = (name: string) => ({ name, values: ['x'] })
+    const before = Number(counted())
+    connect().says(hello({ host: 'whole', attributes: [attribute('host'), attribute('rack')] }))
+    await system.settle()
+    expect(counted()).toBe(before)
+    connect().says(hello({ host: 'rackless', attributes: [attribute('host')] }))
+    await system.settle()
+    expect(counted()).toBe(before + 1)
+  })
+
   test('a known agent that says the same again: nothing is appended', async () => {
     const { system, log, connect } = await gateway()
     const first = connect()

@@ -103,6 +103,40 @@ describe('examples', () => {
     expect(await asked('node-exporter.yaml')).toMatchObject({ everyHost: true })
   })
 
+  test.each([
+    ['database.yaml', 'member', 'member 2 listens on 31001\n'],
+    ['node-exporter.yaml', 'exporter', /^load [\d.]+\n$/],
+  ])('%s: its process says what it is there for, and stays until it is asked to end', async (name, process, text) => {
+    const child = spawn('/bin/bash', ['-c', await command(name, process, { peer: 31_001 })], { detached: true })
+    const ended = once(child, 'exit')
+    try {
+      const [said] = (await once(child.stdout, 'data')) as [Buffer]
+      expect(said.toString()).toMatch(text)
+      expect(child.exitCode).toBeNull()
+    } finally {
+      // What the shell has started, too.
+      if (child.pid !== undefined) globalThis.process.kill(-child.pid, 'SIGTERM')
+    }
+    expect(await ended).toEqual([null, 'SIGTERM'])
+  })
+
+  test('spread-web.yaml: its server answers on the assigned port', async () => {
+    const holder = createServer().listen(0, '127.0.0.1')
+    await once(holder, 'listening')
+    const { port } = holder.address() as { port: number }
+    await new Promise(resolve => holder.close(resolve))
+    const server = spawn('/bin/bash', ['-c', await command('spread-web.yaml', 'server', { http: port })])
+    const ended = once(server, 'exit')
+    const ask = (): Promise<string> =>
+      fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } }).then(answer => answer.text())
+    try {
+      await expect.poll(() => ask().catch(() => 'nobody listens'), { timeout: 10_000 }).toBe('instance 2\n')
+    } finally {
+      server.kill('SIGTERM')
+    }
+    expect(await ended).toEqual([0, null])
+  })
+
   test('templated.yaml: one task, two jobs; the command line beats the file', async () => {
     const ran = await daybreak('job inspect local/ads/prod/api examples/templated.yaml --bind release=43', null)
     expect(ran.out).toContain('echo "api: ads prod releases/43, instance {{mesos.instance}}"')

@@ -14,6 +14,7 @@ import { type AgentReport, agent, type Command } from '../../actors/agent.ts'
 import type { AgentSecret } from '../../actors/agent-ports.ts'
 import { type AgentDialer, type Logger, type Metrics, silentMetrics } from '../../actors/ports.ts'
 import { createActorSystem } from '../../actors/shell.ts'
+import { placeWarnings } from '../../core/agents/place-attributes.ts'
 import { prng } from '../../core/base/prng.ts'
 import { agentKey, agentProof, type Hmac, leaderProof } from '../../wire/agent-proof.ts'
 import type { AgentToLeader, LeaderToAgent } from '../../wire/messages/agent.ts'
@@ -86,11 +87,13 @@ export async function startAgent(options: AgentOptions, deps: AgentDeps): Promis
     onEndProcess: error => onFatal(error),
   })
   const others = options.attributes.filter(({ name }) => name !== 'host')
+  const attributes = [{ name: 'host', values: [options.host] }, ...others]
+  for (const text of placeWarnings({ attributes })) log.warn('agent-place-unknown', { host: options.host, text })
   const ref: Ref<Command> = system.spawn(
     agent({
       host: options.host,
       schedulers: options.schedulers,
-      attributes: [{ name: 'host', values: [options.host] }, ...others],
+      attributes,
       offer: () => ({
         resources: offeredResources(factsOf(folders.work, onFatal), options.resources),
         portRanges: options.portRanges ?? PORT_RANGES,

@@ -201,3 +201,11 @@ test('no tasks at all: one page, and it is the last', async () => {
   await leader.ready()
   expect(leader.all('TASKS')).toEqual([{ type: 'TASKS', tasks: [], last: true }])
 })
+
+test('an agent without a rack says so in its own log when it starts, with the key to set', async () => {
+  const { logged } = await agentUnderTest({ options: { attributes: [] } })
+  const said = logged.filter(line => line.includes('agent-place-unknown'))
+  expect(said).toHaveLength(1)
+  expect(said[0]).toContain('set agent.attributes.rack in its config')
+  expect((await agentUnderTest()).logged.some(line => line.includes('agent-place-unknown'))).toBe(false)
+})
