@@ -5,7 +5,10 @@ export function placementStory(record: PlacementRecord): readonly string[] {
   const { candidates, hosts, looked, tasks, policy, seed, claim } = record
   const [chosen, ...others] = candidates
   if (chosen === undefined) return []
-  const group = tasks === 1 ? 'It was served alone' : `It was served with ${tasks - 1} more ${tasks === 2 ? 'task' : 'tasks'} of its configuration`
+  const group =
+    tasks === 1
+      ? 'It was served alone'
+      : `It was served with ${tasks - 1} more ${tasks === 2 ? 'task' : 'tasks'} of its configuration`
   const connected = hosts === 1 ? '1 host was connected' : `${hosts} hosts were connected`
   return [
     `${group}; ${connected}, ${looked} ${looked === 1 ? 'was' : 'were'} looked at.`,
