@@ -6,6 +6,7 @@
  * Units once read: durations ms, sizes bytes, cores thousandths of a core.
  */
 import { z } from 'zod'
+import { OFFER_ORDERS } from '../core/offers/candidate-order.ts'
 import { TASK_STATUSES, type TaskStatus } from '../core/task/status.ts'
 import { type Read, readCpus, readDuration, readPortRanges, readSize, shown } from './config-units.ts'
 
@@ -111,6 +112,10 @@ const statuses = {
     wrong('a list of statuses'),
   ),
   unit: 'list of statuses',
+}
+const offerOrder = {
+  schema: z.array(z.enum(OFFER_ORDERS, wrong(`some of ${OFFER_ORDERS.join(', ')}`)), wrong('a list of orders')),
+  unit: `list of ${OFFER_ORDERS.join(', ')}`,
 }
 const urls = {
   schema: z.array(
@@ -340,6 +345,12 @@ export const configSchema = z.strictObject({
         'After a change of leader the tasks that wait for a place are tried at moments drawn over this time, those of one configuration together; fewer than 100 configurations or 1,000 tasks are spread over as much less, so that a laptop waits for nothing; 0 tries all at once',
       default: '30s',
       aurora: '-max_reschedule_task_delay_on_startup',
+    }),
+    offerOrder: key(offerOrder, {
+      meaning:
+        'Which machine a task takes of those that fit: RANDOM first in the list spreads tasks; any other list fills machines one by one, fullest first by these amounts, the first of them before the second',
+      default: ['RANDOM'],
+      aurora: '-offer_order',
     }),
     preemption: z.strictObject({
       enabled: key(flag, {

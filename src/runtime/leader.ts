@@ -161,6 +161,7 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
       tiers: tiers.tiers,
       schedulePenaltyMsMax: scheduler.schedulePenaltyMax,
       startSpreadMs: scheduler.startSpread,
+      offerOrder: scheduler.offerOrder,
       preemption: {
         isEnabled: preemption.enabled,
         delayMs: preemption.delay,
@@ -255,7 +256,7 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
       planning: {
         overhead: executorOverhead,
         tiers: admission.tiers,
-        offerOrder: PLACEMENT_DEFAULTS.offerOrder,
+        offerOrder: scheduler.offerOrder,
         unavailabilityThresholdMs: PLACEMENT_DEFAULTS.unavailabilityThresholdMs,
         isPreemptionEnabled: preemption.enabled,
       },

@@ -94,6 +94,7 @@ class Day {
         batchInterval: 1_000,
       },
       startSpread: 2_000,
+      offerOrder: ['RANDOM' as const],
       preemption: { enabled: true, delay: 5_000, interval: 2_000, batch: 100, reservation: 180_000 },
       flapping: { threshold: 300_000, pauseMin: 1_000, pauseMax: 10_000, restartsPerSecond: 100 },
       webhook: { url: null, timeout: 5_000, headersFile: null, secretFile: null, statuses: [], job: null },

@@ -38,6 +38,7 @@ const SCHEDULER = {
     batchInterval: 1_000,
   },
   startSpread: 0,
+  offerOrder: ['RANDOM'],
   preemption: { enabled: false, delay: 5_000, interval: 2_000, batch: 100, reservation: 180_000 },
   flapping: { threshold: 0, pauseMin: 1_000, pauseMax: 10_000, restartsPerSecond: 100 },
   webhook: { url: null, timeout: 5_000, headersFile: null, secretFile: null, statuses: [], job: null },

@@ -75,6 +75,7 @@ function schedulerConfig(random: Prng): LeaderParts['config'] {
         batchInterval: 200,
       },
       startSpread: 300,
+      offerOrder: ['RANDOM'],
       preemption: { enabled: true, delay: 1_000, interval: 500, batch: 100, reservation: 30_000 },
       flapping: { threshold: 5_000, pauseMin: 200, pauseMax: 2_000, restartsPerSecond: 100 },
       webhook: { url: null, timeout: 5_000, headersFile: null, secretFile: null, statuses: [], job: null },
