@@ -37,6 +37,8 @@ export interface AgentOffered {
   readonly type: 'agentOffered'
   readonly agentId: AgentId
   readonly room: OfferedRoom | null
+  /** Of the tasks that are ASSIGNED there those that are launched; the others take of this offer. */
+  readonly launched: readonly TaskId[]
 }
 export type AgentCommand = AgentUp | AgentDown | AgentOffered
 
@@ -341,10 +343,10 @@ function startOfferBroker(
     }
   }
 
-  const offered = ({ agentId, room }: AgentOffered): void => {
+  const offered = ({ agentId, room, launched }: AgentOffered): void => {
     const isKnown = room === null ? true : matcher.agentUp(agentId)
     if (!isKnown) return context.log.warn('agent-without-row', { agentId })
-    matcher.offered(agentId, room)
+    matcher.offered(agentId, room, new Set(launched))
     if (room === null) matcher.agentDown(agentId)
     metrics.gauge('outstanding_offers', book.connectedCount)
   }

@@ -6,9 +6,18 @@
  *
  * The manager itself is behind a port, so that what speaks to it can be replaced, as in tests.
  */
+import { assert } from '../core/base/assert.ts'
 import type { AgentId, TaskId } from '../core/base/ids.ts'
+import type { Resources } from '../core/job/task-config.ts'
+import type { Tier } from '../core/job/tiers.ts'
 import type { AgentRow, TaskRow, Unavailability } from '../core/ledger/rows.ts'
-import { ExpiringOffers, type ExpiringOffersOptions, type OfferEffect } from '../core/offers/expiring-offers.ts'
+import {
+  ExpiringOffers,
+  type ExpiringOffersOptions,
+  type Launching,
+  type OfferEffect,
+} from '../core/offers/expiring-offers.ts'
+import { needsOf } from '../core/offers/needs.ts'
 import type { OfferedRoom } from '../core/offers/offer-book.ts'
 import { type OfferedAttribute, offeredAttributes } from '../core/offers/offered-attributes.ts'
 import { portRangesOf } from '../core/offers/port-space.ts'
@@ -39,7 +48,10 @@ export interface ManagerStatus {
 
 /** What speaks to the manager. */
 export interface OfferDriverPort {
-  /** Set by the actor when it starts; null when it stops. */
+  /**
+   * Set by the actor when it starts; null when it stops. A new one knows of no offer: those that are out are void from
+   * then on, for which the port subscribes to the manager anew.
+   */
   listener: OfferDriverListener | null
   decline(offerIds: readonly string[], refuseMs: number): void
   accept(offerId: string, tasks: readonly TaskRow[]): void
@@ -64,12 +76,19 @@ export interface OfferDriverOptions {
   readonly name: string
   /** Placed on the agent and not staged yet. */
   readonly holdsOn: (agentId: AgentId) => number
+  /** Of the executor, beside every task. */
+  readonly overhead: Resources
+  readonly tiers: Readonly<Record<string, Tier>>
   readonly offers: ExpiringOffersOptions
   /** The manager keeps a declined part back for so long, ms. Source: Aurora's `offer_filter_duration`. */
   readonly refuseMs: number
 }
 
-export type Command = Launch | Kill
+/** What it was told of offers has to be told again. */
+export interface BrokerRestarted {
+  readonly type: 'brokerRestarted'
+}
+export type Command = Launch | Kill | BrokerRestarted
 type Message =
   | Command
   | { readonly type: 'offers'; readonly offers: readonly ManagerOffer[] }
@@ -88,10 +107,14 @@ const ACCEPT_WAIT_MS = 20
 const ACCEPT_WAITS_MAX = 50
 
 export function offerDriverSpec(options: OfferDriverOptions): ActorSpec<Command> {
+  let starts = 0
   const spec: ActorSpec<Message> = {
     name: 'offer-driver',
     kind: 'OfferDriver',
-    start: context => offerDriver(context, options),
+    start: context => {
+      if (starts++ > 0) forgetOffers(options)
+      return offerDriver(context, options)
+    },
   }
   return spec as ActorSpec<Command>
 }
@@ -101,8 +124,8 @@ function offerDriver(context: Context<Message>, options: OfferDriverOptions): Be
   const offers = new ExpiringOffers(options.offers, context.random)
   /** Launches that wait to be accepted together, by agent, and how often they were put off. */
   const launches = new Map<AgentId, { readonly ids: Set<TaskId>; waits: number }>()
-  /** Sent to the manager, and not heard of yet. */
-  const accepted = new Set<TaskId>()
+  /** Sent to the manager and not heard of yet, by agent. */
+  const accepted = new Map<AgentId, Set<TaskId>>()
   let races = 0
 
   port.listener = {
@@ -137,7 +160,7 @@ function offerDriver(context: Context<Message>, options: OfferDriverOptions): Be
   function carryOut(effects: readonly OfferEffect[]): void {
     for (const effect of effects) {
       if (effect.type === 'decline') port.decline(effect.offerIds, options.refuseMs)
-      else broker.tell({ type: 'agentOffered', agentId: effect.agentId, room: effect.room })
+      else broker.tell({ ...effect, type: 'agentOffered', launched: [...acceptedOn(effect.agentId)] })
     }
     const { rescinded, cancelFailures } = offers.counts
     metrics.gauge('offers_rescinded', rescinded)
@@ -164,26 +187,47 @@ function offerDriver(context: Context<Message>, options: OfferDriverOptions): Be
         continue
       }
       launches.delete(agentId)
-      const rows = [...waiting.ids].map(id => ledger.view.task(id)).filter(row => row?.status === 'ASSIGNED')
-      const used = rows.length === 0 ? null : offers.use(agentId)
-      if (used !== null) {
-        port.accept(used.offerId, rows as TaskRow[])
-        for (const id of waiting.ids) accepted.add(id)
-        carryOut(used.effects)
-      } else if (rows.length > 0) {
-        for (const row of rows) vanished(row as TaskRow)
-      }
+      const rows = [...waiting.ids].flatMap(id => ledger.view.task(id) ?? []).filter(row => row.status === 'ASSIGNED')
+      if (rows.length > 0) use(agentId, rows)
+      // What was placed there takes nothing of the offer after all.
+      else carryOut(offers.again(agentId))
     }
+  }
+
+  function use(agentId: AgentId, rows: readonly TaskRow[]): void {
+    const { offerId, launched, vanished, effects } = offers.use(agentId, rows.map(launchingOf))
+    if (offerId !== null) {
+      accepted.set(agentId, new Set([...acceptedOn(agentId), ...launched.map(({ taskId }) => taskId)]))
+      port.accept(offerId, launched)
+    }
+    carryOut(effects)
+    for (const row of vanished) lost(row)
+  }
+
+  function launchingOf(row: TaskRow): Launching<TaskRow> {
+    const config = ledger.view.config(row.configId)
+    assert(config !== undefined, 'the configuration of a live task is stored', { configId: row.configId })
+    const isRevocable = options.tiers[config.tier]?.revocable ?? false
+    return { id: row, needs: needsOf(config, options.overhead), isRevocable, ports: Object.values(row.ports) }
+  }
+
+  /** Launched on the agent and not heard of yet. */
+  function acceptedOn(agentId: AgentId): ReadonlySet<TaskId> {
+    const ids = accepted.get(agentId) ?? new Set()
+    for (const id of ids) if (ledger.view.task(id)?.status !== 'ASSIGNED') ids.delete(id)
+    if (ids.size === 0) accepted.delete(agentId)
+    return ids
   }
 
   /** An offer can be accepted once: other tasks that are placed there and not launched yet are to come along. */
   function isComplete(agentId: AgentId, ids: ReadonlySet<TaskId>): boolean {
-    for (const id of accepted) if (ledger.view.task(id)?.status !== 'ASSIGNED') accepted.delete(id)
+    if (options.holdsOn(agentId) > 0) return false
+    const launched = acceptedOn(agentId)
     const assigned = ledger.view.tasksOnAgent(agentId).filter(({ status }) => status === 'ASSIGNED')
-    return options.holdsOn(agentId) === 0 && assigned.every(({ taskId }) => ids.has(taskId) || accepted.has(taskId))
+    return assigned.every(({ taskId }) => ids.has(taskId) || launched.has(taskId))
   }
 
-  function vanished({ taskId }: TaskRow): void {
+  function lost({ taskId }: TaskRow): void {
     races++
     metrics.count('offer_accept_races')
     metrics.count('assigner_launch_failures')
@@ -228,6 +272,8 @@ function offerDriver(context: Context<Message>, options: OfferDriverOptions): Be
           return accept()
         case 'kill':
           return port.kill(message.taskId, message.agentId)
+        case 'brokerRestarted':
+          return carryOut(offers.again())
       }
     },
     stopping() {
@@ -238,6 +284,13 @@ function offerDriver(context: Context<Message>, options: OfferDriverOptions): Be
 
   function isInUse(agentId: AgentId): boolean {
     return launches.has(agentId) || options.holdsOn(agentId) > 0
+  }
+}
+
+/** Of the driver before this one: nobody knows of these offers any more, so nothing is to be placed on them. */
+function forgetOffers({ ledger, broker, name }: OfferDriverOptions): void {
+  for (const { agentId, manager } of ledger.view.agents()) {
+    if (manager === name) broker.tell({ type: 'agentOffered', agentId, room: null, launched: [] })
   }
 }
 

@@ -75,6 +75,8 @@ export interface PlacementParts {
   readonly tasks: TaskDirectory
   /** Who is connected right now; asked when the OfferBroker (re)starts. */
   readonly isConnected: (id: AgentId) => boolean
+  /** The OfferBroker has forgotten what it was told of offers. */
+  readonly onBrokerRestart?: () => void
   readonly options?: Partial<PlacementOptions>
 }
 
@@ -87,7 +89,8 @@ export interface Placement {
   readonly holdsOn: (agentId: AgentId) => number
 }
 
-export function createPlacement({ parent, ledger, metrics, tasks, isConnected, options }: PlacementParts): Placement {
+export function createPlacement(parts: PlacementParts): Placement {
+  const { parent, ledger, metrics, tasks, isConnected, options } = parts
   const chosen: PlacementOptions = { ...PLACEMENT_DEFAULTS, ...options }
   // Each actor publishes its view when it starts, again after a restart; refs are known before any message is handled.
   const refs = {} as {
@@ -134,7 +137,10 @@ export function createPlacement({ parent, ledger, metrics, tasks, isConnected, o
       isConnected,
       dedicated: () => views.dedicated,
       onWake: configIds => refs.groups.tell({ type: 'wakeGroups', configIds }),
-      onRestart: () => refs.groups.tell({ type: 'roundsLost' }),
+      onRestart: () => {
+        refs.groups.tell({ type: 'roundsLost' })
+        parts.onBrokerRestart?.()
+      },
       publish: view => {
         views.book = view
       },

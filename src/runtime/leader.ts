@@ -112,7 +112,7 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
   // Tasks and gateway speak to each other, so one of them is known by a promise of it first.
   let gatewayRef: Ref<AgentGateway.Command> | null = null
   let managerRef: Ref<OfferDriver.Command> | null = null
-  const isManaged = (command: OfferDriver.Command): boolean => {
+  const isManaged = (command: AgentGateway.Launch | AgentGateway.Kill): boolean => {
     const agentId = command.type === 'kill' ? command.agentId : (ledger.view.task(command.taskId)?.agentId ?? null)
     return agentId !== null && ledger.view.agent(agentId)?.manager !== undefined
   }
@@ -156,6 +156,7 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
     metrics,
     tasks,
     isConnected: id => connected(id),
+    onBrokerRestart: () => void managerRef?.tell({ type: 'brokerRestarted' }),
     options: {
       executorOverhead,
       tiers: tiers.tiers,
@@ -204,6 +205,8 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
         metrics,
         broker,
         holdsOn,
+        overhead: executorOverhead,
+        tiers: tiers.tiers,
         offers: EXPIRING_OFFERS,
         refuseMs: 5_000,
         ...parts.resourceManager,

@@ -224,6 +224,28 @@ describe('offers of a resource manager', () => {
     expect(world.manager.launched).toHaveLength(1)
   })
 
+  test('an offer that replaces another is not given away twice: what is placed and not launched yet takes of it', async () => {
+    world = await World.start({ a: 1000 })
+    const [first] = world.manager.offerAll()
+    await world.settle()
+    world.log.hold()
+    await world.create('first', 1, 600)
+    world.sim.advance(5)
+    await world.sim.settle()
+    world.manager.rescind(first!)
+    world.manager.offerAll()
+    await world.settle()
+    await world.create('second', 1, 600)
+    world.sim.advance(2_000)
+    await world.settle()
+    world.log.letGo()
+    await world.settle()
+    await world.advance(100)
+    expect(world.manager.accepts).toEqual([1])
+    expect(world.tasks('LOST')).toEqual([])
+    expect(world.tasks('PENDING')).toHaveLength(1)
+  })
+
   test('the manager is away: what runs is not taken for lost, as it is not by its agents that it is known', async () => {
     world = await World.start({ a: 1000 })
     world.manager.offerAll()

@@ -4,13 +4,15 @@
  * so both go back and come as one. An offer that is not used in time goes back too.
  *
  * Messages overtake each other: the word that an offer is taken back may come before the offer itself, which is then
- * never used. What has been used is gone as a whole: the rest comes with the next offer of that agent.
+ * never used. What has been used is gone as a whole: the rest comes with the next offer of that agent. An offer may have
+ * taken the place of the one that a task was placed on, so what is to be launched is measured against it once more.
  *
  * Events in, effects out; time and chance come with the events.
  * Source: the scheduling spec, section 4, items D10 and D11.
  */
 import type { AgentId } from '../base/ids.ts'
 import type { Prng } from '../base/prng.ts'
+import { NEED_KINDS, type Needs } from './needs.ts'
 import type { OfferedRoom } from './offer-book.ts'
 
 export interface Offer {
@@ -27,6 +29,25 @@ export interface ExpiringOffersOptions {
 }
 /** Source: Aurora's `min_offer_hold_time` and `offer_hold_jitter_window`. */
 export const EXPIRING_OFFERS: ExpiringOffersOptions = { holdMs: 5 * 60_000, jitterMs: 60_000 }
+
+/** What a task that was placed on the agent takes of its offer. */
+export interface Launching<Id> {
+  readonly id: Id
+  readonly needs: Needs
+  /** Its cores are lent ones. */
+  readonly isRevocable: boolean
+  readonly ports: readonly number[]
+}
+
+export interface OfferUse<Id> {
+  /** Null: there is none, or none of the tasks fits it. */
+  readonly offerId: string | null
+  /** In the order given. */
+  readonly launched: readonly Id[]
+  /** The offer that they were placed on has vanished. */
+  readonly vanished: readonly Id[]
+  readonly effects: readonly OfferEffect[]
+}
 
 export type OfferEffect =
   /** The manager may offer them to others. */
@@ -81,10 +102,7 @@ export class ExpiringOffers {
       const held = this.#byAgent.get(offer.agentId)
       if (held !== undefined) {
         this.#forget(held)
-        effects.push(
-          { type: 'room', agentId: offer.agentId, room: null },
-          { type: 'decline', offerIds: [held.offerId, offer.offerId] },
-        )
+        effects.push(gone(offer.agentId), { type: 'decline', offerIds: [held.offerId, offer.offerId] })
         continue
       }
       const jitterMs = Math.floor(this.#random.next() * this.#options.jitterMs)
@@ -104,7 +122,7 @@ export class ExpiringOffers {
       return []
     }
     this.#forget(held)
-    return [{ type: 'room', agentId: held.agentId, room: null }]
+    return [gone(held.agentId)]
   }
 
   /** `isInUse`: a round is about to launch there, so the offer is kept a little longer. */
@@ -113,33 +131,52 @@ export class ExpiringOffers {
     for (const held of [...this.#byAgent.values()]) {
       if (held.dueMs > nowMs || isInUse(held.agentId)) continue
       this.#forget(held)
-      effects.push({ type: 'room', agentId: held.agentId, room: null }, { type: 'decline', offerIds: [held.offerId] })
+      effects.push(gone(held.agentId), { type: 'decline', offerIds: [held.offerId] })
     }
     for (const [offerId, untilMs] of this.#banned) if (untilMs <= nowMs) this.#banned.delete(offerId)
     return effects
   }
 
-  /** The offer is accepted for launches on the agent and gone with that; null: it has vanished meanwhile. */
-  use(agentId: AgentId): { readonly offerId: string; readonly effects: readonly OfferEffect[] } | null {
+  /**
+   * The agent's offer is accepted for the tasks, first come first served, and gone with that. One that fits none of them
+   * goes back: it is not the one that they were placed on.
+   */
+  use<Id>(agentId: AgentId, tasks: readonly Launching<Id>[]): OfferUse<Id> {
     const held = this.#byAgent.get(agentId)
-    if (held === undefined) return null
+    if (held === undefined) return { offerId: null, launched: [], vanished: tasks.map(({ id }) => id), effects: [] }
     this.#forget(held)
-    return { offerId: held.offerId, effects: [{ type: 'room', agentId, room: null }] }
+    const { launched, vanished } = fitting(held.room, tasks)
+    const isUsed = launched.length > 0
+    return {
+      offerId: isUsed ? held.offerId : null,
+      launched,
+      vanished,
+      effects: isUsed ? [gone(agentId)] : [gone(agentId), { type: 'decline', offerIds: [held.offerId] }],
+    }
+  }
+
+  /** What is held, once more: whoever was told has forgotten it, or what was placed there will not be launched. */
+  again(agentId?: AgentId): readonly OfferEffect[] {
+    const held = agentId === undefined ? [...this.#byAgent.values()] : [this.#byAgent.get(agentId)]
+    return held.flatMap(offer =>
+      offer === undefined ? [] : { type: 'room', agentId: offer.agentId, room: offer.room },
+    )
   }
 
   /** The manager is gone, and all that it lent with it. */
   disconnected(): readonly OfferEffect[] {
-    const effects = Array.from(this.#byAgent.keys(), (agentId): OfferEffect => ({ type: 'room', agentId, room: null }))
+    const effects = Array.from(this.#byAgent.keys(), gone)
     this.#byAgent.clear()
     this.#agentOf.clear()
     this.#banned.clear()
     return effects
   }
 
-  /** When `expire` has something next; null when nothing is held. */
+  /** When `expire` has something next; null when nothing is held or remembered. */
   nextDueMs(): number | null {
     let next: number | null = null
     for (const { dueMs } of this.#byAgent.values()) if (next === null || dueMs < next) next = dueMs
+    for (const untilMs of this.#banned.values()) if (next === null || untilMs < next) next = untilMs
     return next
   }
 
@@ -152,4 +189,31 @@ export class ExpiringOffers {
     this.#byAgent.delete(agentId)
     this.#agentOf.delete(offerId)
   }
+}
+
+function gone(agentId: AgentId): OfferEffect {
+  return { type: 'room', agentId, room: null }
+}
+
+function fitting<Id>({ portRanges, revocableMilli, ...room }: OfferedRoom, tasks: readonly Launching<Id>[]) {
+  const left = { ...room, revocableMilli }
+  const usedPorts = new Set<number>()
+  const isFree = (port: number): boolean =>
+    !usedPorts.has(port) && portRanges.some(([begin, end]) => port >= begin && port <= end)
+  const launched: Id[] = []
+  const vanished: Id[] = []
+  for (const { id, needs, isRevocable, ports } of tasks) {
+    const amounts = NEED_KINDS.flatMap(({ type }) => {
+      if (type === 'ports') return []
+      const from: keyof typeof left = isRevocable && type === 'cpusMilli' ? 'revocableMilli' : type
+      return { from, asked: needs[type] }
+    })
+    const fits = amounts.every(({ from, asked }) => asked <= 0 || asked <= left[from]) && ports.every(isFree)
+    if (fits) {
+      for (const { from, asked } of amounts) left[from] -= asked
+      for (const port of ports) usedPorts.add(port)
+    }
+    ;(fits ? launched : vanished).push(id)
+  }
+  return { launched, vanished }
 }

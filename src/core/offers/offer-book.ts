@@ -173,8 +173,11 @@ export class OfferBook {
     this.#changed(known, true)
   }
 
-  /** The room of an agent that belongs to a resource manager, from now on; null: nothing is offered now. */
-  setOffered(agentId: AgentId, room: OfferedRoom | null): void {
+  /**
+   * The room of an agent that belongs to a resource manager, from now on; null: nothing is offered now. `unlaunched`:
+   * bound there by an offer before this one and to be launched with this one, so they take of it, as holds do.
+   */
+  setOffered(agentId: AgentId, room: OfferedRoom | null, unlaunched: readonly TaskId[]): void {
     const host = this.#byAgent.get(agentId)
     if (host === undefined) return
     host.isOffered = true
@@ -190,8 +193,12 @@ export class OfferBook {
     columns.diskMb[slot] = diskMb
     columns.gpus[slot] = gpus
     columns.revocableMilli[slot] = revocableMilli
-    for (const { host: on, needs, isRevocable, isHold } of this.#taken.values()) {
-      if (on === host && isHold) columns.change(slot, needs, isRevocable, -1)
+    const takeOff = ({ needs, isRevocable }: Taken): void => columns.change(slot, needs, isRevocable, -1)
+    if (host.holds > 0)
+      for (const taken of this.#taken.values()) if (taken.host === host && taken.isHold) takeOff(taken)
+    for (const id of unlaunched) {
+      const taken = this.#taken.get(id)
+      if (taken?.host === host && !taken.isHold) takeOff(taken)
     }
     this.#changed(host, room !== null)
   }

@@ -149,9 +149,18 @@ export class Matcher {
     this.book.disconnect(agentId)
   }
 
-  /** What the offer of a resource manager holds now; null: none is held. Its agent has a row and is up. */
-  offered(agentId: AgentId, room: OfferedRoom | null): void {
-    this.book.setOffered(agentId, room)
+  /**
+   * What the offer of a resource manager holds now; null: none is held. Its agent has a row and is up. `launched`: of the
+   * tasks that are ASSIGNED there those whose room the manager has taken off already.
+   */
+  offered(agentId: AgentId, room: OfferedRoom | null, launched: ReadonlySet<TaskId>): void {
+    const unlaunched =
+      room === null ? [] : this.#view.tasksOnAgent(agentId).filter(task => isUnlaunched(task, launched))
+    this.book.setOffered(
+      agentId,
+      room,
+      unlaunched.map(({ taskId }) => taskId),
+    )
   }
 
   // ---- claims ----
@@ -507,6 +516,10 @@ export class Matcher {
     for (const claim of [...this.claims()]) if (claim.agentId === agentId) this.unclaim(claim.id)
     this.book.forget(agentId)
   }
+}
+
+function isUnlaunched({ taskId, status }: TaskRow, launched: ReadonlySet<TaskId>): boolean {
+  return status === 'ASSIGNED' && !launched.has(taskId)
 }
 
 /** Where the task takes room, if it does. */

@@ -9,6 +9,9 @@ const offer = (offerId: string, agent = 'a') => ({ offerId, agentId: agentId(age
 const gone = (agent = 'a') => ({ type: 'room', agentId: agentId(agent), room: null })
 const make = (jitterMs = 0) => new ExpiringOffers({ holdMs: 1000, jitterMs }, prng(1))
 const idle = () => false
+const launching = (id: number, cpusMilli: number, isRevocable = false, ports: number[] = []) => {
+  return { id, needs: { cpusMilli, ramMb: 1, diskMb: 0, ports: ports.length, gpus: 0 }, isRevocable, ports }
+}
 
 describe('one offer per agent', () => {
   test('sched-5: a second offer of an agent: both go back to come as one, and nothing is held', () => {
@@ -25,7 +28,8 @@ describe('taken back', () => {
     const offers = make()
     offers.received([offer('1')], 0)
     expect(offers.rescinded('1', 0)).toEqual([gone()])
-    expect(offers.use(agentId('a'))).toBeNull()
+    const task = launching(1, 100)
+    expect(offers.use(agentId('a'), [task])).toEqual({ offerId: null, launched: [], vanished: [1], effects: [] })
   })
 
   test('sched-6: the word overtakes the offer, which is then never used; a later offer of the agent is', () => {
@@ -40,6 +44,7 @@ describe('taken back', () => {
   test('a word about an offer that never comes is forgotten after the time that one could be held', () => {
     const offers = make()
     offers.rescinded('1', 0)
+    expect(offers.nextDueMs()).toBe(1000)
     offers.expire(999, idle)
     expect(offers.bannedCount).toBe(1)
     offers.expire(1000, idle)
@@ -75,8 +80,55 @@ describe('not used in time', () => {
     const offers = make()
     offers.received([offer('1')], 0)
     expect(offers.expire(2000, () => true)).toEqual([])
-    expect(offers.use(agentId('a'))).toMatchObject({ offerId: '1' })
+    expect(offers.use(agentId('a'), [launching(1, 100)])).toMatchObject({ offerId: '1', launched: [1] })
   })
+})
+
+describe('used', () => {
+  const rich = { ...room, ramMb: 10, revocableMilli: 500, portRanges: [[31_000, 31_001]] as const }
+  const holding = (of: typeof rich = rich) => {
+    const offers = make()
+    offers.received([{ ...offer('1'), room: of }], 0)
+    return offers
+  }
+
+  test('as a whole: it is gone with the first accept, whatever is left of it', () => {
+    const offers = holding()
+    const { offerId, effects } = offers.use(agentId('a'), [launching(1, 100), launching(2, 200)])
+    expect([offerId, effects, offers.size]).toEqual(['1', [gone()], 0])
+  })
+
+  test.for([
+    ['cores up to the last one', [launching(1, 600), launching(2, 400)], [1, 2]],
+    ['cores, one more than there are', [launching(1, 600), launching(2, 401)], [1]],
+    ['a smaller one after one that does not fit', [launching(1, 1001), launching(2, 1000)], [2]],
+    ['lent cores are others', [launching(1, 1000), launching(2, 500, true), launching(3, 1, true)], [1, 2]],
+    ['ports that it holds', [launching(1, 1, false, [31_000]), launching(2, 1, false, [31_001])], [1, 2]],
+    ['a port that it does not hold', [launching(1, 1, false, [31_002]), launching(2, 1)], [2]],
+    ['a port twice', [launching(1, 1, false, [31_000]), launching(2, 1, false, [31_000])], [1]],
+    ['RAM', Array.from({ length: 11 }, (_, n) => launching(n, 1)), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]],
+  ] as const)('never beyond what it holds: %s', ([, tasks, launched]) => {
+    const used = holding().use(agentId('a'), tasks)
+    expect(used.launched).toEqual(launched)
+    expect(used.vanished).toEqual(tasks.map(({ id }) => id).filter(id => !(launched as readonly number[]).includes(id)))
+  })
+
+  test('it fits nothing of what was placed on another: it goes back', () => {
+    const offers = holding()
+    const { offerId, vanished, effects } = offers.use(agentId('a'), [launching(1, 1001)])
+    expect([offerId, vanished, effects]).toEqual([null, [1], [gone(), { type: 'decline', offerIds: ['1'] }]])
+    expect(offers.size).toBe(0)
+  })
+})
+
+test('told again: what is held now, of all or of one agent', () => {
+  const offers = make()
+  offers.received([offer('1', 'a'), offer('2', 'b'), offer('3', 'c')], 0)
+  offers.rescinded('3', 0)
+  const told = (agent: string) => ({ type: 'room', agentId: agentId(agent), room })
+  expect(offers.again()).toEqual([told('a'), told('b')])
+  expect(offers.again(agentId('b'))).toEqual([told('b')])
+  expect(offers.again(agentId('c'))).toEqual([])
 })
 
 test('sched-12: the manager is gone, and every offer and ban with it', () => {

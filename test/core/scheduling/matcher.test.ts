@@ -290,13 +290,13 @@ describe('an agent of a resource manager', () => {
       revocableMilli: 0,
       portRanges: [[31_000, 31_000]],
     } as const
-    world.matcher.offered(agentId('h1'), room)
+    world.matcher.offered(agentId('h1'), room, new Set())
     const [first, second] = world.tasks('c', 2, { ports: ['http'] }) as [TaskId, TaskId]
     world.assign(...world.match('c', [first]).placed)
     world.end(first)
     expect(world.match('c', [second]).unplaced).toEqual([second])
     expect(world.reasons('c')).toEqual(['Insufficient: ports'])
-    world.matcher.offered(agentId('h1'), room)
+    world.matcher.offered(agentId('h1'), room, new Set())
     expect(onHosts(world.match('c', [second]).placed)).toEqual(['h1'])
   })
 })

@@ -108,7 +108,12 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ type: fc.constant('forget' as const), host }) },
   {
     weight: 1,
-    arbitrary: fc.record({ type: fc.constant('offered' as const), host, machine: fc.option(machine, { freq: 3 }) }),
+    arbitrary: fc.record({
+      type: fc.constant('offered' as const),
+      host,
+      machine: fc.option(machine, { freq: 3 }),
+      areLaunched: fc.boolean(),
+    }),
   },
   {
     weight: 12,
@@ -202,8 +207,10 @@ class Scene {
         const id = hostId(step.host)
         if (this.matcher.book.host(id) === undefined) break
         const room = step.machine === null ? null : roomOf(step.machine)
-        this.matcher.offered(id, room)
-        this.reference.offered(id, room)
+        const launched = step.areLaunched ? this.tables.tasksOnAgent(id) : []
+        const ids = new Set(launched.map(({ taskId }) => taskId))
+        this.matcher.offered(id, room, ids)
+        this.reference.offered(id, room, ids)
         break
       }
       case 'forget':
