@@ -17,7 +17,7 @@ import { followLeadership, type LeaderTree } from '../../src/runtime/leadership.
 import { MemoryLog } from '../fixtures/memory-log.ts'
 import { putAgent, taskConfig } from '../fixtures/rows.ts'
 import { SimDriver } from '../fixtures/sim-driver.ts'
-import { SimResourceManager } from '../fixtures/sim-resource-manager.ts'
+import { DRIVER_MISTAKE, SimResourceManager } from '../fixtures/sim-resource-manager.ts'
 
 const SCHEDULER = {
   allowedEnvironments: '^devel$',
@@ -55,10 +55,13 @@ class World {
   readonly driver = new SimDriver()
   readonly tree: LeaderTree
   readonly answers: unknown[] = []
+  readonly counts = new Map<string, number>()
+  /** Told of every turn. */
+  onTurn: (line: string) => void = () => {}
   #serial = 0
 
   private constructor(seed: number, sizes: Readonly<Record<string, number>>) {
-    this.sim = createSimSystem({ seed })
+    this.sim = createSimSystem({ seed, trace: line => this.onTurn(line) })
     const { sim, log } = this
     this.ledger = createLedger({ system: sim, log, clock: sim.clock, metrics: silentMetrics, logger: silentLogger })
     this.manager = new SimResourceManager(sizes, task => {
@@ -80,7 +83,10 @@ class World {
       endProcess: cause => {
         throw cause
       },
-      metrics: silentMetrics,
+      metrics: {
+        ...silentMetrics,
+        count: (name, by = 1) => void this.counts.set(name, (this.counts.get(name) ?? 0) + by),
+      },
       logger: silentLogger,
       uuid: () => `uuid-${++this.#serial}`,
     })
@@ -108,13 +114,13 @@ class World {
     await this.settle()
   }
 
-  async create(name: string, instances: number, cores: number): Promise<void> {
+  async create(name: string, instances: number, cores: number, ports: readonly string[] = []): Promise<void> {
     const job = { role: 'www-data', environment: 'devel', name }
     const resources = { cpusMilli: cores, ramMb: 1, diskMb: 1, gpus: 0 }
     const task = taskConfig({
       job,
       resources,
-      ports: [],
+      ports,
       constraints: [],
       executor: { name: 'AuroraExecutor', data: '{}' },
     })
@@ -216,6 +222,7 @@ describe('offers of a resource manager', () => {
     await world.advance(100)
     const [lost] = world.tasks('LOST')
     expect(lost?.events.at(-1)).toMatchObject({ status: 'LOST', message: LAUNCH_FAILED, why: OFFER_VANISHED })
+    expect(world.counts.get('offer_accept_races')).toBe(1)
     expect(world.manager.launched).toEqual([])
     expect(world.tasks('PENDING')).toHaveLength(1)
     world.manager.offerAll()
@@ -246,6 +253,68 @@ describe('offers of a resource manager', () => {
     expect(world.tasks('PENDING')).toHaveLength(1)
   })
 
+  test('an offer that tells nothing new of its machine writes nothing', async () => {
+    world = await World.start({ a: 1000 })
+    world.manager.offerAll()
+    await world.settle()
+    const entries = world.log.entries.length
+    world.manager.disconnect()
+    await world.settle()
+    world.manager.offerAll()
+    await world.settle()
+    expect(world.manager.outstanding).toHaveLength(1)
+    expect(world.log.entries).toHaveLength(entries)
+  })
+
+  test('the broker fails: it is told again of the offers that are held', async () => {
+    world = await World.start({ a: 1000 })
+    world.manager.offerAll()
+    await world.settle()
+    const { view } = world.ledger
+    const config = view.config.bind(view)
+    world.onTurn = line => {
+      if (!line.includes('/offer-broker receives matchRound')) return
+      world.onTurn = () => {}
+      view.config = () => {
+        view.config = config
+        throw new Error('the test breaks the broker')
+      }
+    }
+    await world.create('job', 1, 300)
+    await world.advance(100)
+    expect(world.sim.failures).toHaveLength(1)
+    await world.advance(10_000)
+    expect(world.manager.accepts).toEqual([1])
+  })
+
+  test('the driver fails: the offers of before are void for the broker too, and the tasks are replaced', async () => {
+    world = await World.start({ a: 1000 })
+    world.manager.offerAll()
+    await world.settle()
+    world.manager.failNext()
+    await world.create('job', 1, 300)
+    await world.advance(100)
+    await world.advance(1_000)
+    expect(world.sim.failures).toHaveLength(1)
+    expect(world.tasks('ASSIGNED')).toHaveLength(1)
+    await world.create('other', 1, 300)
+    await world.advance(1_000)
+    expect(world.tasks('PENDING')).toHaveLength(1)
+    world.manager.offerAll()
+    await world.settle()
+    await world.advance(10_000)
+    for (const id of world.manager.launched) world.manager.run(id)
+    await world.settle()
+    expect(world.tasks('RUNNING').map(({ job }) => job.name)).toEqual(['other'])
+    // The other one is given up when its time is over.
+    await world.advance(300_000)
+    world.manager.offerAll()
+    await world.settle()
+    await world.advance(10_000)
+    expect(world.tasks('LOST').map(({ job }) => job.name)).toEqual(['job'])
+    expect(world.manager.launched).toHaveLength(2)
+  })
+
   test('the manager is away: what runs is not taken for lost, as it is not by its agents that it is known', async () => {
     world = await World.start({ a: 1000 })
     world.manager.offerAll()
@@ -266,23 +335,34 @@ test.for(Array.from({ length: 12 }, (_, n) => n + 1))(
   async seed => {
     const random = prng(seed)
     world = await World.start({ a: 1000, b: 2000, c: 500 }, seed)
+    const create = (name: string): Promise<void> => {
+      const ports = ['http', 'admin', 'jmx'].slice(0, random.int(0, 4))
+      return world.create(name, random.int(1, 3), random.int(1, 5) * 100, ports)
+    }
     let jobs = 0
     for (let step = 0; step < 60; step++) {
       const dice = random.int(0, 100)
       const { manager } = world
       if (dice < 30) manager.offerAll(random.int(1, 3))
       else if (dice < 50) manager.rescind(manager.outstanding[random.int(0, manager.outstanding.length || 1)] ?? '')
-      else if (dice < 65 && jobs < 6) await world.create(`job${++jobs}`, random.int(1, 3), random.int(1, 5) * 100)
-      else if (dice < 75) manager.end(manager.launched[random.int(0, manager.launched.length || 1)] as TaskId, 'FAILED')
-      else if (dice < 78) manager.disconnect()
-      else if (dice < 85) world.sim.advance(random.int(1, 90_000))
+      else if (dice < 65 && jobs < 6) await create(`job${++jobs}`)
+      else if (dice < 70) world.log.hold()
+      else if (dice < 77) world.log.letGo()
+      else if (dice < 82) manager.end(manager.launched[random.int(0, manager.launched.length || 1)] as TaskId, 'FAILED')
+      else if (dice < 84) manager.disconnect()
+      else if (dice < 86) manager.failNext()
+      else if (dice < 92) world.sim.advance(random.int(1, 90_000))
       else for (const id of manager.launched) if (random.next() < 0.5) manager.run(id)
       if (random.next() < 0.7) manager.deliver(random)
       if (random.next() < 0.8) await world.sim.settle()
     }
+    world.log.letGo()
+    world.manager.failNext(false)
     world.manager.disconnect()
     await world.settle()
-    for (let round = 0; round < 40; round++) {
+    // Launches that were lost with their driver are given up after 300 s, and what they took of an offer comes back when
+    // that has been held for its time.
+    for (let round = 0; round < 80; round++) {
       world.manager.offerAll()
       await world.settle()
       await world.advance(10_000)
@@ -295,5 +375,7 @@ test.for(Array.from({ length: 12 }, (_, n) => n + 1))(
       expect(world.manager.needOf(task), task.taskId).toBeGreaterThan(largest)
     }
     expect(world.tasks('ASSIGNED')).toEqual([])
+    const mistakes = world.sim.failures.filter(({ error }) => !String(error).includes(DRIVER_MISTAKE))
+    expect(mistakes).toEqual([])
   },
 )
