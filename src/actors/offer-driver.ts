@@ -10,7 +10,7 @@ import { assert } from '../core/base/assert.ts'
 import type { AgentId, TaskId } from '../core/base/ids.ts'
 import type { Resources } from '../core/job/task-config.ts'
 import type { Tier } from '../core/job/tiers.ts'
-import type { AgentRow, TaskRow, Unavailability } from '../core/ledger/rows.ts'
+import type { TaskRow } from '../core/ledger/rows.ts'
 import {
   ExpiringOffers,
   type ExpiringOffersOptions,
@@ -18,9 +18,7 @@ import {
   type OfferEffect,
 } from '../core/offers/expiring-offers.ts'
 import { needsOf } from '../core/offers/needs.ts'
-import type { OfferedRoom } from '../core/offers/offer-book.ts'
-import { type OfferedAttribute, offeredAttributes } from '../core/offers/offered-attributes.ts'
-import { portRangesOf } from '../core/offers/port-space.ts'
+import { type ManagerOffer, offeredAgent } from '../core/offers/offered-agent.ts'
 import type { TaskStatus } from '../core/task/status.ts'
 import type { ActorSpec, Behaviour, Context, Ref } from './actor.ts'
 import type { Kill, Launch } from './agent-gateway.ts'
@@ -29,14 +27,8 @@ import type { AgentOffered } from './offer-broker.ts'
 import type { Metrics } from './ports.ts'
 import type { TaskDirectory } from './task-state-machine.ts'
 
-export interface ManagerOffer {
-  readonly offerId: string
-  readonly agentId: AgentId
-  readonly host: string
-  readonly attributes: readonly OfferedAttribute[]
-  readonly room: OfferedRoom
-  readonly unavailability?: Unavailability
-}
+export type { ManagerOffer }
+
 export interface ManagerStatus {
   readonly taskId: TaskId
   readonly agentId: AgentId
@@ -145,7 +137,7 @@ function offerDriver(context: Context<Message>, options: OfferDriverOptions): Be
     metrics.count('scheduler_resource_offers', of.length)
     const changes = of.flatMap(offer => {
       const before = ledger.view.agent(offer.agentId)
-      const row = rowOf(offer, before, options.name, context.now().wallMs)
+      const row = offeredAgent(offer, before, options.name, context.now().wallMs)
       return JSON.stringify(row) === JSON.stringify(before)
         ? []
         : [{ type: 'put' as const, table: 'agent' as const, key: row.agentId, row }]
@@ -291,30 +283,5 @@ function offerDriver(context: Context<Message>, options: OfferDriverOptions): Be
 function forgetOffers({ ledger, broker, name }: OfferDriverOptions): void {
   for (const { agentId, manager } of ledger.view.agents()) {
     if (manager === name) broker.tell({ type: 'agentOffered', agentId, room: null, launched: [] })
-  }
-}
-
-/** What is stored of it stays: its mode above all. */
-function rowOf(offer: ManagerOffer, before: AgentRow | undefined, manager: string, nowWallMs: number): AgentRow {
-  const { agentId, host, attributes, room, unavailability } = offer
-  const { cpusMilli, ramMb, diskMb, gpus, portRanges } = room
-  return {
-    v: 1,
-    agentId,
-    host,
-    attributes: offeredAttributes(attributes),
-    // The machine is as large as the largest offer of it that was seen.
-    total: {
-      cpusMilli: Math.max(cpusMilli, before?.total.cpusMilli ?? 0),
-      ramMb: Math.max(ramMb, before?.total.ramMb ?? 0),
-      diskMb: Math.max(diskMb, before?.total.diskMb ?? 0),
-      gpus: Math.max(gpus, before?.total.gpus ?? 0),
-    },
-    portRanges: before?.portRanges ?? portRangesOf(portRanges),
-    mode: before?.mode ?? 'NONE',
-    agentVersion: manager,
-    firstSeenMs: before?.firstSeenMs ?? nowWallMs,
-    ...(unavailability === undefined ? {} : { unavailability }),
-    manager,
   }
 }

@@ -74,6 +74,8 @@ export class ExpiringOffers {
   /** Taken back before they came, and until when that is remembered. */
   readonly #banned = new Map<string, number>()
   readonly #counts = { received: 0, rescinded: 0, cancelFailures: 0 }
+  /** Nothing is due before it. */
+  #quietUntilMs = Number.POSITIVE_INFINITY
 
   constructor(options: ExpiringOffersOptions, random: Prng) {
     this.#options = options
@@ -106,7 +108,9 @@ export class ExpiringOffers {
         continue
       }
       const jitterMs = Math.floor(this.#random.next() * this.#options.jitterMs)
-      this.#byAgent.set(offer.agentId, { ...offer, dueMs: nowMs + this.#options.holdMs + jitterMs })
+      const dueMs = nowMs + this.#options.holdMs + jitterMs
+      this.#byAgent.set(offer.agentId, { ...offer, dueMs })
+      this.#noteDue(dueMs)
       this.#agentOf.set(offer.offerId, offer.agentId)
       effects.push({ type: 'room', agentId: offer.agentId, room: offer.room })
     }
@@ -118,7 +122,9 @@ export class ExpiringOffers {
     this.#counts.rescinded++
     if (held === undefined) {
       this.#counts.cancelFailures++
-      this.#banned.set(offerId, nowMs + this.#options.holdMs + this.#options.jitterMs)
+      const untilMs = nowMs + this.#options.holdMs + this.#options.jitterMs
+      this.#banned.set(offerId, untilMs)
+      this.#noteDue(untilMs)
       return []
     }
     this.#forget(held)
@@ -134,6 +140,9 @@ export class ExpiringOffers {
       effects.push(gone(held.agentId), { type: 'decline', offerIds: [held.offerId] })
     }
     for (const [offerId, untilMs] of this.#banned) if (untilMs <= nowMs) this.#banned.delete(offerId)
+    this.#quietUntilMs = Number.POSITIVE_INFINITY
+    for (const { dueMs } of this.#byAgent.values()) this.#noteDue(dueMs)
+    for (const untilMs of this.#banned.values()) this.#noteDue(untilMs)
     return effects
   }
 
@@ -172,12 +181,13 @@ export class ExpiringOffers {
     return effects
   }
 
-  /** When `expire` has something next; null when nothing is held or remembered. */
+  /** Before it `expire` has nothing to do, and maybe not even then; null when nothing is held or remembered. */
   nextDueMs(): number | null {
-    let next: number | null = null
-    for (const { dueMs } of this.#byAgent.values()) if (next === null || dueMs < next) next = dueMs
-    for (const untilMs of this.#banned.values()) if (next === null || untilMs < next) next = untilMs
-    return next
+    return this.#byAgent.size + this.#banned.size === 0 ? null : this.#quietUntilMs
+  }
+
+  #noteDue(dueMs: number): void {
+    this.#quietUntilMs = Math.min(this.#quietUntilMs, dueMs)
   }
 
   #heldById(offerId: string): Held | undefined {
