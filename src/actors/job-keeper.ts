@@ -9,8 +9,10 @@
  *
  * Source: the task life cycle, sections 3 and 4; the API spec, section 5 (createJob, killTasks, restartShards).
  */
+import { assert } from '../core/base/assert.ts'
 import { type InstanceId, type JobKey, jobKeyText } from '../core/base/ids.ts'
 import { type Rejection, rejected } from '../core/base/rejection.ts'
+import { addedInstances } from '../core/job/added-instances.ts'
 import { ADMISSION_SETTINGS, type AdmissionSettings, admit, type Machines } from '../core/job/admission.ts'
 import { configIdOf } from '../core/job/canonical-config.ts'
 import type { JobConfiguration } from '../core/job/task-config.ts'
@@ -19,6 +21,7 @@ import type { RowChange } from '../core/ledger/transaction.ts'
 import type { LedgerView } from '../core/ledger/view.ts'
 import { insertTasks } from '../core/task/creation.ts'
 import { newTaskId } from '../core/task/task-id.ts'
+import { activeUpdate } from '../core/update/update-status.ts'
 import type { ActorSpec, Behaviour, Context, Ref } from './actor.ts'
 import { answerUnchanged, causeOf, createJobOperations, isBegun, type OperationMessage } from './job-operations.ts'
 import type { Ledger } from './ledger.ts'
@@ -54,12 +57,19 @@ export interface Restart extends Mutation {
   /** Null: all active ones. */
   readonly instances: readonly InstanceId[] | null
 }
-export type Command = Create | Kill | Restart
+/** More instances with the configuration of one that is active; their numbers follow the highest active one. */
+export interface Add extends Mutation {
+  readonly type: 'add'
+  readonly key: JobKey
+  readonly like: InstanceId
+  readonly count: number
+}
+export type Command = Create | Kill | Restart | Add
 
 export interface JobOutcome {
   readonly type: 'done'
   readonly key: JobKey
-  /** Instances that were created, killed or restarted; ascending. */
+  /** Instances that were created, added, killed or restarted; ascending. */
   readonly instances: readonly InstanceId[]
   /** `No tasks to kill.` and the like. */
   readonly message: string | null
@@ -123,10 +133,23 @@ function jobKeeper(context: Context<Message>, options: JobKeeperOptions): Behavi
       case 'conflict':
         return answerUnchanged(ledger, command, known.rejection)
       case 'done':
-        if (command.type !== 'create' && isBegun(known.outcome)) return operations.resume(command, known.outcome)
+        if (isOperation(command) && isBegun(known.outcome)) return operations.resume(command, known.outcome)
         return answerUnchanged(ledger, command, known.outcome as JobOutcome)
       case 'new':
-        return command.type === 'create' ? create(command) : operations.begin(command)
+        return begun(command)
+    }
+  }
+
+  function begun(command: Command): void {
+    switch (command.type) {
+      case 'create':
+        return create(command)
+      case 'add':
+        return add(command)
+      default: {
+        const locked = updatingFault(view, command.key)
+        return locked === null ? operations.begin(command) : answerUnchanged(ledger, command, locked)
+      }
     }
   }
 
@@ -136,8 +159,10 @@ function jobKeeper(context: Context<Message>, options: JobKeeperOptions): Behavi
     const admitted = admit(command.job, admission, machines(view, placement))
     if (admitted.type === 'rejected') return answerUnchanged(ledger, command, admitted)
     const { key, instanceCount, task: config } = admitted.job
+    const locked = updatingFault(view, key)
+    if (locked !== null) return answerUnchanged(ledger, command, locked)
     const active = view.activeTasksOfJob(key)
-    if (active.length > 0)
+    if (active.length > 0 || view.job(key)?.cron !== undefined)
       return answerUnchanged(
         ledger,
         command,
@@ -182,6 +207,47 @@ function jobKeeper(context: Context<Message>, options: JobKeeperOptions): Behavi
     metrics.count('jobs_created_total')
   }
 
+  function add(command: Add): void {
+    const { key, user, requestId, fingerprint } = command
+    const { wallMs } = context.now()
+    const locked = updatingFault(view, key)
+    if (locked !== null) return answerUnchanged(ledger, command, locked)
+    const added = addedInstances(view, command, admission)
+    if (added.type === 'rejected') return answerUnchanged(ledger, command, added)
+    const { configId, instances } = added
+    const config = view.config(configId)
+    assert(config !== undefined, 'the configuration of a task is stored', { config: configId })
+    if (config.everyHost === true) return answerUnchanged(ledger, command, asManyAsHosts(key))
+    const overQuota = options.quotas?.().addFault(key.role, config, instances.length) ?? null
+    if (overQuota !== null) return answerUnchanged(ledger, command, overQuota)
+    const active = view.activeTasksOfJob(key)
+    const inserted = insertTasks({
+      job: key,
+      configId,
+      instances,
+      taken: new Set(active.map(task => task.instance)),
+      nowMs: wallMs,
+      who: user,
+      scheduler: schedulerName,
+      newTaskId: (job, instance) => newTaskId(job, instance, uuid()),
+    })
+    if (inserted.type === 'rejected') return answerUnchanged(ledger, command, inserted)
+    const outcome: JobOutcome = { type: 'done', key, instances, message: null, warnings: [] }
+    const row = view.job(key)
+    const grown: RowChange[] =
+      row === undefined
+        ? []
+        : [
+            {
+              type: 'put',
+              table: 'job',
+              key: jobKeyText(key),
+              row: { ...row, instanceCount: row.instanceCount + instances.length },
+            },
+          ]
+    stage(command, [...grown, ...inserted.changes, requestChange(requestId, fingerprint, outcome, wallMs)], outcome)
+  }
+
   function stage(command: Command, changes: readonly RowChange[], outcome: JobOutcome): void {
     ledger.stage(
       { cause: causeOf(command, context.now().wallMs), changes },
@@ -194,6 +260,7 @@ function jobKeeper(context: Context<Message>, options: JobKeeperOptions): Behavi
     receive(message) {
       switch (message.type) {
         case 'create':
+        case 'add':
         case 'kill':
         case 'restart':
           return commanded(message)
@@ -206,6 +273,23 @@ function jobKeeper(context: Context<Message>, options: JobKeeperOptions): Behavi
     summary: () => ({ jobs: view.counts.jobs, operationsOpen: operations.size }),
   }
 }
+
+const isOperation = (command: Command): command is Kill | Restart =>
+  command.type === 'kill' || command.type === 'restart'
+
+/** An update owns its job, also while it is paused: a change from elsewhere would be undone by it, or undo it. */
+function updatingFault(view: LedgerView, key: JobKey): Rejection | null {
+  const update = activeUpdate(view, key)
+  if (update === null) return null
+  return rejected('JOB_UPDATING', undefined, {
+    remedy: `Update ${update.updateId} of ${jobKeyText(key)} is ${update.status}: wait until it has ended, or abort it.`,
+  })
+}
+
+const asManyAsHosts = (key: JobKey): Rejection =>
+  rejected('INVALID_REQUEST', `${jobKeyText(key)} has one instance on every host: none can be added by hand.`, {
+    remedy: 'Add a machine that its constraints allow, and it gets one there.',
+  })
 
 /** What admission knows of the machines. */
 export function machines(view: LedgerView, placement: PlacementView): Machines {

@@ -9,7 +9,7 @@ import { loadJob } from './job-file-text.ts'
 import { parseJobKey } from './keys.ts'
 import { say, sayJson, warn } from './report.ts'
 import { jobPath, restClient } from './rest-client.ts'
-import { type WaitGoal, waitForJob } from './wait.ts'
+import { goalOf, waitForJob } from './wait.ts'
 import { dryRun } from './what-if-plan.ts'
 
 export interface CreateOptions extends CommonOptions {
@@ -61,12 +61,6 @@ export async function jobCreate(io: Io, keyText: string, path: string, options: 
     say(io, goal === 'FINISHED' ? 'All instances have FINISHED' : 'All instances are RUNNING')
   }
   return CLIENT_EXIT.ok
-}
-
-function goalOf(options: { wait?: boolean; waitUntil?: string }): WaitGoal {
-  const wanted = (options.waitUntil ?? (options.wait === true ? 'RUNNING' : 'PENDING')).toUpperCase()
-  if (wanted === 'PENDING' || wanted === 'RUNNING' || wanted === 'FINISHED') return wanted
-  throw new CliFailure(CLIENT_EXIT.usage, `--wait-until is PENDING, RUNNING or FINISHED, not '${options.waitUntil}'`)
 }
 
 /** What the scheduler refuses ends with the status of a failed command; what the network or the login does, with its own. */

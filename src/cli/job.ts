@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { action, type CommonOptions, collect, remote, type Session } from './command.ts'
+import type { AddOptions } from './job-add.ts'
 import type { CreateOptions } from './job-create.ts'
 import type { InspectOptions } from './job-inspect.ts'
 import type { KillOptions } from './job-kill.ts'
@@ -85,6 +86,21 @@ export function registerJob(program: Command, session: Session): void {
     .action(
       action(session, async (io, key: string, file: string, options: InspectOptions) =>
         (await import('./job-inspect.ts')).jobInspect(io, key, file, options),
+      ),
+    )
+
+  remote(job.command('add'))
+    .summary('add instances to a job')
+    .description('Adds instances with the configuration of one that is active; their numbers follow the highest one.')
+    .argument('<key>', `${KEY}/INSTANCE`)
+    .argument('<count>', 'how many more')
+    .option('--wait', 'wait until all of the new ones run; short for --wait-until RUNNING')
+    .option('--wait-until <status>', 'PENDING, RUNNING or FINISHED')
+    .option('--json', 'print the outcome as JSON')
+    .addHelpText('after', example('job add local/www-data/devel/hello/0 2 --wait'))
+    .action(
+      action(session, async (io, key: string, count: string, options: AddOptions) =>
+        (await import('./job-add.ts')).jobAdd(io, key, count, options),
       ),
     )
 

@@ -24,6 +24,13 @@ export interface WaitState {
   readonly reasons: readonly string[]
 }
 
+/** Of `--wait` and `--wait-until`; without either nothing is waited for. */
+export function goalOf(options: { readonly wait?: boolean; readonly waitUntil?: string }): WaitGoal {
+  const wanted = (options.waitUntil ?? (options.wait === true ? 'RUNNING' : 'PENDING')).toUpperCase()
+  if (wanted === 'PENDING' || wanted === 'RUNNING' || wanted === 'FINISHED') return wanted
+  throw new CliFailure(CLIENT_EXIT.usage, `--wait-until is PENDING, RUNNING or FINISHED, not '${options.waitUntil}'`)
+}
+
 /**
  * Where the wait stands. `wanted`: instances that are waited for; of a job on every host it is those that there are, and
  * one on each host.

@@ -108,6 +108,12 @@ export const killJob = z.object({
 /** POST /jobs/{role}/{environment}/{name}:restart — exactly one of `instances` and `all`. */
 export const restartJob = z.object({ instances: instances.optional(), all: z.literal(true).optional() })
 
+/** POST /jobs/{role}/{environment}/{name}:add */
+export const addInstances = z.object({
+  like: z.number().int().nonnegative().describe('an active instance, whose configuration the new ones get'),
+  count: z.number().int().describe('how many more'),
+})
+
 export const jobOutcome = z.object({
   key: jobKey,
   instances: z.array(count),
@@ -604,6 +610,7 @@ export type LogTransfer = z.infer<typeof logTransfer>
 export type Problem = z.infer<typeof problem>
 export type CreateJob = z.infer<typeof createJob>
 export type KillJob = z.infer<typeof killJob>
+export type AddInstances = z.infer<typeof addInstances>
 export type RestartJob = z.infer<typeof restartJob>
 
 /** `Idempotency-Key`: the request id of a mutation; a retry under the same one gets the first answer. */

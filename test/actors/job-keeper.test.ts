@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
-import { HELLO } from '../fixtures/rows.ts'
+import { HELLO, putUpdate, putUpdateEvent, updateEvent, updateRow } from '../fixtures/rows.ts'
 import { job, type LeaderOptions, TaskLeader } from '../fixtures/task-leader.ts'
 
 const leaders: TaskLeader[] = []
@@ -306,6 +306,87 @@ describe('restart', () => {
     const answers = leader.ask({ type: 'restart' })
     await leader.sim.settle()
     expect(answers).toEqual([done([], 'No tasks to restart.')])
+  })
+})
+
+describe('add', () => {
+  test('more of an active instance: numbers follow the highest, the job grows, the answer after the commit', async () => {
+    const leader = await lead()
+    await leader.create({ instanceCount: 2 })
+    leader.log.hold()
+    const answers = leader.ask({ type: 'add', like: 0, count: 2 })
+    await leader.sim.settle()
+    expect(answers).toEqual([])
+    leader.log.letGo()
+    await leader.sim.settle()
+    expect(answers).toEqual([done([2, 3])])
+    const { view } = leader.ledger
+    expect(view.activeTasksOfJob(HELLO).map(task => [task.instance, task.status])).toEqual([
+      [0, 'PENDING'],
+      [1, 'PENDING'],
+      [2, 'PENDING'],
+      [3, 'PENDING'],
+    ])
+    expect(view.job(HELLO)?.instanceCount).toBe(4)
+    expect(leader.active(3).events).toMatchObject([{ status: 'PENDING', who: 'alice' }])
+  })
+
+  test('two who add at once get different numbers; a repeat of one gets its first answer', async () => {
+    const leader = await lead()
+    await leader.create()
+    const first = leader.ask({ type: 'add', like: 0, count: 1, requestId: 'mine' })
+    const second = leader.ask({ type: 'add', like: 0, count: 1 })
+    const again = leader.ask({ type: 'add', like: 0, count: 1, requestId: 'mine' })
+    await leader.sim.settle()
+    expect([first, second, again]).toEqual([[done([1])], [done([2])], [done([1])]])
+  })
+
+  test('of an instance that is not active, or none at all: refused, nothing added', async () => {
+    const leader = await lead()
+    await leader.create()
+    const answers = [
+      leader.ask({ type: 'add', like: 7, count: 1 }),
+      leader.ask({ type: 'add', like: 0, count: 0 }),
+      leader.ask({ type: 'add', like: 0, count: 4000 }),
+    ]
+    await leader.sim.settle()
+    expect(answers.flat()).toMatchObject([
+      { detail: 'No active task found for a given instance ID.' },
+      { detail: 'Instance count must be positive.' },
+      { detail: 'Instance count must be between 1 and 4000 inclusive.' },
+    ])
+    expect(leader.ledger.view.counts.tasks).toBe(1)
+  })
+})
+
+describe('while an update owns the job', () => {
+  for (const status of ['ROLLING_FORWARD', 'ROLL_BACK_PAUSED', 'ROLL_FORWARD_AWAITING_PULSE'] as const)
+    test(`api-26: ${status}: create, kill, restart and add are refused and change nothing`, async () => {
+      const leader = await lead()
+      await leader.create()
+      await leader.run()
+      await leader.put([putUpdate(updateRow('u-1')), putUpdateEvent(updateEvent('u-1', 1, { status }))])
+      const rows = leader.log.entries.length
+      const answers = [
+        leader.ask({ type: 'create' }),
+        leader.ask({ type: 'kill' }),
+        leader.ask({ type: 'restart' }),
+        leader.ask({ type: 'add', like: 0, count: 1 }),
+      ]
+      await leader.sim.settle()
+      expect(answers.flat()).toMatchObject(
+        Array.from({ length: 4 }, () => ({ code: 'JOB_UPDATING', detail: 'Job is currently updating' })),
+      )
+      expect(leader.log.entries).toHaveLength(rows)
+    })
+
+  test('once it has ended, the job is its users’ again', async () => {
+    const leader = await lead()
+    await leader.create()
+    await leader.put([putUpdate(updateRow('u-1')), putUpdateEvent(updateEvent('u-1', 1, { status: 'ROLLED_BACK' }))])
+    const answers = leader.ask({ type: 'add', like: 0, count: 1 })
+    await leader.sim.settle()
+    expect(answers).toEqual([done([1])])
   })
 })
 

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net'
 import { ACTIVE, isTerminal, type TaskStatus } from '../../src/core/task/status.ts'
 import {
+  addInstances,
   createJob,
   type JobDetail,
   type JobSummary,
@@ -188,13 +189,23 @@ export async function fakeScheduler(): Promise<FakeScheduler> {
         },
       }
     }
-    const job = /^\/api\/v1\/jobs\/([^/]+)\/([^/]+)\/([^/:]+)(?::(kill|restart))?$/.exec(url.pathname)
+    const job = /^\/api\/v1\/jobs\/([^/]+)\/([^/]+)\/([^/:]+)(?::(kill|restart|add))?$/.exec(url.pathname)
     if (job !== null) {
       const [, role = '', environment = '', name = '', verb] = job
       const key = { role, environment, name }
       const found = detail(key)
       if (found === null) return problem(404, 'NOT_FOUND', `There is no job ${role}/${environment}/${name}`)
       if (verb === undefined) return { status: 200, body: found }
+      if (verb === 'add') {
+        const { like, count } = addInstances.parse(request.body)
+        const active = fake.tasks.filter(task => same(task.job, key) && !isTerminal(task.status))
+        if (!active.some(task => task.instance === like))
+          return problem(422, 'INVALID_REQUEST', 'No active task found for a given instance ID.')
+        const first = Math.max(...active.map(task => task.instance)) + 1
+        const instances = Array.from({ length: count }, (_, at) => first + at)
+        for (const id of instances) fake.addTask(key, id, 'PENDING')
+        return { status: 200, body: { key, instances, message: null, warnings: [] } }
+      }
       const body = verb === 'kill' ? killJob.parse(request.body) : restartJob.parse(request.body)
       const chosen = fake.tasks.filter(task => {
         return same(task.job, key) && !isTerminal(task.status) && (body.all || body.instances?.includes(task.instance))

@@ -364,6 +364,32 @@ describe('job kill and killall', () => {
   })
 })
 
+describe('job add', () => {
+  beforeEach(() => {
+    for (let id = 0; id < 2; id++) scheduler.addTask(JOB, id, 'RUNNING', { isService: true })
+  })
+
+  test('so many more like the instance named, and waits for them if asked to', async () => {
+    const ran = await daybreak(`job add ${KEY}/0 2 --wait`, scheduler)
+    expect(ran).toMatchObject({ exit: 0, out: `Added instances [2-3] to ${KEY}\nAll of them are RUNNING\n` })
+    expect(mutations().map(request => request.body)).toEqual([{ like: 0, count: 2 }])
+    const json = await daybreak(`job add ${KEY}/1 1 --json`, scheduler)
+    expect(json.json()).toEqual({ job: KEY, instances: [4] })
+  })
+
+  test('an instance that is not active, none named, no number: refused with words', async () => {
+    const idle = await daybreak(`job add ${KEY}/9 1`, scheduler)
+    expect(idle).toMatchObject({
+      exit: 10,
+      err: expect.stringContaining('No active task found for a given instance ID.'),
+    })
+    const none = await daybreak(`job add ${KEY} 1`, scheduler)
+    expect(none).toMatchObject({ exit: 2, err: expect.stringContaining('CLUSTER/ROLE/ENV/NAME/INSTANCE') })
+    expect((await daybreak(`job add ${KEY}/0 none`, scheduler)).exit).toBe(2)
+    expect(mutations()).toHaveLength(1)
+  })
+})
+
 describe('job restart', () => {
   beforeEach(() => {
     for (let id = 0; id < 3; id++) scheduler.addTask(JOB, id, 'RUNNING', { isService: true })
@@ -454,7 +480,7 @@ describe('the command line', () => {
   })
 
   test('every verb shows an example', async () => {
-    for (const verb of ['create', 'status', 'list', 'inspect', 'kill', 'killall', 'restart']) {
+    for (const verb of ['create', 'status', 'list', 'inspect', 'kill', 'killall', 'restart', 'add']) {
       const ran = await daybreak(`job ${verb} --help`, scheduler, { columns: 80 })
       expect(ran.exit).toBe(0)
       expect(ran.out).toContain(`  daybreak job ${verb} local`)

@@ -126,7 +126,7 @@ describe('jobs', () => {
     expect(told).toEqual([])
   })
 
-  test('kill of everything and restart of two: reach the job keeper so', async () => {
+  test('kill of everything, restart of two, two more like instance 0: reach the job keeper so', async () => {
     const { app, told } = httpNode()
     await app.inject({ method: 'POST', url: KILL_URL, payload: { all: true, message: 'bye' } })
     await app.inject({
@@ -134,9 +134,15 @@ describe('jobs', () => {
       url: '/api/v1/jobs/www-data/devel/hello:restart',
       payload: { instances: [0, 2] },
     })
+    await app.inject({
+      method: 'POST',
+      url: '/api/v1/jobs/www-data/devel/hello:add',
+      payload: { like: 0, count: 2 },
+    })
     expect(told).toMatchObject([
       { type: 'kill', key: HELLO, instances: null, message: 'bye' },
       { type: 'restart', key: HELLO, instances: [0, 2] },
+      { type: 'add', key: HELLO, like: 0, count: 2 },
     ])
   })
 
@@ -676,6 +682,7 @@ describe('openapi', () => {
       'POST /backups:stage',
       'POST /backups:unload',
       'POST /jobs',
+      'POST /jobs/{role}/{environment}/{name}:add',
       'POST /jobs/{role}/{environment}/{name}:kill',
       'POST /jobs/{role}/{environment}/{name}:restart',
       'POST /log:transfer',

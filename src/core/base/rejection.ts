@@ -7,6 +7,7 @@ export const REJECTIONS = {
   INVALID_REQUEST: { http: 422, retry: false, thrift: 'INVALID_REQUEST', text: 'The request is not valid' },
   MALFORMED: { http: 400, retry: false, thrift: 'INVALID_REQUEST', text: 'The request cannot be read' },
   JOB_EXISTS: { http: 409, retry: false, thrift: 'INVALID_REQUEST', text: 'The job already exists' },
+  JOB_UPDATING: { http: 409, retry: true, thrift: 'JOB_UPDATING_ERROR', text: 'Job is currently updating' },
   INSTANCE_COLLISION: {
     http: 409,
     retry: false,

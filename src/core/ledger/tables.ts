@@ -64,6 +64,8 @@ export class Tables implements LedgerView {
   readonly #configUses = new Map<string, number>()
   /** Key of an update to the keys of its events. */
   readonly #eventsOfUpdate = new Map<string, Set<string>>()
+  /** Text of a job's key to the keys of its updates. */
+  readonly #updatesOfJob = new Map<string, Set<string>>()
   #isLoading = false
   #jobsSorted: JobRow[] | null = null
   #jobKeysSorted: JobKey[] | null = null
@@ -99,6 +101,7 @@ export class Tables implements LedgerView {
     this.#ended.clear()
     this.#configUses.clear()
     this.#eventsOfUpdate.clear()
+    this.#updatesOfJob.clear()
     this.#jobsSorted = null
     this.#jobKeysSorted = null
     this.#agentsSorted = null
@@ -167,6 +170,14 @@ export class Tables implements LedgerView {
       if (event !== undefined) events.push(event)
     }
     return events
+  }
+  updatesOfJob(key: JobKey): readonly UpdateRow[] {
+    const updates: UpdateRow[] = []
+    for (const update of this.#updatesOfJob.get(jobKeyText(key)) ?? []) {
+      const row = this.#updates.get(update)
+      if (row !== undefined) updates.push(row)
+    }
+    return updates
   }
   jobs(): readonly JobRow[] {
     this.#jobsSorted ??= sortedValues(this.#jobs)
@@ -295,17 +306,16 @@ export class Tables implements LedgerView {
       this.#agentsSorted = null
     } else if (change.table === 'updateEvent') {
       this.#indexUpdateEvent(change, before as UpdateEventRow | undefined)
+    } else if (change.table === 'update') {
+      const job = change.type === 'put' ? change.row.job : (before as UpdateRow | undefined)?.job
+      if (job !== undefined) keep(this.#updatesOfJob, jobKeyText(job), change.key, change.type === 'put')
     }
   }
 
   #indexUpdateEvent(change: RowChange & { table: 'updateEvent' }, before: UpdateEventRow | undefined): void {
     const update = change.type === 'put' ? change.row.update : before?.update
     if (update === undefined) return
-    const keys = this.#eventsOfUpdate.get(update) ?? new Set()
-    if (change.type === 'put') keys.add(change.key)
-    else keys.delete(change.key)
-    if (keys.size > 0) this.#eventsOfUpdate.set(update, keys)
-    else this.#eventsOfUpdate.delete(update)
+    keep(this.#eventsOfUpdate, update, change.key, change.type === 'put')
   }
 
   #indexTask(task: TaskRow): void {
@@ -405,6 +415,15 @@ interface JobTasks {
   readonly active: Map<InstanceId, string>
   /** All of `tasks` by (instance, id), or null until it is asked for again. */
   pageOrder: readonly string[] | null
+}
+
+/** Puts the member into the set of that name, or takes it out; no set is kept empty. */
+function keep(sets: Map<string, Set<string>>, name: string, member: string, isMember: boolean): void {
+  const set = sets.get(name) ?? new Set()
+  if (isMember) set.add(member)
+  else set.delete(member)
+  if (set.size > 0) sets.set(name, set)
+  else sets.delete(name)
 }
 
 /** True when a change from one row to the other leaves every index as it is. */

@@ -11,6 +11,7 @@ import type {
   TableName,
   TaskRow,
   UpdateEventRow,
+  UpdateRow,
 } from './rows.ts'
 
 /**
@@ -28,6 +29,8 @@ export interface LedgerView {
   quota(role: string): QuotaRow | undefined
   /** All rows of a table by key, in any order: for those who look at a table as a whole. */
   rows<T extends TableName>(table: T): ReadonlyMap<string, Rows[T]>
+  /** All that are stored, ended ones too, in any order. */
+  updatesOfJob(key: JobKey): readonly UpdateRow[]
   /** Of the update of that key, in any order. */
   updateEvents(update: string): readonly UpdateEventRow[]
 

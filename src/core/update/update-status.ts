@@ -5,6 +5,7 @@
 import { type JobKey, jobKeyText } from '../base/ids.ts'
 import type { Instant } from '../base/time.ts'
 import type { UpdateEventRow } from '../ledger/rows.ts'
+import type { LedgerView } from '../ledger/view.ts'
 
 export const UPDATE_STATUSES = {
   ROLLING_FORWARD: 0,
@@ -50,6 +51,18 @@ export function updateState(events: Iterable<UpdateEventRow>): UpdateState | nul
   if (status === undefined || first === undefined) return null
   const lastModifiedAtMs = sorted.reduce((last, { atMs }) => Math.max(last, atMs), first.atMs)
   return { status, createdAtMs: first.atMs, lastModifiedAtMs }
+}
+
+/** The update that owns the job at present, paused ones included: nothing else may change it meanwhile. Null: none does. */
+export function activeUpdate(
+  view: Pick<LedgerView, 'updatesOfJob' | 'updateEvents'>,
+  job: JobKey,
+): { readonly updateId: string; readonly status: UpdateStatus } | null {
+  for (const { updateId } of view.updatesOfJob(job)) {
+    const status = updateState(view.updateEvents(updateKey(job, updateId)))?.status
+    if (status !== undefined && !isEnded(status)) return { updateId, status }
+  }
+  return null
 }
 
 export function updateKey(job: JobKey, updateId: string): string {

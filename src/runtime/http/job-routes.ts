@@ -83,6 +83,16 @@ export function addJobRoutes(app: FastifyInstance, deps: HttpDeps): void {
         ...mutation,
       }))
     }
+    if (verb === 'add') {
+      const body = parsed(reply, rest.addInstances, request.body ?? {})
+      if (body === null) return reply
+      return mutate(deps, request, reply, { status: 200, body }, mutation => ({
+        type: 'add',
+        key,
+        ...body,
+        ...mutation,
+      }))
+    }
     return reply.callNotFound()
   })
 }

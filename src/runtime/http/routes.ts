@@ -60,6 +60,12 @@ export const ROUTES = [
     meaning: 'Restart instances',
     by: 'leader',
   },
+  {
+    method: 'POST',
+    path: `${API}/jobs/{role}/{environment}/{name}:add`,
+    meaning: 'Add instances like one that is active',
+    by: 'leader',
+  },
   { method: 'GET', path: `${API}/tasks`, meaning: 'Tasks, a page at a time', by: 'leader' },
   { method: 'GET', path: `${API}/tasks/{taskId}`, meaning: 'One task', by: 'leader' },
   { method: 'GET', path: `${API}/tasks/{taskId}/why`, meaning: 'Why a task was placed where it is', by: 'leader' },
