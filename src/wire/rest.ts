@@ -51,6 +51,15 @@ const taskFields = {
   constraints: z.array(constraint).max(1000),
   metadata: z.array(z.object({ key: text(1024), value: text(65_536) })).max(1000),
   partitionPolicy: z.object({ reschedule: z.boolean(), delaySecs: count }).optional(),
+  slaPolicy: z
+    .discriminatedUnion('type', [
+      z.object({ type: z.literal('count'), count: z.number().int(), durationSecs: count }),
+      z.object({ type: z.literal('percentage'), percentage: z.number(), durationSecs: count }),
+      z.object({ type: z.literal('coordinator'), coordinatorUrl: text(4096), statusKey: text(255) }),
+    ])
+    .optional()
+    .describe('kept for updates and maintenance, which this version does not have'),
+  taskLinks: z.record(text(255), text(4096)).optional().describe('URLs by name; %host% and %port:NAME% are filled in'),
   executor: executorConfig,
   prefer: z
     .array(z.object({ attribute: text(255), values: z.array(text(1024)).max(1000), weight: z.number().int() }))

@@ -8,13 +8,14 @@
  *
  * Source: the scheduling spec, section 12 (J2 to T14, J6, Q1), section 6 (dedicated), its improvements D3, D19 and D23,
  * and "can never fit" of the placement part. What a configuration cannot carry yet is not checked: containers and
- * fetched files (T8 to T11, T15, T16), SLA policies (T17 to T21). Quota (Q2) is asked for by whoever admits.
+ * fetched files (T8 to T11, T15, T16); the Thrift API refuses them where it reads them. Quota (Q2) is asked for by whoever admits.
  */
 import { compareIds, isIdentifier, type JobKey, jobKeyText } from '../base/ids.ts'
 import { type Fault, type Rejection, type RejectionCode, rejected } from '../base/rejection.ts'
 import { DEDICATED, dedicatedFault } from '../scheduling/dedicated.ts'
 import { careFaults } from './care-faults.ts'
 import { nearestName } from './nearest-name.ts'
+import { slaPolicyFaults } from './sla-policy-faults.ts'
 import { softRuleFaults, softRulesInOrder } from './soft-rule-faults.ts'
 import type { Constraint, JobConfiguration, Resources, TaskConfig } from './task-config.ts'
 import { isProduction, SHIPPED_TIERS, type Tiers } from './tiers.ts'
@@ -131,8 +132,9 @@ function taskFaults(job: JobConfiguration, settings: AdmissionSettings): Found[]
   const { task } = job
   const { name: executor } = task.executor
   const dedicated = dedicatedFault(job.key.role, task.constraints)
+  const tier = task.tier === '' ? settings.defaultTier : task.tier
   return [
-    ...tierFaults(task.tier === '' ? settings.defaultTier : task.tier, settings),
+    ...tierFaults(tier, settings),
     ...keyFaults(task.job, 'task.job'),
     ...unless(executor !== '', 'task.executor.name', 'Executor name may not be left unset.'),
     ...unless(
@@ -142,8 +144,11 @@ function taskFaults(job: JobConfiguration, settings: AdmissionSettings): Found[]
     ),
     ...(dedicated === null ? [] : [{ path: dedicatedPath(task.constraints), text: dedicated }]),
     ...resourceFaults(task, settings),
+    ...slaPolicyFaults({ ...task, tier }, job.instanceCount, tierOf(tier, settings)),
   ]
 }
+
+const tierOf = (name: string, { tiers }: AdmissionSettings) => (Object.hasOwn(tiers, name) ? tiers[name] : undefined)
 
 function tierFaults(tier: string, { tiers }: AdmissionSettings): Found[] {
   const path = 'task.tier'
@@ -183,7 +188,8 @@ export const countText = (tasksPerJobMax: number): string =>
 
 function normalized(task: TaskConfig, settings: AdmissionSettings): TaskConfig {
   const name = task.tier === '' ? settings.defaultTier : task.tier
-  const tier = Object.hasOwn(settings.tiers, name) ? settings.tiers[name] : undefined
+  const tier = tierOf(name, settings)
+  const taskLinks = linksOf(task)
   return {
     ...task,
     tier: name,
@@ -199,7 +205,18 @@ function normalized(task: TaskConfig, settings: AdmissionSettings): TaskConfig {
     ports: [...task.ports].sort(compareIds),
     metadata: [...task.metadata].sort((a, b) => compareIds(a.key, b.key) || compareIds(a.value, b.value)),
     ...softRulesInOrder(task),
+    ...(taskLinks === undefined ? {} : { taskLinks }),
   }
+}
+
+/** A task with a port of that name has something to be opened there. */
+const LINKED_PORTS = ['health', 'http'] as const
+
+/** The task's own, else those of ports that everybody knows; undefined where there are none. */
+function linksOf({ taskLinks = {}, ports }: TaskConfig): TaskConfig['taskLinks'] {
+  if (Object.keys(taskLinks).length > 0) return taskLinks
+  const known = LINKED_PORTS.filter(name => ports.includes(name))
+  return known.length === 0 ? undefined : Object.fromEntries(known.map(name => [name, `http://%host%:%port:${name}%`]))
 }
 
 /** A job that no machine could hold even if it were empty would wait for ever without a word. */

@@ -250,6 +250,8 @@ export function toJobConfiguration(job: Job, owner: string): JobConfiguration {
       ? {}
       : { partitionPolicy: { reschedule: partition.reschedule, delaySecs: partition.delay_secs } }),
     executor: { name: job.executor_config.name, data: executorData(job) },
+    ...slaPolicy(job),
+    ...(job.task_links === undefined ? {} : { taskLinks: job.task_links }),
     ...softRules(job),
   }
   const cron =
@@ -257,6 +259,17 @@ export function toJobConfiguration(job: Job, owner: string): JobConfiguration {
       ? {}
       : { cronSchedule: job.cron_schedule, cronCollisionPolicy: job.cron_collision_policy }
   return { key, owner, instanceCount: job.instances, task, ...cron }
+}
+
+function slaPolicy({ sla_policy: policy }: Job): Pick<TaskConfig, 'slaPolicy'> {
+  if (policy === undefined) return {}
+  if ('coordinator_url' in policy) {
+    const { coordinator_url: coordinatorUrl, status_key: statusKey } = policy
+    return { slaPolicy: { type: 'coordinator', coordinatorUrl, statusKey } }
+  }
+  const { duration_secs: durationSecs } = policy
+  if ('count' in policy) return { slaPolicy: { type: 'count', count: policy.count, durationSecs } }
+  return { slaPolicy: { type: 'percentage', percentage: policy.percentage, durationSecs } }
 }
 
 /** What is not asked for is absent, so that it does not make the configurations of other jobs look changed. */

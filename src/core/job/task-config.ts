@@ -25,6 +25,10 @@ export interface TaskConfig {
   readonly constraints: readonly Constraint[]
   readonly metadata: readonly { readonly key: string; readonly value: string }[]
   readonly partitionPolicy?: { readonly reschedule: boolean; readonly delaySecs: number }
+  /** When one of the instances may be ended for the sake of others: updates and maintenance ask. Absent: at any time. */
+  readonly slaPolicy?: SlaPolicy
+  /** What people may open, by name: URLs in which `%host%` and `%port:http%` stand for those of the task. */
+  readonly taskLinks?: Readonly<Record<string, string>>
   readonly executor: { readonly name: string; readonly data: string }
   /** Hosts that are better or worse than others; never a reason to refuse one. Absent: none is. */
   readonly prefer?: readonly Preference[]
@@ -35,6 +39,12 @@ export interface TaskConfig {
   /** So many instances are placed together or none is; those that run already count. Absent: each alone. */
   readonly gang?: number
 }
+
+/** Unit: `percentage` 0 to 100 of the instances, `durationSecs` so long they must have been RUNNING. */
+export type SlaPolicy =
+  | { readonly type: 'count'; readonly count: number; readonly durationSecs: number }
+  | { readonly type: 'percentage'; readonly percentage: number; readonly durationSecs: number }
+  | { readonly type: 'coordinator'; readonly coordinatorUrl: string; readonly statusKey: string }
 
 /** A host with any of the values is better by `weight`, or worse where it is negative. Unit: -100 to 100, not 0. */
 export interface Preference {

@@ -311,6 +311,17 @@ describe('what is filled in', () => {
     expect(admitted({ tier: 'revocable', production: true }).job.task.production).toBe(false)
   })
 
+  test('no links, and ports that everybody knows: links to them; links of its own stay as they are', () => {
+    expect(admitted({ ports: ['http', 'other', 'health'] }).job.task.taskLinks).toEqual({
+      health: 'http://%host%:%port:health%',
+      http: 'http://%host%:%port:http%',
+    })
+    expect(admitted({ ports: ['http'], taskLinks: { mine: 'http://x' } }).job.task.taskLinks).toEqual({
+      mine: 'http://x',
+    })
+    expect(admitted({ ports: ['other'], taskLinks: {} }).job.task.taskLinks).toEqual({})
+  })
+
   test('constraints, values, ports and metadata in another order: the same configuration', () => {
     const one = admitted({
       constraints: [value('rack', 'b', 'a', 'a'), limit('dedicated-not', 1)],
