@@ -217,7 +217,7 @@ export class Matcher {
     const { free, bound } = this.#useClaims(prepared, wanted, attempt)
     this.#chooseHosts(prepared, free, attempt)
     const found = attempt.made.length
-    const isTooFew = unseen !== null && found > 0 && this.#countRunning(ask) < ask.gang
+    const isTooFew = unseen !== null && found > 0 && this.countRunning(ask) < ask.gang
     if (isTooFew) {
       for (const { row } of attempt.made.splice(0)) this.#dropHold(row.taskId)
       // Room that it had taken itself would wake it at once, for ever.
@@ -404,7 +404,7 @@ export class Matcher {
   // ---- limits ----
 
   /** Tasks of the job that have a host, those just held included. */
-  #countRunning(ask: Ask): number {
+  countRunning(ask: Ask): number {
     let running = 0
     for (const task of this.#view.activeTasksOfJob(ask.jobKey)) {
       if (placeOf(task) !== undefined || this.#held.has(task.taskId)) running++
