@@ -1,0 +1,178 @@
+/**
+ * What Aurora's read-only pages tell of the cluster, in its shapes: scripts and dashboards read them. Made from the rows
+ * alone. Source: the outside interfaces, section 2.
+ */
+import { compareIds, type JobKey, jobKeyText } from '../base/ids.ts'
+import type { Resources } from '../job/task-config.ts'
+import type { AgentRow, HostMode, Quota, TaskRow } from '../ledger/rows.ts'
+import type { LedgerView } from '../ledger/view.ts'
+import { type Bag, EMPTY, plus } from '../quota/bag.ts'
+import { type Pool, poolOf } from '../quota/role-use.ts'
+
+/** `/quotas`: by role, in cores and MB. */
+export interface QuotaAmounts {
+  readonly cpu_cores: number
+  readonly ram_mb: number
+  readonly disk_mb: number
+}
+
+export function quotasDocument(view: LedgerView, role: string | null): Record<string, QuotaAmounts> {
+  const rows = [...view.rows('quota').values()].filter(row => role === null || row.role === role)
+  return keyed(rows.map(row => [row.role, amountsOf(row.quota)] as const))
+}
+
+const amountsOf = ({ cpusMilli, ramMb, diskMb }: Quota): QuotaAmounts => {
+  return { cpu_cores: cpusMilli / 1000, ram_mb: ramMb, disk_mb: diskMb }
+}
+
+/** `/cron`: the templates with their schedules. */
+export function cronDocument(view: LedgerView): { readonly scheduled: Record<string, string> } {
+  const templates = [...view.jobs()].flatMap(({ key, cron }) => {
+    return cron === undefined ? [] : [[jobKeyText(key), cron.schedule] as const]
+  })
+  return { scheduled: Object.fromEntries(templates) }
+}
+
+/** `/maintenance`: a host that is being drained is named while it still has tasks. */
+export interface MaintenanceDocument {
+  readonly DRAINED: readonly string[]
+  readonly SCHEDULED: readonly string[]
+  readonly DRAINING: Record<string, readonly string[]>
+}
+
+export function maintenanceDocument(view: LedgerView): MaintenanceDocument {
+  const hosts = (mode: HostMode): string[] =>
+    [...view.agents()]
+      .filter(row => row.mode === mode)
+      .map(row => row.host)
+      .sort(compareIds)
+  const draining = [...view.agents()]
+    .filter(row => row.mode === 'DRAINING')
+    .map(row => [row.host, view.tasksOnAgent(row.agentId).map(task => task.taskId)] as const)
+    .filter(([, tasks]) => tasks.length > 0)
+  return { DRAINED: hosts('DRAINED'), SCHEDULED: hosts('SCHEDULED'), DRAINING: keyed(draining) }
+}
+
+/** `/state`: which configurations run where. A key stands for a configuration of a job, and is as long as it must be. */
+export interface StateDocument<C> {
+  readonly taskConfigs: Record<string, C>
+  /** Agent id to a key for each of its tasks. */
+  readonly agents: Record<string, readonly string[]>
+}
+
+export function stateDocument<C>(
+  view: LedgerView,
+  configDocument: (configId: TaskRow['configId']) => C | null,
+): StateDocument<C> {
+  const taskConfigs = new Map<string, C>()
+  const agents = [...view.agents()].map(row => {
+    const keys = view.tasksOnAgent(row.agentId).map(task => {
+      const key = `${jobKeyText(task.job)}-${task.configId}`
+      if (!taskConfigs.has(key)) {
+        const document = configDocument(task.configId)
+        if (document !== null) taskConfigs.set(key, document)
+      }
+      return key
+    })
+    return [row.agentId, keys] as const
+  })
+  return { taskConfigs: keyed([...taskConfigs]), agents: keyed(agents.filter(([, keys]) => keys.length > 0)) }
+}
+
+/** `/offers`: what each agent has left, as Mesos would offer it. */
+export interface OfferFacts {
+  readonly id: string
+  readonly agent: AgentRow
+  readonly free: Resources
+}
+
+export function offerDocument({ id, agent, free }: OfferFacts): object {
+  const scalar = (name: string, value: number): object[] => {
+    return value > 0 ? [{ name, type: 'SCALAR', scalar: { value } }] : []
+  }
+  const range = agent.portRanges.map(([begin, end]) => ({ begin, end }))
+  return {
+    id: { value: id },
+    agent_id: { value: agent.agentId },
+    hostname: agent.host,
+    resources: [
+      ...scalar('cpus', free.cpusMilli / 1000),
+      ...scalar('mem', free.ramMb),
+      ...scalar('disk', free.diskMb),
+      ...scalar('gpus', free.gpus),
+      ...(range.length === 0 ? [] : [{ name: 'ports', type: 'RANGES', ranges: { range } }]),
+    ],
+    attributes: agent.attributes.flatMap(({ name, values }) => {
+      return values.map(value => ({ name, type: 'TEXT', text: { value } }))
+    }),
+  }
+}
+
+/** `/agents`: `name=[v1,v2], …`, by name. */
+export function attributesText({ attributes }: Pick<AgentRow, 'attributes'>): string {
+  return attributes
+    .toSorted((a, b) => compareIds(a.name, b.name))
+    .map(({ name, values }) => `${name}=[${values.join(',')}]`)
+    .join(', ')
+}
+
+// ---- /utilization -------------------------------------------------------------------------------------------------
+
+const POOLS_OF = {
+  TOTAL_CONSUMED: ['prodShared', 'prodDedicated', 'nonProdShared', 'nonProdDedicated'],
+  DEDICATED_CONSUMED: ['prodDedicated', 'nonProdDedicated'],
+  QUOTA_CONSUMED: ['prodShared'],
+  FREE_POOL_CONSUMED: ['nonProdShared'],
+} as const satisfies Record<string, readonly Pool[]>
+export type Utilization = keyof typeof POOLS_OF
+export const UTILIZATIONS = Object.keys(POOLS_OF) as readonly Utilization[]
+
+/** In any case; null for a word that is none of them. */
+export function utilizationOf(text: string): Utilization | null {
+  return UTILIZATIONS.find(name => name === text.toUpperCase()) ?? null
+}
+
+export interface Used {
+  readonly name: string
+  readonly bag: Bag
+}
+
+/** What active tasks take: by role, or of one role by job (`environment/name`); by name, none that takes nothing. */
+export function utilization(view: LedgerView, metric: Utilization, role: string | null): readonly Used[] {
+  const pools: readonly Pool[] = POOLS_OF[metric]
+  const sums = new Map<string, Bag>()
+  for (const key of view.jobKeys()) {
+    if (role !== null && key.role !== role) continue
+    const name = role === null ? key.role : `${key.environment}/${key.name}`
+    for (const { configId } of view.activeTasksOfJob(key)) {
+      const config = view.config(configId)
+      if (config === undefined || !pools.includes(poolOf(config))) continue
+      sums.set(name, plus(sums.get(name) ?? EMPTY, config.resources))
+    }
+  }
+  return [...sums].map(([name, bag]) => ({ name, bag })).sort((a, b) => compareIds(a.name, b.name))
+}
+
+// ---- /mname -------------------------------------------------------------------------------------------------------
+
+const HTTP_PORTS = ['health', 'http', 'HTTP', 'web', 'admin'] as const
+
+/** Where an instance serves HTTP, or why it cannot be told. */
+export function instanceAddress(
+  view: LedgerView,
+  key: JobKey,
+  instance: number,
+): { readonly host: string; readonly port: number } | { readonly fault: string } {
+  const task = view.activeTask(key, instance)
+  if (task === undefined) return { fault: 'No such live instance found.' }
+  if (task.status !== 'RUNNING') return { fault: `The selected instance is currently in state ${task.status}` }
+  const port = HTTP_PORTS.map(name => task.ports[name]).find(found => found !== undefined)
+  if (port === undefined || task.host === undefined) {
+    return { fault: 'The task does not have a registered http port.' }
+  }
+  return { host: task.host, port }
+}
+
+function keyed<V>(entries: readonly (readonly [string, V])[]): Record<string, V> {
+  return Object.fromEntries(entries.toSorted(([a], [b]) => compareIds(a, b)))
+}
