@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { CLIENT_EXIT } from '../../src/cli/exit-status.ts'
 import type { RoleQuota } from '../../src/wire/rest.ts'
 import { type FakeScheduler, fakeScheduler } from './fake-scheduler.ts'
 import { daybreak } from './terminal.ts'
@@ -166,4 +167,12 @@ describe('quota set and increase', () => {
     expect(ran.err).toContain(detail)
     expect(ran.err).toContain('Set at least what is used')
   })
+})
+
+test('a clusters file with an alias of nothing: status, file and remedy, no crash', async () => {
+  const files = { 'clusters.yaml': 'east: *q\n' }
+  const ran = await daybreak('quota get east', null, { files, env: { DAYBREAK_CLUSTERS: 'clusters.yaml' } })
+  expect(ran).toMatchObject({ exit: CLIENT_EXIT.configuration, out: '' })
+  expect(ran.err).toContain('Unable to parse clusters.yaml: Unresolved alias')
+  expect(ran.err).toContain('mend the file, or name the scheduler with --url http://HOST:8081')
 })
