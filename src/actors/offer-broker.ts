@@ -299,14 +299,18 @@ function startOfferBroker(
 
   /** Serves groups until the work of one turn is done; the rest continues in the next. */
   const matchOn = (): void => {
-    const stopAt = matcher.evaluated + options.evaluationsPerTurn
     const before = matcher.evaluated
+    matchTurn()
+    metrics.count('veto_evaluated_offers', matcher.evaluated - before)
+    for (const [name, hosts] of matcher.vetoCounts.take()) metrics.count(name, hosts)
+  }
+  const matchTurn = (): void => {
+    const stopAt = matcher.evaluated + options.evaluationsPerTurn
     let placed = 0
     for (let round = rounds[0]; round !== undefined; round = rounds[0]) {
       while (round.done.length < round.wants.length) {
         if (matcher.evaluated + placed * LOOKS_PER_PLACEMENT >= stopAt) {
           context.self.tell({ type: 'matchOn' })
-          metrics.count('veto_evaluated_offers', matcher.evaluated - before)
           return
         }
         const want = round.wants[round.done.length]!
@@ -319,7 +323,6 @@ function startOfferBroker(
       rounds = rounds.slice(1)
       answer(round)
     }
-    metrics.count('veto_evaluated_offers', matcher.evaluated - before)
   }
 
   /** An agent may have gone between the turns of a round: what was matched there is taken back. */

@@ -121,7 +121,8 @@ function quotaKeeper(context: Context<Message>, options: QuotaKeeperOptions): Be
     if (known.type === 'done') return answer(replyTo, known.outcome as QuotaSet)
     takeIn()
     const quota = command.type === 'setQuota' ? command.quota : increased(check.quotaOf(role), command.by)
-    const fault = check.setFault(role, quota)
+    const fault =
+      (command.type === 'increaseQuota' ? check.increaseFault(role, command.by) : null) ?? check.setFault(role, quota)
     if (fault !== null) return answer(replyTo, fault)
     const { wallMs } = context.now()
     const row: QuotaRow = { v: 1, role, quota }
@@ -135,10 +136,13 @@ function quotaKeeper(context: Context<Message>, options: QuotaKeeperOptions): Be
           requestChange(requestId, fingerprint, outcome, wallMs),
         ],
       },
-      () => void replyTo.tell(outcome),
+      () => {
+        // Only now: the line says who did it, so it must not tell of what has not been done.
+        context.log.info('quota-set', { role, user, ...quota })
+        replyTo.tell(outcome)
+      },
       reason => void replyTo.tell(reason),
     )
-    context.log.info('quota-set', { role, user, ...quota })
   }
 
   function answer(replyTo: Ref<QuotaSet | Rejection>, said: QuotaSet | Rejection): void {

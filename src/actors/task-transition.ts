@@ -20,6 +20,7 @@ import type { Ref } from './actor.ts'
 import type * as AgentGateway from './agent-gateway.ts'
 import type { Ledger } from './ledger.ts'
 import type { Logger, Metrics } from './ports.ts'
+import { countLoss } from './task-losses.ts'
 import type { Assign, Command } from './task-state-machine.ts'
 
 export interface TaskSettings {
@@ -72,6 +73,7 @@ export function transition(world: TaskWorld, command: Command, now: Now): Decisi
   const alongside = command.type === 'propose' ? (command.alongside ?? []) : []
   ledger.stage({ cause, changes: [...decision.changes, ...alongside] }, settled)
   metrics.count('task_transitions_total', 1, { to: proposal.to })
+  if (row !== undefined && decision.result === 'SUCCESS') countLoss(metrics, ledger.view, row, proposal.to)
   // Only a timer needs an actor that nobody has spoken to yet.
   if (decision.replacement?.status === 'THROTTLED') world.wake(decision.replacement.taskId)
   return decision

@@ -42,7 +42,10 @@ async function parseClusters(text: string, path: string): Promise<[string, strin
   try {
     value = parse(text)
   } catch (cause) {
-    throw new CliFailure(CLIENT_EXIT.configuration, `Unable to parse ${path}: ${(cause as Error).message}`, { cause })
+    throw new CliFailure(CLIENT_EXIT.configuration, `Unable to parse ${path}: ${(cause as Error).message}`, {
+      remedy: `mend the file, or name the scheduler with --url http://HOST:8081`,
+      cause,
+    })
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     if (value === null) return []

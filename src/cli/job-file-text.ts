@@ -4,6 +4,7 @@ import { type FieldFault, type Path, pathText } from '../core/job/field-schema.t
 import { BIND_FAULT, type FullKey, parseBind, type ReadJob, readJobFile, readJobOf } from '../core/job/job-file.ts'
 import type { Struct, Tree } from '../core/job/template.ts'
 import { unbuiltFields } from '../core/job/unbuilt-fields.ts'
+import { yamlValues } from '../wire/yaml-values.ts'
 import { CLIENT_EXIT } from './exit-status.ts'
 import { CliFailure, type Io, unreadable } from './io.ts'
 
@@ -30,7 +31,15 @@ export function readJobText(text: string): JobText {
     const at = offsetOf(document, path)
     return at === undefined ? undefined : lines.linePos(at).line
   }
-  return { tree: faults.length > 0 ? null : plainValue(document), faults, lineOf }
+  if (faults.length > 0) return { tree: null, faults, lineOf }
+  const values = yamlValues(document)
+  if (values.ok) return { tree: values.value as Tree, faults, lineOf }
+  const broken = values.faults.map(({ offset, text }) => ({
+    path: '',
+    text,
+    ...(offset === undefined ? {} : { line: lines.linePos(offset).line }),
+  }))
+  return { tree: null, faults: broken, lineOf }
 }
 
 interface LoadedFile {
@@ -107,16 +116,6 @@ function faulty(path: string, faults: readonly Fault[]): CliFailure {
   return new CliFailure(CLIENT_EXIT.configuration, `Error loading configuration: ${path} has ${count}`, {
     faults: located,
   })
-}
-
-function plainValue(document: Document): Tree {
-  try {
-    return document.toJS({ maxAliasCount: 100 }) as Tree
-  } catch (cause) {
-    throw new CliFailure(CLIENT_EXIT.configuration, `Error loading configuration: ${(cause as Error).message}`, {
-      cause,
-    })
-  }
 }
 
 function offsetOf(document: Document, path: Path): number | undefined {

@@ -22,10 +22,12 @@ export interface AmountOptions extends CommonOptions {
 }
 export type AmountArguments = [cpu: string, ram: string, disk: string, options: AmountOptions]
 
-const KEY = 'CLUSTER/ROLE'
+const ROLE_KEY = 'CLUSTER/ROLE'
+/** Where all roles may be meant. */
+const ANY_KEY = 'CLUSTER[/ROLE]'
 
 export async function getQuota(io: Io, text: string, options: CommonOptions): Promise<ClientExit> {
-  const { cluster, role } = parseKey(text)
+  const { cluster, role } = parseKey(text, ANY_KEY)
   const client = await clientOf(io, cluster, options)
   if (role === null) {
     const { quotas } = await client.get<QuotaList>('/api/v1/quotas')
@@ -46,8 +48,8 @@ export async function changeQuota(
   text: string,
   [cpu, ram, disk, options]: AmountArguments,
 ): Promise<ClientExit> {
-  const { cluster, role } = parseKey(text)
-  if (role === null) throw new CliFailure(CLIENT_EXIT.usage, `'${text}' names no role`, { remedy: `write ${KEY}` })
+  const { cluster, role } = parseKey(text, ROLE_KEY)
+  if (role === null) throw new CliFailure(CLIENT_EXIT.usage, `'${text}' names no role`, { remedy: `write ${ROLE_KEY}` })
   const body: Amounts = {
     cpusMilli: parseCores(cpu, verb),
     ramMb: parseMegabytes(ram, 'RAM', verb),
@@ -111,10 +113,11 @@ function listText(io: Io, quotas: readonly RoleQuota[]): string {
 const amountsText = ({ cpusMilli, ramMb, diskMb, gpus }: Amounts): string =>
   `${cpusMilli / 1000} core(s), ${ramMb} MB RAM, ${diskMb} MB disk${gpus === undefined ? '' : `, ${gpus} GPU(s)`}`
 
-function parseKey(text: string): { readonly cluster: string; readonly role: string | null } {
+function parseKey(text: string, form: string): { readonly cluster: string; readonly role: string | null } {
   const [cluster = '', role = null, ...more] = text.split('/')
+  const remedy = form === ANY_KEY ? 'such as local/www-data, or local for all roles' : 'such as local/www-data'
   if (cluster === '' || role === '' || more.length > 0) {
-    throw new CliFailure(CLIENT_EXIT.usage, `'${text}' is not ${KEY}`, { remedy: 'such as local/www-data' })
+    throw new CliFailure(CLIENT_EXIT.usage, `'${text}' is not ${form}`, { remedy })
   }
   if (role !== null && !isIdentifier(role)) throw new CliFailure(CLIENT_EXIT.usage, `Invalid role '${role}'`)
   return { cluster, role }
@@ -125,12 +128,23 @@ async function clientOf(io: Io, cluster: string, options: CommonOptions): Promis
 }
 
 const NUMBER = /^-?\d+(?:\.\d+)?$/
+/** Zeros at the end change nothing. */
+const FINER_THAN_MILLI = /\.\d{3}\d*[1-9]0*$/
 
 function parseCores(text: string, verb: 'set' | 'increase'): number {
-  const milli = NUMBER.test(text) ? Math.round(Number(text) * 1000) : Number.NaN
-  if (Number.isFinite(milli) && (verb === 'increase' || milli >= 0)) return milli
-  throw new CliFailure(CLIENT_EXIT.usage, `CPU is a number of cores such as 4 or 0.5, not '${text}'`)
+  if (!NUMBER.test(text) || (verb === 'set' && Number(text) < 0)) {
+    throw new CliFailure(CLIENT_EXIT.usage, `CPU is a number of cores such as 4 or 0.5, not '${text}'`)
+  }
+  if (FINER_THAN_MILLI.test(text)) {
+    throw new CliFailure(CLIENT_EXIT.usage, `CPU is counted in thousandths of a core: '${text}' is finer`, {
+      remedy: `write at most three digits after the point, such as ${nearMilli(Number(text))}`,
+    })
+  }
+  return countable('CPU', Math.round(Number(text) * 1000), `${Math.floor(Number.MAX_SAFE_INTEGER / 1000)} cores`, text)
 }
+
+/** Away from zero: who writes a little does not mean nothing. */
+const nearMilli = (cores: number): number => (Math.sign(cores) * Math.ceil(Math.abs(cores) * 1000)) / 1000
 
 const MEGABYTES: Readonly<Record<string, number>> = { '': 1, MB: 1, GB: 1024, TB: 1024 * 1024 }
 
@@ -139,11 +153,23 @@ function parseMegabytes(text: string, name: string, verb: 'set' | 'increase'): n
   const found = /^(-?\d+(?:\.\d+)?)\s*(MB|GB|TB)?$/i.exec(text)
   const value =
     found === null ? Number.NaN : Number(found[1]) * (MEGABYTES[(found[2] ?? '').toUpperCase()] ?? Number.NaN)
-  if (Number.isInteger(value) && (verb === 'increase' || value >= 0)) return value
+  if (Number.isInteger(value) && (verb === 'increase' || value >= 0)) {
+    return countable(name, value, `${Number.MAX_SAFE_INTEGER} MB`, text)
+  }
   throw new CliFailure(CLIENT_EXIT.usage, `${name} is an amount such as 512MB, 64GB or 1TB, not '${text}'`)
 }
 
 function parseWhole(text: string, verb: 'set' | 'increase'): number {
-  if (/^-?\d+$/.test(text) && (verb === 'increase' || !text.startsWith('-'))) return Number(text)
+  if (/^-?\d+$/.test(text) && (verb === 'increase' || !text.startsWith('-'))) {
+    return countable('--gpu', Number(text), String(Number.MAX_SAFE_INTEGER), text)
+  }
   throw new CliFailure(CLIENT_EXIT.usage, `--gpu is a whole number, not '${text}'`)
+}
+
+/** Refused here, where the argument has the name that was typed. */
+function countable(name: string, value: number, most: string, text: string): number {
+  if (Number.isSafeInteger(value)) return value
+  throw new CliFailure(CLIENT_EXIT.usage, `${name} is more than can be counted: '${text}'`, {
+    remedy: `the largest value is ${most}`,
+  })
 }

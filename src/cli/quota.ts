@@ -17,7 +17,7 @@ export function registerQuota(program: Command, session: Session): void {
         (await import('./quota-amounts.ts')).getQuota(io, key, options),
       ),
     )
-  amounts(quota.command('set'))
+  amounts(quota.command('set'), 'GPUs; without it GPUs are not limited')
     .summary('set the quota of a role')
     .description('Sets what production jobs of the role may take of shared machines; never less than they take now.')
     .addHelpText('after', example('quota set local/www-data 20 64GB 500GB'))
@@ -26,7 +26,7 @@ export function registerQuota(program: Command, session: Session): void {
         (await import('./quota-amounts.ts')).changeQuota(io, 'set', key, rest),
       ),
     )
-  amounts(quota.command('increase'))
+  amounts(quota.command('increase'), 'GPUs; only for a quota that limits them')
     // -4GB looks like an option to whoever reads the line.
     .allowUnknownOption()
     .summary('add to the quota of a role')
@@ -39,12 +39,12 @@ export function registerQuota(program: Command, session: Session): void {
     )
 }
 
-function amounts(command: Command): Command {
+function amounts(command: Command, gpuHelp: string): Command {
   return remote(command)
     .argument('<key>', 'CLUSTER/ROLE')
     .argument('<cpu>', 'cores')
     .argument('<ram>', 'MB, or with its unit: 512MB, 64GB, 1TB')
     .argument('<disk>', 'the same')
-    .option('--gpu <n>', 'GPUs; without it GPUs are not counted')
+    .option('--gpu <n>', gpuHelp)
     .option('--json', 'print JSON')
 }

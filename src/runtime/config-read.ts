@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { isMap, isNode, LineCounter, type Node, parse, parseDocument, type YAMLMap } from 'yaml'
 import { z } from 'zod'
 import type { Fault } from '../core/base/rejection.ts'
+import { yamlValues } from '../wire/yaml-values.ts'
 import { configRuleFaults } from './config-rules.ts'
 import { type ConfigKey, configKeys, configSchema, type NodeConfig } from './config-schema.ts'
 import { shown } from './config-units.ts'
@@ -61,6 +62,15 @@ export function readConfig(
       path: '',
       text: `not valid YAML: ${error.message}`,
       line: lines.linePos(error.pos[0]).line,
+    }))
+    return { ok: false, faults }
+  }
+  const values = yamlValues(document)
+  if (!values.ok) {
+    const faults = values.faults.map(({ offset, text }) => ({
+      path: '',
+      text,
+      ...(offset === undefined ? {} : { line: lines.linePos(offset).line }),
     }))
     return { ok: false, faults }
   }

@@ -25,6 +25,9 @@ export interface NodeMetrics extends Metrics {
 
 /** Seconds; from a flush that hits the cache to a request that waits for an election. */
 const LATENCY_BUCKETS = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30]
+/** Of one counter. */
+const LABEL_SETS_MAX = 1_000
+const OTHERS = 'other'
 const PREFIX = 'daybreak_'
 
 /** Names of Aurora for what is called otherwise here. */
@@ -40,6 +43,7 @@ export function createMetrics(): NodeMetrics {
   const counters = new Map<string, Counter>()
   const gauges = new Map<string, Gauge>()
   const histograms = new Map<string, Histogram>()
+  const labelled = new Map<string, Set<string>>()
   const made = <T>(kept: Map<string, T>, name: string, make: (about: About) => T, labels: Labels): T => {
     const known = kept.get(name)
     if (known !== undefined) return known
@@ -48,8 +52,19 @@ export function createMetrics(): NodeMetrics {
     kept.set(name, fresh)
     return fresh
   }
+  /** Jobs and racks come and go, and a counter is kept for ever: past the limit all that are new count together. */
+  const bounded = (name: string, labels: Labels): Labels => {
+    const known = labelled.get(name) ?? new Set<string>()
+    labelled.set(name, known)
+    const key = Object.values(labels).join('\n')
+    if (known.has(key)) return labels
+    if (known.size >= LABEL_SETS_MAX) return Object.fromEntries(Object.keys(labels).map(label => [label, OTHERS]))
+    known.add(key)
+    return labels
+  }
   const metrics: NodeMetrics = {
-    count: (name, by = 1, labels = {}) => made(counters, name, about => new Counter(about), labels).inc(labels, by),
+    count: (name, by = 1, labels = {}) =>
+      made(counters, name, about => new Counter(about), labels).inc(bounded(name, labels), by),
     gauge: (name, value, labels = {}) => made(gauges, name, about => new Gauge(about), labels).set(labels, value),
     observe: (name, seconds, labels = {}) =>
       made(histograms, name, about => new Histogram({ ...about, buckets: LATENCY_BUCKETS }), labels).observe(

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml'
 import { readTiers, SHIPPED_TIERS, type Tiers } from '../core/job/tiers.ts'
+import { yamlValues } from '../wire/yaml-values.ts'
 
 export type ReadTiersFile =
   | { readonly ok: true; readonly tiers: Tiers }
@@ -24,7 +25,9 @@ export function readTiersFile(path: string | null): ReadTiersFile {
   if (document.errors.length > 0) {
     return { ok: false, faults: document.errors.map(error => `${at(error.pos[0])}: not valid YAML: ${error.message}`) }
   }
-  const read = readTiers(document.toJS() as unknown)
+  const values = yamlValues(document)
+  if (!values.ok) return { ok: false, faults: values.faults.map(fault => `${at(fault.offset)}: ${fault.text}`) }
+  const read = readTiers(values.value)
   if (read.ok) return read
   const faults = read.faults.map(({ path: keys, text: fault }) => {
     const place = at(offsetOf(document.contents, keys))

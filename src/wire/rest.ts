@@ -176,7 +176,10 @@ export const jobExplanation = z.object({
         never: z.string().nullable().describe('no machine could take such a task, even an empty one'),
       }),
     )
-    .describe('one for each configuration that has PENDING tasks'),
+    .describe('one for each configuration that has PENDING tasks, the first twenty'),
+  more: z
+    .object({ configurations: count, instances: z.array(count) })
+    .describe('that wait too and are not looked at here'),
   throttled: z.array(z.object({ instance: count, untilMs: count, why: z.string() })),
   starting: z
     .array(z.object({ instance: count, status: taskStatus, host: z.string(), sinceMs: count }))

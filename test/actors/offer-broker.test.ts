@@ -8,13 +8,14 @@ import { InstantLedger } from '../fixtures/instant-ledger.ts'
 import { agentRow, configRow, HELLO, putAgent, putConfig, putTask, taskRow } from '../fixtures/rows.ts'
 
 function world(evaluationsPerTurn: number) {
+  const counted = new Map<string, number>()
   const sim = createSimSystem({ seed: 1 })
   const ledger = new InstantLedger()
   const woken: string[] = []
   const broker = sim.spawn(
     offerBrokerSpec({
       ledger,
-      metrics: silentMetrics,
+      metrics: { ...silentMetrics, count: (name, by = 1) => void counted.set(name, (counted.get(name) ?? 0) + by) },
       overhead: { cpusMilli: 10, ramMb: 8, diskMb: 0, gpus: 0 },
       offerOrder: ['RANDOM'],
       tiers: ADMISSION_SETTINGS.tiers,
@@ -45,7 +46,7 @@ function world(evaluationsPerTurn: number) {
   }
   const turns = () => sim.inspection.actor('/offer-broker')?.processed ?? 0
   const holds = () => sim.inspection.actor('/offer-broker')?.stateSummary.holds
-  return { sim, broker, ledger, woken, answers, replyTo, want, turns, holds }
+  return { sim, broker, ledger, woken, counted, answers, replyTo, want, turns, holds }
 }
 
 test('a round with more hosts to look at than one turn may: goes on in the next turns, answered once, in order', () => {
@@ -89,4 +90,19 @@ test('room that came before a round was matched does not wake its groups again; 
   ledger.put(putAgent(agentRow('h2', { total })))
   sim.run()
   expect(woken).toEqual(['big'])
+})
+
+test('what hosts object to is counted by kind, a host once for each try', () => {
+  const { sim, broker, ledger, answers, replyTo, want, counted } = world(1_000)
+  ledger.put(putAgent(agentRow('h3', { mode: 'DRAINING' })))
+  const wants = [want('large', 2, 1_000)]
+  broker.tell({ type: 'matchRound', roundId: 1, wants, replyTo })
+  sim.run()
+  expect(answers).toHaveLength(1)
+  expect([...counted].filter(([name]) => name.startsWith('scheduling_veto_')).sort()).toEqual([
+    ['scheduling_veto_dynamic', 2],
+    ['scheduling_veto_insufficient_resources', 2],
+    ['scheduling_veto_maintenance', 1],
+    ['scheduling_veto_static', 1],
+  ])
 })

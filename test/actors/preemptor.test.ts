@@ -218,7 +218,7 @@ describe('a production task waits in a full cluster', () => {
     world.sim.advance(delayMs + intervalMs)
     expect(world.proposals).toEqual([])
     expect(world.details('a')).toContain(
-      'no preemption: 1 hosts searched, of which 1 have no task that this one may preempt',
+      'no preemption: 1 host searched, of which 1 has no task that this one may preempt',
     )
   })
 })

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import type { Ref } from '../../src/actors/actor.ts'
+import { type Logger, silentLogger } from '../../src/actors/ports.ts'
 import type { IncreaseQuota, QuotaSet, SetQuota } from '../../src/actors/quota-keeper.ts'
 import type { Rejection } from '../../src/core/base/rejection.ts'
 import type { JobConfiguration } from '../../src/core/job/task-config.ts'
@@ -182,12 +183,44 @@ describe('set and increase', () => {
     const one = production('a', 1)
     const config = { ...one.task, resources: { ...one.task.resources, gpus: 1 } }
     expect(leader.quotas?.addFault(ROLE, config, 4)).toBeNull()
+    change(leader, { type: 'setQuota', quota: { ...cores(4), gpus: 0 } })
     change(leader, { type: 'increaseQuota', by: { ...cores(0), gpus: 1 } })
     await leader.sim.settle()
     expect(leader.quotas?.addFault(ROLE, config, 1)).toBeNull()
     expect(leader.quotas?.addFault(ROLE, config, 2)?.detail).toBe(
       'Insufficient resource quota: GPU quota exceeded by 1.00 GPU(s)',
     )
+  })
+
+  test('GPUs added where they are not limited: refused, as that would limit them, and still not limited', async () => {
+    const leader = await lead()
+    await set(leader, 4)
+    const told = [2, 0].map(gpus => change(leader, { type: 'increaseQuota', by: { ...cores(1), gpus } }))
+    await leader.sim.settle()
+    const refused = {
+      code: 'INVALID_REQUEST',
+      detail: `The quota of ${ROLE} does not limit GPUs, so none can be added to it`,
+      remedy: `To limit them: daybreak quota set CLUSTER/${ROLE} CPU RAM DISK --gpu N.`,
+    }
+    expect(told).toMatchObject([[refused], [refused]])
+    expect(leader.quotas?.quotaOf(ROLE)).toEqual(cores(4))
+  })
+
+  test('quota-set, the record of who did it, is written when it is done and not when it is asked for', async () => {
+    const lines: unknown[] = []
+    const logger: Logger = {
+      ...silentLogger,
+      info: (event, fields) => void (event === 'quota-set' && lines.push(fields)),
+      child: () => logger,
+    }
+    const leader = await lead({ logger })
+    leader.log.hold()
+    change(leader, { type: 'setQuota', quota: cores(2) })
+    await leader.sim.settle()
+    expect(lines).toEqual([])
+    leader.log.letGo()
+    await leader.sim.settle()
+    expect(lines).toMatchObject([{ role: ROLE, user: 'root', ...cores(2) }])
   })
 })
 

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { CLIENT_EXIT } from '../../src/cli/exit-status.ts'
 import type { RoleQuota } from '../../src/wire/rest.ts'
 import { type FakeScheduler, fakeScheduler } from './fake-scheduler.ts'
 import { daybreak } from './terminal.ts'
@@ -96,6 +97,7 @@ describe('quota set and increase', () => {
     ['20 64GB 1TB', 'set', { cpusMilli: 20_000, ramMb: 65_536, diskMb: 1_048_576 }],
     ['0.25 512 0.5gb', 'set', { cpusMilli: 250, ramMb: 512, diskMb: 512 }],
     ['0 0 0 --gpu 2', 'set', { cpusMilli: 0, ramMb: 0, diskMb: 0, gpus: 2 }],
+    ['0.0010 0 0', 'set', { cpusMilli: 1, ramMb: 0, diskMb: 0 }],
     ['-1 -4GB 0 --gpu -1', 'increase', { cpusMilli: -1000, ramMb: -4096, diskMb: 0, gpus: -1 }],
   ])('%s: %s as %j', async (amounts, verb, body) => {
     const path = `/api/v1/quotas/www-data:${verb}`
@@ -128,6 +130,14 @@ describe('quota set and increase', () => {
     ['set local/www-data 4 4GB 4GB --gpu=-1', "--gpu is a whole number, not '-1'"],
     ['increase local/www-data 1 1 --jsn', "disk is an amount such as 512MB, 64GB or 1TB, not '--jsn'"],
     ['increase local/www-data 1 1 1 --jsn', 'too many arguments'],
+    ['set local/www-data 0.0004 1 1', "CPU is counted in thousandths of a core: '0.0004' is finer"],
+    ['set local/www-data 1.00051 1 1', 'write at most three digits after the point, such as 1.001'],
+    ['set local/www-data 9999999999999999999 1 1', "CPU is more than can be counted: '9999999999999999999'"],
+    ['set local/www-data 9999999999999999999 1 1', 'the largest value is 9007199254740 cores'],
+    ['set local/www-data 1 99999999999TB 1', 'the largest value is 9007199254740991 MB'],
+    ['set local/www-data 1 1 1 --gpu 99999999999999999', "--gpu is more than can be counted: '99999999999999999'"],
+    ['get local/', "'local/' is not CLUSTER[/ROLE]"],
+    ['set local/ 1 1 1', "'local/' is not CLUSTER/ROLE"],
     ['set local 4 4GB 4GB', "'local' names no role"],
     ['set local/a/b 4 4GB 4GB', "'local/a/b' is not CLUSTER/ROLE"],
     ["set 'local/a b' 4 4GB 4GB", "Invalid role 'a b'"],
@@ -137,6 +147,13 @@ describe('quota set and increase', () => {
     expect(ran).toMatchObject({ exit: 2, out: '' })
     expect(ran.err).toContain(text)
     expect(scheduler.seen).toEqual([])
+  })
+
+  test('--gpu of increase is not that of set: each help says what it does', async () => {
+    expect((await daybreak('quota set --help', scheduler)).out).toMatch(/GPUs; without it GPUs are not\s+limited/)
+    expect((await daybreak('quota increase --help', scheduler)).out).toMatch(
+      /GPUs; only for a quota that\s+limits them/,
+    )
   })
 
   test('refused by the scheduler: its text and its remedy', async () => {
@@ -150,4 +167,12 @@ describe('quota set and increase', () => {
     expect(ran.err).toContain(detail)
     expect(ran.err).toContain('Set at least what is used')
   })
+})
+
+test('a clusters file with an alias of nothing: status, file and remedy, no crash', async () => {
+  const files = { 'clusters.yaml': 'east: *q\n' }
+  const ran = await daybreak('quota get east', null, { files, env: { DAYBREAK_CLUSTERS: 'clusters.yaml' } })
+  expect(ran).toMatchObject({ exit: CLIENT_EXIT.configuration, out: '' })
+  expect(ran.err).toContain('Unable to parse clusters.yaml: Unresolved alias')
+  expect(ran.err).toContain('mend the file, or name the scheduler with --url http://HOST:8081')
 })

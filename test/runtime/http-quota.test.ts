@@ -45,8 +45,8 @@ describe('quotas', () => {
       nonProdShared: NOTHING,
       nonProdDedicated: NOTHING,
     })
-    const more = await post(`${URL}:increase`, { cpusMilli: -500, ramMb: 8, diskMb: 0, gpus: 2 })
-    expect(rest.quotaSet.parse(more.json()).quota).toEqual({ cpusMilli: 3500, ramMb: 8200, diskMb: 100, gpus: 2 })
+    const more = await post(`${URL}:increase`, { cpusMilli: -500, ramMb: 8, diskMb: 0 })
+    expect(rest.quotaSet.parse(more.json()).quota).toEqual({ cpusMilli: 3500, ramMb: 8200, diskMb: 100 })
   })
 
   test('a list of all: roles with a quota or in use, in order; a role that has neither uses nothing', async () => {
@@ -86,6 +86,12 @@ describe('quotas', () => {
     expect(unknown?.detail).toContain('cpu')
     expect(half?.faults).toMatchObject([{ path: 'cpusMilli' }])
     expect(role?.detail).toBe('Role a b is invalid.')
+  })
+
+  test('a role that cannot be: refused when it is read too, not shown as one that has nothing', async () => {
+    const { app } = await node()
+    const answered = await app.inject('/api/v1/quotas/a%20b')
+    expect([answered.statusCode, rest.problem.parse(answered.json()).detail]).toEqual([422, 'Role a b is invalid.'])
   })
 
   test('the same request id: the same answer, added once; another request under it is refused', async () => {

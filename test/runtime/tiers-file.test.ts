@@ -62,6 +62,24 @@ describe('faults of the file', () => {
     })
   })
 
+  test('an alias of nothing, and aliases that explode: faults with their lines, no crash', () => {
+    expect(faultsOf('tiers:\n  a: {preemptible: false, revocable: false}\ndefault: *q\n')).toEqual([
+      'tiers.yaml:3: no earlier place in the file is named &q: to write a text that begins with *, put it in quotes ("*q")',
+    ])
+    const tenfold = (of: string) => `[${Array(10).fill(`*${of}`).join(', ')}]`
+    const bomb = `a: &a [1]\nb: &b ${tenfold('a')}\nc: &c ${tenfold('b')}\nd: ${tenfold('c')}\n`
+    expect(faultsOf(bomb)).toEqual([
+      expect.stringMatching(/^\S*tiers\.yaml: Excessive alias count.*write the values out/),
+    ])
+  })
+
+  test('a config with an alias of nothing: its line', () => {
+    const read = readConfig('http:\n  port: *p\n')
+    expect(read.ok ? [] : faultLines('node.yaml', read.faults)).toEqual([
+      'node.yaml:2: no earlier place in the file is named &p: to write a text that begins with *, put it in quotes ("*p")',
+    ])
+  })
+
   test('a config that names it: refused with the place of both; an agent alone does not read it', () => {
     const path = file('default: a\n')
     const text = `scheduler:\n  tiersFile: ${path}\n`

@@ -15,23 +15,28 @@ export function slotsInWords(slots: readonly Pick<OpenSlot, 'host' | 'victims'>[
   const victims = new Map<string, number>()
   for (const slot of slots) victims.set(slot.host, (victims.get(slot.host) ?? 0) + slot.victims.length)
   const shown = [...victims].slice(0, HOSTS_SHOWN).map(([host, count]) => {
-    return `preempting ${count === 1 ? '1 task' : `${count} tasks`} on ${host} for this group`
+    return `preempting ${counted(count, 'task')} on ${host} for this group`
   })
-  return victims.size > HOSTS_SHOWN ? [...shown, `and on ${victims.size - HOSTS_SHOWN} more hosts`] : shown
+  const more = victims.size - HOSTS_SHOWN
+  return more > 0 ? [...shown, `preempting on ${counted(more, 'more host')} for this group`] : shown
 }
 
 /** Why a search that found nothing found nothing. */
 export function whyNoSlots(found: SlotsFound): string {
   const { hosts, refused, roomy, withoutVictims, tooSmall, suitable, gangFound, isCutShort } = found
   if (hosts === 0) return 'no preemption: no agent is connected'
-  const counts: readonly (readonly [number, string])[] = [
-    [refused, 'refuse the task whoever runs there'],
-    [roomy, 'have room as it is'],
-    [withoutVictims, 'have no task that this one may preempt'],
-    [tooSmall, 'would be too small, or over a limit, even without all tasks that this one may preempt'],
-    [suitable, `could make room, but for ${gangFound} tasks of the gang only`],
+  const counts: readonly (readonly [count: number, one: string, many: string, text: string])[] = [
+    [refused, 'refuses', 'refuse', 'the task whoever runs there'],
+    [roomy, 'has', 'have', 'room as it is'],
+    [withoutVictims, 'has', 'have', 'no task that this one may preempt'],
+    [tooSmall, 'would', 'would', 'be too small, or over a limit, even without all tasks that this one may preempt'],
+    [suitable, 'could', 'could', `make room, but for ${counted(gangFound, 'task')} of the gang only`],
   ]
-  const parts = counts.filter(([count]) => count > 0).map(([count, text]) => `${count} ${text}`)
+  const parts = counts
+    .filter(([count]) => count > 0)
+    .map(([count, one, many, text]) => `${count} ${count === 1 ? one : many} ${text}`)
   const rest = isCutShort ? '; more hosts are searched next time' : ''
-  return `no preemption: ${hosts} hosts searched, of which ${parts.join(', ')}${rest}`
+  return `no preemption: ${counted(hosts, 'host')} searched, of which ${parts.join(', ')}${rest}`
 }
+
+const counted = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? '' : 's'}`

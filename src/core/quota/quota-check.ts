@@ -50,6 +50,14 @@ export class QuotaCheck {
     return this.#fault(role, this.#use.of(role).prodShared, plus(added, times(freed, -1)))
   }
 
+  /** What is to be added. Of GPUs nothing can be added to a quota that does not count them: that would take away. */
+  increaseFault(role: string, by: Quota): Rejection | null {
+    if (by.gpus === undefined || this.quotaOf(role).gpus !== undefined) return null
+    return rejected('INVALID_REQUEST', `The quota of ${role} does not limit GPUs, so none can be added to it`, {
+      remedy: `To limit them: daybreak quota set CLUSTER/${role} CPU RAM DISK --gpu N.`,
+    })
+  }
+
   /** A quota that is to be set. */
   setFault(role: string, quota: Quota): Rejection | null {
     if (QUOTA_KINDS.some(({ type }) => (quota[type] ?? 0) < 0)) {

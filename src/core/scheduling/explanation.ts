@@ -16,6 +16,7 @@ import type { Ask } from './ask.ts'
 import { isLimitable, isValueSatisfied } from './constraints.ts'
 import { DEDICATED, dedicatedVeto, HOST_IS_DEDICATED } from './dedicated.ts'
 import { changesOf, type Opening } from './explained-changes.ts'
+import { GangRoom } from './gang-room.ts'
 import type { HostFilter, PreparedAsk } from './host-filter.ts'
 import type { Matcher } from './matcher.ts'
 import { ALLOWED } from './shape.ts'
@@ -52,6 +53,8 @@ export type Obstacle =
   | { readonly type: 'reserved' }
 
 const FITS = 'Fits now'
+/** Of a gang that is not placed before all its members fit. */
+const FITS_ONE = 'Has room for members of the gang, not for the whole'
 const NEAREST_MAX = 5
 const HOSTS_PER_STEP = 250
 
@@ -62,6 +65,7 @@ export function* explain(matcher: Matcher, ask: Ask, nowMs: Instant): Generator<
   const openings: Opening[] = []
   const nearest = new Nearest()
   const sizes = new Sizes(ask)
+  const gang = new GangRoom(ask.gang > 1 ? ask.gang - matcher.countRunning(ask) : 0)
   let hosts = 0
   let prepared = filter.prepare(ask, nowMs)
   const agents: AgentId[] = Array.from(book.hosts(), host => host.row.agentId)
@@ -77,18 +81,22 @@ export function* explain(matcher: Matcher, ask: Ask, nowMs: Instant): Generator<
     const verdict = obstacles.length === 0 ? FITS : verdictText(obstacles)
     counted.set(verdict, (counted.get(verdict) ?? 0) + 1)
     if (obstacles.length > 0) nearest.note(host, obstacles)
+    else gang.note(prepared, filter, host.slot)
     if (obstacles.length === 1) openings.push({ host: host.row.host, obstacle: obstacles[0]! })
     if (!sizes.isPossible && obstacles.every(({ type }) => type === 'short' || type === 'limit' || type === 'reserved'))
       sizes.note(host)
   }
+  const changes = changesOf(openings, ask)
+  const never = sizes.never()
   return {
     hosts,
     verdicts: [...counted]
-      .map(([text, count]) => ({ text, hosts: count }))
+      .map(([text, count]) => ({ text: text === FITS && gang.isShort ? FITS_ONE : text, hosts: count }))
       .sort((a, b) => b.hosts - a.hosts || compareIds(a.text, b.text)),
     nearest: nearest.shown(),
-    changes: changesOf(openings, ask),
-    never: sizes.never(),
+    changes:
+      gang.isShort && never === null ? [{ text: gang.help(), hosts: counted.get(FITS) ?? 0 }, ...changes] : changes,
+    never,
   }
 }
 

@@ -32,6 +32,7 @@ import { ParkedGroups } from './parked-groups.ts'
 import { NO_AGENTS_REASONS, type Reasons } from './pending-reasons.ts'
 import { scanReasons } from './reason-scan.ts'
 import { ALLOWED, Shapes } from './shape.ts'
+import { VetoCounts } from './veto-counts.ts'
 
 /** Tasks of one configuration, in the order in which they are to be served. */
 export interface Want {
@@ -106,6 +107,7 @@ export class Matcher {
   readonly shapes: Shapes
   /** Hosts looked at so far, over all passes. */
   evaluated = 0
+  readonly vetoCounts = new VetoCounts()
   readonly #view: MatcherView
   readonly #overhead: Resources
   readonly #tiers: Readonly<Record<string, Tier>>
@@ -217,7 +219,7 @@ export class Matcher {
     const { free, bound } = this.#useClaims(prepared, wanted, attempt)
     this.#chooseHosts(prepared, free, attempt)
     const found = attempt.made.length
-    const isTooFew = unseen !== null && found > 0 && this.#countRunning(ask) < ask.gang
+    const isTooFew = unseen !== null && found > 0 && this.countRunning(ask) < ask.gang
     if (isTooFew) {
       for (const { row } of attempt.made.splice(0)) this.#dropHold(row.taskId)
       // Room that it had taken itself would wake it at once, for ever.
@@ -386,7 +388,7 @@ export class Matcher {
     if (this.book.connectedCount === 0) return NO_AGENTS_REASONS
     if (bound.length === leftOver) return this.#claimReasons(prepared.ask, bound)
     this.evaluated += this.book.connectedCount
-    return scanReasons(this.book, this.filter, prepared, gangFound)
+    return scanReasons(this.book, this.filter, prepared, gangFound, this.vetoCounts)
   }
 
   /** All that are left wait for the host that is kept for them. */
@@ -404,7 +406,7 @@ export class Matcher {
   // ---- limits ----
 
   /** Tasks of the job that have a host, those just held included. */
-  #countRunning(ask: Ask): number {
+  countRunning(ask: Ask): number {
     let running = 0
     for (const task of this.#view.activeTasksOfJob(ask.jobKey)) {
       if (placeOf(task) !== undefined || this.#held.has(task.taskId)) running++

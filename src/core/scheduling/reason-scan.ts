@@ -18,6 +18,7 @@ import {
   unavailabilityVeto,
   type Veto,
 } from './veto.ts'
+import type { VetoCounts } from './veto-counts.ts'
 
 /** Equal objections: how many hosts have them. */
 interface Objection {
@@ -26,8 +27,14 @@ interface Objection {
   hosts: number
 }
 
-/** `found`: of a gang, how many tasks would have found a host. */
-export function scanReasons(book: OfferBook, filter: HostFilter, prepared: PreparedAsk, found = 0): Reasons {
+/** `found`: of a gang, how many tasks would have found a host. What objects is added to `counts`. */
+export function scanReasons(
+  book: OfferBook,
+  filter: HostFilter,
+  prepared: PreparedAsk,
+  found: number,
+  counts: VetoCounts,
+): Reasons {
   const { ask, shape, nowMs } = prepared
   const { columns } = book
   const objections = new Map<string | number, Objection>()
@@ -84,7 +91,10 @@ export function scanReasons(book: OfferBook, filter: HostFilter, prepared: Prepa
   }
 
   const tally = new ReasonTally()
-  for (const { vetoes, hosts, score } of objections.values()) tally.add(vetoes, hosts, score)
+  for (const { vetoes, hosts, score } of objections.values()) {
+    tally.add(vetoes, hosts, score)
+    counts.note(vetoes, hosts)
+  }
   largest.forEach((slot, kind) => {
     if (slot >= 0) tally.noteSize(NEED_KINDS[kind]!, book.at(slot))
   })

@@ -101,7 +101,12 @@ export function unavailabilityVeto(fromMs: number): Veto {
 
 /** Hosts have room, but not for as many tasks as are to start together. */
 export function gangVeto(gang: number, found: number): Veto {
-  return { kind: 'gang', text: `Gang of ${gang} not satisfied: ${found} find a host`, isStatic: false, score: 0 }
+  return {
+    kind: 'gang',
+    text: `Gang of ${gang} not satisfied: ${found} ${found === 1 ? 'finds' : 'find'} a host`,
+    isStatic: false,
+    score: 0,
+  }
 }
 
 /** One veto per type that is short, in the fixed order of types. */

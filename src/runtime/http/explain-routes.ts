@@ -47,6 +47,7 @@ export function addExplainRoutes(app: FastifyInstance, deps: HttpDeps): void {
 async function jobExplanation(view: LedgerView, key: JobKey, placement: PlacementView | null): Promise<JobExplanation> {
   const active = view.activeTasksOfJob(key)
   const waiting = new Set(active.filter(({ status }) => status === 'PENDING').map(({ configId }) => configId))
+  const left = new Set([...waiting].slice(GROUPS_MAX))
   const groups = [...waiting].slice(0, GROUPS_MAX).flatMap(configId => placement?.waiting(configId) ?? [])
   const pending: JobExplanation['pending'] = []
   for (const group of groups) {
@@ -60,6 +61,13 @@ async function jobExplanation(view: LedgerView, key: JobKey, placement: Placemen
     key,
     byStatus,
     pending,
+    more: {
+      configurations: left.size,
+      instances: active
+        .filter(({ status, configId }) => status === 'PENDING' && left.has(configId))
+        .map(({ instance }) => instance)
+        .sort((a, b) => a - b),
+    },
     throttled: active
       .filter(({ status }) => status === 'THROTTLED')
       .map(({ instance, readyAtMs, events }) => ({

@@ -36,7 +36,9 @@ export function addQuotaRoutes(app: FastifyInstance, deps: HttpDeps): void {
     if (scheduler === null) return reply
     const quotas = scheduler.quotas()
     if (quotas === null) return refuse(reply, notReady())
-    return answer(scheduler, reply, roleDocument(quotas, request.params.role))
+    const { role } = request.params
+    if (!isIdentifier(role)) return refuse(reply, invalidRole(role))
+    return answer(scheduler, reply, roleDocument(quotas, role))
   })
 
   // A role has no colon, so what follows the last one is the verb.
@@ -46,7 +48,7 @@ export function addQuotaRoutes(app: FastifyInstance, deps: HttpDeps): void {
     const role = end.slice(0, colon)
     const verb = end.slice(colon + 1)
     if (colon < 0 || (verb !== 'set' && verb !== 'increase')) return reply.callNotFound()
-    if (!isIdentifier(role)) return refuse(reply, rejected('INVALID_REQUEST', `Role ${role} is invalid.`))
+    if (!isIdentifier(role)) return refuse(reply, invalidRole(role))
     if (verb === 'set') {
       const body = parsed(reply, rest.setQuota, request.body)
       if (body === null) return reply
@@ -62,6 +64,8 @@ export function addQuotaRoutes(app: FastifyInstance, deps: HttpDeps): void {
     })
   })
 }
+
+const invalidRole = (role: string) => rejected('INVALID_REQUEST', `Role ${role} is invalid.`)
 
 function roleDocument(quotas: Quotas, role: string): rest.RoleQuota {
   const view = quotas.view()

@@ -418,6 +418,17 @@ describe('the text', () => {
     expect(lines('nothing')).toBe(1)
   })
 
+  test('an alias of nothing: a fault with its line, and what to write instead', () => {
+    const { faults } = readJobText('name: hello\ntask: *t\n')
+    expect(faults).toEqual([
+      {
+        path: '',
+        line: 2,
+        text: 'no earlier place in the file is named &t: to write a text that begins with *, put it in quotes ("*t")',
+      },
+    ])
+  })
+
   test('JSON is read with its lines too', () => {
     const file = readJobText('{\n  "name": "x",\n  "instances": 3\n}\n')
     expect(file.tree).toEqual({ name: 'x', instances: 3 })

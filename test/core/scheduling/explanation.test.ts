@@ -81,6 +81,29 @@ describe('what would help', () => {
     })
   })
 
+  test('a gang that fits in part: how many members fit, and never that a task fits now', () => {
+    const world = new World()
+    for (const id of ['h0', 'h1']) world.agent(id, { attributes: attributes({ host: id }) })
+    world.config('c', { resources: cores(0.1), constraints: [limit('host', 1)], gang: 3 })
+    expect(world.explain('c')).toMatchObject({
+      verdicts: [{ text: 'Has room for members of the gang, not for the whole', hosts: 2 }],
+      changes: [{ text: '2 of 3 members fit: add hosts or lower gang', hosts: 2 }],
+    })
+    world.agent('h2', { attributes: attributes({ host: 'h2' }) })
+    expect(world.explain('c')).toMatchObject({ verdicts: [{ text: 'Fits now', hosts: 3 }], changes: [] })
+  })
+
+  test('a gang on one host: members share its room, those that run need no more of it', () => {
+    const world = new World()
+    world.agent('h', { total: { ...cores(5), ramMb: 8192, diskMb: 8192 } })
+    world.config('c', { resources: cores(1), gang: 8 })
+    expect(world.changes('c')).toEqual(['5 of 8 members fit: add hosts or lower gang'])
+    for (let i = 0; i < 3; i++) world.running('c', 'h')
+    expect(world.changes('c')).toEqual(['2 of 5 members fit: add hosts or lower gang'])
+    world.agent('i', { total: { ...cores(3), ramMb: 8192, diskMb: 8192 } })
+    expect(world.explain('c').verdicts).toEqual([{ text: 'Fits now', hosts: 2 }])
+  })
+
   test('a shortage: the nearest host by name, and how much less it would have to be', () => {
     const world = new World()
     world.agent('h17', { total: { ...cores(2), ramMb: 4096, diskMb: 4096 } })

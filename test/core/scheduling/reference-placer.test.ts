@@ -409,20 +409,27 @@ class Scene {
     const steps = explain(matcher, matcher.askOf(group), this.nowMs)
     let step = steps.next()
     while (step.done !== true) step = steps.next()
+    const { gang = 1, job: key } = this.tables.config(group)!
+    const missing = gang > 1 ? Math.max(0, gang - reference.placedOfJob(key).length) : 0
+    const members = reference.countPlaceable({ configId: group, nowMs: this.nowMs }, missing)
+    const isPartOnly = members < missing
     const expected = new Map<string, number>()
     for (const { row } of matcher.book.hosts()) {
-      const text = this.#explained(row.agentId, group)
+      const one = this.#explained(row.agentId, group)
+      const text = one === 'Fits now' && isPartOnly ? 'Has room for members of the gang, not for the whole' : one
       expected.set(text, (expected.get(text) ?? 0) + 1)
     }
-    const { hosts, verdicts } = step.value
+    const { hosts, verdicts, changes, never } = step.value
     expect(new Map(verdicts.map(({ text, hosts: n }) => [text, n]))).toEqual(expected)
     expect(verdicts.reduce((sum, { hosts: n }) => sum + n, 0)).toBe(hosts)
     expect(hosts).toBe(
       [...this.tables.agents()].filter(({ agentId: id }) => matcher.book.host(id) !== undefined).length,
     )
     expect(verdicts.some(({ text }) => text === 'Fits now')).toBe(
-      reference.whereItFits({ configId: group, nowMs: this.nowMs }).length > 0,
+      !isPartOnly && reference.whereItFits({ configId: group, nowMs: this.nowMs }).length > 0,
     )
+    const help = `${members} of ${missing} members fit: add hosts or lower gang`
+    expect(changes.some(({ text }) => text === help)).toBe(isPartOnly && never === null)
   }
 
   #explained(id: AgentId, group: ConfigId): string {

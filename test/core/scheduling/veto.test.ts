@@ -4,7 +4,7 @@ import type { Constraint } from '../../../src/core/job/task-config.ts'
 import type { HostMode } from '../../../src/core/ledger/rows.ts'
 import { NEED_KINDS, type Needs, needsOf, timesFitting } from '../../../src/core/offers/needs.ts'
 import { attributeSet, isValueSatisfied } from '../../../src/core/scheduling/constraints.ts'
-import { type HostFacts, shortageScore, vetoes } from '../../../src/core/scheduling/veto.ts'
+import { gangVeto, type HostFacts, shortageScore, vetoes } from '../../../src/core/scheduling/veto.ts'
 import { taskConfig } from '../../fixtures/rows.ts'
 
 const room: Needs = { cpusMilli: 4000, ramMb: 8192, diskMb: 65_536, ports: 100, gpus: 0 }
@@ -206,4 +206,12 @@ test('any amounts: how often a task fits is what repeated subtraction says', () 
       expect(timesFitting(free, needs, most)).toBe(times)
     }),
   )
+})
+
+test('a gang of which one member finds a host: in the singular', () => {
+  expect([0, 1, 2].map(found => gangVeto(8, found).text)).toEqual([
+    'Gang of 8 not satisfied: 0 find a host',
+    'Gang of 8 not satisfied: 1 finds a host',
+    'Gang of 8 not satisfied: 2 find a host',
+  ])
 })
