@@ -4,6 +4,7 @@
  * `application/problem+json` with a code of the rejection table. See docs/design/0008-config-and-http.md.
  */
 import type { Server } from 'node:http'
+import compress from '@fastify/compress'
 import Fastify, { type FastifyInstance } from 'fastify'
 import type { ActorSystem, Ref } from '../actors/actor.ts'
 import type * as AgentGateway from '../actors/agent-gateway.ts'
@@ -18,7 +19,7 @@ import type { Clock, LeaderView, Logger, LogPort } from '../actors/ports.ts'
 import type * as TaskAdmin from '../actors/task-admin.ts'
 import type * as WhatIf from '../actors/what-if.ts'
 import { rejected } from '../core/base/rejection.ts'
-import type { Tiers } from '../core/job/tiers.ts'
+import type { AdmissionSettings } from '../core/job/admission.ts'
 import type { LifeView } from '../core/lifecycle/life-view.ts'
 import type { StreamTiming } from './http/event-stream.ts'
 import { addHealthRoutes } from './http/health-routes.ts'
@@ -26,12 +27,18 @@ import { addInspectRoutes } from './http/inspect-routes.ts'
 import { readJsonBody, sendProblem } from './http/problem.ts'
 import { addRestRoutes } from './http/rest-routes.ts'
 import { missingRoute } from './http/routes.ts'
+import { addThriftRoutes } from './http/thrift-routes.ts'
 import { addVarsRoutes } from './http/vars-routes.ts'
 import type { Quotas } from './leader.ts'
 import type { NodeMetrics } from './metrics.ts'
 
 export interface HttpDeps {
-  readonly node: { readonly memberId: number; readonly name: string; readonly version: string }
+  readonly node: {
+    readonly memberId: number
+    readonly name: string
+    readonly version: string
+    readonly cluster: { readonly name: string }
+  }
   readonly clock: Clock
   readonly logger: Logger
   readonly metrics: NodeMetrics
@@ -50,8 +57,8 @@ export interface SchedulerDeps {
   readonly ledger: Ledger
   readonly log: LogPort
   readonly events: Ref<EventTail.Command>
-  /** Those by which this node admits jobs when it leads. */
-  readonly tiers: Tiers
+  /** By these this node admits jobs when it leads. */
+  readonly admission: AdmissionSettings
   /** The latest view told by the log thread; null before the first. */
   readonly leader: () => LeaderView | null
   /** Where the node is in its life as a scheduler. */
@@ -87,6 +94,8 @@ export interface HttpServer {
 
 const REQUEST_TIMEOUT_MS = 60_000
 const CLOSE_GRACE_MS = 5_000
+/** Bytes; less is not worth the work. */
+const COMPRESSED_MIN = 2_048
 
 /** Rejects when the port is taken. */
 export async function startHttpServer(options: HttpOptions): Promise<HttpServer> {
@@ -172,6 +181,14 @@ export function createHttpApp(deps: HttpDeps, bodyMax = 4 * 1024 * 1024): Fastif
   addVarsRoutes(app, deps)
   addInspectRoutes(app, deps)
   addRestRoutes(app, deps)
+  app.register(async scope => {
+    await scope.register(compress, {
+      encodings: ['gzip'],
+      threshold: COMPRESSED_MIN,
+      customTypes: /thrift|json|html|text/,
+    })
+    addThriftRoutes(scope, deps)
+  })
   return app
 }
 

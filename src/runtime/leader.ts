@@ -26,15 +26,13 @@ import type * as WhatIf from '../actors/what-if.ts'
 import { whatIfSpec } from '../actors/what-if.ts'
 import { assert } from '../core/base/assert.ts'
 import { readJobFilter } from '../core/events/event-filter.ts'
-import { ADMISSION_SETTINGS, type AdmissionSettings } from '../core/job/admission.ts'
 import { SHIPPED_TIERS, type Tiers } from '../core/job/tiers.ts'
 import { EXPIRING_OFFERS } from '../core/offers/expiring-offers.ts'
 import { DEADLINE_SETTINGS } from '../core/task/deadlines.ts'
 import { agentKey } from '../wire/agent-proof.ts'
 import type { AgentToLeader, LeaderToAgent } from '../wire/messages/agent.ts'
+import { admissionOf, executorOverheadOf } from './admission-settings.ts'
 import type { NodeConfig } from './config.ts'
-
-const MIB = 1024 * 1024
 
 export interface LeaderParts {
   readonly system: ActorSystem
@@ -102,12 +100,8 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
   const { reconciliation: sweeps, preemption } = scheduler
   const clusterId = ledger.leadership?.report.clusterId ?? null
   assert(clusterId !== null, 'a leader knows its cluster')
-  const executorOverhead = {
-    cpusMilli: executor.overheadCpus,
-    ramMb: Math.ceil(executor.overheadRam / MIB),
-    diskMb: 0,
-    gpus: 0,
-  }
+  const admission = admissionOf(config, tiers)
+  const executorOverhead = executorOverheadOf(executor)
 
   // Tasks and gateway speak to each other, so one of them is known by a promise of it first.
   let gatewayRef: Ref<AgentGateway.Command> | null = null
@@ -227,14 +221,6 @@ export function startReign(context: ReignContext, parts: LeaderParts, epoch: Bal
       },
     }),
   )
-  const admission: AdmissionSettings = {
-    ...ADMISSION_SETTINGS,
-    ...tiers,
-    allowGpus: scheduler.allowGpus,
-    allowedEnvironments: scheduler.allowedEnvironments,
-    tasksPerJobMax: scheduler.maxTasksPerJob,
-    executorOverhead,
-  }
   const jobKeeper = context.spawn(
     JobKeeper.jobKeeperSpec({
       ledger,

@@ -24,6 +24,7 @@ import { prng } from '../core/base/prng.ts'
 import type { Tiers } from '../core/job/tiers.ts'
 import { type LifeView, lifeView } from '../core/lifecycle/life-view.ts'
 import { IDLE_LIFE, LIFE_SETTINGS } from '../core/lifecycle/scheduler-states.ts'
+import { admissionOf } from './admission-settings.ts'
 import { type EmbeddedAgent, startAgentThread } from './agent/agent-thread-client.ts'
 import { backupFolder } from './backup-folder.ts'
 import { realClock } from './clock.ts'
@@ -191,7 +192,12 @@ function startHttp(config: NodeConfig, parts: HttpParts): Promise<HttpServer> {
     host: config.http.host,
     port: config.http.port,
     bodyMax: config.http.bodyMax,
-    node: { memberId: config.node.id, name: nodeName(config), version: packageVersion() },
+    node: {
+      memberId: config.node.id,
+      name: nodeName(config),
+      version: packageVersion(),
+      cluster: { name: config.cluster.name },
+    },
     clock: realClock,
     logger: logger.child('http'),
     metrics,
@@ -205,7 +211,7 @@ function startHttp(config: NodeConfig, parts: HttpParts): Promise<HttpServer> {
             ledger: side.ledger,
             log: side.log.port,
             events: side.events,
-            tiers: side.tiers,
+            admission: admissionOf(config, side.tiers),
             leader: () => side.ledger.leadership?.view ?? null,
             life: () => side.tree?.life ?? NOT_BEGUN,
             jobKeeper: () => side.tree?.leading?.jobKeeper ?? null,

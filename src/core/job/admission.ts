@@ -8,8 +8,9 @@
  *
  * Source: the scheduling spec, section 12 (J2 to T14, J6, Q1), section 6 (dedicated), its improvements D3, D19 and D23,
  * and "can never fit" of the placement part. What a configuration cannot carry yet is not checked: containers and
- * fetched files (T8 to T11, T15, T16); the Thrift API refuses them where it reads them. Quota (Q2) is asked for by whoever admits.
+ * fetched files (T8 to T11, T15, T16); whoever reads them hands their faults in. Quota (Q2) is asked for by whoever admits.
  */
+import { assert } from '../base/assert.ts'
 import { compareIds, isIdentifier, type JobKey, jobKeyText } from '../base/ids.ts'
 import { type Fault, type Rejection, type RejectionCode, rejected } from '../base/rejection.ts'
 import { DEDICATED, dedicatedFault } from '../scheduling/dedicated.ts'
@@ -58,15 +59,42 @@ export interface Admitted {
   readonly warnings: readonly string[]
 }
 
-export function admit(job: JobConfiguration, settings: AdmissionSettings, machines: Machines): Admitted | Rejection {
-  const found: Found[] = [
+/**
+ * What somebody asked for that a configuration cannot hold, found where it was read; by the place that its check has
+ * among ours (T4; T8 to T11; T12; T15; T16).
+ */
+export interface ForeignFaults {
+  readonly executor: readonly Fault[]
+  readonly container: readonly Fault[]
+  readonly resources: readonly Fault[]
+  readonly fetcher: readonly Fault[]
+  readonly volumes: readonly Fault[]
+}
+const NOTHING_FOREIGN: ForeignFaults = { executor: [], container: [], resources: [], fetcher: [], volumes: [] }
+
+/** Filled in and in canonical form, or refused: what can be said of a configuration without knowing the cluster. */
+export function checkConfiguration(
+  job: JobConfiguration,
+  settings: AdmissionSettings,
+  foreign: ForeignFaults = NOTHING_FOREIGN,
+): JobConfiguration | Rejection {
+  const found = configurationFaults(job, settings, foreign)
+  return found.length > 0 ? refusal(found) : { ...job, task: normalized(job.task, settings) }
+}
+
+function configurationFaults(job: JobConfiguration, settings: AdmissionSettings, foreign: ForeignFaults): Found[] {
+  return [
     ...jobFaults(job, settings),
-    ...taskFaults(job, settings),
+    ...taskFaults(job, settings, foreign),
     ...cronFaults(job),
     ...countFaults(job, settings),
     ...careFaults(job),
     ...softRuleFaults(job),
   ]
+}
+
+export function admit(job: JobConfiguration, settings: AdmissionSettings, machines: Machines): Admitted | Rejection {
+  const found = configurationFaults(job, settings, NOTHING_FOREIGN)
   const normal = { ...job, task: normalized(job.task, settings) }
   const warnings = attributeWarnings(normal.task, machines)
   const tooLarge = found.length === 0 ? fitFault(normal.task, settings, machines) : null
@@ -74,8 +102,13 @@ export function admit(job: JobConfiguration, settings: AdmissionSettings, machin
     if (machines.anyConnected) found.push(tooLarge)
     else warnings.push(tooLarge.text)
   }
+  return found.length > 0 ? refusal(found) : { type: 'admitted', job: normal, warnings }
+}
+
+/** The first fault is what it says; all of them stand beside it. */
+function refusal(found: readonly Found[]): Rejection {
   const [first] = found
-  if (first === undefined) return { type: 'admitted', job: normal, warnings }
+  assert(first !== undefined, 'nothing is refused without a fault')
   return rejected(first.code ?? 'INVALID_REQUEST', first.text, {
     ...(first.remedy === undefined ? undefined : { remedy: first.remedy }),
     faults: found.map(({ path, text }) => ({ path, text })),
@@ -128,7 +161,7 @@ function keyFaults(key: JobKey, path: string): Found[] {
 }
 
 /** Those of Aurora. */
-function taskFaults(job: JobConfiguration, settings: AdmissionSettings): Found[] {
+function taskFaults(job: JobConfiguration, settings: AdmissionSettings, foreign: ForeignFaults): Found[] {
   const { task } = job
   const { name: executor } = task.executor
   const dedicated = dedicatedFault(job.key.role, task.constraints)
@@ -136,6 +169,7 @@ function taskFaults(job: JobConfiguration, settings: AdmissionSettings): Found[]
   return [
     ...tierFaults(tier, settings),
     ...keyFaults(task.job, 'task.job'),
+    ...foreign.executor,
     ...unless(executor !== '', 'task.executor.name', 'Executor name may not be left unset.'),
     ...unless(
       executor === '' || settings.executors.includes(executor),
@@ -143,7 +177,11 @@ function taskFaults(job: JobConfiguration, settings: AdmissionSettings): Found[]
       `Configuration for executor '${executor}' doesn't exist.`,
     ),
     ...(dedicated === null ? [] : [{ path: dedicatedPath(task.constraints), text: dedicated }]),
+    ...foreign.container,
+    ...foreign.resources,
     ...resourceFaults(task, settings),
+    ...foreign.fetcher,
+    ...foreign.volumes,
     ...slaPolicyFaults({ ...task, tier }, job.instanceCount, tierOf(tier, settings)),
   ]
 }

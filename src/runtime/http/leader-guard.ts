@@ -18,10 +18,15 @@ export function leading(deps: HttpDeps, request: FastifyRequest, reply: FastifyR
     return null
   }
   if (sentOn(scheduler, request, reply)) return null
-  const refusal = scheduler.ledger.open ? notActive(scheduler) : (scheduler.ledger.refusal() ?? notReady())
+  const refusal = refusalToLead(scheduler)
   if (refusal === null) return scheduler
   sendProblem(reply, refusal.remedy === undefined ? { ...refusal, remedy: REMEDY } : refusal)
   return null
+}
+
+/** Why this node cannot answer for the cluster now; null: it can. */
+export function refusalToLead(scheduler: SchedulerDeps): Rejection | null {
+  return scheduler.ledger.open ? notActive(scheduler) : (scheduler.ledger.refusal() ?? notReady())
 }
 
 /** Leads, has its rows, and does not act for the cluster yet. */

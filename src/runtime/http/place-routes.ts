@@ -39,7 +39,7 @@ export function addPlaceRoutes(app: FastifyInstance, deps: HttpDeps): void {
   app.get(`${API}/tiers`, (request, reply) => {
     const scheduler = leading(deps, request, reply)
     if (scheduler === null) return reply
-    const { defaultTier, tiers } = scheduler.tiers
+    const { defaultTier, tiers } = scheduler.admission
     const named = Object.entries(tiers).map(([name, tier]) => ({ name, ...tier, production: isProduction(tier) }))
     const list: rest.TierList = { defaultTier, tiers: named.sort((a, b) => compareIds(a.name, b.name)) }
     return answer(scheduler, reply, list)

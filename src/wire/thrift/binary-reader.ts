@@ -2,12 +2,12 @@
  * Thrift's binary protocol, read as the interface says: fields that are not known, or are of another type than they
  * should be, are skipped. Nothing that a message declares is trusted before the bytes for it are there.
  */
-import { isUtf8 } from 'node:buffer'
 import { type StructPlan, type TypePlan, WIRE } from './plan.ts'
 
 /** What cannot be read, with its place. */
 export class ThriftFault extends Error {}
 
+const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const STOP = 0
 const DEPTH_MAX = 32
 /** Elements of all lists, sets and maps of one message. */
@@ -43,9 +43,13 @@ export class BinaryReader {
     if (length < 0) throw this.#fault(`a text of ${length} bytes`)
     this.#need(length)
     const bytes = this.#bytes.subarray(this.#at, this.#at + length)
-    if (!isUtf8(bytes)) throw this.#fault('a text that is not UTF-8')
-    this.#at += length
-    return bytes.toString('utf8')
+    try {
+      const text = UTF8.decode(bytes)
+      this.#at += length
+      return text
+    } catch {
+      throw this.#fault('a text that is not UTF-8')
+    }
   }
 
   struct(plan: StructPlan, depth = 0): Record<string, unknown> {
