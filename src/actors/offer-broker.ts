@@ -237,6 +237,8 @@ function startOfferBroker(
   let rounds: Round[] = []
   let changes: LedgerChange[] = []
   let isWaking = false
+  /** For when the timer of the claims is set. */
+  let armedMs: number | null = null
 
   const unsubscribe = ledger.subscribe('staged', change => {
     if (changes.push(change) === 1) context.self.tell({ type: 'ledgerChanged' })
@@ -328,9 +330,8 @@ function startOfferBroker(
   /** An agent may have gone between the turns of a round: what was matched there is taken back. */
   const answer = ({ roundId, dedicatedVersion, done, replyTo }: Round): void => {
     const groups = done.map(group => {
-      const lost = group.placed.filter(match => book.host(match.agentId)?.connected !== true).map(match => match.taskId)
+      const lost = matcher.takeBack(group.configId, group.placed)
       if (lost.length === 0) return group
-      matcher.release(lost)
       const placed = group.placed.filter(match => !lost.includes(match.taskId))
       return { ...group, placed, unplaced: [...lost, ...group.unplaced] }
     })
@@ -354,9 +355,11 @@ function startOfferBroker(
     metrics.gauge('outstanding_offers', book.connectedCount)
   }
 
-  /** Claims end by their own time although nothing else happens. */
+  /** Claims end by their own time although nothing else happens, and so do those that are open again. */
   const armExpiry = (): void => {
     const nextMs = book.claims.nextExpiryMs()
+    if (nextMs === armedMs) return
+    armedMs = nextMs
     if (nextMs === null) return context.cancelTimer('claims')
     context.startTimer('claims', Math.max(0, nextMs - context.now().wallMs), { type: 'claimsExpire' })
   }
@@ -367,7 +370,6 @@ function startOfferBroker(
       if (matcher.claim(claim)) claimIds.push(claim.id)
       else context.log.warn('claim-on-unknown-agent', { agentId: claim.agentId })
     }
-    armExpiry()
     replyTo?.tell({ type: 'roomClaimed', claimIds })
   }
 
@@ -409,8 +411,8 @@ function startOfferBroker(
           for (const id of message.claimIds) matcher.unclaim(id)
           break
         case 'claimsExpire':
+          armedMs = null
           matcher.expireClaims(context.now().wallMs)
-          armExpiry()
           break
         case 'wakeOn':
           isWaking = false
@@ -419,6 +421,7 @@ function startOfferBroker(
           break
       }
       wake()
+      armExpiry()
     },
     stopping: () => unsubscribe(),
     summary: () => ({

@@ -13,7 +13,15 @@ import type { PlacementCandidate } from '../ledger/rows.ts'
 import { rankOf } from '../offers/candidate-order.ts'
 import type { Host, OfferBook } from '../offers/offer-book.ts'
 import type { CountsOf, HostFilter, PreparedAsk } from './host-filter.ts'
-import { FallingHeap, type Scored, type SoftRules, type SpreadFacts, scoreOfHost, type ValuesOf } from './soft-rules.ts'
+import {
+  FallingHeap,
+  type Scored,
+  type SoftRules,
+  type SpreadFacts,
+  scoreOfHost,
+  spreadFacts,
+  type ValuesOf,
+} from './soft-rules.ts'
 
 export interface Choice {
   readonly host: Host
@@ -118,7 +126,7 @@ export class HostChoice {
       const known = classes.get(key)
       const entry = { host, left: times }
       if (known === undefined)
-        classes.set(key, { rank: rankOf(host), valuesOf: valuesOf(host), entries: [entry], at: 0 })
+        classes.set(key, { rank: rankOf(host), valuesOf: valuesOf(host), entries: [entry], at: 0, kept: 0 })
       else known.entries.push(entry)
       return false
     })
@@ -129,7 +137,7 @@ export class HostChoice {
       const counts = this.#countsOf(ask, rule.attribute)
       let instances = count
       for (const n of counts.values()) instances += n
-      return { rule, counts, values, instances }
+      return spreadFacts(rule, counts, values, instances)
     })
     const score = ({ valuesOf: of }: HostClass): Scored => scoreOfHost(soft, spreads, of)
     const heap = new FallingHeap<HostClass>(hosts => score(hosts).score - hosts.rank * RANK_WEIGHT)
@@ -153,18 +161,22 @@ export class HostChoice {
   /** The next host of the class that may take one; null when none is left, and then the class is of no use any more. */
   #takeOf(prepared: PreparedAsk, hosts: HostClass): Host | null {
     const { entries } = hosts
-    while (entries.length > 0) {
-      if (hosts.at >= entries.length) hosts.at = 0
-      const entry = entries[hosts.at]!
-      if (!this.#take(prepared, entry.host)) {
-        entries.splice(hosts.at, 1)
-        continue
+    for (;;) {
+      if (hosts.at === entries.length) {
+        if (hosts.kept === 0) return null
+        entries.length = hosts.kept
+        hosts.at = 0
+        hosts.kept = 0
       }
-      if (--entry.left === 0) entries.splice(hosts.at, 1)
-      else if (!this.#book.candidates.isPacking) hosts.at++
-      return entry.host
+      const entry = entries[hosts.at]!
+      const isTaken = this.#take(prepared, entry.host)
+      if (isTaken) entry.left--
+      const mayTakeMore = isTaken && entry.left > 0
+      if (mayTakeMore && this.#book.candidates.isPacking) return entry.host
+      hosts.at++
+      if (mayTakeMore) entries[hosts.kept++] = entry
+      if (isTaken) return entry.host
     }
-    return null
   }
 }
 
@@ -175,8 +187,18 @@ const RANK_WEIGHT = 1_000_000
 interface HostClass {
   readonly rank: number
   readonly valuesOf: ValuesOf
+  /** Gone through turn by turn. In front those that stay for the next turn, then used up ones, then those to come. */
   readonly entries: { readonly host: Host; left: number }[]
+  /** The next one to be tried. */
   at: number
+  /** So many stay for the next turn. */
+  kept: number
+}
+
+/** The first of a class that took none: whoever stays for the next turn has taken one in this. */
+function nextFree({ entries, at }: HostClass, taken: ReadonlySet<Host>): HostClass['entries'][number] | undefined {
+  for (let n = at; n < entries.length; n++) if (!taken.has(entries[n]!.host)) return entries[n]
+  return undefined
 }
 
 function valuesOf(host: Host): ValuesOf {
@@ -190,7 +212,7 @@ function bestOthers(
 ): readonly PlacementCandidate[] {
   const others: (PlacementCandidate & { readonly rank: number })[] = []
   for (const hosts of classes) {
-    const free = hosts.entries.find(({ host }) => !taken.has(host))
+    const free = nextFree(hosts, taken)
     if (free !== undefined) others.push({ host: free.host.row.host, ...score(hosts), rank: hosts.rank })
   }
   return others

@@ -32,10 +32,29 @@ export type ValuesOf = (attribute: string) => readonly string[] | undefined
 export interface SpreadFacts {
   readonly rule: Spread
   readonly counts: ValueCounts
-  /** Values that some candidate has. */
-  readonly values: ReadonlySet<string>
-  /** Instances that there will be when all that wait are placed. */
-  readonly instances: number
+  /** Instances that a value is to have, when it has a target of its own. */
+  readonly wantedByTarget: ReadonlyMap<string, number>
+  /** Instances that each other value is to have. */
+  readonly wantedElse: number
+}
+
+/** `values`: those that some candidate has. `instances`: so many there will be when all that wait are placed. */
+export function spreadFacts(
+  rule: Spread,
+  counts: ValueCounts,
+  values: ReadonlySet<string>,
+  instances: number,
+): SpreadFacts {
+  const wantedByTarget = new Map<string, number>()
+  let left = 100
+  for (const [value, percent] of Object.entries(rule.targets ?? {})) {
+    wantedByTarget.set(value, (instances * percent) / 100)
+    left -= percent
+  }
+  let others = 0
+  for (const value of values) if (!wantedByTarget.has(value)) others++
+  const wantedElse = others === 0 ? 0 : (instances * Math.max(0, left)) / 100 / others
+  return { rule, counts, wantedByTarget, wantedElse }
 }
 
 export function preferenceTerm({ attribute, values, weight }: Preference, valuesOf: ValuesOf): number {
@@ -49,23 +68,12 @@ export function spreadTerm(facts: SpreadFacts, valuesOf: ValuesOf): number {
   if (values === undefined || values.length === 0) return -weight
   let worst = weight
   for (const value of values) {
-    const wanted = wantedOn(facts, value)
+    const wanted = facts.wantedByTarget.get(value) ?? facts.wantedElse
     const n = facts.counts.get(value) ?? 0
     const term = wanted <= 0 ? -weight : Math.max(-weight, weight * (1 - n / wanted))
     worst = Math.min(worst, term)
   }
   return worst
-}
-
-function wantedOn({ rule, values, instances }: SpreadFacts, value: string): number {
-  const targets = rule.targets ?? {}
-  const own = targets[value]
-  if (own !== undefined) return (instances * own) / 100
-  let others = 0
-  for (const known of values) if (targets[known] === undefined) others++
-  let left = 100
-  for (const percent of Object.values(targets)) left -= percent
-  return others === 0 ? 0 : (instances * Math.max(0, left)) / 100 / others
 }
 
 export function scoreOfHost({ prefer }: SoftRules, spreads: readonly SpreadFacts[], valuesOf: ValuesOf): Scored {
@@ -103,7 +111,7 @@ export class FallingHeap<T> {
     while (this.#items.length > 0) {
       const top = this.#removeTop()
       const score = this.#scoreOf(top.item)
-      if (score >= top.score) return top.item
+      if (!(score < top.score)) return top.item
       this.#add({ ...top, score })
     }
     return undefined
