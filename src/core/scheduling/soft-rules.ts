@@ -12,6 +12,7 @@
  * little more than the heap.
  */
 import type { Preference, Spread } from '../job/task-config.ts'
+import type { AttributeSet } from './constraints.ts'
 import type { ValueCounts } from './limit-counters.ts'
 
 export interface SoftRules {
@@ -24,9 +25,6 @@ export interface Scored {
   /** By rule: `prefer disk`, `spread rack`. */
   readonly terms: Readonly<Record<string, number>>
 }
-
-/** The values of an attribute on one host; undefined when it has none. */
-export type ValuesOf = (attribute: string) => readonly string[] | undefined
 
 /** One spread, with what it needs to know of the whole job. */
 export interface SpreadFacts {
@@ -57,14 +55,14 @@ export function spreadFacts(
   return { rule, counts, wantedByTarget, wantedElse }
 }
 
-export function preferenceTerm({ attribute, values, weight }: Preference, valuesOf: ValuesOf): number {
-  return valuesOf(attribute)?.some(value => values.includes(value)) ? weight : 0
+function preferenceTerm({ attribute, values, weight }: Preference, attributes: AttributeSet): number {
+  return attributes.get(attribute)?.some(value => values.includes(value)) ? weight : 0
 }
 
 /** A host without the attribute counts as the worst place. */
-export function spreadTerm(facts: SpreadFacts, valuesOf: ValuesOf): number {
+function spreadTerm(facts: SpreadFacts, attributes: AttributeSet): number {
   const { weight } = facts.rule
-  const values = valuesOf(facts.rule.attribute)
+  const values = attributes.get(facts.rule.attribute)
   if (values === undefined || values.length === 0) return -weight
   let worst = weight
   for (const value of values) {
@@ -76,20 +74,27 @@ export function spreadTerm(facts: SpreadFacts, valuesOf: ValuesOf): number {
   return worst
 }
 
-export function scoreOfHost({ prefer }: SoftRules, spreads: readonly SpreadFacts[], valuesOf: ValuesOf): Scored {
-  const terms: Record<string, number> = {}
+/** A number alone: fifty thousand hosts may be compared for one task. */
+export function scoreOfHost({ prefer }: SoftRules, spreads: readonly SpreadFacts[], attributes: AttributeSet): number {
   let score = 0
-  for (const preference of prefer) {
-    const term = preferenceTerm(preference, valuesOf)
+  for (const preference of prefer) score += preferenceTerm(preference, attributes)
+  for (const facts of spreads) score += spreadTerm(facts, attributes)
+  return rounded(score)
+}
+
+/** The same with what it is made of, for the records. */
+export function scoredHost(rules: SoftRules, spreads: readonly SpreadFacts[], attributes: AttributeSet): Scored {
+  const terms: Record<string, number> = {}
+  for (const preference of rules.prefer) {
+    const term = preferenceTerm(preference, attributes)
     if (term !== 0) terms[`prefer ${preference.attribute}`] = (terms[`prefer ${preference.attribute}`] ?? 0) + term
-    score += term
   }
-  for (const facts of spreads) {
-    const term = spreadTerm(facts, valuesOf)
-    terms[`spread ${facts.rule.attribute}`] = Math.round(term * 100) / 100
-    score += term
-  }
-  return { score: Math.round(score * 100) / 100, terms }
+  for (const facts of spreads) terms[`spread ${facts.rule.attribute}`] = rounded(spreadTerm(facts, attributes))
+  return { score: scoreOfHost(rules, spreads, attributes), terms }
+}
+
+function rounded(score: number): number {
+  return Math.round(score * 100) / 100
 }
 
 /** A heap of things whose score may have fallen since it was put in: highest first, equal ones as they came. */

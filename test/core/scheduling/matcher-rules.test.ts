@@ -142,12 +142,13 @@ describe('soft rules', () => {
     expect([placed.length, unplaced.length]).toEqual([10, 2])
   })
 
-  test('each host a value of its own: a thousand tasks over five thousand hosts take one host each', () => {
+  test('each host a value of its own: a thousand tasks over twelve thousand hosts take one host each', () => {
     const world = new World()
-    for (let i = 0; i < 5000; i++) world.agent(`h${i}`, { attributes: attributes({ host: `h${i}` }) })
+    for (let i = 0; i < 12_000; i++) world.agent(`h${i}`, { attributes: attributes({ host: `h${i}` }) })
     const spread = [{ attribute: 'host', weight: 50 }]
     const { placed } = world.match('c', world.tasks('c', 1000, { spread }))
     expect(new Set(placed.map(({ host }) => host)).size).toBe(1000)
+    expect(placed[0]?.record.looked).toBe(10_000)
   })
 
   test('a preferred host that is about to be maintained is no better for it', () => {
