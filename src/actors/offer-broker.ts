@@ -7,7 +7,7 @@
  * actor the book is read anew from the ledger.
  */
 import type { AgentId, ConfigId, JobKey, TaskId } from '../core/base/ids.ts'
-import type { Resources } from '../core/job/task-config.ts'
+import type { Resources, TaskConfig } from '../core/job/task-config.ts'
 import type { Tier } from '../core/job/tiers.ts'
 import type { OfferOrder } from '../core/offers/candidate-order.ts'
 import type { RoomClaim } from '../core/offers/claims.ts'
@@ -73,8 +73,11 @@ export interface PlacementView {
   waiting(configId: ConfigId): PendingView | null
   /** Null when the agent is not connected. */
   offer(agentId: AgentId): OfferView | null
-  /** Connected agents whose machine allows tasks of the configuration, whatever room they have. */
-  allowedHosts(configId: ConfigId): readonly AgentId[]
+  /**
+   * Connected agents whose machine allows tasks of the configuration, whatever room they have. One that is stored is named
+   * by its id.
+   */
+  allowedHosts(of: ConfigId | TaskConfig): readonly AgentId[]
   /** Why tasks of the configuration wait, in full; cut into steps. Null when it is not stored. */
   explain(configId: ConfigId): Generator<undefined, Explanation> | null
   /** Free and total of the host with the most room, for "can never fit: largest host has …"; null without agents. */
@@ -162,7 +165,7 @@ export interface OfferBookView {
   largestHost(): { readonly host: string; readonly total: Resources; readonly ports: number } | null
   reasonsOf(configId: ConfigId): Reasons | null
   explain(configId: ConfigId): Generator<undefined, Explanation> | null
-  allowedHosts(configId: ConfigId): readonly AgentId[]
+  allowedHosts(of: ConfigId | TaskConfig): readonly AgentId[]
   /** Tasks that a round has placed there and that are not staged yet. */
   holdsOn(agentId: AgentId): number
   claims(): Iterable<RoomClaim>
@@ -277,9 +280,10 @@ function startOfferBroker(
       if (ledger.view.config(configId) === undefined) return null
       return explain(matcher, matcher.askOf(configId), context.now().wallMs)
     },
-    allowedHosts: configId => {
+    allowedHosts: of => {
       takeIn()
-      return ledger.view.config(configId) === undefined ? [] : matcher.allowedHosts(configId, context.now().wallMs)
+      const config = typeof of === 'string' ? ledger.view.config(of) : of
+      return config === undefined ? [] : matcher.allowedHosts(config.constraints, context.now().wallMs)
     },
     holdsOn: agentId => {
       takeIn()

@@ -60,14 +60,15 @@ export async function loadJob(
   return { job: read.job, warnings: unbuiltWarnings(path, loaded.file, [read.job]) }
 }
 
-/** All jobs of a file that says itself which they are. */
+/** All jobs of a file that says itself which they are; the cluster it may leave to the command. */
 export async function loadJobs(
   io: Io,
   path: string,
+  cluster: string,
   binds: readonly string[],
 ): Promise<{ readonly jobs: readonly ReadJob[]; readonly warnings: readonly string[] }> {
   const loaded = await loadFile(io, path, binds)
-  const read = readJobFile(loaded.file.tree, { binds: loaded.binds })
+  const read = readJobFile(loaded.file.tree, { cluster, binds: loaded.binds })
   if (!read.ok) throw faultsIn(path, loaded.file, read.faults)
   return { jobs: read.jobs, warnings: unbuiltWarnings(path, loaded.file, read.jobs) }
 }

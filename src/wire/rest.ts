@@ -570,9 +570,19 @@ export const whatIfPlan = z.object({
     )
     .describe('jobs that would not be admitted; they are not part of the plan'),
   warnings: z.array(z.object({ key: z.string(), text: z.string() })),
-  quotaLeft: z.array(
-    z.object({ role: z.string(), cpusMilli: z.number().int(), ramMb: z.number().int(), diskMb: z.number().int() }),
-  ),
+  quotaLeft: z
+    .array(
+      z.object({
+        role: z.string(),
+        cpusMilli: z.number().int(),
+        ramMb: z.number().int(),
+        diskMb: z.number().int(),
+        gpus: z.number().int().optional().describe('absent: GPUs are not counted'),
+      }),
+    )
+    .describe(
+      'of roles with production jobs to be applied: what they may take beyond these; below zero: over their quota',
+    ),
 })
 export type WhatIfPlan = z.infer<typeof whatIfPlan>
 

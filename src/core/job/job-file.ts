@@ -32,8 +32,14 @@ export type JobFile =
   | { readonly ok: true; readonly jobs: readonly ReadJob[] }
   | { readonly ok: false; readonly faults: readonly FieldFault[] }
 
-/** All jobs of the file, or all faults of all of them. `key` fills what a job leaves open. */
-export function readJobFile(tree: Tree, options: { key?: FullKey; binds?: readonly Struct[] } = {}): JobFile {
+/**
+ * All jobs of the file, or all faults of all of them. `key` fills what a job leaves open; `cluster` does where nothing but
+ * the cluster is known, and every job must agree with it.
+ */
+export function readJobFile(
+  tree: Tree,
+  options: { key?: FullKey; cluster?: string; binds?: readonly Struct[] } = {},
+): JobFile {
   const parts = splitFile(tree)
   const faults: FieldFault[] = [...parts.faults]
   const jobs: ReadJob[] = []
@@ -111,16 +117,16 @@ function splitFile(tree: Tree): Parts {
 function readJob(
   part: Part,
   fileBind: Struct,
-  options: { key?: FullKey; binds?: readonly Struct[]; single: boolean },
+  options: { key?: FullKey; cluster?: string; binds?: readonly Struct[]; single: boolean },
 ): { readonly key: FullKey; readonly job: ReadJob | null; readonly faults: readonly FieldFault[] } {
   const faults: FieldFault[] = []
   if (!isStruct(part.raw)) {
     return { key: NO_KEY, job: null, faults: [{ path: part.path, text: 'A job is a map of its fields' }] }
   }
   const given = new Set(Object.keys(part.raw).filter(name => (part.raw as Struct)[name] !== null))
-  const { key } = options
+  const { key, cluster: asked } = options
   // One job alone may leave its name to the command line; among several it is the name that tells them apart.
-  const { name, ...place } = key ?? { name: undefined }
+  const { name, ...place } = key ?? { name: undefined, ...(asked === undefined ? {} : { cluster: asked }) }
   const open: Struct = { ...place, ...(options.single && name !== undefined ? { name } : {}) }
   const withKey = { ...open, ...Object.fromEntries(Object.entries(part.raw).filter(([, value]) => value !== null)) }
   // Names that Aurora's client binds in every job, under the job's own fields so that a file can still shadow them.
@@ -138,12 +144,12 @@ function readJob(
     environment: read.environment ?? '',
     name: read.name ?? '',
   }
-  if (key !== undefined && options.single) {
-    for (const name_ of ['cluster', 'role', 'environment', 'name'] as const) {
-      if (read[name_] === undefined || found[name_] === key[name_]) continue
-      const text = `The file says ${name_} '${found[name_]}', the command says '${key[name_]}'`
-      faults.push({ path: [...part.path, name_], text })
-    }
+  const said: Partial<FullKey> =
+    key !== undefined && options.single ? key : asked === undefined ? {} : { cluster: asked }
+  for (const name_ of ['cluster', 'role', 'environment', 'name'] as const) {
+    if (said[name_] === undefined || read[name_] === undefined || found[name_] === said[name_]) continue
+    const text = `The file says ${name_} '${found[name_]}', the command says '${said[name_]}'`
+    faults.push({ path: [...part.path, name_], text })
   }
   const job = faults.length > 0 ? null : { key: found, job: read as Job, given, path: part.path }
   return { key: found, job, faults }

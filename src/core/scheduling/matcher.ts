@@ -13,7 +13,7 @@ import { assert } from '../base/assert.ts'
 import { type AgentId, type ConfigId, jobKeyText, type TaskId } from '../base/ids.ts'
 import { type Prng, prng } from '../base/prng.ts'
 import type { Instant } from '../base/time.ts'
-import type { Resources } from '../job/task-config.ts'
+import type { Constraint, Resources } from '../job/task-config.ts'
 import { SHIPPED_TIERS, type Tier } from '../job/tiers.ts'
 import type { AgentRow, PlacementCandidate, PlacementRecord, TaskRow } from '../ledger/rows.ts'
 import type { RowChange } from '../ledger/transaction.ts'
@@ -287,9 +287,9 @@ export class Matcher {
     return this.#parked.size
   }
 
-  /** Connected agents whose machine allows such tasks, whatever room they have. */
-  allowedHosts(configId: ConfigId, nowMs: Instant): readonly AgentId[] {
-    const { shape } = this.filter.prepare(this.askOf(configId), nowMs)
+  /** Connected agents whose machine allows tasks with such constraints, whatever room they have. */
+  allowedHosts(constraints: readonly Constraint[], nowMs: Instant): readonly AgentId[] {
+    const shape = this.shapes.shape(constraints)
     const { columns, slotsMax } = this.book
     const allowed: AgentId[] = []
     for (let slot = 0; slot < slotsMax; slot++) {
