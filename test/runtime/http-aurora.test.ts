@@ -203,6 +203,7 @@ describe('documents', () => {
     expect(await json(served, '/offers')).toEqual([
       {
         id: { value: 'a#1' },
+        framework_id: { value: 'local' },
         agent_id: { value: 'a' },
         hostname: 'a.example',
         resources: [
@@ -377,10 +378,10 @@ describe('pages', () => {
       putTask(taskRow('t3', { configId: configId('c3'), job: other, instance: 1 })),
     )
     expect(cells(await html(served, '/utilization'))).toEqual([
-      ['Total consumption', '3', '300', '30'],
-      ['Dedicated consumption', '0', '100', '10'],
-      ['Quota consumption', '1', '100', '10'],
-      ['Free pool consumption', '1', '100', '10'],
+      ['total consumed', '3', '300', '30'],
+      ['dedicated consumed', '0', '100', '10'],
+      ['quota consumed', '1', '100', '10'],
+      ['free pool consumed', '1', '100', '10'],
     ])
     expect(cells(await html(served, '/utilization/total_consumed'))).toEqual([
       ['ads', '1', '200', '20'],
@@ -433,7 +434,7 @@ describe('/mname', () => {
     )
     const said = async (path: string) => {
       const response = await ask(served, NAME + path)
-      return [response.status, (await response.text()).trim()]
+      return [response.status, await response.text()]
     }
     expect(await said('/0')).toEqual([404, 'The selected instance is currently in state PENDING'])
     expect(await said('/1')).toEqual([404, 'The task does not have a registered http port.'])

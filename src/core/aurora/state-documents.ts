@@ -92,32 +92,40 @@ export interface OfferFacts {
   readonly portRanges: readonly (readonly [number, number])[]
 }
 
+/** `framework`: to whom it is offered; who reads an offer as Mesos writes it cannot do without. */
 export function offersDocument(
   view: LedgerView,
   offers: Iterable<OfferFacts & { readonly agentId: AgentId }>,
+  framework: string,
 ): object[] {
   return [...offers].flatMap(offer => {
     const agent = view.agent(offer.agentId)
-    const document = agent === undefined ? null : offerDocument(offer, agent)
+    const document = agent === undefined ? null : offerDocument(offer, agent, framework)
     return document === null || document.resources.length === 0 ? [] : [document]
   })
 }
 
 interface OfferDocument {
   readonly id: { readonly value: string }
+  readonly framework_id: { readonly value: string }
   readonly agent_id: { readonly value: string }
   readonly hostname: string
   readonly resources: readonly object[]
   readonly attributes: readonly object[]
 }
 
-function offerDocument({ id, free, revocableMilli, portRanges }: OfferFacts, agent: AgentRow): OfferDocument {
+function offerDocument(
+  { id, free, revocableMilli, portRanges }: OfferFacts,
+  agent: AgentRow,
+  framework: string,
+): OfferDocument {
   const scalar = (name: string, value: number, more: object = {}): object[] => {
     return value > 0 ? [{ name, type: 'SCALAR', scalar: { value }, ...more }] : []
   }
   const range = portRanges.map(([begin, end]) => ({ begin, end }))
   return {
     id: { value: id },
+    framework_id: { value: framework },
     agent_id: { value: agent.agentId },
     hostname: agent.host,
     resources: [

@@ -57,17 +57,12 @@ function agentsPage(view: LedgerView): string {
 // ---- /utilization -------------------------------------------------------------------------------------------------
 
 const AMOUNTS = ['CPU', 'RAM MB', 'Disk MB'] as const
-const TITLES: Readonly<Record<Utilization, string>> = {
-  TOTAL_CONSUMED: 'Total consumption',
-  DEDICATED_CONSUMED: 'Dedicated consumption',
-  QUOTA_CONSUMED: 'Quota consumption',
-  FREE_POOL_CONSUMED: 'Free pool consumption',
-}
+const titleOf = (metric: Utilization): string => metric.toLowerCase().replaceAll('_', ' ')
 
 function totalsPage(view: LedgerView): string {
   const rows = UTILIZATIONS.map(metric => {
     const bag = utilization(view, metric, null).reduce((sum, used) => plus(sum, used.bag), EMPTY)
-    return [`<a href="/utilization/${metric}">${TITLES[metric]}</a>`, ...amountCells({ name: metric, bag })]
+    return [`<a href="/utilization/${metric}">${titleOf(metric)}</a>`, ...amountCells({ name: metric, bag })]
   })
   return page({ title: 'Utilization' }, `<h1>Utilization</h1>${tableHtml(['Metric', ...AMOUNTS], rows)}`)
 }
@@ -78,7 +73,7 @@ function utilizationPage(view: LedgerView, metric: Utilization, role: string | n
     const path = `/utilization/${metric}/${encodeURIComponent(used.name)}`
     return [role === null ? `<a href="${path}">${name}</a>` : name, ...amountCells(used)]
   })
-  const title = role === null ? TITLES[metric] : `${TITLES[metric]} of ${role}`
+  const title = role === null ? titleOf(metric) : `${titleOf(metric)} of ${role}`
   const above = `<nav><a href="/utilization">all</a>${role === null ? '' : `<a href="/utilization/${metric}">all roles</a>`}</nav>`
   const table = tableHtml([role === null ? 'Role' : 'Job', ...AMOUNTS], rows)
   return page({ title }, `${above}<h1>${escapeHtml(title)}</h1>${table}`)

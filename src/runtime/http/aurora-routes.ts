@@ -21,7 +21,7 @@ export function addAuroraRoutes(app: FastifyInstance, deps: HttpDeps): void {
     app.get(path, (request, reply) => {
       const scheduler = leadingPage(deps, request, reply)
       if (scheduler === null) return reply
-      const document = make(scheduler, request.query as Query)
+      const document = make(scheduler, request.query as Query, deps)
       return whenTrue(scheduler, reply, () => void reply.send(document))
     })
   }
@@ -33,8 +33,11 @@ export function addAuroraRoutes(app: FastifyInstance, deps: HttpDeps): void {
 
 type Query = Readonly<Record<string, string | readonly string[] | undefined>>
 
-const DOCUMENTS: Readonly<Record<string, (scheduler: SchedulerDeps, query: Query) => object>> = {
-  '/offers': ({ ledger, placement }) => documents.offersDocument(ledger.view, placement()?.offers() ?? []),
+type Make = (scheduler: SchedulerDeps, query: Query, deps: HttpDeps) => object
+
+const DOCUMENTS: Readonly<Record<string, Make>> = {
+  '/offers': ({ ledger, placement }, _query, { node }) =>
+    documents.offersDocument(ledger.view, placement()?.offers() ?? [], node.cluster.name),
   '/cron': ({ ledger }) => documents.cronDocument(ledger.view),
   '/maintenance': ({ ledger }) => documents.maintenanceDocument(ledger.view),
   '/pendingtasks': ({ placement }) => documents.pendingTasksDocument(placement()?.pending() ?? []),

@@ -34,7 +34,7 @@ export function addMnameRoutes(app: FastifyInstance, deps: HttpDeps): void {
           if (scheduler === null) return reply
           const { role, environment, job: name, instance } = request.params
           const plain = (status: number, text: string): void => {
-            reply.code(status).type('text/plain; charset=utf-8').send(`${text}\n`)
+            reply.code(status).type('text/plain; charset=utf-8').send(text)
           }
           if (!/^\d{1,9}$/.test(instance)) {
             plain(400, `The instance is ${instance}: it must be a whole number, as in /mname/role/env/job/0`)

@@ -26,6 +26,8 @@ export const ROUTES = [
   { method: 'GET', path: '/inspect', meaning: 'The tree of actors', by: 'any' },
   { method: 'GET', path: '/inspect/{path}', meaning: 'One actor', by: 'any' },
   { method: 'POST', path: '/api', meaning: 'The Thrift interface of Aurora, binary or TJSON', by: 'leader' },
+  { method: 'GET', path: '/apibeta', meaning: 'On to here', by: 'any' },
+  { method: 'POST', path: '/apibeta/{method}', meaning: 'The same calls as plain JSON, by their names', by: 'leader' },
   { method: 'GET', path: '/agents', meaning: 'Machines, as Aurora shows them', by: 'leader' },
   { method: 'GET', path: '/slaves', meaning: 'The same under its old name', by: 'leader' },
   { method: 'GET', path: '/offers', meaning: 'What each machine has left, as Mesos would offer it', by: 'leader' },
