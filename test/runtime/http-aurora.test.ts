@@ -376,18 +376,19 @@ describe('pages', () => {
       putTask(taskRow('t1', { configId: configId('c1'), instance: 1, status: 'FINISHED' })),
       putTask(taskRow('t2', { configId: configId('c2'), job: other })),
       putTask(taskRow('t3', { configId: configId('c3'), job: other, instance: 1 })),
+      putTask(taskRow('t4', { configId: configId('c3'), job: other, instance: 2 })),
     )
     expect(cells(await html(served, '/utilization'))).toEqual([
-      ['total consumed', '3', '300', '30'],
-      ['dedicated consumed', '0', '100', '10'],
+      ['total consumed', '3', '400', '40'],
+      ['dedicated consumed', '1', '200', '20'],
       ['quota consumed', '1', '100', '10'],
       ['free pool consumed', '1', '100', '10'],
     ])
     expect(cells(await html(served, '/utilization/total_consumed'))).toEqual([
-      ['ads', '1', '200', '20'],
+      ['ads', '2', '300', '30'],
       ['www-data', '1', '100', '10'],
     ])
-    expect(cells(await html(served, '/utilization/TOTAL_CONSUMED/ads'))).toEqual([['prod/x', '1', '200', '20']])
+    expect(cells(await html(served, '/utilization/TOTAL_CONSUMED/ads'))).toEqual([['prod/x', '2', '300', '30']])
     const wrong = await ask(served, '/utilization/most')
     expect(wrong.status).toBe(400)
     expect(await wrong.text()).toMatch(/^Invalid metric type\.\nIt is most; known ones: TOTAL_CONSUMED, /)

@@ -2,12 +2,12 @@
  * What Aurora's read-only pages tell of the cluster, in its shapes: scripts and dashboards read them. Made from the rows
  * alone. Source: the outside interfaces, section 2.
  */
-import { type AgentId, compareIds, type JobKey, jobKeyText, type TaskId } from '../base/ids.ts'
+import { type AgentId, type ConfigId, compareIds, type JobKey, jobKeyText, type TaskId } from '../base/ids.ts'
 import type { Resources } from '../job/task-config.ts'
 import type { Tiers } from '../job/tiers.ts'
 import type { AgentRow, HostMode, Quota, TaskRow } from '../ledger/rows.ts'
 import type { LedgerView } from '../ledger/view.ts'
-import { type Bag, EMPTY, plus } from '../quota/bag.ts'
+import { type Bag, EMPTY, plus, times } from '../quota/bag.ts'
 import { type Pool, poolOf } from '../quota/role-use.ts'
 
 /** `/quotas`: by role, in cores and MB. */
@@ -201,10 +201,12 @@ export function utilization(view: LedgerView, metric: Utilization, role: string 
   for (const key of view.jobKeys()) {
     if (role !== null && key.role !== role) continue
     const name = role === null ? key.role : `${key.environment}/${key.name}`
-    for (const { configId } of view.activeTasksOfJob(key)) {
+    const counts = new Map<ConfigId, number>()
+    for (const { configId } of view.activeTasksOfJob(key)) counts.set(configId, (counts.get(configId) ?? 0) + 1)
+    for (const [configId, count] of counts) {
       const config = view.config(configId)
       if (config === undefined || !pools.includes(poolOf(config))) continue
-      sums.set(name, plus(sums.get(name) ?? EMPTY, config.resources))
+      sums.set(name, plus(sums.get(name) ?? EMPTY, times(config.resources, count)))
     }
   }
   return [...sums].map(([name, bag]) => ({ name, bag })).sort((a, b) => compareIds(a.name, b.name))
