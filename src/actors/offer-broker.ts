@@ -12,6 +12,7 @@ import type { Tier } from '../core/job/tiers.ts'
 import type { OfferOrder } from '../core/offers/candidate-order.ts'
 import type { RoomClaim } from '../core/offers/claims.ts'
 import type { Host, OfferedRoom } from '../core/offers/offer-book.ts'
+import type { PortRanges } from '../core/offers/port-space.ts'
 import { type SlotRequest, SlotSearch, type SlotsFound } from '../core/preempt/slot-search.ts'
 import { VictimIndex } from '../core/preempt/victim-index.ts'
 import { type Explanation, explain } from '../core/scheduling/explanation.ts'
@@ -48,7 +49,11 @@ export interface OfferView {
   readonly agentId: AgentId
   readonly host: string
   readonly free: Resources
+  /** Of the cores that are only lent, thousandths; not in `free`. */
+  readonly revocableMilli: number
   readonly freePorts: number
+  /** The same as ranges: closed, ascending, not touching. */
+  readonly portRanges: PortRanges
 }
 
 /** Why a group of equal tasks is not placed: one row per group. */
@@ -440,14 +445,16 @@ function startOfferBroker(
   }
 }
 
-function offerOf({ row, changes, free }: Host): OfferView {
+function offerOf({ row, changes, free, revocableMilli, ports: space }: Host): OfferView {
   const { cpusMilli, ramMb, diskMb, gpus, ports } = free
   return {
     id: `${row.agentId}#${changes}`,
     agentId: row.agentId,
     host: row.host,
     free: { cpusMilli, ramMb, diskMb, gpus },
+    revocableMilli,
     freePorts: ports,
+    portRanges: space.freeRanges(),
   }
 }
 

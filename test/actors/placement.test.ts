@@ -357,6 +357,7 @@ describe('agents', () => {
     const [after, ...more] = world.placement.view.offers()
     expect(more).toEqual([])
     expect(after).toMatchObject({ agentId: 'h1', free: { cpusMilli: 3890, ramMb: 8192 - 72 }, freePorts: 99 })
+    expect(after?.portRanges.reduce((sum, [from, to]) => sum + to - from + 1, 0)).toBe(99)
     expect(after?.id).not.toBe(before?.id)
   })
 

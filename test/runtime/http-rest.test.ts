@@ -401,7 +401,15 @@ describe('agents', () => {
       putTask(taskRow('t', { status: 'RUNNING', agentId: row.agentId })),
     )
     const free = { cpusMilli: 1, ramMb: 2, diskMb: 3, gpus: 0 }
-    const offer = { id: 'a#1', agentId: row.agentId, host: row.host, free, freePorts: 7 }
+    const offer = {
+      id: 'a#1',
+      agentId: row.agentId,
+      host: row.host,
+      free,
+      revocableMilli: 0,
+      freePorts: 7,
+      portRanges: [],
+    }
     set.placement = {
       offers: () => [offer],
       pending: () => [],

@@ -5,27 +5,17 @@
  *
  * Source: the outside interfaces, sections 3, 4 and 16.
  */
-import { createHash } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { REJECTIONS, type Rejection } from '../../core/base/rejection.ts'
-import { type Call, type Protocol, readCall, writeException, writeReply } from '../../wire/thrift/message.ts'
-import { METHODS } from '../../wire/thrift/methods.ts'
-import type { Response } from '../../wire/thrift/types.ts'
-import type { HttpDeps, SchedulerDeps } from '../http-server.ts'
-import { answerOf, argumentsText, needOf } from '../thrift/calls.ts'
-import { type Answer, failed, refused } from '../thrift/response.ts'
-import { notReady, refusalToLead, sentOn } from './leader-guard.ts'
-import { userOf } from './mutation.ts'
+import { type Protocol, readCall, writeException, writeReply } from '../../wire/thrift/message.ts'
+import type { HttpDeps } from '../http-server.ts'
+import { sentOn } from './leader-guard.ts'
+import { answerCall, inSlices } from './thrift-answer.ts'
 
 const TYPES = { binary: 'application/vnd.apache.thrift.binary', json: 'application/vnd.apache.thrift.json' } as const
 const JSON_TYPES: ReadonlySet<string> = new Set([TYPES.json, 'application/x-thrift', 'application/json'])
-/** So long the writing of a reply may keep everybody else waiting. */
-const SLICE_MS = 8
 
+/** Expects bodies as bytes, whatever they are called. */
 export function addThriftRoutes(app: FastifyInstance, deps: HttpDeps): void {
-  // The body is a message, whatever it is called.
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
   for (const method of ['GET', 'POST'] as const)
     app.route({ method, url: '/api', exposeHeadRoute: false, handler: (request, reply) => serve(deps, request, reply) })
 }
@@ -44,7 +34,9 @@ async function serve(deps: HttpDeps, request: FastifyRequest, reply: FastifyRepl
     return reply.code(500).type('text/plain').send(text)
   }
   if (call.type === 'refusal') return reply.type(TYPES[accepted]).send(writeException(call, accepted))
-  return answer(deps, request, reply, call, accepted)
+  const response = await answerCall(deps, request, reply, call)
+  if (response === null) return reply
+  return reply.type(TYPES[accepted]).send(await inSlices(writeReply(call, response, accepted)))
 }
 
 /** Of the type alone: the character set is always UTF-8. Null: none of ours. */
@@ -55,82 +47,3 @@ function protocolOf(contentType: string | undefined): Protocol | null {
   if (type === TYPES.binary) return 'binary'
   return JSON_TYPES.has(type) ? 'json' : null
 }
-
-async function answer(
-  deps: HttpDeps,
-  request: FastifyRequest,
-  reply: FastifyReply,
-  call: Call,
-  accepted: Protocol,
-): Promise<FastifyReply> {
-  const { scheduler } = deps
-  const startedMs = performance.now()
-  const user = userOf(request)
-  const said = await outcomeOf(deps, request, call)
-  const code = said === 'unknown' ? 'UNKNOWN' : (said.responseCode ?? 'ERROR')
-  deps.metrics.count('thrift_responses_total', 1, { method: call.method, code })
-  deps.metrics.observe('thrift_call_seconds', (performance.now() - startedMs) / 1000, { method: call.method })
-  const fields = { method: call.method, user, code, arguments: argumentsText(call) }
-  if (METHODS[call.method].service === 'ReadOnlyScheduler') deps.logger.debug('thrift-call', fields)
-  else deps.logger.info('thrift-call', fields)
-  if (said === 'unknown') {
-    // To be told that it was transient they would do it twice.
-    reply.hijack()
-    reply.raw.destroy()
-    return reply
-  }
-  // Leadership was lost while it was looked at: whoever leads now can say.
-  if (code === 'ERROR_TRANSIENT' && scheduler !== null && sentOn(scheduler, request, reply)) return reply
-  const { name } = deps.node.cluster
-  const response: Response = { ...said, serverInfo: { clusterName: name, statsUrlPrefix: '' } }
-  return reply.type(TYPES[accepted]).send(await inSlices(writeReply(call, response, accepted)))
-}
-
-async function outcomeOf(deps: HttpDeps, request: FastifyRequest, call: Call): Promise<Answer | 'unknown'> {
-  const { scheduler } = deps
-  if (scheduler === null) return refused(notReady())
-  const refusal = refusalToLead(scheduler)
-  if (refusal !== null) return failed('ERROR_TRANSIENT', REJECTIONS.STORAGE_NOT_READY.text, refusal.detail)
-  const need = needOf(call)
-  if (need.type === 'job' && need.key === null && !('description' in call.args))
-    return failed('INVALID_REQUEST', 'Missing or invalid job key from request.')
-  const user = userOf(request)
-  if (typeof user !== 'string') return refused(user)
-  const { ledger, admission } = scheduler
-  const world = {
-    view: ledger.view,
-    quotas: () => scheduler.quotas()?.view() ?? null,
-    placement: scheduler.placement(),
-    admission,
-    sha256,
-  }
-  try {
-    const said = answerOf(call, world, { scheduler, user })
-    return said instanceof Promise ? await said : await whenLeased(scheduler, said)
-  } catch (cause) {
-    deps.logger.error('thrift-call-failed', { method: call.method, cause })
-    return failed('ERROR', cause instanceof Error ? cause.message : String(cause))
-  }
-}
-
-/** What rests on the leader's state leaves when all of it is known to be true. */
-function whenLeased({ ledger }: SchedulerDeps, said: Answer): Promise<Answer> {
-  return new Promise(resolve => {
-    ledger.whenLeased(
-      () => resolve(said),
-      (reason: Rejection) => resolve(refused(reason)),
-    )
-  })
-}
-
-async function inSlices(steps: Generator<undefined, Buffer>): Promise<Buffer> {
-  for (let untilMs = performance.now() + SLICE_MS; ; ) {
-    const step = steps.next()
-    if (step.done === true) return step.value
-    if (performance.now() < untilMs) continue
-    await new Promise<void>(resolve => void setImmediate(resolve))
-    untilMs = performance.now() + SLICE_MS
-  }
-}
-
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
