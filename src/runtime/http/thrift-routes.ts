@@ -12,7 +12,11 @@ import { sentOn } from './leader-guard.ts'
 import { answerCall, inSlices } from './thrift-answer.ts'
 
 const TYPES = { binary: 'application/vnd.apache.thrift.binary', json: 'application/vnd.apache.thrift.json' } as const
-const JSON_TYPES: ReadonlySet<string> = new Set([TYPES.json, 'application/x-thrift', 'application/json'])
+const JSON_TYPES: ReadonlySet<string> = new Set([TYPES.json, 'application/json'])
+/** What the HTTP transports of Thrift's own libraries say of every protocol, before anything their user sets. */
+const ANY_TYPE = 'application/x-thrift'
+/** Of a strict binary message; JSON cannot begin with it. */
+const BINARY_FIRST = 0x80
 
 /** Expects bodies as bytes, whatever they are called. */
 export function addThriftRoutes(app: FastifyInstance, deps: HttpDeps): void {
@@ -22,11 +26,11 @@ export function addThriftRoutes(app: FastifyInstance, deps: HttpDeps): void {
 
 async function serve(deps: HttpDeps, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
   const given = request.headers['content-type']
-  const protocol = protocolOf(given)
+  const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
+  const protocol = protocolOf(given, body)
   if (protocol === null) return reply.code(415).type('text/plain').send(`Unsupported Content-Type: ${given}`)
   const { scheduler } = deps
   if (scheduler !== null && sentOn(scheduler, request, reply)) return reply
-  const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0)
   const accepted: Protocol = request.headers.accept === TYPES.binary ? 'binary' : 'json'
   const call = readCall(body, protocol)
   if (call.type === 'unreadable') {
@@ -40,10 +44,11 @@ async function serve(deps: HttpDeps, request: FastifyRequest, reply: FastifyRepl
 }
 
 /** Of the type alone: the character set is always UTF-8. Null: none of ours. */
-function protocolOf(contentType: string | undefined): Protocol | null {
+function protocolOf(contentType: string | undefined, body: Buffer): Protocol | null {
   if (contentType === undefined) return 'json'
   const [type = '', ...parameters] = contentType.split(';').map(part => part.trim().toLowerCase())
   if (parameters.some(parameter => !/^(charset="?utf-8"?)?$/.test(parameter))) return null
-  if (type === TYPES.binary) return 'binary'
+  if (type === TYPES.binary || (type === ANY_TYPE && body[0] === BINARY_FIRST)) return 'binary'
+  if (type === ANY_TYPE) return 'json'
   return JSON_TYPES.has(type) ? 'json' : null
 }
