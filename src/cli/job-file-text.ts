@@ -1,7 +1,15 @@
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml'
 import type { Fault } from '../core/base/rejection.ts'
 import { type FieldFault, type Path, pathText } from '../core/job/field-schema.ts'
-import { BIND_FAULT, type FullKey, parseBind, type ReadJob, readJobFile, readJobOf } from '../core/job/job-file.ts'
+import {
+  BIND_FAULT,
+  type FullKey,
+  parseBind,
+  type ReadJob,
+  readJobFile,
+  readJobOf,
+  unusedBinds,
+} from '../core/job/job-file.ts'
 import type { Struct, Tree } from '../core/job/template.ts'
 import { unbuiltFields } from '../core/job/unbuilt-fields.ts'
 import { yamlValues } from '../wire/yaml-values.ts'
@@ -45,6 +53,7 @@ export function readJobText(text: string): JobText {
 interface LoadedFile {
   readonly file: JobText
   readonly binds: readonly Struct[]
+  readonly warnings: readonly string[]
 }
 
 /** Reads the job that the command names, or fails with every fault of the file. Warnings come back for the caller. */
@@ -57,7 +66,7 @@ export async function loadJob(
   const loaded = await loadFile(io, path, binds)
   const read = readJobOf(loaded.file.tree, key, loaded.binds)
   if (!read.ok) throw faultsIn(path, loaded.file, read.faults)
-  return { job: read.job, warnings: unbuiltWarnings(path, loaded.file, [read.job]) }
+  return { job: read.job, warnings: [...loaded.warnings, ...unbuiltWarnings(path, loaded.file, [read.job])] }
 }
 
 /** All jobs of a file that says itself which they are. */
@@ -69,12 +78,13 @@ export async function loadJobs(
   const loaded = await loadFile(io, path, binds)
   const read = readJobFile(loaded.file.tree, { binds: loaded.binds })
   if (!read.ok) throw faultsIn(path, loaded.file, read.faults)
-  return { jobs: read.jobs, warnings: unbuiltWarnings(path, loaded.file, read.jobs) }
+  return { jobs: read.jobs, warnings: [...loaded.warnings, ...unbuiltWarnings(path, loaded.file, read.jobs)] }
 }
 
 async function loadFile(io: Io, path: string, binds: readonly string[]): Promise<LoadedFile> {
   const bound = binds.map(argument => parseBind(argument))
-  if (bound.includes(null)) throw new CliFailure(CLIENT_EXIT.usage, BIND_FAULT)
+  const wrong = binds.find((_, index) => bound[index] === null)
+  if (wrong !== undefined) throw new CliFailure(CLIENT_EXIT.usage, `${BIND_FAULT}, not '${wrong}'`)
   let text: string
   try {
     text = await io.readText(path)
@@ -85,7 +95,11 @@ async function loadFile(io: Io, path: string, binds: readonly string[]): Promise
   }
   const file = readJobText(text)
   if (file.faults.length > 0) throw faulty(path, file.faults)
-  return { file, binds: bound as Struct[] }
+  const unused = unusedBinds(file.tree, bound as Struct[])
+  const warnings = unused.map(
+    name => `--bind ${name}: nothing in ${path} refers to {{${name}}}, and a bind sets no field`,
+  )
+  return { file, binds: bound as Struct[], warnings }
 }
 
 /** What this version does not do: refused where the job would not be what was asked for, told elsewhere. */
@@ -93,7 +107,7 @@ function unbuiltWarnings(path: string, file: JobText, jobs: readonly ReadJob[]):
   const unbuilt = jobs.flatMap(job => unbuiltFields(job.job, job.given).map(field => ({ job, ...field })))
   const refused = unbuilt.filter(field => field.verdict === 'refused')
   if (refused.length > 0) {
-    const faults = refused.map(({ job, field, text }) => ({ path: [...job.path, field], text }))
+    const faults = refused.map(({ job, field, text }) => ({ path: job.placeOf([field]), text }))
     throw faultsIn(path, file, faults)
   }
   return unbuilt.map(({ field, text }) => `${field}: ${text}`)
