@@ -3,7 +3,10 @@ import type { Fault } from '../core/base/rejection.ts'
 import { type FieldFault, type Path, pathText } from '../core/job/field-schema.ts'
 import {
   BIND_FAULT,
+  bindsTogether,
   type FullKey,
+  type ListedJob,
+  listJobs,
   parseBind,
   type ReadJob,
   readJobFile,
@@ -14,7 +17,7 @@ import type { Struct, Tree } from '../core/job/template.ts'
 import { unbuiltFields } from '../core/job/unbuilt-fields.ts'
 import { yamlValues } from '../wire/yaml-values.ts'
 import { CLIENT_EXIT } from './exit-status.ts'
-import { CliFailure, type Io, unreadable } from './io.ts'
+import { CliFailure, Interrupted, type Io, unreadable } from './io.ts'
 
 /**
  * A job file's text, YAML or JSON (which YAML includes), as plain values that remember their lines, so that a fault
@@ -50,11 +53,25 @@ export function readJobText(text: string): JobText {
   return { tree: null, faults: broken, lineOf }
 }
 
+/** All jobs of a file, whatever it leaves to the key of a command. */
+export async function listedJobs(
+  io: Io,
+  path: string,
+  binds: readonly string[],
+): Promise<{ readonly jobs: readonly ListedJob[]; readonly warnings: readonly string[] }> {
+  const loaded = await loadFile(io, path, binds, null)
+  const read = listJobs(loaded.file.tree, loaded.binds)
+  if (!read.ok) throw faultsIn(path, loaded.file, read.faults)
+  return { jobs: read.jobs, warnings: [...loaded.warnings, ...unbuiltWarnings(path, loaded.file, read.jobs)] }
+}
+
 interface LoadedFile {
   readonly file: JobText
   readonly binds: readonly Struct[]
   readonly warnings: readonly string[]
 }
+
+const MODULE = /\.[cm]?[jt]s$/
 
 /** Reads the job that the command names, or fails with every fault of the file. Warnings come back for the caller. */
 export async function loadJob(
@@ -63,7 +80,7 @@ export async function loadJob(
   key: FullKey,
   binds: readonly string[],
 ): Promise<{ readonly job: ReadJob; readonly warnings: readonly string[] }> {
-  const loaded = await loadFile(io, path, binds)
+  const loaded = await loadFile(io, path, binds, key)
   const read = readJobOf(loaded.file.tree, key, loaded.binds)
   if (!read.ok) throw faultsIn(path, loaded.file, read.faults)
   return { job: read.job, warnings: [...loaded.warnings, ...unbuiltWarnings(path, loaded.file, [read.job])] }
@@ -75,31 +92,57 @@ export async function loadJobs(
   path: string,
   binds: readonly string[],
 ): Promise<{ readonly jobs: readonly ReadJob[]; readonly warnings: readonly string[] }> {
-  const loaded = await loadFile(io, path, binds)
+  const loaded = await loadFile(io, path, binds, null)
   const read = readJobFile(loaded.file.tree, { binds: loaded.binds })
   if (!read.ok) throw faultsIn(path, loaded.file, read.faults)
   return { jobs: read.jobs, warnings: [...loaded.warnings, ...unbuiltWarnings(path, loaded.file, read.jobs)] }
 }
 
-async function loadFile(io: Io, path: string, binds: readonly string[]): Promise<LoadedFile> {
-  const bound = binds.map(argument => parseBind(argument))
-  const wrong = binds.find((_, index) => bound[index] === null)
+async function loadFile(io: Io, path: string, given: readonly string[], key: FullKey | null): Promise<LoadedFile> {
+  const parsed = given.map(argument => parseBind(argument))
+  const wrong = given.find((_, index) => parsed[index] === null)
   if (wrong !== undefined) throw new CliFailure(CLIENT_EXIT.usage, `${BIND_FAULT}, not '${wrong}'`)
+  const binds = parsed.filter(bind => bind !== null)
+  const { file, asked } = MODULE.test(path) ? await moduleOf(io, path, binds, key) : await textOf(io, path)
+  const unused = asked ? [] : unusedBinds(file.tree, binds)
+  const warnings = unused.map(
+    name => `--bind ${name}: nothing in ${path} refers to {{${name}}}, and a bind sets no field`,
+  )
+  return { file, binds, warnings }
+}
+
+async function textOf(io: Io, path: string): Promise<{ readonly file: JobText; readonly asked: boolean }> {
   let text: string
   try {
     text = await io.readText(path)
   } catch (cause) {
-    throw new CliFailure(CLIENT_EXIT.configuration, `Error loading configuration: ${path}: ${unreadable(cause)}`, {
-      cause,
-    })
+    throw unreadableFile(path, cause)
   }
   const file = readJobText(text)
   if (file.faults.length > 0) throw faulty(path, file.faults)
-  const unused = unusedBinds(file.tree, bound as Struct[])
-  const warnings = unused.map(
-    name => `--bind ${name}: nothing in ${path} refers to {{${name}}}, and a bind sets no field`,
-  )
-  return { file, binds: bound as Struct[], warnings }
+  return { file, asked: false }
+}
+
+/** A module has values and no text of them, so their faults have paths and no lines. */
+async function moduleOf(
+  io: Io,
+  path: string,
+  binds: readonly Struct[],
+  key: FullKey | null,
+): Promise<{ readonly file: JobText; readonly asked: boolean }> {
+  const read = await io.readModule(path, { bind: bindsTogether(binds), key }).catch(cause => {
+    throw unreadableFile(path, cause)
+  })
+  if (io.interrupted.aborted) throw new Interrupted()
+  if (!read.ok) throw faulty(path, read.faults)
+  const file = { tree: read.tree, faults: [], lineOf: () => undefined }
+  if (read.faults.length > 0) throw faultsIn(path, file, read.faults)
+  return { file, asked: read.asked }
+}
+
+function unreadableFile(path: string, cause: unknown): CliFailure {
+  const text = `Error loading configuration: ${path}: ${unreadable(cause)}`
+  return new CliFailure(CLIENT_EXIT.configuration, text, { cause })
 }
 
 /** What this version does not do: refused where the job would not be what was asked for, told elsewhere. */
@@ -126,7 +169,7 @@ function faultsIn(path: string, file: JobText, faults: readonly FieldFault[]): C
 function faulty(path: string, faults: readonly Fault[]): CliFailure {
   const count = faults.length === 1 ? '1 fault' : `${faults.length} faults`
   const sorted = [...faults].sort((a, b) => (a.line ?? 0) - (b.line ?? 0))
-  const located = sorted.map(fault => ({ ...fault, file: path }))
+  const located = sorted.map(fault => ({ file: path, ...fault }))
   return new CliFailure(CLIENT_EXIT.configuration, `Error loading configuration: ${path} has ${count}`, {
     faults: located,
   })

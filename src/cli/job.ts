@@ -9,6 +9,7 @@ import type { StatusOptions } from './job-status.ts'
 
 /** The verbs of `daybreak job`. Each loads its work when it runs, so that asking for a status starts fast. */
 const KEY = 'CLUSTER/ROLE/ENV/NAME'
+const FILE = 'job file: YAML, JSON, TypeScript or JavaScript'
 const BIND = 'sets a variable of the job file, name=value; repeatable'
 
 export function registerJob(program: Command, session: Session): void {
@@ -18,7 +19,7 @@ export function registerJob(program: Command, session: Session): void {
     .summary('create the job of a file')
     .description('Creates the job that KEY names from a job file, and waits for it if asked to.')
     .argument('<key>', KEY)
-    .argument('<file>', 'job file, YAML or JSON')
+    .argument('<file>', FILE)
     .option('--bind <name=value>', BIND, collect)
     .option('--wait', 'wait until all instances run; short for --wait-until RUNNING')
     .option('--wait-until <status>', 'PENDING, RUNNING or FINISHED')
@@ -79,7 +80,7 @@ export function registerJob(program: Command, session: Session): void {
     .summary('show what a job file says, without a scheduler')
     .description('Reads a job file, fills in its variables and shows the job; nothing is sent.')
     .argument('<key>', KEY)
-    .argument('<file>', 'job file, YAML or JSON')
+    .argument('<file>', FILE)
     .option('--bind <name=value>', BIND, collect)
     .option('--json', 'print the configuration that job create would send')
     .addHelpText('after', example('job inspect local/www-data/devel/hello examples/hello.yaml --json'))

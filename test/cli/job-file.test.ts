@@ -69,3 +69,53 @@ describe('faults of a job file', () => {
     )
   })
 })
+
+describe('config list', () => {
+  const list = (text: string, more = '', columns?: number) =>
+    daybreak(`config list web.yaml ${more}`, null, {
+      files: { 'web.yaml': text },
+      ...(columns === undefined ? {} : { columns }),
+    })
+  const MANY = `${PROFILED.replace("contact: '{{owner}}'", 'service: true')}
+  - {name: api, role: www, cluster: west, environment: test, every_host: true, service: true, task: {processes: [{name: a, cmdline: x}], resources: {cpu: 1, ram: 1GB, disk: 1GB}}}
+`
+
+  test('in a pipe: a key a line, in capitals what is left to the command', async () => {
+    const ran = await list(MANY, '--bind relase=1')
+    expect(ran).toMatchObject({
+      exit: 0,
+      err: '',
+      out: 'CLUSTER/www/devel/web\nCLUSTER/www/prod/web\nwest/www/test/api\n',
+    })
+  })
+
+  test('on a terminal: a table', async () => {
+    const { out } = await list(MANY, '--bind relase=1', 100)
+    expect(out).toMatch(/JOB +KIND +INSTANCES +TIER/)
+    expect(out).toMatch(/CLUSTER\/www\/prod\/web +service +3 +the cluster's default/)
+    expect(out).toMatch(/west\/www\/test\/api +service +every host/)
+    expect(out).toContain('Parts in capitals are left to the key of the command.')
+  })
+
+  test('as JSON: which parts of the key are open', async () => {
+    const ran = await list(MANY, '--bind relase=1 --json')
+    expect(ran.json()).toMatchObject([
+      { job: 'CLUSTER/www/devel/web', kind: 'adhoc', instances: 1, open: ['cluster'] },
+      { job: 'CLUSTER/www/prod/web', kind: 'service', instances: 3, open: ['cluster'] },
+      { job: 'west/www/test/api', kind: 'service', instances: null, open: [] },
+    ])
+  })
+
+  test('one job that leaves all to the key', async () => {
+    expect((await daybreak('config list examples/hello.yaml', null)).out).toBe('CLUSTER/ROLE/ENV/NAME\n')
+  })
+
+  test('a file with faults: status 3, each with its line, told once for all environments', async () => {
+    const ran = await list(MANY)
+    expect(ran.exit).toBe(3)
+    expect(ran.err.match(/relase/g)).toHaveLength(2)
+    expect(ran.err).toContain(
+      'web.yaml has 1 fault\n  web.yaml:18  jobs[0].task.processes[0].cmdline: Unbound variable',
+    )
+  })
+})

@@ -50,6 +50,29 @@ export function readJobFile(tree: Tree, options: { key?: FullKey; binds?: readon
   return once.length > 0 ? { ok: false, faults: once } : { ok: true, jobs }
 }
 
+export interface ListedJob extends ReadJob {
+  /** The parts of its key that are left to the command line; they are called what help calls them, such as ROLE. */
+  readonly open: readonly (keyof FullKey)[]
+}
+const OPEN_KEY: FullKey = { cluster: 'CLUSTER', role: 'ROLE', environment: 'ENV', name: 'NAME' }
+
+/** What the file describes, whatever key it is used with; or all faults of it. */
+export function listJobs(
+  tree: Tree,
+  binds: readonly Struct[] = [],
+):
+  | { readonly ok: true; readonly jobs: readonly ListedJob[] }
+  | { readonly ok: false; readonly faults: readonly FieldFault[] } {
+  const { parts, written, faults: shape } = jobParts(tree)
+  const isNameOpen = written === 1
+  const reads = parts.map(part => readJob(part, { key: OPEN_KEY, binds, isSingle: false, isNameOpen }))
+  const faults = withoutEchoes([...shape, ...reads.flatMap(read => read.faults)])
+  if (faults.length > 0) return { ok: false, faults }
+  const jobs = reads.flatMap(({ job }) => (job === null ? [] : [job]))
+  const places = ['cluster', 'role', 'environment', ...(isNameOpen ? (['name'] as const) : [])] as const
+  return { ok: true, jobs: jobs.map(job => ({ ...job, open: places.filter(part => !job.given.has(part)) })) }
+}
+
 /**
  * The one job of the file that a key names. With several jobs in the file the others may be faulty without harm; a
  * single job must be the one the key names, and says where it is not. When none is, the fault says which keys the file
@@ -92,6 +115,9 @@ export function parseBind(argument: string): Struct | null {
   if (ref === null) return null
   return ref.steps.reduceRight<Tree>((inner, step) => ({ [step.value]: inner }), argument.slice(at + 1)) as Struct
 }
+/** All binds of the command line as one struct, the latest over the others. */
+export const bindsTogether = (binds: readonly Struct[]): Struct => binds.reduce<Struct>(merge, {})
+
 export const BIND_FAULT = 'Binding parameter must be formatted name=value'
 
 /**
