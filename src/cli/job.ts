@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { action, type CommonOptions, collect, remote, type Session } from './command.ts'
 import type { AddOptions } from './job-add.ts'
 import type { CreateOptions } from './job-create.ts'
+import type { DiffOptions } from './job-diff.ts'
 import type { InspectOptions } from './job-inspect.ts'
 import type { KillOptions } from './job-kill.ts'
 import type { RestartOptions } from './job-restart.ts'
@@ -87,6 +88,30 @@ export function registerJob(program: Command, session: Session): void {
     .action(
       action(session, async (io, key: string, file: string, options: InspectOptions) =>
         (await import('./job-inspect.ts')).jobInspect(io, key, file, options),
+      ),
+    )
+
+  remote(job.command('diff'))
+    .summary('show what a job file would change in a job that runs')
+    .description(
+      'Compares the job of a file with what runs: which instances would be added, removed and changed, and in what. Changes nothing.',
+    )
+    .argument('<key>', `${KEY}[/INSTANCES]`)
+    .argument('<file>', FILE)
+    .option('--bind <name=value>', BIND, collect)
+    .option('--from <key>', `compare with what runs under another key, ${KEY}`)
+    .option('--exit-code', 'end with 1 when there are differences')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      example(
+        'job diff local/www-data/prod/site examples/environments.yaml --bind release=43',
+        'job diff local/www-data/devel/hello/0-1 examples/hello.yaml --exit-code',
+      ),
+    )
+    .action(
+      action(session, async (io, key: string, file: string, options: DiffOptions) =>
+        (await import('./job-diff.ts')).jobDiff(io, key, file, options),
       ),
     )
 

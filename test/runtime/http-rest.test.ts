@@ -683,6 +683,7 @@ describe('openapi', () => {
       'POST /backups:unload',
       'POST /jobs',
       'POST /jobs/{role}/{environment}/{name}:add',
+      'POST /jobs/{role}/{environment}/{name}:diff',
       'POST /jobs/{role}/{environment}/{name}:kill',
       'POST /jobs/{role}/{environment}/{name}:restart',
       'POST /log:transfer',
