@@ -6,6 +6,8 @@
 //   daybreak job create  local/www-data/devel/front examples/shop.ts --wait
 //   daybreak job create  local/www-data/prod/front  examples/shop.ts --bind release=43 --wait
 //
+// prod counts against the quota of the role: daybreak quota set local/www-data 4 4GB 4GB
+//
 // `daybreak` runs it with esbuild: imports of your own files and packages work, types are for your editor and for tsc.
 // What it exports is a job, a list of jobs, {jobs, bind, profiles}, or a function that returns one of them.
 import { defineJobFile, type WrittenJob } from 'daybreak'

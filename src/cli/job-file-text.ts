@@ -26,8 +26,8 @@ import { CliFailure, Interrupted, type Io, unreadable } from './io.ts'
 export interface JobText {
   readonly tree: Tree
   readonly faults: readonly Fault[]
-  /** 1-based; of the place itself or of what is around it. */
-  lineOf(path: Path): number | undefined
+  /** 1-based; of the place itself or of what is around it. `about`: of where it stands in the value, if it does. */
+  lineOf(path: Path, about?: string): number | undefined
 }
 
 export function readJobText(text: string): JobText {
@@ -38,9 +38,12 @@ export function readJobText(text: string): JobText {
     text: explain(error.message),
     line: lines.linePos(error.pos[0]).line,
   }))
-  const lineOf = (path: Path): number | undefined => {
-    const at = offsetOf(document, path)
-    return at === undefined ? undefined : lines.linePos(at).line
+  const lineOf = (path: Path, about?: string): number | undefined => {
+    const { at, value } = placeOf(document, path)
+    if (at === undefined) return undefined
+    const [from, to] = value?.range ?? [0, 0]
+    const inside = about === undefined ? -1 : text.slice(from, to).indexOf(about)
+    return lines.linePos(inside < 0 ? at : from + inside).line
   }
   if (faults.length > 0) return { tree: null, faults, lineOf }
   const values = yamlValues(document)
@@ -71,6 +74,8 @@ interface LoadedFile {
   readonly warnings: readonly string[]
 }
 
+const PYTHON =
+  'job files are YAML, JSON, TypeScript or JavaScript; `aurora job inspect --write-json KEY FILE` prints what such a file says as JSON'
 const MODULE = /\.[cm]?[jt]s$/
 
 /** Reads the job that the command names, or fails with every fault of the file. Warnings come back for the caller. */
@@ -112,6 +117,8 @@ async function loadFile(io: Io, path: string, given: readonly string[], key: Ful
 }
 
 async function textOf(io: Io, path: string): Promise<{ readonly file: JobText; readonly asked: boolean }> {
+  if (/\.aurora$/.test(path))
+    throw new CliFailure(CLIENT_EXIT.configuration, `${path} is a Python file of Aurora's`, { remedy: PYTHON })
   let text: string
   try {
     text = await io.readText(path)
@@ -160,7 +167,7 @@ function faultsIn(path: string, file: JobText, faults: readonly FieldFault[]): C
   return faulty(
     path,
     faults.map(fault => {
-      const line = file.lineOf(fault.path)
+      const line = file.lineOf(fault.path, fault.about)
       return { path: pathText(fault.path), text: fault.text, ...(line === undefined ? {} : { line }) }
     }),
   )
@@ -175,22 +182,23 @@ function faulty(path: string, faults: readonly Fault[]): CliFailure {
   })
 }
 
-function offsetOf(document: Document, path: Path): number | undefined {
+/** Where a place begins, or what is around it when it is not there; and the value that stands there. */
+function placeOf(document: Document, path: Path): { readonly at: number | undefined; readonly value: Node | null } {
   let node: unknown = document.contents
-  let offset = startOf(node)
+  let at = startOf(node)
   for (const step of path) {
     if (isAlias(node)) node = node.resolve(document)
     if (isMap(node)) {
       const pair = node.items.find(item => isScalar(item.key) && String(item.key.value) === String(step))
-      if (pair === undefined) return offset
-      offset = startOf(pair.key) ?? offset
+      if (pair === undefined) return { at, value: null }
+      at = startOf(pair.key) ?? at
       node = pair.value
     } else if (isSeq(node)) {
       node = node.items[Number(step)]
-      offset = startOf(node) ?? offset
-    } else return offset
+      at = startOf(node) ?? at
+    } else return { at, value: null }
   }
-  return offset
+  return { at, value: isScalar(node) ? node : null }
 }
 
 const startOf = (node: unknown): number | undefined => (node as Node | null)?.range?.[0]

@@ -39,6 +39,20 @@ describe('faults of a job file', () => {
     )
   })
 
+  test('in a text of many lines: the line of the ref', async () => {
+    const text = PROFILED.replace('cmdline: run {{relase}}', 'cmdline: |\n            one\n            two {{relase}}')
+    expect((await inspect('c/www/devel/web', text)).err).toContain(
+      'web.yaml:20  jobs[0].task.processes[0].cmdline: Unbound',
+    )
+  })
+
+  test('a Python file of the original: what job files are here, and how to get there', async () => {
+    const ran = await daybreak('config list web.aurora', null, { files: { 'web.aurora': 'jobs = [Job()]' } })
+    expect(ran.exit).toBe(3)
+    expect(ran.err).toContain("web.aurora is a Python file of Aurora's")
+    expect(ran.err).toContain('aurora job inspect --write-json')
+  })
+
   test('bound on the command line, several of them: filled in', async () => {
     const ran = await inspect('c/www/prod/web', PROFILED, '--bind owner=ann --bind relase=43 --json')
     expect(ran.err).toBe('')

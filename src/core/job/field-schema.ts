@@ -26,6 +26,8 @@ export type Path = readonly (string | number)[]
 export interface FieldFault {
   readonly path: Path
   readonly text: string
+  /** What the fault is about, as it stands in the value: a text of many lines has its fault in one of them. */
+  readonly about?: string
 }
 
 export interface Place {
@@ -246,7 +248,7 @@ function filledIn(raw: string, at: Place): string {
   const done = interpolate(raw, at.scope)
   for (const fault of done.faults) refuse(at, fault)
   const unbound = done.unbound.filter(ref => !isLaunchRef(ref))
-  for (const ref of unbound) refuse(at, unboundText(ref, at.scope))
+  for (const ref of unbound) refuse(at, unboundText(ref, at.scope), `{{${ref}}}`)
   if (done.faults.length > 0 || unbound.length > 0) return done.text
   // A launch with made-up values shows whether refs are made of what only the launch knows.
   const names = refsIn(done.text).map(ref => /^thermos\.ports\[(.*)\]$/.exec(ref)?.[1] ?? '')
@@ -277,8 +279,8 @@ function cannotCoerce(value: Tree, name: string): string {
   return `Cannot coerce '${shown.length <= 80 ? shown : `${shown.slice(0, 80)}…`}' to ${name}`
 }
 
-function refuse(at: Place, fault: string): undefined {
-  at.faults.push({ path: at.path, text: fault })
+function refuse(at: Place, fault: string, about?: string): undefined {
+  at.faults.push({ path: at.path, text: fault, ...(about === undefined ? {} : { about }) })
   return undefined
 }
 

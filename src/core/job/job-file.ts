@@ -194,7 +194,7 @@ function readJob(
   if (faults.length + inside.length === 0) inside.push(...doubts)
   // Without its profile every {{profile.x}} is unbound: that has been said once.
   const told = faults.length === 0 ? inside : inside.filter(({ text }) => !text.includes('{{profile.'))
-  faults.push(...told.map(({ path, text }) => ({ path: part.placeOf(path), text })))
+  faults.push(...told.map(fault => ({ ...fault, path: part.placeOf(fault.path) })))
   const job = faults.length > 0 ? null : { key: found, job: read as Job, given, placeOf: part.placeOf }
   return { key: found, job, faults }
 }
