@@ -40,7 +40,7 @@ export interface JobFileQuestion {
 export type JobFileModule = JobFileContent | ((question: JobFileQuestion) => JobFileContent | Promise<JobFileContent>)
 
 /** Gives back what it is given. It is there so that an editor knows what is being written. */
-export function defineJobFile<const M extends JobFileModule>(file: M): M {
+export function defineJobFile(file: JobFileModule): JobFileModule {
   return file
 }
 

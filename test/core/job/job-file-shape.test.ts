@@ -54,6 +54,9 @@ test('a mistyped field, a missing one and a wrong kind do not compile', () => {
   const missing: WrittenJobAlone = { name: 'x' }
   // @ts-expect-error instances is no list
   const wrong: WrittenFile = { jobs: [{ task, instances: [3] }] }
+  // @ts-expect-error instnces is no field here either
+  const inCall = defineJobFile({ task, instnces: 3 })
+  expect(inCall).toBeTypeOf('object')
   expect([mistyped, missing, wrong].map(file => readJobFile(file as unknown as Tree).ok)).toEqual([false, false, false])
 })
 
