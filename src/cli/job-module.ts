@@ -9,6 +9,7 @@ import type { Fault } from '../core/base/rejection.ts'
 import type { FieldFault } from '../core/job/field-schema.ts'
 import type { JobFileQuestion } from '../core/job/job-file-shape.ts'
 import type { Tree } from '../core/job/template.ts'
+import { busyPlace } from './busy-place.ts'
 import type { ThreadAnswer } from './job-module-thread.ts'
 
 /**
@@ -46,6 +47,8 @@ export interface ModuleLimits {
 
 const LIMIT_MS = 10_000
 const MEMORY_MB = 512
+/** How long to look where it is before it is ended. */
+const LOOK_MS = 1_000
 const OUTPUT = 'job-file.mjs'
 
 /** Runs the module at `path`. Faults of its own are values; rejects when it cannot be read or this program fails. */
@@ -125,7 +128,8 @@ function builtFault(path: string, { text, location, notes }: Message): LocatedFa
 type Ended =
   | ThreadAnswer
   | { readonly type: 'left' }
-  | { readonly type: 'late' }
+  /** The stack that it was at work in; empty: it waited. */
+  | { readonly type: 'late'; readonly stack: string }
   | { readonly type: 'grew' }
   | { readonly type: 'interrupted' }
 
@@ -150,7 +154,10 @@ function runInThread(file: string, question: JobFileQuestion, limits: ModuleLimi
       void worker.terminate().then(() => done(ended))
     }
     const stop = (): void => end({ type: 'interrupted' })
-    const timer = setTimeout(() => end({ type: 'late' }), limitMs)
+    const timer = setTimeout(
+      () => void busyPlace(pathToFileURL(file).href, LOOK_MS).then(stack => end({ type: 'late', stack })),
+      limitMs,
+    )
     interrupted?.addEventListener('abort', stop, { once: true })
     if (interrupted?.aborted === true) stop()
     worker.on('message', (answer: ThreadAnswer) => end(answer))
@@ -180,9 +187,9 @@ function outcome(path: string, ended: Ended, places: StackPlaces, limits: Module
       return fault('The module ended without jobs: it calls process.exit, or waits for something that never comes')
     case 'late': {
       const seconds = (limits.limitMs ?? LIMIT_MS) / 1000
-      return fault(
-        `The module was ended after ${seconds} s: it loops, or waits for something that does not come in time`,
-      )
+      const waits = `The module was ended after ${seconds} s: it waits for something that does not come`
+      if (ended.stack === '') return fault(waits)
+      return fault(`The module was ended after ${seconds} s: it loops, or has too much to do`, places.of(ended.stack))
     }
     case 'grew':
       return fault(`The module was ended: it wants more than ${limits.memoryMb ?? MEMORY_MB} MB of memory`)

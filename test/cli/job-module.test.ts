@@ -138,9 +138,20 @@ describe('a program that fails', () => {
     ])
   })
 
-  test('it loops: ended after a time, and named', async () => {
-    expect(await faultOf({ 'web.js': 'for (;;) {}' }, 1000)).toEqual([
-      '/web.js  The module was ended after 1 s: it loops, or waits for something that does not come in time',
+  test('it loops: ended after a time, named with the line it loops in', async () => {
+    const lib =
+      'export function sum(all: number[]): number {\n  let i = 0\n  while (i < 1 || all.length > 0) i += 1\n  return i\n}'
+    expect(
+      await faultOf({ 'web.ts': "import { sum } from './lib.ts'\nexport default () => sum([1])", 'lib.ts': lib }, 500),
+    ).toEqual(['/lib.ts:3  The module was ended after 0.5 s: it loops, or has too much to do'])
+    expect(await faultOf({ 'top.js': '\nfor (;;) {}' }, 500)).toEqual([
+      '/top.js:2  The module was ended after 0.5 s: it loops, or has too much to do',
+    ])
+  })
+
+  test('it waits for too long: ended after a time, and named', async () => {
+    expect(await faultOf({ 'web.js': 'await new Promise(done => setTimeout(done, 600_000))' }, 500)).toEqual([
+      '/web.js  The module was ended after 0.5 s: it waits for something that does not come',
     ])
   })
 
