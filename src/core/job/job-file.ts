@@ -66,8 +66,11 @@ export function listJobs(
   const { parts, written, faults: shape } = jobParts(tree)
   const isNameOpen = written === 1
   const reads = parts.map(part => readJob(part, { key: OPEN_KEY, binds, isSingle: false, isNameOpen }))
+  const twice = reads.filter((read, index) => reads.findIndex(other => sameKey(other.key, read.key)) < index)
+  const doubled = twice.map(({ key }) => ({ path: ['jobs'], text: `Several jobs of the file are ${fullKeyText(key)}` }))
   const faults = withoutEchoes([...shape, ...reads.flatMap(read => read.faults)])
   if (faults.length > 0) return { ok: false, faults }
+  if (doubled.length > 0) return { ok: false, faults: withoutEchoes(doubled) }
   const jobs = reads.flatMap(({ job }) => (job === null ? [] : [job]))
   const places = ['cluster', 'role', 'environment', ...(isNameOpen ? (['name'] as const) : [])] as const
   return { ok: true, jobs: jobs.map(job => ({ ...job, open: places.filter(part => !job.given.has(part)) })) }
@@ -161,6 +164,13 @@ function readJob(
   const { raw } = part
   if (!isStruct(raw)) {
     return { key: NO_KEY, job: null, faults: [{ path: part.placeOf([]), text: 'A job is a map of its fields' }] }
+  }
+  if (part.faults.length > 0) {
+    const { cluster, role, environment, name } = { ...key, ...raw }
+    const texts = [cluster, role, environment, name].map(value => (typeof value === 'string' ? value : ''))
+    const [where = '', who = '', stage = '', what = ''] = texts
+    const stated = { cluster: where, role: who, environment: raw.environment === undefined ? '' : stage, name: what }
+    return { key: stated, job: null, faults: part.faults }
   }
   const given = new Set(Object.keys(raw).filter(name => raw[name] !== null))
   // One job alone may leave its name to the command line; among several it is the name that tells them apart.

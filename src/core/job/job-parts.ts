@@ -16,6 +16,8 @@ export interface JobPart {
   /** The `bind:` of the file; the job's own is among its fields. */
   readonly fileBind: Struct
   readonly profiles: Struct
+  /** Why it cannot be read at all, by paths of the file: its environments have no shape. */
+  readonly faults: readonly FieldFault[]
   /** From a path inside the job to the path in the file. */
   placeOf(path: Path): Path
 }
@@ -41,7 +43,7 @@ export function jobParts(tree: Tree): JobParts {
   }
   const { profiles, ...job } = tree
   const faults: FieldFault[] = []
-  const parts = inEnvironments(job, [], { bind: {}, profiles: profilesOf(profiles, faults) }, faults)
+  const parts = inEnvironments(job, [], { bind: {}, profiles: profilesOf(profiles, faults) })
   return { parts, written: 1, faults }
 }
 
@@ -92,40 +94,45 @@ function partsOf(list: Tree, path: Path, file: Struct): JobParts {
     faults.push({ path, text: path.length === 0 ? SHAPES : 'jobs is a list of at least one job' })
     return { parts: [], written: 0, faults }
   }
-  const parts = list.flatMap((job: Tree, index) => inEnvironments(job, [...path, index], wide, faults))
+  const parts = list.flatMap((job: Tree, index) => inEnvironments(job, [...path, index], wide))
   return { parts, written: list.length, faults }
 }
 
-function inEnvironments(job: Tree, base: Path, wide: FileWide, faults: FieldFault[]): readonly JobPart[] {
-  const whole = { fileBind: wide.bind, profiles: wide.profiles, placeOf: (path: Path) => [...base, ...path] }
+function inEnvironments(job: Tree, base: Path, wide: FileWide): readonly JobPart[] {
+  const placeOf = (path: Path): Path => [...base, ...path]
+  const whole = { fileBind: wide.bind, profiles: wide.profiles, faults: [], placeOf }
   if (!isStruct(job) || job.environments === undefined) return [{ ...whole, raw: job }]
   const { environments, ...common } = job
-  const refuse = (path: Path, text: string): readonly JobPart[] => {
-    faults.push({ path: [...base, ...path], text })
-    return []
+  const broken = (raw: Struct, path: Path, text: string): readonly JobPart[] => {
+    return [{ ...whole, raw, faults: [{ path: placeOf(path), text }] }]
   }
   if (common.environment !== undefined && common.environment !== null) {
-    return refuse(['environments'], 'A job has either environment or environments, not both: remove one of them')
+    const text = 'A job has either environment or environments, not both: remove one of them'
+    return broken(common, ['environments'], text)
   }
   const named = environmentsOf(environments)
   if (named === null || named.length === 0) {
     const shape = 'a map from the name of each to what is different there, or a list of names'
-    return refuse(['environments'], `environments is ${shape}`)
+    return broken(common, ['environments'], `environments is ${shape}`)
   }
   return named.flatMap(({ name, over, path }) => {
+    const here = { ...common, environment: name }
     if (over !== null && !isStruct(over)) {
-      return refuse(path, `What is different in ${name} is a map of fields of the job, or nothing`)
+      return broken(here, path, `What is different in ${name} is a map of fields of the job, or nothing`)
     }
     const nested = ['environment', 'environments'].find(field => over !== null && Object.hasOwn(over, field))
-    if (nested !== undefined) return refuse([...path, nested], `The environment is ${name} here: remove ${nested}`)
-    const raw = { ...(overlay(common, over ?? {}) as Struct), environment: name }
-    const placeOf = (inside: Path): Path => {
-      const isHere = inside.length > 0 && (isWritten(over, inside) || inside[0] === 'environment')
-      return [...base, ...(isHere ? [...path, ...(inside[0] === 'environment' ? [] : inside)] : inside)]
+    if (nested !== undefined) {
+      return broken(here, [...path, nested], `The environment is ${name} here: remove ${nested}`)
     }
-    return [{ ...whole, raw, placeOf }]
+    const raw = { ...(overlay(common, over ?? {}) as Struct), environment: name }
+    return [{ ...whole, raw, placeOf: inside => placeOf(isWrittenHere(over, inside) ? placeIn(path, inside) : inside) }]
   })
 }
+
+const isWrittenHere = (over: Tree, inside: Path): boolean =>
+  inside[0] === 'environment' || (inside.length > 0 && isWritten(over, inside))
+/** The environment itself is the key that the rest stands under. */
+const placeIn = (path: Path, inside: Path): Path => (inside[0] === 'environment' ? path : [...path, ...inside])
 
 function environmentsOf(tree: Tree): readonly { name: string; over: Tree; path: Path }[] | null {
   if (isStruct(tree)) {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { pathText } from '../../../src/core/job/field-schema.ts'
-import { fullKeyText, readJobFile, readJobOf, unusedBinds } from '../../../src/core/job/job-file.ts'
+import { fullKeyText, listJobs, readJobFile, readJobOf, unusedBinds } from '../../../src/core/job/job-file.ts'
 import { jobParts, overlay } from '../../../src/core/job/job-parts.ts'
 import type { Struct, Tree } from '../../../src/core/job/template.ts'
 
@@ -149,6 +149,23 @@ describe('environments', () => {
     const tree = file({ ...WIDE, environments: { ...ENVIRONMENTS, devel: { profile: 'small', instances: 'many' } } })
     expect(faults(tree, 'prod')).toEqual([])
     expect(faults(tree, 'devel')).toEqual(["jobs[0].environments.devel.instances: Cannot coerce 'many' to Integer"])
+  })
+
+  test('environments without a shape do no harm to other jobs, nor one of them to its neighbours', () => {
+    const api = { ...WEB, name: 'api', environments: 3 }
+    expect(faults({ profiles: PROFILES, jobs: [api, WIDE] })).toEqual([])
+    const half = { ...WIDE, environments: { ...ENVIRONMENTS, test: 3 } }
+    expect(faults(file(half))).toEqual([])
+    expect(faults(file(half), 'test')[0]).toContain('jobs[0].environments.test: What is different in test is a map')
+    expect(faults({ profiles: PROFILES, jobs: [api, WIDE] }, 'x')[1]).toContain('jobs[0].environments: environments is')
+  })
+
+  test('two jobs of one key: told when all are listed', () => {
+    const twice = [{ ...WEB, environment: 'prod', profile: 'small' }, WIDE]
+    const listed = listJobs({ profiles: PROFILES, jobs: twice })
+    expect(listed.ok ? [] : listed.faults.map(({ text }) => text)).toEqual([
+      'Several jobs of the file are c/www/prod/web',
+    ])
   })
 
   test('a fault that all of them share is told once', () => {
