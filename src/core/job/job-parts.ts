@@ -77,7 +77,7 @@ export function overlay(under: Tree, over: Tree): Tree {
   const merged: Record<string, Tree> = { ...under }
   for (const [name, value] of Object.entries(over)) {
     if (value === null || value === undefined) delete merged[name]
-    else merged[name] = Object.hasOwn(merged, name) ? overlay(merged[name], value) : value
+    else merged[name] = overlay(isStruct(value) && !isStruct(merged[name]) ? {} : merged[name], value)
   }
   return merged
 }

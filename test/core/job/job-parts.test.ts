@@ -108,6 +108,7 @@ describe('environments', () => {
     expect(job(file(WIDE), 'devel')).toMatchObject({ instances: 2, constraints: { host: 'limit:1' } })
     expect(job(file(WIDE), 'prod')).toMatchObject({ environment: 'prod', instances: 4, constraints: { rack: 'a' } })
     expect(job(file(WIDE), 'prod').constraints).toEqual({ rack: 'a' })
+    expect(overlay({ a: 1 }, { a: { b: null, c: 2 }, d: { e: null } })).toEqual({ a: { c: 2 }, d: {} })
     expect(overlay({ a: { b: 1, c: [1, 2] } }, { a: { c: [3] } })).toEqual({ a: { b: 1, c: [3] } })
   })
 
