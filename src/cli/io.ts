@@ -2,8 +2,10 @@ import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { homedir, userInfo } from 'node:os'
 import type { Fault } from '../core/base/rejection.ts'
+import type { JobFileQuestion } from '../core/job/job-file-shape.ts'
 import type { ClientExit } from './exit-status.ts'
 import { type HttpAnswer, type HttpQuestion, type HttpStream, httpSend, httpStream } from './http-request.ts'
+import type { JobModule } from './job-module.ts'
 
 /** Everything a command touches outside itself, so that a test can hand in its own terminal, clock and network. */
 export interface Io {
@@ -19,6 +21,8 @@ export interface Io {
   sleep(ms: number): Promise<void>
   /** The whole file, a pipe too; fails on one that is larger than any job file. */
   readText(path: string): Promise<string>
+  /** Runs a job file that is a program. */
+  readModule(path: string, question: JobFileQuestion): Promise<JobModule>
   newRequestId(): string
   readonly user: string
   readonly home: string
@@ -77,6 +81,12 @@ export function processIo(interrupted: AbortSignal): Io {
     now: Date.now,
     sleep: ms => sleepFor(ms, interrupted),
     readText: path => readText(path),
+    readModule: async (path, question) =>
+      (await import('./job-module.ts')).readJobModule(path, question, {
+        interrupted,
+        // Standard output is for what the command says.
+        print: text => void process.stderr.write(text),
+      }),
     newRequestId: randomUUID,
     user: accountName(),
     home: homedir(),

@@ -92,6 +92,12 @@ export const ROUTES = [
     meaning: 'Add instances like one that is active',
     by: 'leader',
   },
+  {
+    method: 'POST',
+    path: `${API}/jobs/{role}/{environment}/{name}:diff`,
+    meaning: 'What would be added, changed and removed to make a job what a configuration says; changes nothing',
+    by: 'leader',
+  },
   { method: 'GET', path: `${API}/tasks`, meaning: 'Tasks, a page at a time', by: 'leader' },
   { method: 'GET', path: `${API}/tasks/{taskId}`, meaning: 'One task', by: 'leader' },
   { method: 'GET', path: `${API}/tasks/{taskId}/why`, meaning: 'Why a task was placed where it is', by: 'leader' },
