@@ -11,7 +11,13 @@ export interface Sizes {
   /** Of each job: so many live, and as many that have ended. */
   readonly instances: number
   readonly agents: number
+  /** Jobs are of so many roles in turn. Default: 50. */
+  readonly roles?: number
+  /** One job more, with so many live tasks. Default: none. */
+  readonly largeJob?: number
 }
+
+export const LARGE_JOB: JobKey = { role: 'team-large', environment: 'prod', name: 'large' }
 
 const ROWS_PER_POSITION = 500
 const HISTORY: readonly TaskStatus[] = ['PENDING', 'ASSIGNED', 'STARTING', 'RUNNING', 'FINISHED']
@@ -37,7 +43,7 @@ function payload(changes: readonly RowBytes[], wallMs: number): Uint8Array {
   return batchPayload([encodeTransaction({ who: 'bench', why: 'fill', wallMs }, changes)])
 }
 
-function* rows({ jobs, instances, agents }: Sizes, nowMs: number): Generator<RowBytes> {
+function* rows({ jobs, instances, agents, roles = 50, largeJob = 0 }: Sizes, nowMs: number): Generator<RowBytes> {
   for (let at = 0; at < agents; at++) {
     const id = agentId(agentIdOf(at))
     yield put('agent', id, {
@@ -53,26 +59,38 @@ function* rows({ jobs, instances, agents }: Sizes, nowMs: number): Generator<Row
     })
   }
   for (let job = 0; job < jobs; job++) {
-    const key: JobKey = { role: `team-${job % 50}`, environment: 'prod', name: `job-${String(job).padStart(5, '0')}` }
-    const config = configId(`config-${job}`)
-    yield put('config', config, { v: 1, configId: config, config: configOf(key) })
-    yield put('job', jobKeyText(key), {
-      ...{ v: 1, key, configId: config, instanceCount: instances, createdAtMs: nowMs, createdBy: 'bench' },
-    })
-    for (let instance = 0; instance < instances; instance++) {
-      const agent = (job * instances + instance) % agents
-      for (const steps of [LIVE, HISTORY.length]) {
-        const id = taskId(
-          `${key.role}-prod-${key.name}-${instance}-${steps === LIVE ? 'live' : 'ended'}-0123456789abcdef`,
-        )
-        const row: TaskRow = {
-          ...{ v: 1, taskId: id, job: key, instance, configId: config, status: HISTORY[steps - 1]!, version: steps },
-          ...{ agentId: agentId(agentIdOf(agent)), host: hostOf(agent), ports: {} },
-          ...{ failureCount: 0, timesPartitioned: 0, agentSeq: Math.max(0, steps - LIVE) },
-          events: HISTORY.slice(0, steps).map(status => ({ atMs: nowMs, status, scheduler: 'node-1', who: 'bench' })),
-        }
-        yield put('task', id, row)
+    const key = { role: `team-${job % roles}`, environment: 'prod', name: `job-${String(job).padStart(5, '0')}` }
+    yield* jobRows(key, instances, [LIVE, HISTORY.length], at => (job * instances + at) % agents, nowMs)
+  }
+  if (largeJob > 0) yield* jobRows(LARGE_JOB, largeJob, [LIVE], at => at % agents, nowMs)
+}
+
+/** `lives`: for each instance a task with so many steps of the history behind it. */
+function* jobRows(
+  key: JobKey,
+  instances: number,
+  lives: readonly number[],
+  agentOf: (instance: number) => number,
+  nowMs: number,
+): Generator<RowBytes> {
+  const config = configId(`config-${key.name}`)
+  yield put('config', config, { v: 1, configId: config, config: configOf(key) })
+  yield put('job', jobKeyText(key), {
+    ...{ v: 1, key, configId: config, instanceCount: instances, createdAtMs: nowMs, createdBy: 'bench' },
+  })
+  for (let instance = 0; instance < instances; instance++) {
+    const agent = agentOf(instance)
+    for (const steps of lives) {
+      const id = taskId(
+        `${key.role}-prod-${key.name}-${instance}-${steps === LIVE ? 'live' : 'ended'}-0123456789abcdef`,
+      )
+      const row: TaskRow = {
+        ...{ v: 1, taskId: id, job: key, instance, configId: config, status: HISTORY[steps - 1]!, version: steps },
+        ...{ agentId: agentId(agentIdOf(agent)), host: hostOf(agent), ports: {} },
+        ...{ failureCount: 0, timesPartitioned: 0, agentSeq: Math.max(0, steps - LIVE) },
+        events: HISTORY.slice(0, steps).map(status => ({ atMs: nowMs, status, scheduler: 'node-1', who: 'bench' })),
       }
+      yield put('task', id, row)
     }
   }
 }
