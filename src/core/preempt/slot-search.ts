@@ -69,8 +69,8 @@ export interface SlotsFound {
 /** Hosts that one task has a choice of, and for each further task. */
 const CHOICE = 32
 const CHOICE_PER_TASK = 2
-/** Tasks that are looked at one by one in a search: some 2 ms. Trying a host in vain costs as much as so many looks. */
-const LOOKS_MAX = 50_000
+/** Tasks that are looked at one by one in a search: about a millisecond. Trying a host in vain costs as many looks. */
+const LOOKS_MAX = 30_000
 const LOOKS_OF_TRIAL = 100
 
 /** Hosts that are looked at in a row: what is read of them lies side by side, and a rack is mostly larger. */
