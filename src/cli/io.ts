@@ -10,6 +10,7 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly stdout: Output
   readonly stderr: Output
+  readonly stdin: { readonly isTTY: boolean }
   http(question: HttpQuestion): Promise<HttpAnswer>
   /** For answers that have no end of their own. */
   httpStream(question: HttpQuestion): Promise<HttpStream>
@@ -19,6 +20,8 @@ export interface Io {
   sleep(ms: number): Promise<void>
   /** The whole file, a pipe too; fails on one that is larger than any job file. */
   readText(path: string): Promise<string>
+  /** A password: from the terminal without showing it, or from standard input. */
+  readSecret(prompt: string): Promise<string>
   newRequestId(): string
   readonly user: string
   readonly home: string
@@ -72,11 +75,13 @@ export function processIo(interrupted: AbortSignal): Io {
       isTTY: process.stderr.isTTY === true,
       columns: process.stderr.columns,
     },
+    stdin: { isTTY: process.stdin.isTTY === true },
     http: httpSend,
     httpStream,
     now: Date.now,
     sleep: ms => sleepFor(ms, interrupted),
     readText: path => readText(path),
+    readSecret: async prompt => (await import('./secret-input.ts')).readSecret(prompt),
     newRequestId: randomUUID,
     user: accountName(),
     home: homedir(),

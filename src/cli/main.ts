@@ -13,6 +13,7 @@ import { CliFailure, type Io, processIo } from './io.ts'
 import { registerJob } from './job.ts'
 import { registerQuota } from './quota.ts'
 import { sayFailure } from './report.ts'
+import { registerSecurity } from './security.ts'
 import { registerTask } from './task.ts'
 import { registerWhatIf } from './what-if.ts'
 
@@ -105,6 +106,7 @@ export async function commandTree(args: readonly string[], session: Session): Pr
   registerBackup(program, session)
   registerInspect(program, session)
   registerEvents(program, session)
+  registerSecurity(program, session)
   registerCompletion(program, session)
   const noun = args.find(arg => !arg.startsWith('-'))
   const all = noun === undefined || noun === 'help' || noun === 'completion' || !isNoun(program, noun)

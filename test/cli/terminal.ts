@@ -19,6 +19,9 @@ export interface TerminalOptions {
   readonly env?: Record<string, string>
   readonly columns?: number
   readonly files?: Record<string, string>
+  /** What is typed when a password is asked for, in turn; without, standard input is a pipe with `piped` in it. */
+  readonly typed?: readonly string[]
+  readonly piped?: string
   /** Called at each sleep, before the scheduler's step. */
   readonly onSleep?: (nowMs: number, sleeps: number) => void
   /** Ctrl-C at this sleep. */
@@ -37,12 +40,15 @@ export async function daybreak(
   const err: string[] = []
   let nowMs = START_MS
   let sleeps = 0
+  const typed = [...(options.typed ?? [])]
   const interrupt = new AbortController()
   const terminal = { isTTY: options.columns !== undefined, columns: options.columns }
   const io: Io = {
     env: { NO_COLOR: '1', ...(scheduler === null ? {} : { DAYBREAK_URL: scheduler.url }), ...options.env },
     stdout: { write: data => out.push(typeof data === 'string' ? Buffer.from(data) : data), ...terminal },
     stderr: { write: data => err.push(String(data)), isTTY: false, columns: undefined },
+    stdin: { isTTY: options.typed !== undefined },
+    readSecret: async () => typed.shift() ?? options.piped ?? '',
     http: httpSend,
     httpStream,
     now: () => nowMs,
