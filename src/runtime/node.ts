@@ -29,7 +29,7 @@ import { type EmbeddedAgent, startAgentThread } from './agent/agent-thread-clien
 import { backupFolder } from './backup-folder.ts'
 import { realClock } from './clock.ts'
 import { advertisedHttpUrl, agentWorkDir, backupPath, machineName, type NodeConfig, nodeName } from './config.ts'
-import { readTlsOf } from './config-rules.ts'
+import { isLoopback, readTlsOf } from './config-rules.ts'
 import { eventLoopLag } from './event-loop-lag.ts'
 import { EXIT, type ExitStatus, exitStatusOf, NodeFailure } from './exit.ts'
 import { type HttpServer, startHttpServer } from './http-server.ts'
@@ -40,6 +40,8 @@ import { logOptionsOf } from './log/log-options.ts'
 import { createLogger } from './logger.ts'
 import { createMetrics, type NodeMetrics } from './metrics.ts'
 import type { PeerTls } from './peer-certificates.ts'
+import { createGuard, type Guard } from './security/guard.ts'
+import { readSecurityFile } from './security/security-file.ts'
 import { readTiersFile } from './tiers-file.ts'
 import { webhookClient } from './webhook-client.ts'
 import { readWebhookFiles } from './webhook-files.ts'
@@ -192,6 +194,11 @@ function startHttp(config: NodeConfig, parts: HttpParts): Promise<HttpServer> {
     host: config.http.host,
     port: config.http.port,
     bodyMax: config.http.bodyMax,
+    requestTimeoutMs: config.http.requestTimeout,
+    corsOrigins: config.http.corsOrigins,
+    guard: guardOf(config, logger),
+    // Whoever started the node has hands for the signal.
+    processEnd: { quit: () => process.kill(process.pid, 'SIGTERM'), abort: () => process.exit(EXIT.aborted) },
     node: {
       memberId: config.node.id,
       name: nodeName(config),
@@ -451,6 +458,19 @@ function peerTls(config: NodeConfig): PeerTls | null {
   const read = readTlsOf(config)
   if (read.ok) return read.tls
   throw new NodeFailure(EXIT.config, read.faults.map(({ key, text }) => `peer.tls.${key}: ${text}`).join('; '))
+}
+
+/** The same. Null: everybody may do everything. */
+function guardOf({ http, security }: NodeConfig, logger: Logger): Guard | null {
+  const isBeyond = !isLoopback(http.host)
+  if (security.file === null) {
+    if (isBeyond) logger.warn('http-unsecured', { host: http.host, remedy: 'set security.file' })
+    return null
+  }
+  const read = readSecurityFile(security.file)
+  if (!read.ok) throw new NodeFailure(EXIT.config, `security.file: ${read.faults.join('; ')}`)
+  if (isBeyond && http.tls.certFile === null) logger.warn('http-in-clear', { host: http.host, remedy: 'set http.tls' })
+  return createGuard({ policy: read.policy, clock: realClock })
 }
 
 /** The same. */

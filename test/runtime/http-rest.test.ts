@@ -546,7 +546,7 @@ describe('errors', () => {
   test('a body that is too large, or of another type: 413 and 415 problems', async () => {
     const { deps } = httpNode()
     const { createHttpApp } = await import('../../src/runtime/http-server.ts')
-    const app = createHttpApp(deps, 100)
+    const app = createHttpApp(deps, { bodyMax: 100 })
     const large = await app.inject({ method: 'POST', url: '/api/v1/jobs', payload: { job: 'x'.repeat(200) } })
     expect([large.statusCode, large.json().detail]).toEqual([413, 'The body is larger than 100 bytes'])
     const text = await app.inject({

@@ -106,7 +106,7 @@ function filterOf({
 const isType = (text: string): text is ClusterEventType => (EVENT_TYPES as readonly string[]).includes(text)
 
 function readerOf(request: FastifyRequest): string {
-  const user = request.headers[USER_HEADER]
+  const user = request.subject === null ? request.headers[USER_HEADER] : (request.subject.name ?? '')
   const from = `${request.ip}:${request.socket.remotePort ?? 0}`
   return typeof user === 'string' && user !== '' ? `${user.slice(0, 100)} from ${from}` : from
 }

@@ -24,6 +24,8 @@ export const ROUTES = [
   { method: 'GET', path: '/metrics', meaning: 'Numbers for Prometheus', by: 'any' },
   { method: 'GET', path: '/inspect', meaning: 'The tree of actors', by: 'any' },
   { method: 'GET', path: '/inspect/{path}', meaning: 'One actor', by: 'any' },
+  { method: 'POST', path: '/quitquitquit', meaning: 'Stop this node in order', by: 'any' },
+  { method: 'POST', path: '/abortabortabort', meaning: 'End this process at once', by: 'any' },
   { method: 'POST', path: '/api', meaning: 'The Thrift interface of Aurora, binary or TJSON', by: 'leader' },
   { method: 'GET', path: `${API}/openapi.json`, meaning: 'This API as an OpenAPI document', by: 'any' },
   { method: 'GET', path: `${API}/cluster`, meaning: 'Who leads, and how far this node is', by: 'any' },
