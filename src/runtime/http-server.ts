@@ -92,10 +92,12 @@ export interface HttpOptions extends HttpDeps {
   readonly bodyMax?: number
   /** How long a client may take to send a request. Default 1 min. */
   readonly requestTimeoutMs?: number
+  /** PEM; null or not given: http. */
+  readonly tls?: { readonly cert: string; readonly key: string } | null
 }
 
 export interface HttpServer {
-  /** As bound: `http://127.0.0.1:8081`. */
+  /** As bound: `http://127.0.0.1:8081`, or https. */
   readonly url: string
   readonly port: number
   /** For WebSocket upgrades. */
@@ -104,7 +106,7 @@ export interface HttpServer {
   close(graceMs?: number): Promise<void>
 }
 
-type HttpLimits = Pick<HttpOptions, 'bodyMax' | 'requestTimeoutMs'>
+type AppOptions = Pick<HttpOptions, 'bodyMax' | 'requestTimeoutMs' | 'tls'>
 
 const BODY_BYTES_MAX = 4 * 1024 * 1024
 const REQUEST_TIMEOUT_MS = 60_000
@@ -124,7 +126,7 @@ export async function startHttpServer(options: HttpOptions): Promise<HttpServer>
   const port = typeof address === 'object' && address !== null ? address.port : options.port
   const host = options.host.includes(':') ? `[${options.host}]` : options.host
   return {
-    url: `http://${host}:${port}`,
+    url: `${options.tls == null ? 'http' : 'https'}://${host}:${port}`,
     port,
     server: app.server,
     close: async (graceMs = CLOSE_GRACE_MS) => {
@@ -161,14 +163,15 @@ function watchRequests(server: Server): { none(): Promise<void> } {
 /** The app without a port, for tests by injection. */
 export function createHttpApp(
   deps: HttpDeps,
-  { bodyMax = BODY_BYTES_MAX, requestTimeoutMs = REQUEST_TIMEOUT_MS }: HttpLimits = {},
+  { bodyMax = BODY_BYTES_MAX, requestTimeoutMs = REQUEST_TIMEOUT_MS, tls = null }: AppOptions = {},
 ): FastifyInstance {
+  const server = { connectionsCheckingInterval: Math.min(requestTimeoutMs, CONNECTIONS_CHECK_MS) }
   const app = Fastify({
     logger: false,
     bodyLimit: bodyMax,
     forceCloseConnections: 'idle',
     requestTimeout: requestTimeoutMs,
-    http: { connectionsCheckingInterval: Math.min(requestTimeoutMs, CONNECTIONS_CHECK_MS) },
+    ...(tls === null ? { http: server } : { https: { ...server, ...tls, minVersion: 'TLSv1.2' } }),
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1024 },
     exposeHeadRoutes: true,
   })

@@ -29,9 +29,10 @@ import { type EmbeddedAgent, startAgentThread } from './agent/agent-thread-clien
 import { backupFolder } from './backup-folder.ts'
 import { realClock } from './clock.ts'
 import { advertisedHttpUrl, agentWorkDir, backupPath, machineName, type NodeConfig, nodeName } from './config.ts'
-import { isLoopback, readTlsOf } from './config-rules.ts'
+import { isLoopback, readHttpTlsOf, readTlsOf } from './config-rules.ts'
 import { eventLoopLag } from './event-loop-lag.ts'
 import { EXIT, type ExitStatus, exitStatusOf, NodeFailure } from './exit.ts'
+import type { HttpTls } from './http-certificates.ts'
 import { type HttpServer, startHttpServer } from './http-server.ts'
 import type { LeaderParts } from './leader.ts'
 import { followLeadership, type LeaderTree } from './leadership.ts'
@@ -98,7 +99,8 @@ export async function startNode(config: NodeConfig, { configPath }: { configPath
     const side: SchedulerSide | null = schedules ? schedulerSide(system, config, logger, metrics) : null
     const agentSlot: { agent: EmbeddedAgent | null } = { agent: null }
     const inspect = startInspector(system, config, side, agentSlot)
-    const http = await startHttp(config, { system, logger, metrics, board, side, inspect })
+    const tls = httpTls(config)
+    const http = await startHttp(config, { system, logger, metrics, board, side, inspect, tls })
     undo.push(() => http.close())
     const httpUrl = advertisedHttpUrl(config, http.port, hostname())
     const secret = config.cluster.secretFile === null ? '' : readFileSync(config.cluster.secretFile, 'utf8').trim()
@@ -138,7 +140,9 @@ export async function startNode(config: NodeConfig, { configPath }: { configPath
       await firstReign(side, tree)
     }
     if (runsTasks) {
-      const agent = await startAgentThread(agentData(config, http.url, secret), {
+      // A certificate is for the name under which others reach the node, not for the address it is bound to.
+      const own = tls.own === null ? http.url : httpUrl
+      const agent = await startAgentThread(agentData(config, { httpUrl: own, secret, ca: tls.ca }), {
         metrics,
         onDeath: cause => die(exitStatusOf(cause), 'agent-thread-ended', cause),
       }).catch(cause => {
@@ -186,15 +190,17 @@ interface HttpParts {
   readonly board: HealthBoard
   readonly side: SchedulerSide | null
   readonly inspect: () => Promise<InspectorReport>
+  readonly tls: HttpTls
 }
 
 function startHttp(config: NodeConfig, parts: HttpParts): Promise<HttpServer> {
-  const { system, logger, metrics, board, side, inspect } = parts
+  const { system, logger, metrics, board, side, inspect, tls } = parts
   return startHttpServer({
     host: config.http.host,
     port: config.http.port,
     bodyMax: config.http.bodyMax,
     requestTimeoutMs: config.http.requestTimeout,
+    tls: tls.own,
     corsOrigins: config.http.corsOrigins,
     guard: guardOf(config, logger),
     // Whoever started the node has hands for the signal.
@@ -293,7 +299,10 @@ function startHealth(system: ActorSystem, config: NodeConfig, { board, metrics, 
   )
 }
 
-function agentData(config: NodeConfig, httpUrl: string, secret: string): Parameters<typeof startAgentThread>[0] {
+function agentData(
+  config: NodeConfig,
+  { httpUrl, secret, ca }: { readonly httpUrl: string; readonly secret: string; readonly ca: string | null },
+): Parameters<typeof startAgentThread>[0] {
   const { agent, logging } = config
   const { cpus, ram, disk, gpus, revocableCpus } = agent.resources
   return {
@@ -301,6 +310,7 @@ function agentData(config: NodeConfig, httpUrl: string, secret: string): Paramet
     options: {
       workDir: agentWorkDir(config),
       schedulers: agent.schedulers.length > 0 ? agent.schedulers : [httpUrl],
+      schedulersCa: ca,
       host: machineName(config),
       attributes: agent.attributes,
       resources: {
@@ -471,6 +481,13 @@ function guardOf({ http, security }: NodeConfig, logger: Logger): Guard | null {
   if (!read.ok) throw new NodeFailure(EXIT.config, `security.file: ${read.faults.join('; ')}`)
   if (isBeyond && http.tls.certFile === null) logger.warn('http-in-clear', { host: http.host, remedy: 'set http.tls' })
   return createGuard({ policy: read.policy, clock: realClock })
+}
+
+/** The same. */
+function httpTls(config: NodeConfig): HttpTls {
+  const read = readHttpTlsOf(config)
+  if (read.ok) return read.tls
+  throw new NodeFailure(EXIT.config, read.faults.map(({ key, text }) => `http.tls.${key}: ${text}`).join('; '))
 }
 
 /** The same. */

@@ -42,6 +42,12 @@ export async function daybreak(
   let sleeps = 0
   const typed = [...(options.typed ?? [])]
   const interrupt = new AbortController()
+  const readText = async (path: string): Promise<string> => {
+    const text = options.files?.[path]
+    if (text !== undefined) return text
+    if (path.startsWith('/home/ann/')) throw Object.assign(new Error('no such file'), { code: 'ENOENT' })
+    return readFile(path, 'utf8')
+  }
   const terminal = { isTTY: options.columns !== undefined, columns: options.columns }
   const io: Io = {
     env: { NO_COLOR: '1', ...(scheduler === null ? {} : { DAYBREAK_URL: scheduler.url }), ...options.env },
@@ -63,12 +69,8 @@ export async function daybreak(
       options.onSleep?.(nowMs, sleeps)
       scheduler?.step(nowMs)
     },
-    readText: async path => {
-      const text = options.files?.[path]
-      if (text !== undefined) return text
-      if (path.startsWith('/home/ann/')) throw Object.assign(new Error('no such file'), { code: 'ENOENT' })
-      return readFile(path, 'utf8')
-    },
+    readText,
+    readPrivate: readText,
     newRequestId: () => `request-${++requests}`,
     user: 'ann',
     home: '/home/ann',
