@@ -43,6 +43,7 @@ import { createMetrics, type NodeMetrics } from './metrics.ts'
 import type { PeerTls } from './peer-certificates.ts'
 import { createGuard, type Guard } from './security/guard.ts'
 import { readSecurityFile } from './security/security-file.ts'
+import { watchSecurityFile } from './security/security-watch.ts'
 import { readTiersFile } from './tiers-file.ts'
 import { webhookClient } from './webhook-client.ts'
 import { readWebhookFiles } from './webhook-files.ts'
@@ -100,7 +101,12 @@ export async function startNode(config: NodeConfig, { configPath }: { configPath
     const agentSlot: { agent: EmbeddedAgent | null } = { agent: null }
     const inspect = startInspector(system, config, side, agentSlot)
     const tls = httpTls(config)
-    const http = await startHttp(config, { system, logger, metrics, board, side, inspect, tls })
+    const guard = guardOf(config, logger)
+    if (guard !== null && config.security.file !== null) {
+      const watch = watchSecurityFile(config.security.file, guard.renew, logger.child('security'))
+      undo.push(() => watch.stop())
+    }
+    const http = await startHttp(config, { system, logger, metrics, board, side, inspect, tls, guard })
     undo.push(() => http.close())
     const httpUrl = advertisedHttpUrl(config, http.port, hostname())
     const secret = config.cluster.secretFile === null ? '' : readFileSync(config.cluster.secretFile, 'utf8').trim()
@@ -191,10 +197,11 @@ interface HttpParts {
   readonly side: SchedulerSide | null
   readonly inspect: () => Promise<InspectorReport>
   readonly tls: HttpTls
+  readonly guard: Guard | null
 }
 
 function startHttp(config: NodeConfig, parts: HttpParts): Promise<HttpServer> {
-  const { system, logger, metrics, board, side, inspect, tls } = parts
+  const { system, logger, metrics, board, side, inspect, tls, guard } = parts
   return startHttpServer({
     host: config.http.host,
     port: config.http.port,
@@ -202,7 +209,7 @@ function startHttp(config: NodeConfig, parts: HttpParts): Promise<HttpServer> {
     requestTimeoutMs: config.http.requestTimeout,
     tls: tls.own,
     corsOrigins: config.http.corsOrigins,
-    guard: guardOf(config, logger),
+    guard,
     // Whoever started the node has hands for the signal.
     processEnd: { quit: () => process.kill(process.pid, 'SIGTERM'), abort: () => process.exit(EXIT.aborted) },
     node: {

@@ -23,6 +23,8 @@ export interface Guard {
   readonly reads: Policy['reads']
   /** Of a request without the header. */
   readonly nobody: Subject
+  /** From now on these are who may do what. */
+  renew(policy: Policy): void
   /** UNAUTHENTICATED when it proves nothing, BUSY when too many wait for scrypt. */
   identify(authorization: string): Promise<Subject | Rejection>
 }
@@ -41,62 +43,82 @@ const REMEMBERED_MAX = 1_000
 export const WAITING_MAX = 32
 
 export function createGuard({ policy, clock, verify = verifyPassword }: GuardOptions): Guard {
-  const subjects = new Map([...policy.users.values()].map(user => [user.name, subjectOf(user)]))
   const processKey = randomBytes(32)
-  const right = new Map<string, { readonly untilMs: number }>()
+  let present = stateOf(policy)
   const asked = new Map<string, Promise<boolean>>()
   let last: Promise<unknown> = Promise.resolve()
 
-  const isRight = (name: string, password: string): Promise<boolean> | null => {
-    const digest = createHmac('sha256', processKey).update(`${name}\0${password}`).digest('base64')
-    const known = right.get(digest)
-    if (known !== undefined && clock.read().monoMs < known.untilMs) return Promise.resolve(true)
-    right.delete(digest)
+  /** Null: too many wait. */
+  const isRight = (state: State, name: string, password: string): Promise<boolean> | null => {
+    const digest = createHmac('sha256', processKey).update(`${state.serial}\0${name}\0${password}`).digest('base64')
+    const untilMs = state.right.get(digest) ?? 0
+    if (clock.read().monoMs < untilMs) return Promise.resolve(true)
+    state.right.delete(digest)
     const running = asked.get(digest)
     if (running !== undefined) return running
     if (asked.size >= WAITING_MAX) return null
-    const hash = policy.users.get(name)?.password ?? null
+    const hash = state.policy.users.get(name)?.password ?? null
     const answer = last.then(async () => {
       const isMatch = await verify(password, hash ?? NOBODY)
       if (!isMatch || hash === null) return false
-      const oldest = right.keys().next()
-      if (right.size >= REMEMBERED_MAX && !oldest.done) right.delete(oldest.value)
-      right.set(digest, { untilMs: clock.read().monoMs + REMEMBERED_MS })
+      const oldest = state.right.keys().next()
+      if (state.right.size >= REMEMBERED_MAX && !oldest.done) state.right.delete(oldest.value)
+      state.right.set(digest, clock.read().monoMs + REMEMBERED_MS)
       return true
     })
-    last = answer.then(
-      () => asked.delete(digest),
-      () => asked.delete(digest),
-    )
+    const over = (): void => void asked.delete(digest)
+    last = answer.then(over, over)
     asked.set(digest, answer)
     return answer
   }
 
   return {
-    reads: policy.reads,
+    get reads() {
+      return present.policy.reads
+    },
     nobody: { name: null, may: () => false },
+    renew: next => {
+      present = stateOf(next)
+    },
     async identify(authorization) {
+      const state = present
       const given = readAuthorization(authorization)
       switch (given.type) {
         case 'other':
           return unauthenticated(given.text)
         case 'token': {
-          const name = policy.tokens.get(tokenHash(given.token))
-          return (name === undefined ? undefined : subjects.get(name)) ?? unauthenticated('The token is not known')
+          const name = state.policy.tokens.get(tokenHash(given.token))
+          return (
+            (name === undefined ? undefined : state.subjects.get(name)) ?? unauthenticated('The token is not known')
+          )
         }
         case 'password': {
-          const said = isRight(given.name, given.password)
-          if (said === null)
-            return rejected('BUSY', 'Too many passwords wait to be checked', {
-              remedy: 'try again; a token costs no check',
-            })
-          const subject = (await said) ? subjects.get(given.name) : undefined
+          const said = isRight(state, given.name, given.password)
+          if (said === null) {
+            const remedy = 'try again; a token costs no check'
+            return rejected('BUSY', 'Too many passwords wait to be checked', { remedy })
+          }
+          const subject = (await said) ? state.subjects.get(given.name) : undefined
           // Not which of the two is wrong.
           return subject ?? unauthenticated('The user or the password is wrong')
         }
       }
     },
   }
+}
+
+/** Of one policy; what was found under another is forgotten with it. */
+interface State {
+  readonly serial: string
+  readonly policy: Policy
+  readonly subjects: ReadonlyMap<string, Subject>
+  /** Digests of what was right, and until when it need not be looked at again. */
+  readonly right: Map<string, number>
+}
+
+function stateOf(policy: Policy): State {
+  const subjects = new Map([...policy.users.values()].map(user => [user.name, subjectOf(user)]))
+  return { serial: randomBytes(8).toString('hex'), policy, subjects, right: new Map() }
 }
 
 export function unauthenticated(detail: string): Rejection {

@@ -114,6 +114,17 @@ describe('passwords', () => {
   })
 })
 
+test('another policy: who is not in it is out at once, a password that was right before is checked anew', async () => {
+  const { guard, named, checks } = guarded()
+  expect([await named(basic('ann', 'right')), await named('Bearer dbk_1')]).toEqual(['ann', 'bot'])
+  guard.renew({ ...POLICY, reads: 'anyone', tokens: new Map() })
+  expect([guard.reads, await named('Bearer dbk_1')]).toEqual(['anyone', 'UNAUTHENTICATED'])
+  await named(basic('ann', 'right'))
+  expect(checks).toHaveLength(2)
+  guard.renew({ ...POLICY, users: new Map() })
+  expect(await named(basic('ann', 'right'))).toBe('UNAUTHENTICATED')
+})
+
 test('tokens: the user whose it is', async () => {
   const { named, checks } = guarded()
   expect([await named('Bearer dbk_1'), await named('bearer  dbk_1'), await named('Bearer dbk_2')]).toEqual([
