@@ -99,7 +99,8 @@ const NEEDS: Readonly<Record<RouteName, RouteNeed>> = {
   [`POST ${API}/backups:commit`]: admin('commitRecovery'),
   [`GET ${API}/agents`]: READ,
   [`GET ${API}/pending`]: READ,
-  [`POST ${API}/what-if`]: READ,
+  // It changes nothing, and costs as much as a round of placement.
+  [`POST ${API}/what-if`]: USER,
   [`GET ${API}/quotas`]: READ,
   [`GET ${API}/quotas/{role}`]: READ,
   [`POST ${API}/quotas/{role}:set`]: admin('setQuota'),
