@@ -369,6 +369,16 @@ describe('audit', () => {
   })
 })
 
+test('a login that is refused is told with where it came from, and counted; never what was shown', async () => {
+  const made = node()
+  await made.app.inject({ url: '/api/v1/jobs?x=1', headers: as('eve', 'hunter2') })
+  const told = lines.filter(({ event }) => event === 'login-refused').map(({ fields }) => fields)
+  expect(told).toEqual([
+    { from: expect.stringContaining('127.0.0.1:'), path: '/api/v1/jobs', why: 'The user or the password is wrong' },
+  ])
+  expect((await made.deps.metrics.vars()).get('logins_refused_total')).toBe(1)
+})
+
 describe('browsers', () => {
   const page = (origin: string, host = 'localhost:80') => ({ origin, host })
 
@@ -421,6 +431,14 @@ describe('browsers', () => {
     ])
     expect(await origin(['https://a.example', 'https://b.example'], 'https://c.example')).toEqual([undefined, 'Origin'])
     expect(await origin([], 'https://a.example')).toEqual([undefined, undefined])
+  })
+
+  test('events carry them too, although they are a stream', async () => {
+    const made = node({ corsOrigins: ['https://ui.example'] })
+    const server = await startHttpServer({ ...made.deps, host: '127.0.0.1', port: 0 })
+    const answer = await fetch(`${server.url}/api/v1/events?follow=false`, { headers: as('nil') })
+    expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([200, 'https://ui.example'])
+    await server.close(0)
   })
 
   test('a preflight is answered without credentials', async () => {

@@ -51,6 +51,8 @@ export function addEventRoutes(app: FastifyInstance, deps: HttpDeps): void {
         const remedy = 'ask another node, or end readers of this one'
         return refuse(reply, rejected('BUSY', `${READERS_MAX} readers follow the events of this node`, { remedy }))
       }
+      // What hooks have said of the answer, such as whose page may read it.
+      for (const [name, value] of Object.entries(reply.getHeaders())) if (value) reply.raw.setHeader(name, value)
       reply.hijack()
       const stream: EventStream = new EventStream({
         response: reply.raw,

@@ -37,7 +37,11 @@ export function addGate(app: FastifyInstance, deps: HttpDeps): void {
     if (foreign !== null) return refuse(reply, foreign)
     if (guard === null) return
     const who = await subjectOf(guard, request)
-    if ('type' in who) return refuse(reply, who)
+    if ('type' in who) {
+      deps.logger.info('login-refused', { from: fromOf(request), path: pathOf(request), why: who.detail })
+      deps.metrics.count('logins_refused_total')
+      return refuse(reply, who)
+    }
     request.subject = who
     if (need === null) {
       const { rejection, status, allow } = missingRoute(request.method, request.url)
@@ -66,7 +70,7 @@ export function addGate(app: FastifyInstance, deps: HttpDeps): void {
     const need = request.is404 ? null : needOfRequest(request)
     if (need?.type === 'permission' && need.isChange) {
       const outcome = String(reply.statusCode)
-      audit(deps, request, { what: `${request.method} ${request.url.split('?')[0]}`, outcome })
+      audit(deps, request, { what: `${request.method} ${pathOf(request)}`, outcome })
     }
     done()
   })
@@ -100,14 +104,19 @@ export function audit(
   const claimed = guard == null ? request.headers[USER_HEADER] : undefined
   const user = request.subject?.name ?? (typeof claimed === 'string' ? claimed.slice(0, 255) : nameless(guard))
   const requestId = request.headers[REQUEST_ID_HEADER]
-  const { remoteAddress = '?', remotePort = 0 } = request.socket
   logger.info('audit', {
     user,
-    from: `${remoteAddress}:${remotePort}`,
+    from: fromOf(request),
     what,
     outcome,
     ...(typeof requestId === 'string' ? { requestId: requestId.slice(0, 255) } : {}),
   })
+}
+
+const pathOf = ({ url }: FastifyRequest): string => url.split('?')[0] ?? url
+
+function fromOf({ socket: { remoteAddress = '?', remotePort = 0 } }: FastifyRequest): string {
+  return `${remoteAddress}:${remotePort}`
 }
 
 /** Who stands for somebody without a name: nobody can have one, or this one has not shown theirs. */
