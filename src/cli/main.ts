@@ -16,6 +16,7 @@ import { sayFailure } from './report.ts'
 import { registerSecurity } from './security.ts'
 import { registerTask } from './task.ts'
 import { registerWhatIf } from './what-if.ts'
+import { registerWhoami } from './whoami.ts'
 
 /**
  * The `daybreak` command: nouns with verbs. This file loads only the names of things; what a verb does is loaded when
@@ -107,6 +108,7 @@ export async function commandTree(args: readonly string[], session: Session): Pr
   registerInspect(program, session)
   registerEvents(program, session)
   registerSecurity(program, session)
+  registerWhoami(program, session)
   registerCompletion(program, session)
   const noun = args.find(arg => !arg.startsWith('-'))
   const all = noun === undefined || noun === 'help' || noun === 'completion' || !isNoun(program, noun)

@@ -95,6 +95,32 @@ describe('what the client shows', () => {
   })
 })
 
+describe('whoami', () => {
+  const answer = { user: 'web', isSecured: true, permissions: ['thrift.AuroraSchedulerManager:*:webapp'] }
+
+  test('the user and what they may; of one permission yes or no, as the status too', async () => {
+    const made = await scheduler()
+    made.pages.set('/api/v1/whoami', answer)
+    expect((await daybreak('whoami', made)).out).toBe('web may\n  thrift.AuroraSchedulerManager:*:webapp\n')
+    for (const [may, out, exit] of [
+      [true, 'yes\n', 0],
+      [false, 'no\n', 30],
+    ] as const) {
+      made.pages.set('/api/v1/whoami', { ...answer, may })
+      expect(await daybreak('whoami --may thrift.AuroraAdmin:setQuota', made)).toMatchObject({ out, exit })
+      expect(made.seen.at(-1)?.url).toBe('/api/v1/whoami?may=thrift.AuroraAdmin%3AsetQuota')
+    }
+  })
+
+  test('nothing granted, and security off, are said so', async () => {
+    const made = await scheduler()
+    made.pages.set('/api/v1/whoami', { ...answer, permissions: [] })
+    expect((await daybreak('whoami', made)).out).toBe('web may only read\n')
+    made.pages.set('/api/v1/whoami', { ...answer, isSecured: false })
+    expect((await daybreak('whoami', made)).out).toContain('security is off')
+  })
+})
+
 describe('what is refused', () => {
   test.each([
     [401, 'UNAUTHENTICATED'],

@@ -674,6 +674,7 @@ describe('openapi', () => {
       'GET /tasks/{taskId}/logs',
       'GET /tasks/{taskId}/why',
       'GET /tiers',
+      'GET /whoami',
       'POST /admin:reconcile',
       'POST /admin:release-held',
       'POST /backups',

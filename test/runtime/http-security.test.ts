@@ -369,6 +369,25 @@ describe('audit', () => {
   })
 })
 
+test('/whoami: the user, their permissions, and whether one is among them', async () => {
+  const { app } = node()
+  const ask = async (may: string | null, headers = {}) => {
+    const query = may === null ? '' : `?may=${encodeURIComponent(may)}`
+    return (await app.inject({ url: `/api/v1/whoami${query}`, headers })).json()
+  }
+  expect(await ask(null, as('web'))).toEqual({
+    user: 'web',
+    isSecured: true,
+    permissions: ['thrift.AuroraSchedulerManager:*:webapp'],
+  })
+  expect(await ask('thrift.AuroraSchedulerManager:killTasks:webapp:prod:x', as('web'))).toMatchObject({ may: true })
+  expect(await ask('thrift.AuroraSchedulerManager:killTasks:ads:prod:x', as('web'))).toMatchObject({ may: false })
+  expect(await ask('thrift.AuroraSchedulerManager:*', as('web'))).toMatchObject({ code: 'INVALID_REQUEST' })
+  expect(await ask(null)).toMatchObject({ code: 'UNAUTHENTICATED' })
+  const off = await node({ guard: null }).app.inject({ url: '/api/v1/whoami', headers: { 'daybreak-user': 'ann' } })
+  expect(off.json()).toEqual({ user: 'ann', isSecured: false, permissions: ['*'] })
+})
+
 test('a login that is refused is told with where it came from, and counted; never what was shown', async () => {
   const made = node()
   await made.app.inject({ url: '/api/v1/jobs?x=1', headers: as('eve', 'hunter2') })

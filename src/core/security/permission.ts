@@ -77,6 +77,18 @@ export function readGrant(text: string, calls: Readonly<Record<Service, readonly
   return { ok: true, grant }
 }
 
+/** One call written out, with the job it is about: what `permissionText` writes. Null: it is more or less than that. */
+export function readPermission(text: string, calls: Readonly<Record<Service, readonly string[]>>): Permission | null {
+  const read = readGrant(text, calls)
+  if (!read.ok || read.grant.parts.some(part => part.length > 1 || part.includes(ANY))) return null
+  const [service = '', call = '', role, environment, name] = read.grant.text.split(':').map(part => part.trim())
+  const known = SERVICES.find(one => sameWord(one, service))
+  if (known === undefined) return null
+  const job = role && environment && name ? { role, environment, name } : null
+  const isWhole = read.grant.parts.length === (known === 'thrift.AuroraSchedulerManager' ? PARTS_MAX : CALL_PARTS)
+  return isWhole ? { service: known, call, job } : null
+}
+
 /** Whether whoever has the grant may do it. */
 export function implies({ parts }: Grant, permission: Permission): boolean {
   const wanted = partsOf(permission)

@@ -70,6 +70,7 @@ const SCHEMAS = {
   AgentList: rest.agentList,
   Pending: rest.pending,
   TierList: rest.tierList,
+  Whoami: rest.whoami,
   Cluster: rest.cluster,
   LogStatus: rest.logStatus,
   LogEntries: logEntries,
@@ -80,6 +81,7 @@ const SCHEMAS = {
 } as const
 
 const DOCUMENTED: Readonly<Record<string, Documented>> = {
+  [`GET ${API}/whoami`]: { answer: 'Whoami', query: rest.whoamiQuery },
   [`GET ${API}/cluster`]: { answer: 'Cluster' },
   [`GET ${API}/log/status`]: { answer: 'LogStatus' },
   [`GET ${API}/log/entries`]: {

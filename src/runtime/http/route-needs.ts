@@ -61,6 +61,7 @@ const NEEDS: Readonly<Record<RouteName, RouteNeed>> = {
   'POST /abortabortabort': admin('abort'),
   'POST /api': { type: 'thrift' },
   [`GET ${API}/openapi.json`]: READ,
+  [`GET ${API}/whoami`]: USER,
   [`GET ${API}/cluster`]: READ,
   [`GET ${API}/log/status`]: READ,
   [`GET ${API}/log/entries`]: adminRead('readLog'),

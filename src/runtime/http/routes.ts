@@ -28,6 +28,7 @@ export const ROUTES = [
   { method: 'POST', path: '/abortabortabort', meaning: 'End this process at once', by: 'any' },
   { method: 'POST', path: '/api', meaning: 'The Thrift interface of Aurora, binary or TJSON', by: 'leader' },
   { method: 'GET', path: `${API}/openapi.json`, meaning: 'This API as an OpenAPI document', by: 'any' },
+  { method: 'GET', path: `${API}/whoami`, meaning: 'Who you are here, and what you may', by: 'any' },
   { method: 'GET', path: `${API}/cluster`, meaning: 'Who leads, and how far this node is', by: 'any' },
   { method: 'GET', path: `${API}/log/status`, meaning: 'The replicated log of this node', by: 'any' },
   {

@@ -16,6 +16,8 @@ import { NOBODY, tokenHash, verifyPassword } from './scrypt.ts'
 export interface Subject {
   /** Null: somebody who has not said who they are. */
   readonly name: string | null
+  /** As they stand in security.yaml. */
+  readonly permissions: readonly string[]
   may(permission: Permission): boolean
 }
 
@@ -76,7 +78,7 @@ export function createGuard({ policy, clock, verify = verifyPassword }: GuardOpt
     get reads() {
       return present.policy.reads
     },
-    nobody: { name: null, may: () => false },
+    nobody: { name: null, permissions: [], may: () => false },
     renew: next => {
       present = stateOf(next)
     },
@@ -128,7 +130,11 @@ export function unauthenticated(detail: string): Rejection {
   })
 }
 
-const subjectOf = (user: User): Subject => ({ name: user.name, may: permission => may(user, permission) })
+const subjectOf = (user: User): Subject => ({
+  name: user.name,
+  permissions: user.grants.map(({ text }) => text),
+  may: permission => may(user, permission),
+})
 
 type Given =
   | { readonly type: 'token'; readonly token: string }

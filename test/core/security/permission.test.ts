@@ -6,6 +6,7 @@ import {
   type Permission,
   permissionText,
   readGrant,
+  readPermission,
 } from '../../../src/core/security/permission.ts'
 
 const CALLS = {
@@ -24,6 +25,18 @@ const holds = (grant: string, permission: Permission): boolean => {
 test('what is asked for is written as the grant that would allow just that', () => {
   expect(permissionText(kill('ads', 'staging', 'job'))).toBe('thrift.AuroraSchedulerManager:killTasks:ads:staging:job')
   expect(permissionText(adminPermission('setQuota'))).toBe('thrift.AuroraAdmin:setQuota')
+})
+
+test('a permission is read back as it is written; less, more and other things are none', () => {
+  for (const permission of [kill('Ads', 'staging', 'job'), adminPermission('setQuota')])
+    expect(readPermission(permissionText(permission), CALLS)).toEqual(permission)
+  for (const text of [
+    '*',
+    'thrift.AuroraSchedulerManager:killTasks',
+    'thrift.AuroraAdmin:setQuota:x',
+    'thrift.AuroraAdmin:fly',
+  ])
+    expect(readPermission(text, CALLS)).toBeNull()
 })
 
 describe('grants', () => {
