@@ -3,13 +3,21 @@
  * with the key, the file and what to do. Clients show no certificates, so there is no CA for them.
  */
 import { checkServerIdentity, createSecureContext } from 'node:tls'
+import type { Logger, Metrics } from '../actors/ports.ts'
 import { certificatesIn, Fault, messageOf, nameOf, privateKeyIn, refuseOutdated, type TlsFiles } from './pem-files.ts'
 
 export interface HttpTls {
   /** What the port is served with, PEM; null: http. */
-  readonly own: { readonly cert: string; readonly key: string } | null
+  readonly own: OwnCertificate | null
   /** By which https scheduler nodes are known, PEM; null: those that come with Node.js. */
   readonly ca: string | null
+}
+
+export interface OwnCertificate {
+  readonly cert: string
+  readonly key: string
+  /** Unix time, ms. */
+  readonly endsAtMs: number
 }
 
 export interface HttpTlsFault {
@@ -67,5 +75,26 @@ function ownOf(
   } catch (cause) {
     throw new Fault('certFile', `${certFile} and ${keyFile} cannot be used for TLS: ${messageOf(cause)}`)
   }
-  return { cert, key }
+  return { cert, key, endsAtMs: Date.parse(own.validTo) }
+}
+
+const DAY_MS = 86_400_000
+const SAID_DAYS_BEFORE = 30
+
+/** Says daily when the certificate ends soon, as it is read at the start only. Answers how to stop. */
+export function watchHttpCertificate(
+  { endsAtMs }: OwnCertificate,
+  { logger, metrics }: { readonly logger: Logger; readonly metrics: Metrics },
+): () => void {
+  metrics.gauge('http_certificate_end_seconds', endsAtMs / 1_000)
+  const look = (): void => {
+    const daysLeft = Math.floor((endsAtMs - Date.now()) / DAY_MS)
+    if (daysLeft >= SAID_DAYS_BEFORE) return
+    const because = 'without a new one and a restart of this node no client reaches it after that'
+    logger.warn('http-certificate-ends', { ends: new Date(endsAtMs).toISOString(), daysLeft, because })
+  }
+  look()
+  const timer = setInterval(look, DAY_MS)
+  timer.unref()
+  return () => clearInterval(timer)
 }

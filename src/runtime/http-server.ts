@@ -58,6 +58,8 @@ export interface HttpDeps {
   readonly guard?: Guard | null
   /** By which `/quitquitquit` and `/abortabortabort` end this process; not given: they do not. */
   readonly processEnd?: ProcessEnd
+  /** The name under which clients are sent here. */
+  readonly ownHost?: string
   /** Whose pages may use the API from a browser. */
   readonly corsOrigins?: readonly string[]
 }
@@ -171,7 +173,9 @@ export function createHttpApp(
     bodyLimit: bodyMax,
     forceCloseConnections: 'idle',
     requestTimeout: requestTimeoutMs,
-    ...(tls === null ? { http: server } : { https: { ...server, ...tls, minVersion: 'TLSv1.2' } }),
+    ...(tls === null
+      ? { http: server }
+      : { https: { ...server, cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2' } }),
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1024 },
     exposeHeadRoutes: true,
   })

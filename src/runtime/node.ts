@@ -32,7 +32,7 @@ import { advertisedHttpUrl, agentWorkDir, backupPath, machineName, type NodeConf
 import { isLoopback, readHttpTlsOf, readTlsOf } from './config-rules.ts'
 import { eventLoopLag } from './event-loop-lag.ts'
 import { EXIT, type ExitStatus, exitStatusOf, NodeFailure } from './exit.ts'
-import type { HttpTls } from './http-certificates.ts'
+import { type HttpTls, watchHttpCertificate } from './http-certificates.ts'
 import { type HttpServer, startHttpServer } from './http-server.ts'
 import type { LeaderParts } from './leader.ts'
 import { followLeadership, type LeaderTree } from './leadership.ts'
@@ -101,6 +101,7 @@ export async function startNode(config: NodeConfig, { configPath }: { configPath
     const agentSlot: { agent: EmbeddedAgent | null } = { agent: null }
     const inspect = startInspector(system, config, side, agentSlot)
     const tls = httpTls(config)
+    if (tls.own !== null) undo.push(watchHttpCertificate(tls.own, { logger, metrics }))
     const guard = guardOf(config, logger)
     if (guard !== null && config.security.file !== null) {
       const watch = watchSecurityFile(config.security.file, guard.renew, logger.child('security'))
@@ -209,6 +210,7 @@ function startHttp(config: NodeConfig, parts: HttpParts): Promise<HttpServer> {
     requestTimeoutMs: config.http.requestTimeout,
     tls: tls.own,
     corsOrigins: config.http.corsOrigins,
+    ownHost: new URL(advertisedHttpUrl(config, config.http.port, hostname())).hostname,
     guard,
     // Whoever started the node has hands for the signal.
     processEnd: { quit: () => process.kill(process.pid, 'SIGTERM'), abort: () => process.exit(EXIT.aborted) },

@@ -406,16 +406,23 @@ describe('browsers', () => {
     ['no origin to speak of', page('null'), 403],
     ['another port of this host', page('http://localhost:9999'), 403],
     ['its own', page('http://localhost:8081', 'localhost:8081'), 200],
+    ['a name of its own', page('http://daybreak.example:8081', 'daybreak.example:8081'), 200],
     ['one that is listed', page('https://ui.example'), 200],
     ['a program', {}, 200],
   ])('a change from a page of %s, security off and on', async (_whose, headers, status) => {
     for (const guard of [{}, { guard: null }]) {
-      const made = node({ corsOrigins: ['https://ui.example'], ...guard })
+      const made = node({ corsOrigins: ['https://ui.example'], ownHost: 'daybreak.example', ...guard })
       expect((await post(made, KILL, { all: true }, { ...as('root'), ...headers })).statusCode).toBe(status)
       const thrift = await call(made, 'killTasks', kill('ads', 'staging', 'job'), { ...as('root'), ...headers })
       expect(thrift).toMatchObject(status === 200 ? { code: OK } : { http: 403 })
       expect(made.told).toHaveLength(status === 200 ? 2 : 0)
     }
+  })
+
+  test('security off: a page of a name that was made to stand for this address may change nothing', async () => {
+    const made = node({ guard: null, ownHost: 'daybreak.example' })
+    const { statusCode } = await post(made, KILL, { all: true }, page('http://evil.example:8081', 'evil.example:8081'))
+    expect([statusCode, made.told]).toEqual([403, []])
   })
 
   const CORS = {
@@ -457,6 +464,16 @@ describe('browsers', () => {
     const server = await startHttpServer({ ...made.deps, host: '127.0.0.1', port: 0 })
     const answer = await fetch(`${server.url}/api/v1/events?follow=false`, { headers: as('nil') })
     expect([answer.status, answer.headers.get('access-control-allow-origin')]).toEqual([200, 'https://ui.example'])
+    await server.close(0)
+  })
+
+  test('who is no user any more does not go on to read events', async () => {
+    const made = node()
+    const server = await startHttpServer({ ...made.deps, host: '127.0.0.1', port: 0 })
+    const answer = await fetch(`${server.url}/api/v1/events`, { headers: as('nil') })
+    made.deps.guard?.renew({ reads: 'users', users: new Map(), tokens: new Map() })
+    expect(await answer.text()).toContain('retry: 1000')
+    expect((await fetch(`${server.url}/api/v1/events`, { headers: as('nil') })).status).toBe(401)
     await server.close(0)
   })
 

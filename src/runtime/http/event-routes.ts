@@ -20,10 +20,15 @@ export function addEventRoutes(app: FastifyInstance, deps: HttpDeps): void {
   let serial = 0
 
   // Streams have no end of their own, and the server waits for what is running.
-  app.addHook('preClose', done => {
+  const endAll = (): void => {
     for (const stream of [...streams]) stream.end()
+  }
+  app.addHook('preClose', done => {
+    endAll()
     done()
   })
+  // Readers come again with their last id, those who still may.
+  deps.guard?.onRenewed(endAll)
 
   app.route({
     method: 'GET',

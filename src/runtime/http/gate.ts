@@ -3,6 +3,7 @@
  * And behind the handler: one line of audit for each change that was asked for. Without a guard everybody may do
  * everything, and only pages of other origins are kept out. See docs/design/0024-security.md.
  */
+import { isIP } from 'node:net'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Rejection, rejected } from '../../core/base/rejection.ts'
 import { type Permission, permissionText } from '../../core/security/permission.ts'
@@ -33,7 +34,7 @@ export function addGate(app: FastifyInstance, deps: HttpDeps): void {
     if (request.is404) return
     const need = needOfRequest(request)
     if (need?.type === 'open') return
-    const foreign = isChange(request, need) ? foreignOrigin(request, deps.corsOrigins ?? []) : null
+    const foreign = isChange(request, need) ? foreignOrigin(request, deps) : null
     if (foreign !== null) return refuse(reply, foreign)
     if (guard === null) return
     const who = await subjectOf(guard, request)
@@ -138,12 +139,16 @@ const isChange = ({ method }: FastifyRequest, need: RouteNeed | null): boolean =
 
 /**
  * A browser sends a request of any page, with the passwords it remembers, and to loopback too; `Origin` says whose page it
- * is. Programs send none.
+ * is. Programs send none. Where nobody has to show anything, a page of a name of its own is foreign even when `Host` is
+ * that name: whoever owns it can let it stand for this address.
  */
-function foreignOrigin({ headers }: FastifyRequest, allowed: readonly string[]): Rejection | null {
+function foreignOrigin({ headers }: FastifyRequest, { guard, corsOrigins, ownHost }: HttpDeps): Rejection | null {
   const { origin, host } = headers
-  if (origin === undefined || allowed.includes(origin)) return null
-  if (URL.canParse(origin) && new URL(origin).host === host) return null
+  if (origin === undefined || corsOrigins?.includes(origin) === true) return null
+  const url = URL.canParse(origin) ? new URL(origin) : null
+  const isOwnName = (name: string): boolean =>
+    name === 'localhost' || name === ownHost || isIP(name.replace(/^\[|\]$/g, '')) > 0
+  if (url !== null && url.host === host && (guard != null || isOwnName(url.hostname))) return null
   return rejected('AUTH_FAILED', `A page of ${origin.slice(0, 255)} may not change anything here`, {
     remedy: 'list its origin in http.corsOrigins of the scheduler nodes if it may',
   })

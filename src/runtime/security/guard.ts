@@ -27,6 +27,8 @@ export interface Guard {
   readonly nobody: Subject
   /** From now on these are who may do what. */
   renew(policy: Policy): void
+  /** Told after each renewal: what goes on for long has to show anew who it is for. */
+  onRenewed(told: () => void): void
   /** UNAUTHENTICATED when it proves nothing, BUSY when too many wait for scrypt. */
   identify(authorization: string): Promise<Subject | Rejection>
 }
@@ -47,6 +49,7 @@ export const WAITING_MAX = 32
 export function createGuard({ policy, clock, verify = verifyPassword }: GuardOptions): Guard {
   const processKey = randomBytes(32)
   let present = stateOf(policy)
+  const listeners: (() => void)[] = []
   const asked = new Map<string, Promise<boolean>>()
   let last: Promise<unknown> = Promise.resolve()
 
@@ -81,7 +84,9 @@ export function createGuard({ policy, clock, verify = verifyPassword }: GuardOpt
     nobody: { name: null, permissions: [], may: () => false },
     renew: next => {
       present = stateOf(next)
+      for (const told of listeners) told()
     },
+    onRenewed: told => void listeners.push(told),
     async identify(authorization) {
       const state = present
       const given = readAuthorization(authorization)
