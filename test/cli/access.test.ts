@@ -163,6 +163,13 @@ describe('https', () => {
     expect(none.err).toContain('DAYBREAK_CA')
   })
 
+  test('sent on to another node by https: shown there too', async () => {
+    const leader = await secure(() => ({ status: 200 }))
+    const { url } = await secure(path => ({ status: 307, location: `${leader.url}${path}` }))
+    await daybreak(STATUS, null, { env: { DAYBREAK_TOKEN: 't', DAYBREAK_URL: url, DAYBREAK_CA: pem('ca') } })
+    expect(leader.seen.map(({ headers }) => headers.authorization)).toEqual(['Bearer t'])
+  })
+
   test('sent on from https to http: not followed, so that nothing is shown there', async () => {
     const plain = await scheduler()
     const { url } = await secure(path => ({ status: 307, location: `${plain.url}${path}` }))
