@@ -108,6 +108,7 @@ function trial(hosts: number, tasks: number, options: BenchOptions): Figure[] {
         offerOrder: ['RANDOM'],
         unavailabilityThresholdMs: 0,
         isPreemptionEnabled: true,
+        tasksPerJobMax: ADMISSION_SETTINGS.tasksPerJobMax,
         nowMs: 1,
         seed: 1,
       },

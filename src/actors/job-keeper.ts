@@ -159,21 +159,13 @@ function jobKeeper(context: Context<Message>, options: JobKeeperOptions): Behavi
     const admitted = admit(command.job, admission, machines(view, placement))
     if (admitted.type === 'rejected') return answerUnchanged(ledger, command, admitted)
     const { key, instanceCount, task: config } = admitted.job
-    const locked = updatingFault(view, key)
-    if (locked !== null) return answerUnchanged(ledger, command, locked)
+    const standing = updatingFault(view, key) ?? existsFault(view, key)
+    if (standing !== null) return answerUnchanged(ledger, command, standing)
     const active = view.activeTasksOfJob(key)
-    if (active.length > 0 || view.job(key)?.cron !== undefined)
-      return answerUnchanged(
-        ledger,
-        command,
-        rejected('JOB_EXISTS', `Job ${jobKeyText(key)} already exists`, {
-          remedy: 'kill all of its instances first (`daybreak job killall`), or give the new job another name',
-        }),
-      )
 
     // Of a job with one instance on every host the instances are made as the hosts are seen.
     const isEveryHost = config.everyHost === true
-    const wanted = isEveryHost ? placement.offers().length : instanceCount
+    const wanted = isEveryHost ? hostsWanted(placement.allowedHosts(config), admission) : instanceCount
     const overQuota = options.quotas?.().addFault(key.role, config, wanted) ?? null
     if (overQuota !== null) return answerUnchanged(ledger, command, overQuota)
 
@@ -278,12 +270,25 @@ const isOperation = (command: Command): command is Kill | Restart =>
   command.type === 'kill' || command.type === 'restart'
 
 /** An update owns its job, also while it is paused: a change from elsewhere would be undone by it, or undo it. */
-function updatingFault(view: LedgerView, key: JobKey): Rejection | null {
+export function updatingFault(view: LedgerView, key: JobKey): Rejection | null {
   const update = activeUpdate(view, key)
   if (update === null) return null
   return rejected('JOB_UPDATING', undefined, {
     remedy: `Update ${update.updateId} of ${jobKeyText(key)} is ${update.status}: wait until it has ended, or abort it.`,
   })
+}
+
+/** Why a job cannot be created beside what there is. */
+export function existsFault(view: LedgerView, key: JobKey): Rejection | null {
+  if (view.activeTasksOfJob(key).length === 0 && view.job(key)?.cron === undefined) return null
+  return rejected('JOB_EXISTS', `Job ${jobKeyText(key)} already exists`, {
+    remedy: 'kill all of its instances first (`daybreak job killall`), or give the new job another name',
+  })
+}
+
+/** How many instances a job with one on every host has, by the hosts that its rules allow. */
+export function hostsWanted(allowed: readonly unknown[], { tasksPerJobMax }: AdmissionSettings): number {
+  return Math.min(allowed.length, tasksPerJobMax)
 }
 
 const asManyAsHosts = (key: JobKey): Rejection =>

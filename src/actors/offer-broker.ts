@@ -7,11 +7,12 @@
  * actor the book is read anew from the ledger.
  */
 import type { AgentId, ConfigId, JobKey, TaskId } from '../core/base/ids.ts'
-import type { Resources } from '../core/job/task-config.ts'
+import type { Resources, TaskConfig } from '../core/job/task-config.ts'
 import type { Tier } from '../core/job/tiers.ts'
 import type { OfferOrder } from '../core/offers/candidate-order.ts'
 import type { RoomClaim } from '../core/offers/claims.ts'
 import type { Host, OfferedRoom } from '../core/offers/offer-book.ts'
+import type { PortRanges } from '../core/offers/port-space.ts'
 import { type SlotRequest, SlotSearch, type SlotsFound } from '../core/preempt/slot-search.ts'
 import { VictimIndex } from '../core/preempt/victim-index.ts'
 import { type Explanation, explain } from '../core/scheduling/explanation.ts'
@@ -48,7 +49,11 @@ export interface OfferView {
   readonly agentId: AgentId
   readonly host: string
   readonly free: Resources
+  /** Of the cores that are only lent, thousandths; not in `free`. */
+  readonly revocableMilli: number
   readonly freePorts: number
+  /** The same as ranges: closed, ascending, not touching. */
+  readonly portRanges: PortRanges
 }
 
 /** Why a group of equal tasks is not placed: one row per group. */
@@ -73,8 +78,11 @@ export interface PlacementView {
   waiting(configId: ConfigId): PendingView | null
   /** Null when the agent is not connected. */
   offer(agentId: AgentId): OfferView | null
-  /** Connected agents whose machine allows tasks of the configuration, whatever room they have. */
-  allowedHosts(configId: ConfigId): readonly AgentId[]
+  /**
+   * Connected agents whose machine allows tasks of the configuration, whatever room they have. One that is stored is named
+   * by its id.
+   */
+  allowedHosts(of: ConfigId | TaskConfig): readonly AgentId[]
   /** Why tasks of the configuration wait, in full; cut into steps. Null when it is not stored. */
   explain(configId: ConfigId): Generator<undefined, Explanation> | null
   /** Free and total of the host with the most room, for "can never fit: largest host has …"; null without agents. */
@@ -162,7 +170,7 @@ export interface OfferBookView {
   largestHost(): { readonly host: string; readonly total: Resources; readonly ports: number } | null
   reasonsOf(configId: ConfigId): Reasons | null
   explain(configId: ConfigId): Generator<undefined, Explanation> | null
-  allowedHosts(configId: ConfigId): readonly AgentId[]
+  allowedHosts(of: ConfigId | TaskConfig): readonly AgentId[]
   /** Tasks that a round has placed there and that are not staged yet. */
   holdsOn(agentId: AgentId): number
   claims(): Iterable<RoomClaim>
@@ -237,6 +245,8 @@ function startOfferBroker(
   let rounds: Round[] = []
   let changes: LedgerChange[] = []
   let isWaking = false
+  /** For when the timer of the claims is set. */
+  let armedMs: number | null = null
 
   const unsubscribe = ledger.subscribe('staged', change => {
     if (changes.push(change) === 1) context.self.tell({ type: 'ledgerChanged' })
@@ -275,9 +285,10 @@ function startOfferBroker(
       if (ledger.view.config(configId) === undefined) return null
       return explain(matcher, matcher.askOf(configId), context.now().wallMs)
     },
-    allowedHosts: configId => {
+    allowedHosts: of => {
       takeIn()
-      return ledger.view.config(configId) === undefined ? [] : matcher.allowedHosts(configId, context.now().wallMs)
+      const config = typeof of === 'string' ? ledger.view.config(of) : of
+      return config === undefined ? [] : matcher.allowedHosts(config.constraints, context.now().wallMs)
     },
     holdsOn: agentId => {
       takeIn()
@@ -328,9 +339,8 @@ function startOfferBroker(
   /** An agent may have gone between the turns of a round: what was matched there is taken back. */
   const answer = ({ roundId, dedicatedVersion, done, replyTo }: Round): void => {
     const groups = done.map(group => {
-      const lost = group.placed.filter(match => book.host(match.agentId)?.connected !== true).map(match => match.taskId)
+      const lost = matcher.takeBack(group.configId, group.placed)
       if (lost.length === 0) return group
-      matcher.release(lost)
       const placed = group.placed.filter(match => !lost.includes(match.taskId))
       return { ...group, placed, unplaced: [...lost, ...group.unplaced] }
     })
@@ -354,9 +364,11 @@ function startOfferBroker(
     metrics.gauge('outstanding_offers', book.connectedCount)
   }
 
-  /** Claims end by their own time although nothing else happens. */
+  /** Claims end by their own time although nothing else happens, and so do those that are open again. */
   const armExpiry = (): void => {
     const nextMs = book.claims.nextExpiryMs()
+    if (nextMs === armedMs) return
+    armedMs = nextMs
     if (nextMs === null) return context.cancelTimer('claims')
     context.startTimer('claims', Math.max(0, nextMs - context.now().wallMs), { type: 'claimsExpire' })
   }
@@ -367,7 +379,6 @@ function startOfferBroker(
       if (matcher.claim(claim)) claimIds.push(claim.id)
       else context.log.warn('claim-on-unknown-agent', { agentId: claim.agentId })
     }
-    armExpiry()
     replyTo?.tell({ type: 'roomClaimed', claimIds })
   }
 
@@ -409,8 +420,8 @@ function startOfferBroker(
           for (const id of message.claimIds) matcher.unclaim(id)
           break
         case 'claimsExpire':
+          armedMs = null
           matcher.expireClaims(context.now().wallMs)
-          armExpiry()
           break
         case 'wakeOn':
           isWaking = false
@@ -419,6 +430,7 @@ function startOfferBroker(
           break
       }
       wake()
+      armExpiry()
     },
     stopping: () => unsubscribe(),
     summary: () => ({
@@ -433,14 +445,16 @@ function startOfferBroker(
   }
 }
 
-function offerOf({ row, changes, free }: Host): OfferView {
+function offerOf({ row, changes, free, revocableMilli, ports: space }: Host): OfferView {
   const { cpusMilli, ramMb, diskMb, gpus, ports } = free
   return {
     id: `${row.agentId}#${changes}`,
     agentId: row.agentId,
     host: row.host,
     free: { cpusMilli, ramMb, diskMb, gpus },
+    revocableMilli,
     freePorts: ports,
+    portRanges: space.freeRanges(),
   }
 }
 

@@ -217,7 +217,7 @@ export function createPlacement(parts: PlacementParts): Placement {
       },
       offer: agentId => views.book.offer(agentId),
       explain: configId => views.book.explain(configId),
-      allowedHosts: configId => views.book.allowedHosts(configId),
+      allowedHosts: of => views.book.allowedHosts(of),
       largestHost: () => views.book.largestHost(),
     },
     guard: {

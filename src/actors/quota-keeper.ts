@@ -11,7 +11,7 @@ import type { Quota, QuotaRow, Rows, TableName } from '../core/ledger/rows.ts'
 import { type Bag, QUOTA_KINDS } from '../core/quota/bag.ts'
 import { type Amount, consumption } from '../core/quota/consumption.ts'
 import { QuotaCheck } from '../core/quota/quota-check.ts'
-import { type Pools, RoleUse } from '../core/quota/role-use.ts'
+import { type JobChange, type Pools, RoleUse } from '../core/quota/role-use.ts'
 import type { ActorSpec, Behaviour, Context, Ref } from './actor.ts'
 import type { Ledger, LedgerChange } from './ledger.ts'
 import { type Metrics, silentMetrics } from './ports.ts'
@@ -45,11 +45,14 @@ export interface QuotaSet {
 export interface QuotaView {
   /** Undefined: none was ever set, which counts as zero. */
   quotaOf(role: string): Quota | undefined
-  useOf(role: string): Pools
+  /** `planned`: a change that is counted as if it were under way. */
+  useOf(role: string, planned?: JobChange): Pools
   /** Roles that have a quota or use something. */
   roles(): readonly string[]
-  /** Whether so many more instances of the configuration may be, beside others that are only planned; null: yes. */
-  addFault(role: string, config: TaskConfig, added: number, beside?: Bag): Rejection | null
+  /** Whether so many more instances of the configuration may be; null: yes. */
+  addFault(role: string, config: TaskConfig, added: number): Rejection | null
+  /** Whether a job may be changed so, beside others that are only planned; null: yes. */
+  updateFault(change: JobChange, beside?: Bag): Rejection | null
 }
 
 export interface QuotaKeeperOptions {
@@ -107,9 +110,10 @@ function quotaKeeper(context: Context<Message>, options: QuotaKeeperOptions): Be
   }
   options.publish({
     quotaOf: role => view.quota(role)?.quota,
-    useOf: role => current().of(role),
+    useOf: (role, planned) => current().of(role, planned),
     roles: () => [...new Set([...view.rows('quota').keys(), ...current().roles()])].sort(),
     addFault: (...asked) => new QuotaCheck(view, current()).addFault(...asked),
+    updateFault: (...asked) => new QuotaCheck(view, current()).updateFault(...asked),
   })
 
   function commanded(command: Command): void {

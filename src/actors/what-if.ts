@@ -10,13 +10,14 @@ import { type AdmissionSettings, admit } from '../core/job/admission.ts'
 import { configIdOf } from '../core/job/canonical-config.ts'
 import type { JobConfiguration } from '../core/job/task-config.ts'
 import type { Quota } from '../core/ledger/rows.ts'
-import { type Bag, EMPTY, plus, times } from '../core/quota/bag.ts'
+import { type Bag, EMPTY, minus, plus } from '../core/quota/bag.ts'
+import { jobChange } from '../core/quota/job-change.ts'
 import { NO_QUOTA } from '../core/quota/quota-check.ts'
-import { poolOf } from '../core/quota/role-use.ts'
-import { namedAgents } from '../core/whatif/named-hosts.ts'
+import { poolOf, sidesOf } from '../core/quota/role-use.ts'
+import { type NamedAgents, namedAgents } from '../core/whatif/named-hosts.ts'
 import { type Plan, type PlanOptions, plan, type WhatIf } from '../core/whatif/plan.ts'
 import type { ActorSpec, Behaviour, Context, Ref } from './actor.ts'
-import { machines } from './job-keeper.ts'
+import { existsFault, hostsWanted, machines, updatingFault } from './job-keeper.ts'
 import type { Ledger } from './ledger.ts'
 import type { PlacementView } from './offer-broker.ts'
 import type { QuotaView } from './quota-keeper.ts'
@@ -69,6 +70,7 @@ interface Running {
   readonly steps: Generator<undefined, Plan>
   readonly result: Omit<TriedOut, 'plan' | 'type'>
   readonly startedMs: number
+  readonly seed: number
 }
 
 type Message = Command | { readonly type: 'stepOn' }
@@ -104,21 +106,20 @@ function whatIf(context: Context<Message>, options: WhatIfOptions): Behaviour<Me
       const detail = `${TRIALS_MAX} trials are under way already`
       return void command.replyTo.tell(rejected('BUSY', detail, { remedy: 'Ask again in a few seconds.' }))
     }
-    const agents = [...view.agents()]
-    const drain = namedAgents(command.drain, agents, 'drain')
-    const lose = namedAgents(command.lose, agents, 'lose')
-    const faults: Fault[] = [...drain.faults, ...lose.faults]
-    if (faults.length > 0) {
-      const detail = faults.map(({ text }) => text).join('; ')
-      const remedy = 'See which hosts and attributes there are: daybreak cluster status'
-      return void command.replyTo.tell(rejected('INVALID_REQUEST', detail, { faults, remedy }))
-    }
-    const { apply, ...result } = admitted(command)
-    const what: WhatIf = { drain: without(drain.ids, lose.ids), lose: lose.ids, apply }
+    const { drain, lose } = command
+    const named = namedAgents({ drain, lose }, [...view.agents()])
+    if (named.faults.length > 0) return void command.replyTo.tell(unknownHosts(named))
+    const twice = namedTwice(command.apply)
+    if (twice !== null) return void command.replyTo.tell(twice)
+    const { ids } = named
+    const { apply, ...result } = admitted(command, new Set([...ids.drain, ...ids.lose]))
+    const what: WhatIf = { drain: without(ids.drain, ids.lose), lose: ids.lose, apply }
     const { wallMs, monoMs } = context.now()
     const seed = command.seed ?? context.random.int(0, 2 ** 32)
-    const steps = plan(what, { view, isConnected: options.isConnected, nowMs: wallMs, seed, ...options.planning })
-    running.push({ command, steps, result, startedMs: monoMs })
+    const { tasksPerJobMax } = admission
+    const { isConnected, planning } = options
+    const steps = plan(what, { view, isConnected, tasksPerJobMax, nowMs: wallMs, seed, ...planning })
+    running.push({ command, steps, result, startedMs: monoMs, seed })
     trials++
     if (running.length === 1) context.self.tell({ type: 'stepOn' })
   }
@@ -127,33 +128,50 @@ function whatIf(context: Context<Message>, options: WhatIfOptions): Behaviour<Me
   function stepOn(): void {
     const next = running.shift()
     if (next === undefined) return
-    const { command, steps, result, startedMs } = next
+    const { command, steps, result, startedMs, seed } = next
     if (context.now().monoMs - startedMs > TRIAL_MS_MAX) {
       const detail = `The trial was given up after ${TRIAL_MS_MAX / 1000} s`
       command.replyTo.tell(rejected('BUSY', detail, { remedy: 'Ask when the scheduler has less to do.' }))
     } else {
-      const step = steps.next()
-      if (step.done === true) {
+      orFailed(command, seed, () => {
+        const step = steps.next()
+        if (step.done !== true) return void running.push(next)
         const outcome: TriedOut = { type: 'triedOut', plan: step.value, ...result }
         ledger.whenLeased(
           () => void command.replyTo.tell(outcome),
           reason => void command.replyTo.tell(reason),
         )
-      } else {
-        running.push(next)
-      }
+      })
     }
     if (running.length > 0) context.self.tell({ type: 'stepOn' })
   }
 
-  function admitted({ apply, isCreation }: TryOut): { readonly apply: WhatIf['apply'] } & Running['result'] {
+  /** A bug in one trial ends that trial, whose caller is told at once; the others go on. */
+  function orFailed({ replyTo }: TryOut, seed: number | null, work: () => void): void {
+    try {
+      work()
+    } catch (cause) {
+      const because = cause instanceof Error ? cause.message : String(cause)
+      context.log.error('what-if-failed', { because, seed, stack: cause instanceof Error ? cause.stack : undefined })
+      const remedy = 'Nothing was changed. The log of this node tells more, as what-if-failed; please report it.'
+      replyTo.tell(rejected('INTERNAL', `The trial failed: ${because}`, { remedy }))
+    }
+  }
+
+  /** `gone`: agents that take nothing in the trial. */
+  function admitted(
+    { apply, isCreation }: TryOut,
+    gone: ReadonlySet<AgentId>,
+  ): { readonly apply: WhatIf['apply'] } & Running['result'] {
     const quotas = options.quotas()
     const known = machines(view, placement)
     const refused: Refused[] = []
     const warnings: TriedOut['warnings'][number][] = []
     const taken: WhatIf['apply'][number][] = []
-    /** What production of each role would take more, by the jobs so far: those of one trial must fit together. */
+    /** What production of each role would take more while the jobs so far change: those of one trial must fit together. */
     const planned = new Map<string, Bag>()
+    /** The same when they have changed. */
+    const settled = new Map<string, Bag>()
     for (const job of apply) {
       const key = jobKeyText(job.key)
       const answer = admit(job, admission, known)
@@ -161,37 +179,44 @@ function whatIf(context: Context<Message>, options: WhatIfOptions): Behaviour<Me
         refused.push({ key, rejection: answer })
         continue
       }
-      const { key: jobKey, task, instanceCount } = answer.job
-      const active = view.activeTasksOfJob(jobKey).length
-      if (isCreation && active > 0) {
-        refused.push({ key, rejection: rejected('JOB_EXISTS', `Job ${key} already exists`) })
-        continue
-      }
-      const added = Math.max(0, instanceCount - active)
+      const wanted = everyHostCount(answer.job, gone)
+      const { key: jobKey, task } = wanted
       const { role } = jobKey
+      const configId = configIdOf(task, sha256)
+      const change = jobChange(view, wanted, configId)
       const beside = planned.get(role) ?? EMPTY
-      const overQuota = quotas.addFault(role, task, added, beside)
-      if (overQuota !== null) {
-        refused.push({ key, rejection: overQuota })
+      const refusal =
+        updatingFault(view, jobKey) ??
+        (isCreation ? existsFault(view, jobKey) : null) ??
+        quotas.updateFault(change, beside)
+      if (refusal !== null) {
+        refused.push({ key, rejection: refusal })
         continue
       }
-      if (poolOf(task) === 'prodShared') planned.set(role, plus(beside, times(task.resources, added)))
+      const { before, after } = sidesOf(change)
+      if ([task, ...change.initial.map(part => part.config)].some(config => poolOf(config) === 'prodShared')) {
+        const more = minus(quotas.useOf(role, change).prodShared, quotas.useOf(role).prodShared)
+        planned.set(role, plus(beside, more))
+        const settledMore = minus(after.prodShared, before.prodShared)
+        settled.set(role, plus(settled.get(role) ?? EMPTY, settledMore))
+      }
       for (const text of answer.warnings) warnings.push({ key, text })
-      const config = everyHostCount(answer.job)
-      taken.push({ job: config, configId: configIdOf(task, sha256) })
+      taken.push({ job: wanted, configId })
     }
-    const left = [...planned].map(([role, more]) => ({ role, left: quotaLeft(quotas, role, more) }))
+    const left = [...settled].map(([role, more]) => ({ role, left: quotaLeft(quotas, role, more) }))
     return { apply: taken, refused, warnings, quotaLeft: left.sort((a, b) => compareIds(a.role, b.role)) }
   }
 
-  /** Of a job with one instance on every host there are as many as there are hosts now. */
-  function everyHostCount(job: JobConfiguration): JobConfiguration {
-    return job.task.everyHost === true ? { ...job, instanceCount: placement.offers().length } : job
+  /** Of a job with one instance on every host there are as many as hosts that it is allowed on, without those that go. */
+  function everyHostCount(job: JobConfiguration, gone: ReadonlySet<AgentId>): JobConfiguration {
+    if (job.task.everyHost !== true) return job
+    const allowed = placement.allowedHosts(job.task).filter(id => !gone.has(id))
+    return { ...job, instanceCount: hostsWanted(allowed, admission) }
   }
 
   return {
     receive(message) {
-      if (message.type === 'tryOut') tryOut(message)
+      if (message.type === 'tryOut') orFailed(message, message.seed, () => tryOut(message))
       else stepOn()
     },
     stopping() {
@@ -200,6 +225,28 @@ function whatIf(context: Context<Message>, options: WhatIfOptions): Behaviour<Me
     },
     summary: () => ({ running: running.length, trials }),
   }
+}
+
+function unknownHosts({ faults, faultsUnlisted }: NamedAgents<'drain' | 'lose'>): Rejection {
+  const texts = faults.map(({ text }) => text)
+  if (faultsUnlisted > 0) texts.push(`and ${faultsUnlisted} more`)
+  const remedy = 'See which hosts and attributes there are: daybreak cluster status'
+  return rejected('INVALID_REQUEST', texts.join('; '), { faults, remedy })
+}
+
+/** Which of the two would be meant is not for a trial to guess. */
+function namedTwice(apply: readonly JobConfiguration[]): Rejection | null {
+  const firstAt = new Map<string, number>()
+  const faults: Fault[] = []
+  apply.forEach(({ key }, at) => {
+    const job = jobKeyText(key)
+    const first = firstAt.get(job)
+    if (first === undefined) firstAt.set(job, at)
+    else faults.push({ path: `apply[${at}].key`, text: `${job} is to be tried twice: it is apply[${first}] already` })
+  })
+  if (faults.length === 0) return null
+  const detail = faults.map(({ text }) => text).join('; ')
+  return rejected('INVALID_REQUEST', detail, { faults, remedy: 'Name each job once.' })
 }
 
 function quotaLeft(quotas: QuotaView, role: string, planned: Bag): Quota {

@@ -1,6 +1,12 @@
-/** `daybreak config check FILE` and `config show FILE`: what a node would make of a config file, without starting it. */
+/**
+ * `daybreak config check FILE` and `config show FILE`: what a node would make of a config file, without starting it; and
+ * `config list FILE`, which Aurora has here: the jobs of a job file.
+ */
 import type { Command } from 'commander'
 import type { LoadedConfig, Source } from '../runtime/config.ts'
+import { action, collect, type Session } from './command.ts'
+import type { ListOptions } from './config-list.ts'
+import { example } from './job.ts'
 
 export interface ConfigEnd {
   /** Ends the process. Default: `process.exit`. */
@@ -9,8 +15,12 @@ export interface ConfigEnd {
 
 type Checked = Extract<LoadedConfig, { ok: true }>
 
-export function registerConfig(program: Command, { exit = status => process.exit(status) }: ConfigEnd = {}): void {
-  const config = program.command('config').description('look at a config file')
+export function registerConfig(
+  program: Command,
+  session: Session,
+  { exit = status => process.exit(status) }: ConfigEnd = {},
+): void {
+  const config = program.command('config').description('look at a config file, or list the jobs of a job file')
   const add = (
     verb: string,
     description: string,
@@ -32,6 +42,19 @@ export function registerConfig(program: Command, { exit = status => process.exit
   add('show', 'show the effective values and where each comes from; flags as for start', async (_file, loaded, json) =>
     write(json ? JSON.stringify(await valuesJson(loaded), null, 2) : (await valueLines(loaded)).join('\n')),
   )
+  config
+    .command('list')
+    .summary('list the jobs of a job file')
+    .description('Lists the jobs of a job file: a table on a terminal, one CLUSTER/ROLE/ENV/NAME per line elsewhere.')
+    .argument('<file>', 'job file: YAML, JSON, TypeScript or JavaScript')
+    .option('--bind <name=value>', 'sets a variable of the job file, name=value; repeatable', collect)
+    .option('--json', 'print JSON')
+    .addHelpText('after', example('config list examples/environments.yaml'))
+    .action(
+      action(session, async (io, file: string, options: ListOptions) =>
+        (await import('./config-list.ts')).configList(io, file, options),
+      ),
+    )
 }
 
 async function checked(

@@ -1,6 +1,8 @@
 /** Exit statuses of the client; Aurora's numbers where it has one. `daybreak start` has a table of its own. */
 export const CLIENT_EXIT = {
   ok: 0,
+  /** Asked for with `--exit-code`: there are differences. */
+  differs: 1,
   /** The arguments cannot be read. */
   usage: 2,
   /** The job file is faulty, or the cluster unknown. */

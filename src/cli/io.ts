@@ -3,8 +3,10 @@ import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { homedir, userInfo } from 'node:os'
 import type { Fault } from '../core/base/rejection.ts'
+import type { JobFileQuestion } from '../core/job/job-file-shape.ts'
 import type { ClientExit } from './exit-status.ts'
 import { type HttpAnswer, type HttpQuestion, type HttpStream, httpSend, httpStream } from './http-request.ts'
+import type { JobModule } from './job-module.ts'
 
 /** Everything a command touches outside itself, so that a test can hand in its own terminal, clock and network. */
 export interface Io {
@@ -25,6 +27,8 @@ export interface Io {
   readPrivate(path: string): Promise<string>
   /** A password: from the terminal without showing it, or from standard input. */
   readSecret(prompt: string): Promise<string>
+  /** Runs a job file that is a program. */
+  readModule(path: string, question: JobFileQuestion): Promise<JobModule>
   newRequestId(): string
   readonly user: string
   readonly home: string
@@ -84,6 +88,12 @@ export function processIo(interrupted: AbortSignal): Io {
     now: Date.now,
     sleep: ms => sleepFor(ms, interrupted),
     readSecret: async prompt => (await import('./secret-input.ts')).readSecret(prompt),
+    readModule: async (path, question) =>
+      (await import('./job-module.ts')).readJobModule(path, question, {
+        interrupted,
+        // Standard output is for what the command says.
+        print: text => void process.stderr.write(text),
+      }),
     newRequestId: randomUUID,
     user: accountName(),
     interrupted,

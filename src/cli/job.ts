@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { action, type CommonOptions, collect, remote, type Session } from './command.ts'
 import type { AddOptions } from './job-add.ts'
 import type { CreateOptions } from './job-create.ts'
+import type { DiffOptions } from './job-diff.ts'
 import type { InspectOptions } from './job-inspect.ts'
 import type { KillOptions } from './job-kill.ts'
 import type { RestartOptions } from './job-restart.ts'
@@ -9,6 +10,7 @@ import type { StatusOptions } from './job-status.ts'
 
 /** The verbs of `daybreak job`. Each loads its work when it runs, so that asking for a status starts fast. */
 const KEY = 'CLUSTER/ROLE/ENV/NAME'
+const FILE = 'job file: YAML, JSON, TypeScript or JavaScript'
 const BIND = 'sets a variable of the job file, name=value; repeatable'
 
 export function registerJob(program: Command, session: Session): void {
@@ -18,7 +20,7 @@ export function registerJob(program: Command, session: Session): void {
     .summary('create the job of a file')
     .description('Creates the job that KEY names from a job file, and waits for it if asked to.')
     .argument('<key>', KEY)
-    .argument('<file>', 'job file, YAML or JSON')
+    .argument('<file>', FILE)
     .option('--bind <name=value>', BIND, collect)
     .option('--wait', 'wait until all instances run; short for --wait-until RUNNING')
     .option('--wait-until <status>', 'PENDING, RUNNING or FINISHED')
@@ -79,13 +81,37 @@ export function registerJob(program: Command, session: Session): void {
     .summary('show what a job file says, without a scheduler')
     .description('Reads a job file, fills in its variables and shows the job; nothing is sent.')
     .argument('<key>', KEY)
-    .argument('<file>', 'job file, YAML or JSON')
+    .argument('<file>', FILE)
     .option('--bind <name=value>', BIND, collect)
     .option('--json', 'print the configuration that job create would send')
     .addHelpText('after', example('job inspect local/www-data/devel/hello examples/hello.yaml --json'))
     .action(
       action(session, async (io, key: string, file: string, options: InspectOptions) =>
         (await import('./job-inspect.ts')).jobInspect(io, key, file, options),
+      ),
+    )
+
+  remote(job.command('diff'))
+    .summary('show what a job file would change in a job that runs')
+    .description(
+      'Compares the job of a file with what runs: which instances would be added, removed and changed, and in what. Changes nothing.',
+    )
+    .argument('<key>', `${KEY}[/INSTANCES]`)
+    .argument('<file>', FILE)
+    .option('--bind <name=value>', BIND, collect)
+    .option('--from <key>', `compare with what runs under another key, ${KEY}`)
+    .option('--exit-code', 'end with 1 when there are differences')
+    .option('--json', 'print JSON')
+    .addHelpText(
+      'after',
+      example(
+        'job diff local/www-data/prod/site examples/environments.yaml --bind release=43',
+        'job diff local/www-data/devel/hello/0-1 examples/hello.yaml --exit-code',
+      ),
+    )
+    .action(
+      action(session, async (io, key: string, file: string, options: DiffOptions) =>
+        (await import('./job-diff.ts')).jobDiff(io, key, file, options),
       ),
     )
 

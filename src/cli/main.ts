@@ -24,12 +24,12 @@ import { registerWhoami } from './whoami.ts'
  * log) are loaded when they are named, or when all are listed.
  */
 
-/** Parts of a node: `registerX(program)`. They end the process themselves where a node's exit status says more. */
+/** Parts of a node. They end the process themselves where a node's exit status says more. */
 const NODE_NOUNS = {
-  start: async () => (await import('./start.ts')).registerStart,
-  config: async () => (await import('./config.ts')).registerConfig,
-  log: async () => (await import('./log.ts')).registerLog,
-} as const satisfies Record<string, () => Promise<(program: Command) => void>>
+  start: async program => (await import('./start.ts')).registerStart(program),
+  config: async (program, session) => (await import('./config.ts')).registerConfig(program, session),
+  log: async program => (await import('./log.ts')).registerLog(program),
+} as const satisfies Record<string, (program: Command, session: Session) => Promise<void>>
 
 /** Runs one command line, without the program's own name. */
 export async function run(args: readonly string[], io: Io): Promise<ClientExit> {
@@ -56,7 +56,7 @@ export async function run(args: readonly string[], io: Io): Promise<ClientExit> 
 /** The whole of it for the executable: the process's terminal, Ctrl-C, and its exit status. */
 export async function main(args: readonly string[] = process.argv.slice(2)): Promise<void> {
   // A node has signal handlers of its own.
-  const isClient = !Object.hasOwn(NODE_NOUNS, args[0] ?? '')
+  const isClient = !Object.hasOwn(NODE_NOUNS, args[0] ?? '') || (args[0] === 'config' && args[1] === 'list')
   const interrupt = new AbortController()
   if (isClient) {
     // Not `once`: the spinner's own handler takes itself for the last one then, and kills the process with the signal.
@@ -112,7 +112,7 @@ export async function commandTree(args: readonly string[], session: Session): Pr
   registerCompletion(program, session)
   const noun = args.find(arg => !arg.startsWith('-'))
   const all = noun === undefined || noun === 'help' || noun === 'completion' || !isNoun(program, noun)
-  for (const [name, load] of Object.entries(NODE_NOUNS)) if (all || name === noun) (await load())(program)
+  for (const [name, load] of Object.entries(NODE_NOUNS)) if (all || name === noun) await load(program, session)
   return program
 }
 

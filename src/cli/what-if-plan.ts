@@ -2,6 +2,7 @@
 import { toJobConfiguration } from '../core/job/job-configuration.ts'
 import type { FullKey } from '../core/job/job-file.ts'
 import type { JobConfiguration } from '../core/job/task-config.ts'
+import { bagText } from '../core/quota/bag.ts'
 import type { WhatIfPlan } from '../wire/rest.ts'
 import { clusterUrl } from './clusters.ts'
 import { type CommonOptions, parseCount, parseDuration } from './command.ts'
@@ -28,19 +29,34 @@ export async function whatIf(io: Io, cluster: string, options: WhatIfOptions): P
   if (drain.length + lose.length + options.apply.length === 0) {
     throw new CliFailure(CLIENT_EXIT.usage, 'Nothing to try', { remedy: 'give --drain, --lose or --apply' })
   }
-  const apply: JobConfiguration[] = []
-  for (const argument of options.apply) apply.push(...(await jobsOf(io, cluster, argument, options.bind)))
+  const files: JobsOfFile[] = []
+  for (const argument of options.apply) files.push(await jobsOf(io, cluster, argument, options.bind))
+  const apply = namedOnce(files)
   const seed = options.seed === undefined ? undefined : parseCount(options.seed, '--seed')
   const body = { drain, lose, apply, ...(seed === undefined ? {} : { seed }) }
-  return tried(io, cluster, body, options)
+  return tried(io, cluster, body, options, isAllFine)
 }
 
-/** `daybreak job create --dry-run`: everything that a creation would be refused for, and where its tasks would go. */
+/**
+ * `daybreak job create --dry-run`: everything that a creation would be refused for, and where its tasks would go. How it
+ * ends tells of this job alone: others that wait take part in the trial, and are no fault of it.
+ */
 export async function dryRun(io: Io, key: FullKey, job: JobConfiguration, options: CommonOptions): Promise<ClientExit> {
-  return tried(io, key.cluster, { apply: [job], isCreation: true }, options)
+  const isFine = ({ refused, jobs }: WhatIfPlan): boolean =>
+    refused.length === 0 && jobs.every(one => keyText(one.key) !== keyText(job.key) || one.pending.length === 0)
+  return tried(io, key.cluster, { apply: [job], isCreation: true }, options, isFine)
 }
 
-async function tried(io: Io, cluster: string, body: object, options: CommonOptions): Promise<ClientExit> {
+const isAllFine = ({ refused, jobs }: WhatIfPlan): boolean =>
+  refused.length === 0 && jobs.every(({ pending }) => pending.length === 0)
+
+async function tried(
+  io: Io,
+  cluster: string,
+  body: object,
+  options: CommonOptions,
+  isFine: (plan: WhatIfPlan) => boolean,
+): Promise<ClientExit> {
   const timeoutMs = parseDuration(options.timeout)
   const client = restClient(io, await clusterUrl(io, cluster, options.url), { timeoutMs })
   const plan = await client.post<WhatIfPlan>('/api/v1/what-if', body)
@@ -49,8 +65,7 @@ async function tried(io: Io, cluster: string, body: object, options: CommonOptio
     for (const { key, text } of plan.warnings) warn(io, `${key}: ${text}`)
     say(io, planText(plan, styleOf(io.stdout, io.env)))
   }
-  const isFine = plan.refused.length === 0 && plan.jobs.every(({ pending }) => pending.length === 0)
-  return isFine ? CLIENT_EXIT.ok : CLIENT_EXIT.commandFailed
+  return isFine(plan) ? CLIENT_EXIT.ok : CLIENT_EXIT.commandFailed
 }
 
 export function planText(plan: WhatIfPlan, style: Style): string {
@@ -76,8 +91,9 @@ export function planText(plan: WhatIfPlan, style: Style): string {
     lines.push(printable(`${keyText(key)}/${instance} on ${host} would be preempted in favor of ${keyText(inFavorOf)}`))
   }
   if (preempted.length > PREEMPTED_MAX) lines.push(`and ${preempted.length - PREEMPTED_MAX} more`)
-  for (const { role, cpusMilli, ramMb, diskMb } of quotaLeft) {
-    lines.push(printable(`Quota left for ${role}: ${cpusMilli / 1000} core(s), ${ramMb} MB RAM, ${diskMb} MB disk`))
+  for (const { role, gpus, ...amounts } of quotaLeft) {
+    const left = bagText({ ...amounts, ...(gpus === undefined ? {} : { gpus }) })
+    lines.push(printable(`Quota left for ${role}: ${left}`))
   }
   lines.push(style.paint(`seed ${plan.seed}`, 'dim'))
   return lines.join('\n')
@@ -94,7 +110,9 @@ function summary({ jobs, preempted }: WhatIfPlan): string {
   const moved = displaced === 0 ? '' : `${count(displaced, 'task')} would have to move. `
   const rest =
     pending === 0
-      ? `All ${count(asked, 'task')} find a place.`
+      ? asked === 1
+        ? 'The task finds a place.'
+        : `All ${count(asked, 'task')} find a place.`
       : `${count(pending, 'task')} of ${asked} would find no place.`
   return `${moved}${rest}${preempted.length === 0 ? '' : ` ${count(preempted.length, 'task')} would be preempted.`}`
 }
@@ -136,19 +154,35 @@ const names = (text: string): string[] =>
     .map(name => name.trim())
     .filter(name => name !== '')
 
-async function jobsOf(
-  io: Io,
-  cluster: string,
-  argument: string,
-  binds: readonly string[],
-): Promise<readonly JobConfiguration[]> {
+interface JobsOfFile {
+  readonly file: string
+  readonly jobs: readonly JobConfiguration[]
+}
+
+/** Which of two that have the same key would be meant is not for a trial to guess. */
+function namedOnce(files: readonly JobsOfFile[]): readonly JobConfiguration[] {
+  const holders = new Map<string, string>()
+  const twice: string[] = []
+  for (const { file, jobs } of files) {
+    for (const { key } of jobs) {
+      const job = keyText(key)
+      const holder = holders.get(job)
+      if (holder === undefined) holders.set(job, file)
+      else twice.push(`Job ${job} is in ${holder === file ? `${file} twice` : `${holder} and in ${file}`}`)
+    }
+  }
+  if (twice.length === 0) return files.flatMap(({ jobs }) => jobs)
+  throw new CliFailure(CLIENT_EXIT.configuration, twice.join('; '), { remedy: 'Try each job once.' })
+}
+
+async function jobsOf(io: Io, cluster: string, argument: string, binds: readonly string[]): Promise<JobsOfFile> {
   const named = /^([^=/]+\/[^=/]+\/[^=/]+)=(.+)$/.exec(argument)
   if (named !== null) {
     const { job, warnings } = await loadJob(io, named[2]!, parseJobKey(`${cluster}/${named[1]}`), binds)
     for (const text of warnings) warn(io, text)
-    return [toJobConfiguration(job.job, io.user)]
+    return { file: named[2]!, jobs: [toJobConfiguration(job.job, io.user)] }
   }
-  const { jobs, warnings } = await loadJobs(io, argument, binds)
+  const { jobs, warnings } = await loadJobs(io, argument, cluster, binds)
   for (const text of warnings) warn(io, text)
-  return jobs.map(({ job }) => toJobConfiguration(job, io.user))
+  return { file: argument, jobs: jobs.map(({ job }) => toJobConfiguration(job, io.user)) }
 }

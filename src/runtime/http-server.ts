@@ -21,6 +21,8 @@ import type * as WhatIf from '../actors/what-if.ts'
 import { rejected } from '../core/base/rejection.ts'
 import type { AdmissionSettings } from '../core/job/admission.ts'
 import type { LifeView } from '../core/lifecycle/life-view.ts'
+import { addApiBetaRoutes } from './http/api-beta-routes.ts'
+import { addAuroraRoutes } from './http/aurora-routes.ts'
 import { addCors } from './http/cors.ts'
 import type { StreamTiming } from './http/event-stream.ts'
 import { addGate } from './http/gate.ts'
@@ -221,7 +223,14 @@ export function createHttpApp(
       threshold: COMPRESSED_MIN,
       customTypes: /thrift|json|html|text/,
     })
-    addThriftRoutes(scope, deps)
+    // Each reads bodies in its own way.
+    scope.register(async inner => {
+      inner.removeAllContentTypeParsers()
+      inner.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+      addThriftRoutes(inner, deps)
+      addApiBetaRoutes(inner, deps)
+    })
+    scope.register(async inner => addAuroraRoutes(inner, deps))
   })
   return app
 }

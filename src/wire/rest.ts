@@ -123,6 +123,28 @@ export const addInstances = z.object({
   count: z.number().int().describe('how many more'),
 })
 
+/** POST /jobs/{role}/{environment}/{name}:diff — the path names what is there, `job` what it should become. */
+export const diffJob = z.object({
+  job: jobConfiguration,
+  instances: instances.optional().describe('only these are looked at; all unless given'),
+})
+const configGroup = z.object({
+  instances: z.array(count).describe('ascending'),
+  config: taskConfig.nullable().describe('what they are now'),
+})
+export const jobDiff = z.object({
+  key: jobKey,
+  config: taskConfig.describe('what `add` and `update` become: filled in, as it would be stored'),
+  everyHost: z.boolean().describe('the hosts decide how many instances there are, so none is added or removed'),
+  active: count.describe('active tasks of the job, whatever was asked for'),
+  add: z.array(count),
+  remove: z.array(configGroup),
+  update: z.array(configGroup),
+  unchanged: z.array(count),
+})
+export type JobDiffView = z.infer<typeof jobDiff>
+export type DiffJob = z.input<typeof diffJob>
+
 export const jobOutcome = z.object({
   key: jobKey,
   instances: z.array(count),
@@ -579,9 +601,19 @@ export const whatIfPlan = z.object({
     )
     .describe('jobs that would not be admitted; they are not part of the plan'),
   warnings: z.array(z.object({ key: z.string(), text: z.string() })),
-  quotaLeft: z.array(
-    z.object({ role: z.string(), cpusMilli: z.number().int(), ramMb: z.number().int(), diskMb: z.number().int() }),
-  ),
+  quotaLeft: z
+    .array(
+      z.object({
+        role: z.string(),
+        cpusMilli: z.number().int(),
+        ramMb: z.number().int(),
+        diskMb: z.number().int(),
+        gpus: z.number().int().optional().describe('absent: GPUs are not counted'),
+      }),
+    )
+    .describe(
+      'of roles with production jobs to be applied: what they may take beyond these; below zero: over their quota',
+    ),
 })
 export type WhatIfPlan = z.infer<typeof whatIfPlan>
 

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
+import { agentId } from '../../src/core/base/ids.ts'
 import { HELLO, putUpdate, putUpdateEvent, updateEvent, updateRow } from '../fixtures/rows.ts'
 import { job, type LeaderOptions, TaskLeader } from '../fixtures/task-leader.ts'
 
@@ -77,6 +78,26 @@ describe('create', () => {
     const leader = await lead()
     expect(await leader.create({ instanceCount: 4000 })).toMatchObject({ type: 'done' })
     expect((await failover(leader)).ledger.view.counts.tasks).toBe(4000)
+  })
+
+  test('one instance on every host: as many are wanted, and asked of the quota, as hosts are allowed', async () => {
+    const allowedHosts = () => ['h', 'i'].map(agentId)
+    const offers = () => Array.from({ length: 9 }, (_, n) => ({ agentId: agentId(`o${n}`) })) as never
+    const nothing = { pending: () => [], explain: () => null, waiting: () => null, offer: () => null }
+    const leader = await lead({ quotas: {}, placement: { ...nothing, offers, allowedHosts, largestHost: () => null } })
+    const setQuota = (cpusMilli: number) => {
+      const row = { v: 1, role: HELLO.role, quota: { cpusMilli, ramMb: 1000, diskMb: 1000 } } as const
+      return leader.put([{ type: 'put', table: 'quota', key: HELLO.role, row }])
+    }
+    const task = { ...job().task, everyHost: true, tier: 'preferred' } as const
+    await setQuota(199)
+    expect(await leader.create({ task })).toMatchObject({
+      code: 'QUOTA_EXCEEDED',
+      faults: [{ text: expect.stringContaining('this adds 0.2 core(s)') }],
+    })
+    await setQuota(200)
+    expect(await leader.create({ task })).toMatchObject({ type: 'done' })
+    expect(leader.ledger.view.job(HELLO)?.instanceCount).toBe(2)
   })
 
   test('the job is there: refused, and the answer waits for what it rests on', async () => {

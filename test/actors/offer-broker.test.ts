@@ -34,12 +34,12 @@ function world(evaluationsPerTurn: number) {
   }
   const answers: RoundResult[] = []
   const replyTo = sim.function<RoundResult>('answers', answer => void answers.push(answer))
-  const want = (config: string, count: number, cores = 0.1) => {
+  const want = (config: string, count: number, cores = 0.1, gang?: number) => {
     const job = { ...HELLO, name: config }
     const resources = { cpusMilli: cores * 1000, ramMb: 64, diskMb: 64, gpus: 0 }
     const taskIds = Array.from({ length: count }, (_, i) => taskId(`${config}-${i}`))
     ledger.put(
-      putConfig(configRow(config, { job, resources, ports: [] })),
+      putConfig(configRow(config, { job, resources, ports: [], ...(gang === undefined ? undefined : { gang }) })),
       ...taskIds.map((id, instance) => putTask(taskRow(id, { job, instance, configId: configId(config) }))),
     )
     return { configId: configId(config), taskIds }
@@ -65,6 +65,18 @@ test('a round with more hosts to look at than one turn may: goes on in the next 
   expect(answers[0]?.groups.map(group => [group.configId, group.placed.length])).toEqual(
     wants.map(({ configId: id }) => [id, 2]),
   )
+})
+
+test('an agent lost between two turns of a round: a gang that is too small without it is taken back whole', () => {
+  const { sim, broker, answers, replyTo, want, holds } = world(1)
+  const gang = want('a', 3, 0.1, 3)
+  const wants = [gang, want('b', 1)]
+  sim.run()
+  broker.tell({ type: 'matchRound', roundId: 1, wants, replyTo })
+  broker.tell({ type: 'agentDown', agentId: agentId('h2') })
+  sim.run()
+  expect(answers[0]?.groups[0]).toMatchObject({ placed: [], unplaced: gang.taskIds })
+  expect(holds()).toBe(1)
 })
 
 test('an agent lost between two turns of a round: what was matched there is taken back, the rest stands', () => {

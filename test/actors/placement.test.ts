@@ -175,6 +175,22 @@ describe('a new task', () => {
   })
 })
 
+test('hosts that a configuration is allowed on, stored or not: neither those of others nor those that its rules shut out', () => {
+  const world = new World().start()
+  world.agent('full', { attributes: [attribute('rack', 'a')] })
+  world.agent('elsewhere', { attributes: [attribute('rack', 'b')] })
+  world.agent('owned', { attributes: [attribute('rack', 'a'), attribute('dedicated', 'other/x')] })
+  world.agent('away', { attributes: [attribute('rack', 'a')] })
+  world.agentDown('away')
+  const inRackA: Constraint = { name: 'rack', rule: { type: 'value', negated: false, values: ['a'] } }
+  const { config } = configRow('c', { constraints: [inRackA], ...cores(100) })
+  const { view } = world.placement
+  expect(view.allowedHosts(config)).toEqual(['full'])
+  expect(view.allowedHosts(configId('c'))).toEqual([])
+  world.ledger.put(putConfig(configRow('c', config)))
+  expect(view.allowedHosts(configId('c'))).toEqual(['full'])
+})
+
 describe('a task without a place', () => {
   test('no agents: a detail says so, and the first agent is used at once', () => {
     const world = new World().start()
@@ -341,6 +357,7 @@ describe('agents', () => {
     const [after, ...more] = world.placement.view.offers()
     expect(more).toEqual([])
     expect(after).toMatchObject({ agentId: 'h1', free: { cpusMilli: 3890, ramMb: 8192 - 72 }, freePorts: 99 })
+    expect(after?.portRanges.reduce((sum, [from, to]) => sum + to - from + 1, 0)).toBe(99)
     expect(after?.id).not.toBe(before?.id)
   })
 

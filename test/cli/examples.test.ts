@@ -9,6 +9,7 @@ import { readJobText } from '../../src/cli/job-file-text.ts'
 import { readTaskData } from '../../src/core/executor/task-data.ts'
 import { executorData, toJobConfiguration } from '../../src/core/job/job-configuration.ts'
 import { readJobFile } from '../../src/core/job/job-file.ts'
+import type { JobConfiguration } from '../../src/core/job/task-config.ts'
 import { unbuiltFields } from '../../src/core/job/unbuilt-fields.ts'
 import { daybreak } from './terminal.ts'
 
@@ -143,6 +144,63 @@ describe('examples', () => {
     const worker = await daybreak('job inspect local/ads/devel/worker examples/templated.yaml', null)
     expect(worker.out).toContain('echo "worker: ads devel releases/42, instance {{mesos.instance}}"')
   })
+})
+
+test('environments.yaml: one service, three environments; the profile follows the variable and the environment', async () => {
+  const listed = await daybreak('config list examples/environments.yaml', null)
+  expect(listed.out).toBe('local/www-data/devel/site\nlocal/www-data/staging1/site\nlocal/www-data/prod/site\n')
+  const inspect = async (environment: string, more = '') => {
+    const line = `job inspect local/www-data/${environment}/site examples/environments.yaml --json ${more}`
+    const ran = await daybreak(line, null)
+    expect(ran.err).toBe('')
+    const { instanceCount, task } = ran.json<JobConfiguration>()
+    return { instanceCount, ramMb: task.resources.ramMb, rules: task.constraints.length, data: task.executor!.data }
+  }
+  expect(await inspect('devel')).toMatchObject({ instanceCount: 1, ramMb: 32, rules: 1 })
+  expect(await inspect('staging1', '--bind size=large')).toMatchObject({ instanceCount: 2, ramMb: 128 })
+  const prod = await inspect('prod', '--bind release=43')
+  expect(prod).toMatchObject({ instanceCount: 3, ramMb: 128, rules: 2 })
+  expect(prod.data).toContain('welcome to prod, release 43, instance {{mesos.instance}}')
+})
+
+test('shop.ts: a program that makes three jobs in two environments', async () => {
+  const listed = await daybreak('config list examples/shop.ts', null)
+  expect(listed.out.split('\n').slice(0, 3)).toEqual([
+    'local/www-data/devel/front',
+    'local/www-data/prod/front',
+    'local/www-data/devel/cart',
+  ])
+  const ran = await daybreak('job inspect local/www-data/prod/search examples/shop.ts --bind release=43 --json', null)
+  expect(ran.err).toBe('')
+  const { instanceCount, task } = ran.json<JobConfiguration>()
+  expect({ instanceCount, task }).toMatchObject({
+    instanceCount: 4,
+    task: { tier: 'preferred', ports: ['http'], resources: { cpusMilli: 200, ramMb: 128 } },
+  })
+  expect(task.executor!.data).toContain('search 43 (info), instance {{mesos.instance}}')
+})
+
+test.each([
+  ['environments.yaml', 'prod/site', 'welcome to prod, release 42, instance 2\n'],
+  ['shop.ts', 'devel/cart', 'cart 42 (debug), instance 2\n'],
+])('%s: the server of %s answers', async (name, key, expected) => {
+  const holder = createServer().listen(0, '127.0.0.1')
+  await once(holder, 'listening')
+  const { port } = holder.address() as { port: number }
+  await new Promise(resolve => holder.close(resolve))
+  const ran = await daybreak(`job inspect local/www-data/${key} examples/${name} --json`, null)
+  const launch = { instance: 2, hostname: 'worker-1', taskId: 'task-1', ports: { http: port } }
+  const found = readTaskData(ran.json<JobConfiguration>().task.executor!.data, launch)
+  const server = spawn('/bin/bash', ['-c', found.ok ? found.task.processes[0]!.cmdline : ''])
+  const ended = once(server, 'exit')
+  const ask = (): Promise<string> =>
+    fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } }).then(answer => answer.text())
+  try {
+    await expect.poll(() => ask().catch(() => 'nobody listens'), { timeout: 10_000 }).toBe(expected)
+  } finally {
+    server.kill('SIGTERM')
+  }
+  expect(await ended).toEqual([0, null])
 })
 
 test('job inspect --json is what job create sends, and needs no scheduler', async () => {

@@ -73,6 +73,16 @@ describe('the client as a process', () => {
     expect({ code, err }).toEqual({ code: 0, err: '' })
   })
 
+  test('Ctrl-C while a job file that is a program runs: status 130, and nothing of it is left', async () => {
+    const file = join(folder, 'loop.mjs')
+    writeFileSync(file, "console.error('looping')\nawait new Promise(done => setTimeout(done, 600_000))\n")
+    const child = start(['config', 'list', file])
+    const end = ended(child)
+    await once(child.stderr!, 'data')
+    child.kill('SIGINT')
+    expect(await end).toMatchObject({ code: 130, err: 'looping\n' })
+  })
+
   test('a wrong command line with --json: the fault as JSON too, status 2', async () => {
     const { code, out } = await ended(start(['job', 'create', '--json']))
     expect(code).toBe(2)

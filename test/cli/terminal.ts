@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises'
 import { CLIENT_EXIT } from '../../src/cli/exit-status.ts'
 import { httpSend, httpStream } from '../../src/cli/http-request.ts'
 import { Interrupted, type Io } from '../../src/cli/io.ts'
+import { readJobModule } from '../../src/cli/job-module.ts'
 import { run } from '../../src/cli/main.ts'
 import { type FakeScheduler, START_MS } from './fake-scheduler.ts'
 
@@ -24,6 +25,8 @@ export interface TerminalOptions {
   readonly piped?: string
   /** Called at each sleep, before the scheduler's step. */
   readonly onSleep?: (nowMs: number, sleeps: number) => void
+  /** How long a job file that is a program may run. */
+  readonly moduleMs?: number
   /** Ctrl-C at this sleep. */
   readonly interruptAt?: number
 }
@@ -71,6 +74,8 @@ export async function daybreak(
     },
     readText,
     readPrivate: readText,
+    readModule: (path, question) =>
+      readJobModule(path, question, { limitMs: options.moduleMs ?? 60_000, print: text => void err.push(text) }),
     newRequestId: () => `request-${++requests}`,
     user: 'ann',
     home: '/home/ann',

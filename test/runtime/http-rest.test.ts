@@ -153,6 +153,52 @@ describe('jobs', () => {
     expect(response.json()).toMatchObject({ code: 'NOT_FOUND', remedy: expect.stringContaining(':kill') })
   })
 
+  test('diff: which instances would be added, removed and changed, with the configurations; nothing is asked of anybody', async () => {
+    const { app, ledger, told } = httpNode()
+    ledger.put(
+      putConfig(configRow()),
+      putTask(taskRow('a', { instance: 0, status: 'RUNNING' })),
+      putTask(taskRow('b', { instance: 3, status: 'RUNNING' })),
+    )
+    const task = taskConfig({ executor: { name: 'AuroraExecutor', data: '{}' } })
+    const ask = async (payload: object) =>
+      app.inject({ method: 'POST', url: '/api/v1/jobs/www-data/devel/hello:diff', payload })
+    const answered = rest.jobDiff.parse((await ask({ job: { ...JOB, instanceCount: 2, task } })).json())
+    expect(answered).toMatchObject({
+      key: HELLO,
+      everyHost: false,
+      active: 2,
+      add: [1],
+      remove: [{ instances: [3], config: { executor: { name: 'DaybreakExecutor' } } }],
+      update: [{ instances: [0], config: { executor: { name: 'DaybreakExecutor' } } }],
+      unchanged: [],
+      config: { executor: { name: 'AuroraExecutor' } },
+    })
+    const one = rest.jobDiff.parse((await ask({ job: { ...JOB, instanceCount: 2, task }, instances: [3] })).json())
+    expect({ add: one.add, update: one.update, removed: one.remove.length }).toEqual({
+      add: [],
+      update: [],
+      removed: 1,
+    })
+    expect(told).toEqual([])
+  })
+
+  test('diff: a body that breaks the schema, a job that would not be admitted, and a node that does not lead', async () => {
+    const { app, set } = httpNode()
+    const ask = async (payload: object) =>
+      app.inject({ method: 'POST', url: '/api/v1/jobs/www-data/devel/hello:diff', payload })
+    const broken = rest.problem.parse((await ask({ instances: [] })).json())
+    expect(broken.faults?.map(({ path }) => path)).toEqual(['job', 'instances'])
+    const refused = rest.problem.parse((await ask({ job: { ...JOB, instanceCount: 0 } })).json())
+    expect(refused.detail).toBe('Instance count must be positive.')
+    set.leader = FOLLOWING
+    const sent = await ask({ job: JOB })
+    expect({ status: sent.statusCode, to: sent.headers.location }).toEqual({
+      status: 307,
+      to: 'http://127.0.0.1:8181/api/v1/jobs/www-data/devel/hello:diff',
+    })
+  })
+
   test('detail: the job, its configuration, active tasks by instance and ended ones', async () => {
     const { app, ledger } = httpNode()
     ledger.put(
@@ -401,7 +447,15 @@ describe('agents', () => {
       putTask(taskRow('t', { status: 'RUNNING', agentId: row.agentId })),
     )
     const free = { cpusMilli: 1, ramMb: 2, diskMb: 3, gpus: 0 }
-    const offer = { id: 'a#1', agentId: row.agentId, host: row.host, free, freePorts: 7 }
+    const offer = {
+      id: 'a#1',
+      agentId: row.agentId,
+      host: row.host,
+      free,
+      revocableMilli: 0,
+      freePorts: 7,
+      portRanges: [],
+    }
     set.placement = {
       offers: () => [offer],
       pending: () => [],
@@ -684,6 +738,7 @@ describe('openapi', () => {
       'POST /backups:unload',
       'POST /jobs',
       'POST /jobs/{role}/{environment}/{name}:add',
+      'POST /jobs/{role}/{environment}/{name}:diff',
       'POST /jobs/{role}/{environment}/{name}:kill',
       'POST /jobs/{role}/{environment}/{name}:restart',
       'POST /log:transfer',

@@ -164,6 +164,25 @@ describe('Thrift', () => {
   })
 })
 
+describe('/apibeta', () => {
+  const beta = async (made: HttpNode, method: string, payload: object, headers = {}) => {
+    const response = await made.app.inject({ method: 'POST', url: `/apibeta/${method}`, payload, headers })
+    return { http: response.statusCode, ...response.json() }
+  }
+  const job = { role: 'ads', environment: 'staging', name: 'job' }
+
+  test('the same users and permissions as over Thrift', async () => {
+    const made = node({ reads: 'anyone' })
+    expect(await beta(made, 'getRoleSummary', {})).toMatchObject({ http: 200, responseCode: 'OK' })
+    expect(await beta(made, 'killTasks', { job })).toMatchObject({ http: 401, code: 'UNAUTHENTICATED' })
+    expect(await beta(made, 'killTasks', { job }, as('one', 'wrong'))).toMatchObject({ http: 401 })
+    expect(await beta(made, 'killTasks', { job }, as('nil'))).toMatchObject({ http: 200, responseCode: 'AUTH_FAILED' })
+    expect(made.told).toEqual([])
+    expect(await beta(made, 'killTasks', { job }, as('one'))).toMatchObject({ http: 200, responseCode: 'OK' })
+    expect(made.told).toMatchObject([{ type: 'kill', user: 'one' }])
+  })
+})
+
 describe('REST', () => {
   test('every route but the open ones is 401 without credentials, with both challenges', async () => {
     const { app } = node()
@@ -172,7 +191,7 @@ describe('REST', () => {
       const url = path.replace(/\{\w+\}/g, 'x')
       const response = await app.inject({ method, url, ...(method === 'POST' ? { payload: {} } : {}) })
       shown[`${method} ${path}`] = response.statusCode
-      if (response.statusCode !== 401 || path === '/api') continue
+      if (response.statusCode !== 401 || /^\/api(beta|$)/.test(path)) continue
       expect(response.headers['www-authenticate']).toEqual([
         'Basic realm="Daybreak", charset="UTF-8"',
         'Bearer realm="Daybreak"',
@@ -188,6 +207,7 @@ describe('REST', () => {
       ['GET /health', 200],
       ['GET /leaderhealth', 200],
       ['POST /api', 500],
+      ['POST /apibeta/{method}', 404],
     ])
   })
 
@@ -205,7 +225,8 @@ describe('REST', () => {
     expect(denied).toEqual(
       ROUTES.filter(
         ({ method, path }) =>
-          (method === 'POST' && path !== '/api' && path !== '/api/v1/what-if') || /inspect|entries|backups/.test(path),
+          (method === 'POST' && !/^\/(api|apibeta\/.*|mname.*)$|what-if|:diff/.test(path)) ||
+          /inspect|entries|backups/.test(path),
       ).map(({ method, path }) => expect.stringContaining(`${method} ${path}: thrift.Aurora`)),
     )
   })

@@ -87,6 +87,12 @@ describe('/api over HTTP', () => {
     expect(await ask(JSON_CALL, JSON_TYPE, BINARY_TYPE)).toBe(BINARY_TYPE)
   })
 
+  test('application/x-thrift, which the libraries of Thrift always send, is binary where the message is', async () => {
+    const headers = { 'content-type': 'application/x-thrift', accept: BINARY_TYPE }
+    const response = await node().app.inject({ method: 'POST', url: '/api', payload: BINARY_CALL, headers })
+    expect([response.statusCode, response.headers['content-type']]).toEqual([200, BINARY_TYPE])
+  })
+
   test('api-11: another content type is 415 and says so; several accepted types are TJSON', async () => {
     const { app } = node()
     const headers = { 'content-type': 'text/plain; charset=utf-8' }

@@ -2,11 +2,12 @@
  * What Aurora's read-only pages tell of the cluster, in its shapes: scripts and dashboards read them. Made from the rows
  * alone. Source: the outside interfaces, section 2.
  */
-import { compareIds, type JobKey, jobKeyText } from '../base/ids.ts'
+import { type AgentId, type ConfigId, compareIds, type JobKey, jobKeyText, type TaskId } from '../base/ids.ts'
 import type { Resources } from '../job/task-config.ts'
+import type { Tiers } from '../job/tiers.ts'
 import type { AgentRow, HostMode, Quota, TaskRow } from '../ledger/rows.ts'
 import type { LedgerView } from '../ledger/view.ts'
-import { type Bag, EMPTY, plus } from '../quota/bag.ts'
+import { type Bag, EMPTY, plus, times } from '../quota/bag.ts'
 import { type Pool, poolOf } from '../quota/role-use.ts'
 
 /** `/quotas`: by role, in cores and MB. */
@@ -41,16 +42,18 @@ export interface MaintenanceDocument {
 }
 
 export function maintenanceDocument(view: LedgerView): MaintenanceDocument {
-  const hosts = (mode: HostMode): string[] =>
-    [...view.agents()]
-      .filter(row => row.mode === mode)
-      .map(row => row.host)
-      .sort(compareIds)
-  const draining = [...view.agents()]
-    .filter(row => row.mode === 'DRAINING')
-    .map(row => [row.host, view.tasksOnAgent(row.agentId).map(task => task.taskId)] as const)
-    .filter(([, tasks]) => tasks.length > 0)
-  return { DRAINED: hosts('DRAINED'), SCHEDULED: hosts('SCHEDULED'), DRAINING: keyed(draining) }
+  const agents = [...view.agents()]
+  const hosts = (mode: HostMode): Set<string> => new Set(agents.filter(row => row.mode === mode).map(row => row.host))
+  const draining = new Map([...hosts('DRAINING')].map(host => [host, [] as TaskId[]]))
+  // A machine whose agent was set up anew has two rows until the old one is forgotten.
+  for (const { host, agentId } of agents) {
+    draining.get(host)?.push(...view.tasksOnAgent(agentId).map(task => task.taskId))
+  }
+  return {
+    DRAINED: [...hosts('DRAINED')].sort(compareIds),
+    SCHEDULED: [...hosts('SCHEDULED')].sort(compareIds),
+    DRAINING: keyed([...draining].filter(([, tasks]) => tasks.length > 0)),
+  }
 }
 
 /** `/state`: which configurations run where. A key stands for a configuration of a job, and is as long as it must be. */
@@ -79,24 +82,55 @@ export function stateDocument<C>(
   return { taskConfigs: keyed([...taskConfigs]), agents: keyed(agents.filter(([, keys]) => keys.length > 0)) }
 }
 
-/** `/offers`: what each agent has left, as Mesos would offer it. */
+/** `/offers`: what each agent has left, as Mesos would offer it; one that has nothing left offers nothing. */
 export interface OfferFacts {
   readonly id: string
-  readonly agent: AgentRow
   readonly free: Resources
+  /** Thousandths of a core that are only lent. */
+  readonly revocableMilli: number
+  /** Free ones: closed, ascending. */
+  readonly portRanges: readonly (readonly [number, number])[]
 }
 
-export function offerDocument({ id, agent, free }: OfferFacts): object {
-  const scalar = (name: string, value: number): object[] => {
-    return value > 0 ? [{ name, type: 'SCALAR', scalar: { value } }] : []
+/** `framework`: to whom it is offered; who reads an offer as Mesos writes it cannot do without. */
+export function offersDocument(
+  view: LedgerView,
+  offers: Iterable<OfferFacts & { readonly agentId: AgentId }>,
+  framework: string,
+): object[] {
+  return [...offers].flatMap(offer => {
+    const agent = view.agent(offer.agentId)
+    const document = agent === undefined ? null : offerDocument(offer, agent, framework)
+    return document === null || document.resources.length === 0 ? [] : [document]
+  })
+}
+
+interface OfferDocument {
+  readonly id: { readonly value: string }
+  readonly framework_id: { readonly value: string }
+  readonly agent_id: { readonly value: string }
+  readonly hostname: string
+  readonly resources: readonly object[]
+  readonly attributes: readonly object[]
+}
+
+function offerDocument(
+  { id, free, revocableMilli, portRanges }: OfferFacts,
+  agent: AgentRow,
+  framework: string,
+): OfferDocument {
+  const scalar = (name: string, value: number, more: object = {}): object[] => {
+    return value > 0 ? [{ name, type: 'SCALAR', scalar: { value }, ...more }] : []
   }
-  const range = agent.portRanges.map(([begin, end]) => ({ begin, end }))
+  const range = portRanges.map(([begin, end]) => ({ begin, end }))
   return {
     id: { value: id },
+    framework_id: { value: framework },
     agent_id: { value: agent.agentId },
     hostname: agent.host,
     resources: [
       ...scalar('cpus', free.cpusMilli / 1000),
+      ...scalar('cpus', revocableMilli / 1000, { revocable: {} }),
       ...scalar('mem', free.ramMb),
       ...scalar('disk', free.diskMb),
       ...scalar('gpus', free.gpus),
@@ -106,6 +140,29 @@ export function offerDocument({ id, agent, free }: OfferFacts): object {
       return values.map(value => ({ name, type: 'TEXT', text: { value } }))
     }),
   }
+}
+
+/** `/pendingtasks`: a row for each group of equal tasks, so two configurations of a job are two. */
+export interface PendingGroup {
+  readonly job: JobKey
+  readonly taskIds: readonly TaskId[]
+  readonly penaltyMs: number
+  /** Strongest class first; none where no offer was looked at. */
+  readonly reasons: readonly string[]
+}
+
+export function pendingTasksDocument(groups: readonly PendingGroup[]): object[] {
+  return groups.map(({ job, taskIds, penaltyMs, reasons }) => {
+    return { name: jobKeyText(job), taskIds, penaltyMs, reason: `[${reasons.join(', ')}]` }
+  })
+}
+
+/** `/tiers`: of each only what Aurora's clients know. */
+export function tiersDocument({ defaultTier, tiers }: Tiers): object {
+  const named = Object.entries(tiers).map(([name, { preemptible, revocable }]) => {
+    return [name, { preemptible, revocable }] as const
+  })
+  return { default: defaultTier, tiers: keyed(named) }
 }
 
 /** `/agents`: `name=[v1,v2], …`, by name. */
@@ -144,10 +201,12 @@ export function utilization(view: LedgerView, metric: Utilization, role: string 
   for (const key of view.jobKeys()) {
     if (role !== null && key.role !== role) continue
     const name = role === null ? key.role : `${key.environment}/${key.name}`
-    for (const { configId } of view.activeTasksOfJob(key)) {
+    const counts = new Map<ConfigId, number>()
+    for (const { configId } of view.activeTasksOfJob(key)) counts.set(configId, (counts.get(configId) ?? 0) + 1)
+    for (const [configId, count] of counts) {
       const config = view.config(configId)
       if (config === undefined || !pools.includes(poolOf(config))) continue
-      sums.set(name, plus(sums.get(name) ?? EMPTY, config.resources))
+      sums.set(name, plus(sums.get(name) ?? EMPTY, times(config.resources, count)))
     }
   }
   return [...sums].map(([name, bag]) => ({ name, bag })).sort((a, b) => compareIds(a.name, b.name))

@@ -1,5 +1,16 @@
 import { nearestName } from './nearest-name.ts'
-import { interpolate, isLaunchRef, isStruct, launchScope, refsIn, type Scope, scopeOf, type Tree } from './template.ts'
+import {
+  interpolate,
+  isBound,
+  isLaunchRef,
+  isStruct,
+  launchScope,
+  nearestRef,
+  refsIn,
+  type Scope,
+  scopeOf,
+  type Tree,
+} from './template.ts'
 
 /**
  * A small language in which the job schema is written: kinds of values, and structs of required, defaulted and
@@ -15,6 +26,8 @@ export type Path = readonly (string | number)[]
 export interface FieldFault {
   readonly path: Path
   readonly text: string
+  /** What the fault is about, as it stands in the value: a text of many lines has its fault in one of them. */
+  readonly about?: string
 }
 
 export interface Place {
@@ -235,7 +248,7 @@ function filledIn(raw: string, at: Place): string {
   const done = interpolate(raw, at.scope)
   for (const fault of done.faults) refuse(at, fault)
   const unbound = done.unbound.filter(ref => !isLaunchRef(ref))
-  for (const ref of unbound) refuse(at, `Unbound variable {{${ref}}}: bind it in the file or with --bind ${ref}=VALUE`)
+  for (const ref of unbound) refuse(at, unboundText(ref, at.scope), `{{${ref}}}`)
   if (done.faults.length > 0 || unbound.length > 0) return done.text
   // A launch with made-up values shows whether refs are made of what only the launch knows.
   const names = refsIn(done.text).map(ref => /^thermos\.ports\[(.*)\]$/.exec(ref)?.[1] ?? '')
@@ -248,6 +261,16 @@ function filledIn(raw: string, at: Place): string {
   return done.text
 }
 
+/** Names the ref, what to do, and the name that was most likely meant. */
+export function unboundText(ref: string, scope: Scope): string {
+  if (ref.startsWith('profile.') && !isBound('profile', scope)) {
+    return `Unbound variable {{${ref}}}: choose one of the profiles of the file with profile: NAME, or give --bind ${ref}=VALUE`
+  }
+  const nearest = nearestRef(ref, scope)
+  const meant = nearest === undefined ? '' : `; did you mean {{${nearest}}}?`
+  return `Unbound variable {{${ref}}}: bind it in the file or with --bind ${ref}=VALUE${meant}`
+}
+
 function cannotCoerce(value: Tree, name: string): string {
   if (isStruct(value) && Object.keys(value).length === 1 && Object.keys(value)[0]?.startsWith('{ ') === true) {
     return `Cannot coerce a map to ${name}: a text that begins with {{ must be put in quotes`
@@ -256,8 +279,8 @@ function cannotCoerce(value: Tree, name: string): string {
   return `Cannot coerce '${shown.length <= 80 ? shown : `${shown.slice(0, 80)}…`}' to ${name}`
 }
 
-function refuse(at: Place, fault: string): undefined {
-  at.faults.push({ path: at.path, text: fault })
+function refuse(at: Place, fault: string, about?: string): undefined {
+  at.faults.push({ path: at.path, text: fault, ...(about === undefined ? {} : { about }) })
   return undefined
 }
 

@@ -1,4 +1,5 @@
 import { compareIds } from '../base/ids.ts'
+import { nearestName } from './nearest-name.ts'
 
 /**
  * The template language of job files: `{{ref}}` stands for a value that is found by its name. One engine serves both
@@ -142,6 +143,33 @@ export function textsIn(tree: Tree): string[] {
 
 export function isStruct(value: Tree): value is Struct {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** What a ref that nobody binds was most likely meant to be: the same with its last name corrected. */
+export function nearestRef(text: string, from: Scope): string | undefined {
+  const steps = parseRef(text)?.steps ?? []
+  const last = steps.at(-1)
+  if (last === undefined) return undefined
+  const known = new Set<string>()
+  for (let scope: Scope | null = from; scope !== null; scope = scope.parent) {
+    for (const around of [scope.fields, ...scope.binds]) {
+      const inside = steps
+        .slice(0, -1)
+        .reduce<Tree>((value, step) => (isStruct(value) ? value[step.value] : null), around)
+      if (isStruct(inside)) for (const name of Object.keys(inside)) known.add(name)
+    }
+  }
+  const nearest = nearestName(last.value, [...known])
+  if (nearest === undefined || last.type === 'index') return undefined
+  return text.slice(0, text.length - last.value.length) + nearest
+}
+
+/** Whether anything is bound under a name, of whatever kind. */
+export function isBound(name: string, from: Scope): boolean {
+  for (let scope: Scope | null = from; scope !== null; scope = scope.parent) {
+    if ([scope.fields, ...scope.binds].some(around => Object.hasOwn(around, name))) return true
+  }
+  return false
 }
 
 interface Progress {

@@ -19,6 +19,8 @@ export class ClaimBook {
   readonly #bySlot = new Map<number, RoomClaim[]>()
   readonly #byInstance = new Map<string, RoomClaim>()
   readonly #byGroup = new Map<ConfigId, Set<RoomClaim>>()
+  /** None expires before it. */
+  #earliestMs = Number.POSITIVE_INFINITY
 
   get size(): number {
     return this.#byId.size
@@ -47,6 +49,7 @@ export class ClaimBook {
       this.#byGroup.set(owner.configId, ofGroup.add(claim))
     }
     this.#byId.set(claim.id, Object.assign({ slot }, claim))
+    this.#earliestMs = Math.min(this.#earliestMs, claim.expiresMs)
     this.#bySlot.set(slot, [...(this.#bySlot.get(slot) ?? []), claim])
     return replaced
   }
@@ -100,17 +103,21 @@ export class ClaimBook {
     return left
   }
 
+  /** Costs nothing until a time comes. */
   expired(nowMs: Instant): readonly RoomClaim[] {
+    if (nowMs < this.#earliestMs) return NONE
     const expired: RoomClaim[] = []
-    for (const claim of this.#byId.values()) if (claim.expiresMs <= nowMs) expired.push(claim)
+    this.#earliestMs = Number.POSITIVE_INFINITY
+    for (const claim of this.#byId.values()) {
+      if (claim.expiresMs <= nowMs) expired.push(claim)
+      this.#earliestMs = Math.min(this.#earliestMs, claim.expiresMs)
+    }
     return expired
   }
 
-  /** When the next one expires; null without any. */
+  /** None expires before; at that time one may, or the next is known better. Null without any. */
   nextExpiryMs(): Instant | null {
-    let next: Instant | null = null
-    for (const { expiresMs } of this.#byId.values()) if (next === null || expiresMs < next) next = expiresMs
-    return next
+    return this.size === 0 ? null : this.#earliestMs
   }
 }
 

@@ -47,6 +47,22 @@ export class PortSpace {
     return this.#total - this.#usedInRanges
   }
 
+  /** What is free, as ranges: closed, ascending, not touching. */
+  freeRanges(): PortRanges {
+    const used = [...this.#used.keys()].filter(port => this.#isInRanges(port)).sort((a, b) => a - b)
+    const free: [number, number][] = []
+    let at = 0
+    for (const [begin, end] of this.#ranges) {
+      let from = begin
+      for (let port = used[at]; port !== undefined && port <= end; port = used[++at]) {
+        if (port > from) free.push([from, port - 1])
+        from = port + 1
+      }
+      if (from <= end) free.push([from, end])
+    }
+    return free
+  }
+
   isUsed(port: number): boolean {
     return this.#used.has(port)
   }

@@ -227,7 +227,10 @@ export class SlotSearch {
     const host = book.at(slot)
     if (book.columns.claimed[slot] === 1) times = timesFitting(this.#unclaimed(ask, host), ask.needs, most)
     if (times === 0 || !isCounted(prepared)) return times
-    return given.isWithinLimits(host, 0) ? 1 : 0
+    // They will be there: what is found after them is to hold together with them.
+    let within = 0
+    for (; within < times && given.isWithinLimits(host, 0); within++) given.add(slot, 1)
+    return within
   }
 
   #setRoom(slot: number, isRevocable: boolean): void {

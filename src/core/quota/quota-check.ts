@@ -5,10 +5,10 @@
  */
 import { type Fault, type Rejection, rejected } from '../base/rejection.ts'
 import type { TaskConfig } from '../job/task-config.ts'
-import type { JobRow, Quota, UpdateRow } from '../ledger/rows.ts'
+import type { JobRow, Quota } from '../ledger/rows.ts'
 import type { LedgerView } from '../ledger/view.ts'
-import { type Bag, bagText, EMPTY, limitedKinds, plus, QUOTA_KINDS, times } from './bag.ts'
-import { poolOf, type RoleUse } from './role-use.ts'
+import { type Bag, bagText, EMPTY, limitedKinds, minus, plus, QUOTA_KINDS, times } from './bag.ts'
+import { type JobChange, poolOf, type RoleUse } from './role-use.ts'
 
 export const NO_QUOTA: Quota = { cpusMilli: 0, ramMb: 0, diskMb: 0 }
 
@@ -25,17 +25,21 @@ export class QuotaCheck {
     return this.#view.quota(role)?.quota ?? NO_QUOTA
   }
 
-  /** So many more instances of a configuration, of a job that is new or grows. `beside`: what is planned with them. */
-  addFault(role: string, config: TaskConfig, added: number, beside: Bag = EMPTY): Rejection | null {
+  /** So many more instances of a configuration, of a job that is new or grows. */
+  addFault(role: string, config: TaskConfig, added: number): Rejection | null {
     if (poolOf(config) !== 'prodShared') return null
-    return this.#fault(role, plus(this.#use.of(role).prodShared, beside), times(config.resources, added))
+    return this.#fault(role, this.#use.of(role).prodShared, times(config.resources, added))
   }
 
-  /** An update that is to begin. One that only takes instances away is always allowed. */
-  updateFault(update: UpdateRow): Rejection | null {
+  /**
+   * An update that is to begin, of a job that is there or is not. One that only takes instances away is always allowed.
+   * `beside`: what is planned with it.
+   */
+  updateFault(update: JobChange, beside: Bag = EMPTY): Rejection | null {
     const { role } = update.job
     if (update.desired === undefined || poolOf(update.desired.config) !== 'prodShared') return null
-    return this.#fault(role, this.#use.of(role, update).prodShared, EMPTY)
+    const used = this.#use.of(role).prodShared
+    return this.#fault(role, plus(used, beside), minus(this.#use.of(role, update).prodShared, used))
   }
 
   /** A template that is new, or takes the place of another: that one's share is free then, if it was counted (D4). */

@@ -43,6 +43,9 @@ interface Share {
 /** Shares of a job by configuration; none has a count of 0. */
 type JobUse = Map<ConfigId, Share>
 
+/** What an update changes, whether it is stored or only thought of. */
+export type JobChange = Pick<UpdateRow, 'job' | 'initial' | 'desired'>
+
 interface Role {
   /** By text of the job's key; none is empty. */
   readonly jobs: Map<string, JobUse>
@@ -106,7 +109,7 @@ export class RoleUse {
   }
 
   /** What is charged to a role. `planned`: an update that is not stored yet, counted as if it were under way. */
-  of(role: string, planned?: UpdateRow): Pools {
+  of(role: string, planned?: JobChange): Pools {
     const { jobs, sum: running } = this.#roles.get(role) ?? { jobs: new Map<string, JobUse>(), sum: NO_POOLS }
     const sum: Record<Pool, Bag> = { ...running }
     const templates = this.#templates.get(role) ?? new Map<string, JobRow>()
@@ -129,8 +132,8 @@ export class RoleUse {
     return sum
   }
 
-  #updatesOf(role: string, planned: UpdateRow | undefined): ReadonlyMap<string, UpdateRow> {
-    const updates = new Map<string, UpdateRow>()
+  #updatesOf(role: string, planned: JobChange | undefined): ReadonlyMap<string, JobChange> {
+    const updates = new Map<string, JobChange>()
     for (const key of this.#updates.get(role) ?? []) {
       const update = this.#view.rows('update').get(key)
       if (update !== undefined) updates.set(jobKeyText(update.job), update)
@@ -140,7 +143,7 @@ export class RoleUse {
   }
 
   /** Of the job's active tasks, what those take that the update is not about. */
-  #useBeside(job: JobUse, { job: key, initial, desired }: UpdateRow): Pools {
+  #useBeside(job: JobUse, { job: key, initial, desired }: JobChange): Pools {
     const ranges = [...initial, ...(desired === undefined ? [] : [desired])].flatMap(part => part.instances)
     const beside: JobUse = new Map()
     for (const { instance, configId } of this.#view.activeTasksOfJob(key)) {
@@ -202,14 +205,23 @@ function useOf(job: JobUse | undefined): Pools {
   return sum
 }
 
-function updateUse({ initial, desired }: UpdateRow): Pools {
+function updateUse(change: JobChange): Pools {
+  const { before, after } = sidesOf(change)
+  const sum: Record<Pool, Bag> = { ...NO_POOLS }
+  for (const pool of POOLS) sum[pool] = most(before[pool], after[pool])
+  return sum
+}
+
+/** What a change takes away and what it puts there. */
+export function sidesOf({ initial, desired }: Omit<JobChange, 'job'>): {
+  readonly before: Pools
+  readonly after: Pools
+} {
   const before: Record<Pool, Bag> = { ...NO_POOLS }
   for (const part of initial) addPart(before, part)
   const after: Record<Pool, Bag> = { ...NO_POOLS }
   if (desired !== undefined) addPart(after, desired)
-  const sum: Record<Pool, Bag> = { ...NO_POOLS }
-  for (const pool of POOLS) sum[pool] = most(before[pool], after[pool])
-  return sum
+  return { before, after }
 }
 
 function addPart(sum: Record<Pool, Bag>, { config, instances }: UpdatePart): void {

@@ -12,8 +12,17 @@ import type { Prng } from '../base/prng.ts'
 import type { PlacementCandidate } from '../ledger/rows.ts'
 import { rankOf } from '../offers/candidate-order.ts'
 import type { Host, OfferBook } from '../offers/offer-book.ts'
+import { type HostClass, HostClasses } from './host-class.ts'
 import type { CountsOf, HostFilter, PreparedAsk } from './host-filter.ts'
-import { FallingHeap, type Scored, type SoftRules, type SpreadFacts, scoreOfHost, type ValuesOf } from './soft-rules.ts'
+import {
+  FallingHeap,
+  type Scored,
+  type SoftRules,
+  type SpreadFacts,
+  scoredHost,
+  scoreOfHost,
+  spreadFacts,
+} from './soft-rules.ts'
 
 export interface Choice {
   readonly host: Host
@@ -105,96 +114,62 @@ export class HostChoice {
   #best(prepared: PreparedAsk, soft: SoftRules, count: number, random: Prng): Choices {
     const { candidates } = this.#book
     const { ask } = prepared
-    const classes = new Map<string, HostClass>()
-    const columns = [...soft.prefer, ...soft.spread].map(({ attribute }) => this.#book.attributes.column(attribute))
+    const names = new Set([...soft.prefer, ...soft.spread].map(({ attribute }) => attribute))
+    const classes = new HostClasses([...names].map(name => this.#book.attributes.column(name)))
+    const classesMax = soft.prefer.length > 0 ? Number.POSITIVE_INFINITY : Math.max(CLASSES_MAX, 2 * count)
     let looked = 0
     candidates.walk(random, slot => {
       looked++
-      const times = this.#filter.times(prepared, slot, count)
-      if (times === 0) return false
-      const host = this.#book.at(slot)
-      // The rank comes first: a host that is about to be maintained is no better for being preferred.
-      const key = `${rankOf(host)}/${columns.map(column => column.of[slot]).join('/')}`
-      const known = classes.get(key)
-      const entry = { host, left: times }
-      if (known === undefined)
-        classes.set(key, { rank: rankOf(host), valuesOf: valuesOf(host), entries: [entry], at: 0 })
-      else known.entries.push(entry)
-      return false
+      if (this.#filter.times(prepared, slot, 1) > 0) classes.add(this.#book.at(slot))
+      return classes.all.length >= classesMax
     })
 
     const spreads = soft.spread.map((rule): SpreadFacts => {
       const values = new Set<string>()
-      for (const { valuesOf: of } of classes.values()) for (const value of of(rule.attribute) ?? []) values.add(value)
+      for (const { attributes } of classes.all)
+        for (const value of attributes.get(rule.attribute) ?? []) values.add(value)
       const counts = this.#countsOf(ask, rule.attribute)
       let instances = count
       for (const n of counts.values()) instances += n
-      return { rule, counts, values, instances }
+      return spreadFacts(rule, counts, values, instances)
     })
-    const score = ({ valuesOf: of }: HostClass): Scored => scoreOfHost(soft, spreads, of)
-    const heap = new FallingHeap<HostClass>(hosts => score(hosts).score - hosts.rank * RANK_WEIGHT)
-    for (const hosts of classes.values()) heap.push(hosts)
+    const heap = new FallingHeap<HostClass>(({ attributes, rank }) => {
+      return scoreOfHost(soft, spreads, attributes) - rank * RANK_WEIGHT
+    })
+    for (const hosts of classes.all) heap.push(hosts)
 
     const chosen: Choice[] = []
-    const taken = new Set<Host>()
+    const taken = new Set<number>()
+    const timesOf = (slot: number): number => this.#filter.times(prepared, slot, count)
+    const take = (slot: number): boolean => this.#take(prepared, this.#book.at(slot))
     while (chosen.length < count) {
       const best = heap.pop()
       if (best === undefined) break
-      const scored = score(best)
-      const host = this.#takeOf(prepared, best)
-      if (host === null) continue
-      chosen.push({ host, scored })
-      taken.add(host)
+      const scored = scoredHost(soft, spreads, best.attributes)
+      const slot = best.take(timesOf, take, candidates.isPacking)
+      if (slot === null) continue
+      chosen.push({ host: this.#book.at(slot), scored })
+      taken.add(slot)
       heap.push(best)
     }
-    return { chosen, looked, others: bestOthers(classes.values(), taken, score) }
-  }
 
-  /** The next host of the class that may take one; null when none is left, and then the class is of no use any more. */
-  #takeOf(prepared: PreparedAsk, hosts: HostClass): Host | null {
-    const { entries } = hosts
-    while (entries.length > 0) {
-      if (hosts.at >= entries.length) hosts.at = 0
-      const entry = entries[hosts.at]!
-      if (!this.#take(prepared, entry.host)) {
-        entries.splice(hosts.at, 1)
-        continue
-      }
-      if (--entry.left === 0) entries.splice(hosts.at, 1)
-      else if (!this.#book.candidates.isPacking) hosts.at++
-      return entry.host
+    const others: PlacementCandidate[] = []
+    while (others.length < OTHERS_MAX) {
+      const best = heap.pop()
+      if (best === undefined) break
+      const slot = best.firstFree(taken)
+      if (slot === null) continue
+      others.push({ host: this.#book.at(slot).row.host, ...scoredHost(soft, spreads, best.attributes) })
     }
-    return null
+    return { chosen, looked, others }
   }
 }
+
+/**
+ * A spread over an attribute that tells every host apart makes as many classes as hosts. So many that fit, drawn by chance,
+ * are choice enough; comparing fifty thousand would make a turn long. A preferred host, though, may be the last one.
+ */
+const CLASSES_MAX = 10_000
 
 /** More than all soft rules of a job together. */
 const RANK_WEIGHT = 1_000_000
-
-/** Hosts that are equal for the soft rules, in the order of candidates. */
-interface HostClass {
-  readonly rank: number
-  readonly valuesOf: ValuesOf
-  readonly entries: { readonly host: Host; left: number }[]
-  at: number
-}
-
-function valuesOf(host: Host): ValuesOf {
-  return attribute => host.attributes.get(attribute)
-}
-
-function bestOthers(
-  classes: Iterable<HostClass>,
-  taken: ReadonlySet<Host>,
-  score: (hosts: HostClass) => Scored,
-): readonly PlacementCandidate[] {
-  const others: (PlacementCandidate & { readonly rank: number })[] = []
-  for (const hosts of classes) {
-    const free = hosts.entries.find(({ host }) => !taken.has(host))
-    if (free !== undefined) others.push({ host: free.host.row.host, ...score(hosts), rank: hosts.rank })
-  }
-  return others
-    .sort((a, b) => a.rank - b.rank || (b.score ?? 0) - (a.score ?? 0))
-    .slice(0, OTHERS_MAX)
-    .map(({ rank: _, ...candidate }) => candidate)
-}

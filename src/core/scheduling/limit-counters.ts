@@ -52,6 +52,11 @@ export class LimitCounters {
     this.#bump(job, host, -1)
   }
 
+  /** Counted anew at the next question. */
+  forget(job: string): void {
+    this.#jobs.delete(job)
+  }
+
   /** An attribute has changed somewhere: what was counted under the old value could not be taken back. */
   clear(): void {
     this.#jobs.clear()

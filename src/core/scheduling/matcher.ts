@@ -13,14 +13,14 @@ import { assert } from '../base/assert.ts'
 import { type AgentId, type ConfigId, jobKeyText, type TaskId } from '../base/ids.ts'
 import { type Prng, prng } from '../base/prng.ts'
 import type { Instant } from '../base/time.ts'
-import type { Resources } from '../job/task-config.ts'
+import type { Constraint, Resources } from '../job/task-config.ts'
 import { SHIPPED_TIERS, type Tier } from '../job/tiers.ts'
 import type { AgentRow, PlacementCandidate, PlacementRecord, TaskRow } from '../ledger/rows.ts'
 import type { RowChange } from '../ledger/transaction.ts'
 import type { LedgerView } from '../ledger/view.ts'
 import type { OfferOrder } from '../offers/candidate-order.ts'
 import type { RoomClaim } from '../offers/claims.ts'
-import { type Host, OfferBook, type OfferedRoom } from '../offers/offer-book.ts'
+import { OfferBook, type OfferedRoom } from '../offers/offer-book.ts'
 import { HOST_ASSIGNED } from '../task/status.ts'
 import { type Ask, askOf } from './ask.ts'
 import { attributeSet } from './constraints.ts'
@@ -132,7 +132,7 @@ export class Matcher {
     this.filter = new HostFilter(this.book, this.shapes, countsOf, {
       unavailabilityThresholdMs: unavailabilityThresholdMs ?? 6 * 60_000,
     })
-    this.#choice = new HostChoice(this.book, this.filter, countsOf, (job, host) => this.#countUp(job, host))
+    this.#choice = new HostChoice(this.book, this.filter, countsOf, (job, host) => this.#countUp(job, host.row.agentId))
     this.#parked = new ParkedGroups(this.book, this.filter)
   }
 
@@ -234,6 +234,21 @@ export class Matcher {
     return { placed, unplaced: [...leftOver, ...held], gone }
   }
 
+  /**
+   * Takes back what was matched on hosts that have gone since, and with it a gang that is too small without it. Those that
+   * were taken back.
+   */
+  takeBack(configId: ConfigId, placed: readonly Match[]): readonly TaskId[] {
+    const lost = placed.filter(({ agentId }) => this.book.host(agentId)?.connected !== true).map(toTaskId)
+    if (lost.length === 0) return []
+    this.release(lost)
+    const ask = this.askOf(configId)
+    if (ask.gang <= 1 || this.countRunning(ask) >= ask.gang) return lost
+    const all = placed.map(toTaskId)
+    this.release(all)
+    return all
+  }
+
   /** Gives holds back; those that the store has confirmed meanwhile stay. */
   release(taskIds: readonly TaskId[]): void {
     for (const id of taskIds) {
@@ -272,9 +287,9 @@ export class Matcher {
     return this.#parked.size
   }
 
-  /** Connected agents whose machine allows such tasks, whatever room they have. */
-  allowedHosts(configId: ConfigId, nowMs: Instant): readonly AgentId[] {
-    const { shape } = this.filter.prepare(this.askOf(configId), nowMs)
+  /** Connected agents whose machine allows tasks with such constraints, whatever room they have. */
+  allowedHosts(constraints: readonly Constraint[], nowMs: Instant): readonly AgentId[] {
+    const shape = this.shapes.shape(constraints)
     const { columns, slotsMax } = this.book
     const allowed: AgentId[] = []
     for (let slot = 0; slot < slotsMax; slot++) {
@@ -327,7 +342,7 @@ export class Matcher {
     if (host === undefined || !host.connected) return false
     if (!this.filter.fits({ ...prepared, instance: row.instance }, host.slot)) return false
     this.book.unclaim(claim.id)
-    this.#countUp(prepared.ask.job, host)
+    this.#countUp(prepared.ask.job, claim.agentId)
     this.#hold(prepared.ask, row, { host, scored: null }, claim, attempt)
     return true
   }
@@ -427,14 +442,24 @@ export class Matcher {
     return { agentId, attributes }
   }
 
-  #countUp(job: string, host: Host): void {
-    if (this.#counters.isTracked(job)) {
-      this.#counters.add(job, { agentId: host.row.agentId, attributes: host.attributes })
-    }
+  #countUp(job: string, agentId: AgentId): void {
+    if (this.#isCountedOn(job, agentId)) this.#counters.add(job, this.#countedHost(agentId))
   }
 
   #countDown(job: string, agentId: AgentId): void {
-    if (this.#counters.isTracked(job)) this.#counters.remove(job, this.#countedHost(agentId))
+    if (this.#isCountedOn(job, agentId)) this.#counters.remove(job, this.#countedHost(agentId))
+  }
+
+  /** Of an agent that is not in the book nobody tells what it had when it was counted, so the job is counted anew. */
+  #isCountedOn(job: string, agentId: AgentId): boolean {
+    if (!this.#counters.isTracked(job)) return false
+    const isKnown = this.book.host(agentId) !== undefined
+    if (!isKnown) this.#counters.forget(job)
+    return isKnown
+  }
+
+  #freed(job: string, agentId: AgentId): void {
+    this.#countDown(job, agentId)
     this.#parked.jobFreed(job)
   }
 
@@ -457,10 +482,10 @@ export class Matcher {
     const held = this.#held.get(id)
     if (held !== undefined && after?.status !== 'PENDING') {
       if (is === undefined) {
-        this.#dropHold(id)
+        this.#dropHold(id, false)
       } else {
         this.#held.delete(id)
-        if (this.#counters.isTracked(held.job)) this.#counters.remove(held.job, this.#countedHost(held.agentId))
+        this.#countDown(held.job, held.agentId)
       }
     }
     if (was === is) return
@@ -486,27 +511,34 @@ export class Matcher {
 
   #bind(task: TaskRow, agentId: AgentId): void {
     this.#bindInBook(task, agentId)
-    const job = jobKeyText(task.job)
-    if (this.#counters.isTracked(job)) this.#counters.add(job, this.#countedHost(agentId))
+    this.#countUp(jobKeyText(task.job), agentId)
   }
 
   #unbind(task: TaskRow, agentId: AgentId): void {
     this.book.release(task.taskId)
-    this.#countDown(jobKeyText(task.job), agentId)
+    this.#freed(jobKeyText(task.job), agentId)
   }
 
-  #dropHold(id: TaskId): void {
+  /** `isWaiting`: the task is still PENDING, so that it needs what its instance had claimed. */
+  #dropHold(id: TaskId, isWaiting = true): void {
     const held = this.#held.get(id)
     assert(held !== undefined, 'every hold is known by its task', { id })
     this.#held.delete(id)
     this.book.release(id)
-    this.#countDown(held.job, held.agentId)
-    if (held.claim !== null) this.claim(held.claim)
+    this.#freed(held.job, held.agentId)
+    if (held.claim !== null && this.#isClaimNeeded(held.claim, isWaiting)) this.claim(held.claim)
+  }
+
+  /** A group's claim is for any of its tasks; an instance may have been promised another host meanwhile. */
+  #isClaimNeeded({ owner }: RoomClaim, isWaiting: boolean): boolean {
+    if (owner.type === 'group') return true
+    return isWaiting && this.book.claims.ofInstance(owner.job, owner.instance) === undefined
   }
 
   #applyAgent(agentId: AgentId, before: AgentRow | undefined, after: AgentRow | undefined): void {
     if (JSON.stringify(before?.attributes) !== JSON.stringify(after?.attributes)) {
-      this.#counters.clear()
+      // Ten thousand agents that register for the first time change no count.
+      if (before !== undefined || this.#view.tasksOnAgent(agentId).length > 0) this.#counters.clear()
       this.#parked.attributesChanged()
     }
     if (after === undefined) this.#forgetAgent(agentId)
@@ -519,6 +551,8 @@ export class Matcher {
     this.book.forget(agentId)
   }
 }
+
+const toTaskId = ({ taskId }: Match): TaskId => taskId
 
 function isUnlaunched({ taskId, status }: TaskRow, launched: ReadonlySet<TaskId>): boolean {
   return status === 'ASSIGNED' && !launched.has(taskId)

@@ -21,12 +21,6 @@ export class ReadyGroups<G extends Ready> {
     return this.#size
   }
 
-  /** Any of them; undefined when there is none. */
-  first(): G | undefined {
-    for (const roles of this.#bands.values()) for (const groups of roles.values()) return groups.peek()
-    return undefined
-  }
-
   add(group: G): void {
     const roles = this.#bands.get(group.priority) ?? new Map<string, MinHeap<G>>()
     this.#bands.set(group.priority, roles)

@@ -12,6 +12,7 @@
  * little more than the heap.
  */
 import type { Preference, Spread } from '../job/task-config.ts'
+import type { AttributeSet } from './constraints.ts'
 import type { ValueCounts } from './limit-counters.ts'
 
 export interface SoftRules {
@@ -25,31 +26,47 @@ export interface Scored {
   readonly terms: Readonly<Record<string, number>>
 }
 
-/** The values of an attribute on one host; undefined when it has none. */
-export type ValuesOf = (attribute: string) => readonly string[] | undefined
-
 /** One spread, with what it needs to know of the whole job. */
 export interface SpreadFacts {
   readonly rule: Spread
   readonly counts: ValueCounts
-  /** Values that some candidate has. */
-  readonly values: ReadonlySet<string>
-  /** Instances that there will be when all that wait are placed. */
-  readonly instances: number
+  /** Instances that a value is to have, when it has a target of its own. */
+  readonly wantedByTarget: ReadonlyMap<string, number>
+  /** Instances that each other value is to have. */
+  readonly wantedElse: number
 }
 
-export function preferenceTerm({ attribute, values, weight }: Preference, valuesOf: ValuesOf): number {
-  return valuesOf(attribute)?.some(value => values.includes(value)) ? weight : 0
+/** `values`: those that some candidate has. `instances`: so many there will be when all that wait are placed. */
+export function spreadFacts(
+  rule: Spread,
+  counts: ValueCounts,
+  values: ReadonlySet<string>,
+  instances: number,
+): SpreadFacts {
+  const wantedByTarget = new Map<string, number>()
+  let left = 100
+  for (const [value, percent] of Object.entries(rule.targets ?? {})) {
+    wantedByTarget.set(value, (instances * percent) / 100)
+    left -= percent
+  }
+  let others = 0
+  for (const value of values) if (!wantedByTarget.has(value)) others++
+  const wantedElse = others === 0 ? 0 : (instances * Math.max(0, left)) / 100 / others
+  return { rule, counts, wantedByTarget, wantedElse }
+}
+
+function preferenceTerm({ attribute, values, weight }: Preference, attributes: AttributeSet): number {
+  return attributes.get(attribute)?.some(value => values.includes(value)) ? weight : 0
 }
 
 /** A host without the attribute counts as the worst place. */
-export function spreadTerm(facts: SpreadFacts, valuesOf: ValuesOf): number {
+function spreadTerm(facts: SpreadFacts, attributes: AttributeSet): number {
   const { weight } = facts.rule
-  const values = valuesOf(facts.rule.attribute)
+  const values = attributes.get(facts.rule.attribute)
   if (values === undefined || values.length === 0) return -weight
   let worst = weight
   for (const value of values) {
-    const wanted = wantedOn(facts, value)
+    const wanted = facts.wantedByTarget.get(value) ?? facts.wantedElse
     const n = facts.counts.get(value) ?? 0
     const term = wanted <= 0 ? -weight : Math.max(-weight, weight * (1 - n / wanted))
     worst = Math.min(worst, term)
@@ -57,31 +74,27 @@ export function spreadTerm(facts: SpreadFacts, valuesOf: ValuesOf): number {
   return worst
 }
 
-function wantedOn({ rule, values, instances }: SpreadFacts, value: string): number {
-  const targets = rule.targets ?? {}
-  const own = targets[value]
-  if (own !== undefined) return (instances * own) / 100
-  let others = 0
-  for (const known of values) if (targets[known] === undefined) others++
-  let left = 100
-  for (const percent of Object.values(targets)) left -= percent
-  return others === 0 ? 0 : (instances * Math.max(0, left)) / 100 / others
+/** A number alone: fifty thousand hosts may be compared for one task. */
+export function scoreOfHost({ prefer }: SoftRules, spreads: readonly SpreadFacts[], attributes: AttributeSet): number {
+  let score = 0
+  for (const preference of prefer) score += preferenceTerm(preference, attributes)
+  for (const facts of spreads) score += spreadTerm(facts, attributes)
+  return rounded(score)
 }
 
-export function scoreOfHost({ prefer }: SoftRules, spreads: readonly SpreadFacts[], valuesOf: ValuesOf): Scored {
+/** The same with what it is made of, for the records. */
+export function scoredHost(rules: SoftRules, spreads: readonly SpreadFacts[], attributes: AttributeSet): Scored {
   const terms: Record<string, number> = {}
-  let score = 0
-  for (const preference of prefer) {
-    const term = preferenceTerm(preference, valuesOf)
+  for (const preference of rules.prefer) {
+    const term = preferenceTerm(preference, attributes)
     if (term !== 0) terms[`prefer ${preference.attribute}`] = (terms[`prefer ${preference.attribute}`] ?? 0) + term
-    score += term
   }
-  for (const facts of spreads) {
-    const term = spreadTerm(facts, valuesOf)
-    terms[`spread ${facts.rule.attribute}`] = Math.round(term * 100) / 100
-    score += term
-  }
-  return { score: Math.round(score * 100) / 100, terms }
+  for (const facts of spreads) terms[`spread ${facts.rule.attribute}`] = rounded(spreadTerm(facts, attributes))
+  return { score: scoreOfHost(rules, spreads, attributes), terms }
+}
+
+function rounded(score: number): number {
+  return Math.round(score * 100) / 100
 }
 
 /** A heap of things whose score may have fallen since it was put in: highest first, equal ones as they came. */
@@ -103,7 +116,7 @@ export class FallingHeap<T> {
     while (this.#items.length > 0) {
       const top = this.#removeTop()
       const score = this.#scoreOf(top.item)
-      if (score >= top.score) return top.item
+      if (!(score < top.score)) return top.item
       this.#add({ ...top, score })
     }
     return undefined

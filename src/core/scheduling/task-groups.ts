@@ -206,13 +206,12 @@ export class TaskGroups {
     if (group.trying.size > 0) group.isWokenWhileTrying = true
   }
 
-  /** When `gather` has something next; null when nothing waits. */
+  /** When `gather` is to be asked next: at once (minus infinity) while groups stand ready; null when nothing waits. */
   nextDueMs(): number | null {
+    // One of those that are ready may have been put off since; the others must not wait for it.
+    if (this.#ready.size > 0) return Number.NEGATIVE_INFINITY
     for (let due = this.#due.peek(); due !== undefined && !isCurrent(due); due = this.#due.peek()) this.#due.pop()
-    const next = this.#due.peek()?.dueMs ?? null
-    const ready = this.#ready.first()?.dueMs ?? null
-    if (next === null || ready === null) return next ?? ready
-    return Math.min(next, ready)
+    return this.#due.peek()?.dueMs ?? null
   }
 
   /** Configurations without a waiting task, since this was last asked. */

@@ -7,7 +7,16 @@
  *
  * The work is cut into steps of a few milliseconds; state that changes between them shows in the plan as it is read.
  */
-import { type AgentId, type ConfigId, compareIds, type JobKey, jobKeyText, type TaskId, taskId } from '../base/ids.ts'
+import {
+  type AgentId,
+  type ConfigId,
+  compareIds,
+  type InstanceId,
+  type JobKey,
+  jobKeyText,
+  type TaskId,
+  taskId,
+} from '../base/ids.ts'
 import { type Prng, prng } from '../base/prng.ts'
 import type { Instant } from '../base/time.ts'
 import type { JobConfiguration, Resources } from '../job/task-config.ts'
@@ -17,6 +26,7 @@ import type { LedgerView } from '../ledger/view.ts'
 import type { OfferOrder } from '../offers/candidate-order.ts'
 import { SlotSearch } from '../preempt/slot-search.ts'
 import { VictimIndex } from '../preempt/victim-index.ts'
+import { everyHostPlan } from '../scheduling/every-host.ts'
 import { Matcher } from '../scheduling/matcher.ts'
 import { HOST_ASSIGNED } from '../task/status.ts'
 import { OverlayView } from './overlay-view.ts'
@@ -26,7 +36,10 @@ export interface WhatIf {
   readonly drain: ReadonlySet<AgentId>
   /** Agents that are gone with everything on them. */
   readonly lose: ReadonlySet<AgentId>
-  /** Jobs as they are to be; admitted. A job that exists is changed to it, any other is made. */
+  /**
+   * Jobs as they are to be; admitted. A job that exists is changed to it, any other is made. Of a job with one instance on
+   * every host there are as many as the hosts of the trial allow, whatever its count says.
+   */
   readonly apply: readonly { readonly job: JobConfiguration; readonly configId: ConfigId }[]
 }
 
@@ -38,6 +51,7 @@ export interface PlanOptions {
   readonly offerOrder: readonly OfferOrder[]
   readonly unavailabilityThresholdMs: number
   readonly isPreemptionEnabled: boolean
+  readonly tasksPerJobMax: number
   readonly nowMs: Instant
   readonly seed: number
 }
@@ -115,7 +129,7 @@ class Trial {
       for (const task of view.tasksOnAgent(id)) this.#displace(task)
       yield undefined
     }
-    for (const { job, configId } of this.#what.apply) this.#apply(job, configId)
+    for (const { job, configId } of this.#what.apply) this.#end(job, configId)
     let n = 0
     for (const row of view.agents()) {
       if (lose.has(row.agentId) || !isConnected(row.agentId)) continue
@@ -123,10 +137,11 @@ class Trial {
       this.#matcher.agentUp(row.agentId)
       if (++n % AGENTS_PER_STEP === 0) yield undefined
     }
-    for (const status of ['PENDING', 'THROTTLED'] as const) {
-      for (const task of this.#view.tasksByStatus(status))
-        if (!this.#asking.has(task.taskId)) this.#asking.set(task.taskId, false)
-    }
+    for (const { job, configId } of this.#what.apply) this.#make(job, configId)
+    // What is held back for a while would be let go in time; the trial has none, so it looks for a place now.
+    for (const task of [...this.#view.tasksByStatus('THROTTLED')]) this.#view.putTask({ ...task, status: 'PENDING' })
+    for (const task of this.#view.tasksByStatus('PENDING'))
+      if (!this.#asking.has(task.taskId)) this.#asking.set(task.taskId, false)
   }
 
   /** What looks for a place now, in the order of placement. */
@@ -249,20 +264,20 @@ class Trial {
     return this.#view.putTask({ ...rest, ports: {}, status: isBound ? 'KILLED' : 'PENDING' })
   }
 
-  /** Before any agent is up, so the matcher has not seen what ends here. */
-  #apply({ key, instanceCount, task: config }: JobConfiguration, configId: ConfigId): void {
+  /** What the changed job has no use for. Before any agent is up, so the matcher has not seen what ends here. */
+  #end({ key, instanceCount, task: config }: JobConfiguration, configId: ConfigId): void {
     this.#view.putConfig(configId, config)
-    const kept = new Set<number>()
     for (const task of this.#view.activeTasksOfJob(key)) {
-      const isKept = task.configId === configId && task.instance < instanceCount
-      if (isKept) kept.add(task.instance)
-      else {
-        this.#asking.delete(task.taskId)
-        this.#view.putTask({ ...task, status: 'KILLED' })
-      }
+      if (task.configId === configId && (config.everyHost === true || task.instance < instanceCount)) continue
+      this.#asking.delete(task.taskId)
+      this.#view.putTask({ ...task, status: 'KILLED' })
     }
-    for (let instance = 0; instance < instanceCount; instance++) {
-      if (kept.has(instance)) continue
+  }
+
+  /** What it lacks beside the tasks that were left to it. After the agents are up: on which of them it may be is known. */
+  #make(job: JobConfiguration, configId: ConfigId): void {
+    const { key } = job
+    for (const instance of this.#lacking(job)) {
       const id = taskId(`what-if-${++this.#newIds}`)
       this.#asking.set(id, false)
       this.#view.putTask({
@@ -280,5 +295,15 @@ class Trial {
         events: [{ atMs: this.#options.nowMs, status: 'PENDING', scheduler: 'what-if' }],
       })
     }
+  }
+
+  #lacking({ key, instanceCount, task: config }: JobConfiguration): readonly InstanceId[] {
+    const left = this.#view.activeTasksOfJob(key)
+    if (config.everyHost === true) {
+      const { nowMs, tasksPerJobMax } = this.#options
+      return everyHostPlan(this.#matcher.allowedHosts(config.constraints, nowMs), left, tasksPerJobMax).insert
+    }
+    const taken = new Set(left.map(task => task.instance))
+    return Array.from({ length: instanceCount }, (_, instance) => instance).filter(instance => !taken.has(instance))
   }
 }

@@ -53,7 +53,9 @@ async function jobExplanation(view: LedgerView, key: JobKey, placement: Placemen
   for (const group of groups) {
     const steps = placement?.explain(group.configId) ?? null
     const explained = steps === null ? null : await inSteps(steps)
-    if (explained !== null) pending.push(pendingDocument(view, group, explained))
+    // Explaining takes several turns: tasks may have been deleted meanwhile.
+    const rows = group.taskIds.map(id => view.task(id)).filter(row => row !== undefined)
+    if (explained !== null && rows.length > 0) pending.push(pendingDocument(rows, group, explained))
   }
   const byStatus: Record<string, number> = {}
   for (const { status } of active) byStatus[status] = (byStatus[status] ?? 0) + 1
@@ -87,11 +89,10 @@ async function jobExplanation(view: LedgerView, key: JobKey, placement: Placemen
 }
 
 function pendingDocument(
-  view: LedgerView,
-  { taskIds, penaltyMs, reasons, details }: PendingView,
+  rows: readonly TaskRow[],
+  { penaltyMs, reasons, details }: PendingView,
   { hosts, verdicts, nearest, changes, never }: Explanation,
 ): JobExplanation['pending'][number] {
-  const rows = taskIds.map(id => view.task(id)).filter(row => row !== undefined)
   return {
     instances: rows.map(({ instance }) => instance).sort((a, b) => a - b),
     sinceMs: Math.min(...rows.map(({ events }) => events.at(-1)?.atMs ?? 0)),

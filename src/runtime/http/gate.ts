@@ -91,8 +91,8 @@ export function refusalOf(subject: Subject, permission: Permission): Rejection |
   })
 }
 
-/** 401 where Aurora's clients ask: a status and a challenge, whatever the protocol. */
-export function challengeThrift(reply: FastifyReply): FastifyReply {
+/** 401 for a call whose body says that it needs somebody. */
+export function challenge(reply: FastifyReply): FastifyReply {
   return refuse(reply, unauthenticated(LOG_IN))
 }
 
@@ -156,7 +156,7 @@ function foreignOrigin({ headers }: FastifyRequest, { guard, corsOrigins, ownHos
 
 function refuse(reply: FastifyReply, rejection: Rejection, status?: number): FastifyReply {
   if (rejection.code === 'UNAUTHENTICATED') {
-    const isThrift = reply.request.routeOptions.url === '/api'
+    const isThrift = /^\/api(beta|$)/.test(reply.request.routeOptions.url ?? '')
     reply.header('www-authenticate', isThrift ? AURORA_CHALLENGE : CHALLENGES)
   }
   sendProblem(reply, rejection, status)

@@ -1,5 +1,5 @@
 /** `/`, `/inspect` and a page per actor: HTML for people, JSON for programs (Accept, or `?format=json`). */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import { healthNow } from '../../actors/health.ts'
 import type { LogStatusReport } from '../../actors/ports.ts'
 import { rejected } from '../../core/base/rejection.ts'
@@ -7,7 +7,7 @@ import type { HttpDeps } from '../http-server.ts'
 import { leadership } from './health-routes.ts'
 import { actorPage, treePage } from './inspect-page.ts'
 import { isWaiting, logSection, logStatusNow } from './log-status.ts'
-import { escapeHtml, page } from './page.ts'
+import { escapeHtml, page, sendHtml, wantsJson } from './page.ts'
 import { sendProblem } from './problem.ts'
 import { ROUTES } from './routes.ts'
 
@@ -24,7 +24,7 @@ export function addInspectRoutes(app: FastifyInstance, deps: HttpDeps): void {
 
   app.get<{ Querystring: Query }>('/inspect', async (request, reply) => {
     const report = await deps.inspect()
-    if (wantsJson(request, request.query)) return reply.send(report)
+    if (wantsJson(request)) return reply.send(report)
     return sendHtml(reply, treePage(report, { refresh: request.query.refresh !== 'off' }))
   })
 
@@ -42,25 +42,12 @@ export function addInspectRoutes(app: FastifyInstance, deps: HttpDeps): void {
       sendProblem(reply, rejected('NOT_FOUND', `There is no actor ${path}`, { remedy }))
       return reply
     }
-    if (!wantsJson(request, request.query)) {
+    if (!wantsJson(request)) {
       return sendHtml(reply, actorPage(report, actor, { refresh: request.query.refresh !== 'off' }))
     }
     const below = report.actors.filter(one => one.path === path || one.path.startsWith(`${path}/`))
     return reply.send({ ...report, actors: below })
   })
-}
-
-/** HTML only for those who ask for it first. */
-function wantsJson(request: FastifyRequest, query: Query): boolean {
-  if (query.format !== undefined) return query.format === 'json'
-  const accept = request.headers.accept ?? ''
-  const json = accept.indexOf('json')
-  const html = accept.indexOf('text/html')
-  return html < 0 ? json >= 0 : json >= 0 && json < html
-}
-
-function sendHtml(reply: FastifyReply, text: string): FastifyReply {
-  return reply.header('content-type', 'text/html; charset=utf-8').header('cache-control', 'no-store').send(text)
 }
 
 function indexPage(deps: HttpDeps, log: LogStatusReport | null): string {
@@ -70,9 +57,10 @@ function indexPage(deps: HttpDeps, log: LogStatusReport | null): string {
       ? '<span class="good">healthy</span>'
       : `<span class="bad">sick</span>: ${reasons.map(escapeHtml).join('; ')}`
   const leads = { leading: 'this node leads', following: 'another node leads', none: noLeader(deps) }[leadership(deps)]
-  const rows = ROUTES.filter(route => route.path !== '/').map(({ method, path, meaning }) => {
-    const shown = method === 'GET' && !path.includes('{') ? `<a href="${path}">${path}</a>` : escapeHtml(path)
-    return `<tr><td>${method}</td><td><code>${shown}</code></td><td>${escapeHtml(meaning)}</td></tr>`
+  const rows = byPath().map(({ methods, path, meaning }) => {
+    const isLink = methods.includes('GET') && !path.includes('{')
+    const shown = isLink ? `<a href="${path}">${path}</a>` : escapeHtml(path)
+    return `<tr><td>${methods.join(' ')}</td><td><code>${shown}</code></td><td>${escapeHtml(meaning)}</td></tr>`
   })
   const { name, version } = deps.node
   return page(
@@ -86,4 +74,16 @@ function noLeader({ scheduler }: HttpDeps): string {
   const waitsFor = scheduler?.life().waitsFor ?? null
   if (scheduler?.leader()?.role !== 'LEADER' || waitsFor === null) return 'no leader is known'
   return `this node leads and waits for ${escapeHtml(waitsFor)}`
+}
+
+/** A line for each path, though for one that means something else by each method a line for each of them. */
+function byPath(): { readonly methods: string[]; readonly path: string; readonly meaning: string }[] {
+  const lines = new Map<string, { readonly methods: string[]; readonly path: string; readonly meaning: string }>()
+  for (const { method, path, meaning } of ROUTES) {
+    if (path === '/') continue
+    const known = lines.get(path + meaning)
+    if (known === undefined) lines.set(path + meaning, { methods: [method], path, meaning })
+    else known.methods.push(method)
+  }
+  return [...lines.values()]
 }

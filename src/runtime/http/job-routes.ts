@@ -5,6 +5,7 @@ import { rejected } from '../../core/base/rejection.ts'
 import type { JobConfiguration } from '../../core/job/task-config.ts'
 import * as rest from '../../wire/rest.ts'
 import type { HttpDeps } from '../http-server.ts'
+import { answerJobDiff } from './job-diff-route.ts'
 import { leading } from './leader-guard.ts'
 import { mutate } from './mutation.ts'
 import { type PageKey, readCursor, takePage } from './paging.ts'
@@ -93,6 +94,7 @@ export function addJobRoutes(app: FastifyInstance, deps: HttpDeps): void {
         ...mutation,
       }))
     }
+    if (verb === 'diff') return answerJobDiff(deps, request, reply, key)
     return reply.callNotFound()
   })
 }

@@ -47,13 +47,16 @@ export function sentOn({ leader }: SchedulerDeps, request: FastifyRequest, reply
   const view = leader()
   // Where a leader serves its clients is not known before it has connected to this node.
   if (view === null || view.role === 'LEADER' || view.leader === null || view.leader.httpUrl === '') return false
-  if (request.headers[BYPASS_HEADER] !== undefined) return false
+  if (isBypassed(request)) return false
   reply
     .header('location', view.leader.httpUrl.replace(/\/$/, '') + request.url)
     .code(307)
     .send()
   return true
 }
+
+/** Whoever asks wants this very node, whoever leads. */
+export const isBypassed = (request: FastifyRequest): boolean => request.headers[BYPASS_HEADER] !== undefined
 
 const REMEDY =
   'wait a moment and try again; if it lasts, `daybreak log status` on the node says what its log waits for and what to run'

@@ -1,4 +1,5 @@
 /** The frame of the pages a node makes itself: no script, no file from elsewhere, readable in light and dark. */
+import type { FastifyReply, FastifyRequest } from 'fastify'
 
 const STYLE = `
 :root{color-scheme:light dark;--line:#8884;--soft:#888;--bad:#c62828;--warn:#b26a00;--good:#2e7d32;--link:#1558d6;--row:#8881}
@@ -26,4 +27,26 @@ export function page({ title, refreshSecs = 0 }: PageOptions, body: string): str
 
 export function escapeHtml(value: unknown): string {
   return String(value).replace(/[&<>"']/g, letter => `&#${letter.charCodeAt(0)};`)
+}
+
+/** HTML only for those who ask for it first, or ask for nothing in particular. `?format=json` decides. */
+export function wantsJson(request: FastifyRequest): boolean {
+  const { format } = request.query as { readonly format?: unknown }
+  if (format !== undefined) return format === 'json'
+  const accept = request.headers.accept ?? ''
+  const json = accept.indexOf('json')
+  const html = accept.indexOf('text/html')
+  return html < 0 ? json >= 0 : json >= 0 && json < html
+}
+
+/** A page of what is true now. */
+export function sendHtml(reply: FastifyReply, text: string): FastifyReply {
+  return reply.header('content-type', 'text/html; charset=utf-8').header('cache-control', 'no-store').send(text)
+}
+
+/** Cells are trusted markup. */
+export function tableHtml(heads: readonly string[], rows: readonly (readonly string[])[]): string {
+  const head = heads.map(text => `<th>${escapeHtml(text)}</th>`).join('')
+  const body = rows.map(cells => `<tr>${cells.map(cell => `<td>${cell}</td>`).join('')}</tr>`).join('')
+  return `<table><thead><tr>${head}</tr></thead><tbody>${body}</tbody></table>`
 }

@@ -5,7 +5,7 @@
 import { type Rejection, rejected } from '../../core/base/rejection.ts'
 
 export interface RouteFacts {
-  readonly method: 'GET' | 'POST'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   /** Parameters in braces, as in OpenAPI. */
   readonly path: string
   readonly meaning: string
@@ -14,6 +14,7 @@ export interface RouteFacts {
 }
 
 export const API = '/api/v1'
+const MNAME = '/mname/{role}/{environment}/{job}/{instance}'
 
 export const ROUTES = [
   { method: 'GET', path: '/', meaning: 'Links to all of this', by: 'any' },
@@ -27,6 +28,30 @@ export const ROUTES = [
   { method: 'POST', path: '/quitquitquit', meaning: 'Stop this node in order', by: 'any' },
   { method: 'POST', path: '/abortabortabort', meaning: 'End this process at once', by: 'any' },
   { method: 'POST', path: '/api', meaning: 'The Thrift interface of Aurora, binary or TJSON', by: 'leader' },
+  { method: 'GET', path: '/apibeta', meaning: 'On to here', by: 'any' },
+  { method: 'POST', path: '/apibeta/{method}', meaning: 'The same calls as plain JSON, by their names', by: 'leader' },
+  { method: 'GET', path: '/agents', meaning: 'Machines, as Aurora shows them', by: 'leader' },
+  { method: 'GET', path: '/slaves', meaning: 'The same under its old name', by: 'leader' },
+  { method: 'GET', path: '/offers', meaning: 'What each machine has left, as Mesos would offer it', by: 'leader' },
+  { method: 'GET', path: '/pendingtasks', meaning: 'What waits for a place, by group of equal tasks', by: 'leader' },
+  { method: 'GET', path: '/cron', meaning: 'Cron jobs with their schedules', by: 'leader' },
+  { method: 'GET', path: '/maintenance', meaning: 'Hosts under maintenance, by mode', by: 'leader' },
+  { method: 'GET', path: '/quotas', meaning: 'The quota of each role; `?role=` of one', by: 'leader' },
+  { method: 'GET', path: '/state', meaning: 'Which configurations run on which agent', by: 'leader' },
+  { method: 'GET', path: '/tiers', meaning: 'Tiers that jobs may name', by: 'leader' },
+  { method: 'GET', path: '/utilization', meaning: 'What all tasks take', by: 'leader' },
+  { method: 'GET', path: '/utilization/{metric}', meaning: 'The same by role', by: 'leader' },
+  { method: 'GET', path: '/utilization/{metric}/{role}', meaning: 'The same of one role by job', by: 'leader' },
+  { method: 'GET', path: '/mname', meaning: 'How to ask for where an instance serves', by: 'any' },
+  ...(['GET', 'PUT', 'POST', 'DELETE'] as const).flatMap(method => [
+    { method, path: MNAME, meaning: 'On to where the instance serves HTTP', by: 'leader' } as const,
+    { method, path: `${MNAME}/{path}`, meaning: 'On to a path there', by: 'leader' } as const,
+  ]),
+  { method: 'GET', path: '/services', meaning: 'The parts of this node and how they are', by: 'any' },
+  { method: 'GET', path: '/threads', meaning: 'Threads, event loop and handles of this node', by: 'any' },
+  { method: 'GET', path: '/structdump', meaning: 'How to ask for a stored record', by: 'any' },
+  { method: 'GET', path: '/structdump/task/{id}', meaning: 'The stored record of a task', by: 'any' },
+  { method: 'GET', path: '/structdump/cron/{role}/{environment}/{job}', meaning: 'That of a cron job', by: 'any' },
   { method: 'GET', path: `${API}/openapi.json`, meaning: 'This API as an OpenAPI document', by: 'any' },
   { method: 'GET', path: `${API}/whoami`, meaning: 'Who you are here, and what you may', by: 'any' },
   { method: 'GET', path: `${API}/cluster`, meaning: 'Who leads, and how far this node is', by: 'any' },
@@ -68,6 +93,12 @@ export const ROUTES = [
     method: 'POST',
     path: `${API}/jobs/{role}/{environment}/{name}:add`,
     meaning: 'Add instances like one that is active',
+    by: 'leader',
+  },
+  {
+    method: 'POST',
+    path: `${API}/jobs/{role}/{environment}/{name}:diff`,
+    meaning: 'What would be added, changed and removed to make a job what a configuration says; changes nothing',
     by: 'leader',
   },
   { method: 'GET', path: `${API}/tasks`, meaning: 'Tasks, a page at a time', by: 'leader' },

@@ -66,6 +66,12 @@ function document({ plan, refused, warnings, quotaLeft }: TriedOut): rest.WhatIf
       faults: faults.map(({ path, text }) => ({ path, text })),
     })),
     warnings: [...warnings],
-    quotaLeft: quotaLeft.map(({ role, left: { cpusMilli, ramMb, diskMb } }) => ({ role, cpusMilli, ramMb, diskMb })),
+    quotaLeft: quotaLeft.map(({ role, left: { cpusMilli, ramMb, diskMb, gpus } }) => ({
+      role,
+      cpusMilli,
+      ramMb,
+      diskMb,
+      ...(gpus === undefined ? {} : { gpus }),
+    })),
   }
 }

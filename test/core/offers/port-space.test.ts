@@ -63,6 +63,26 @@ test('one free port of many: starts differ by chance, one seed repeats itself', 
   expect(first(7)).toBe(first(7))
 })
 
+test('what is free as ranges: used ports cut them, used ends go, an emptied range is not there', () => {
+  const space = new PortSpace([
+    [10, 19],
+    [30, 31],
+    [40, 44],
+  ])
+  space.use([10, 14, 15, 19, 30, 31, 25])
+  expect(space.freeRanges()).toEqual([
+    [11, 13],
+    [16, 18],
+    [40, 44],
+  ])
+  space.release([10, 14, 15, 19, 30, 31, 25])
+  expect(space.freeRanges()).toEqual([
+    [10, 19],
+    [30, 31],
+    [40, 44],
+  ])
+})
+
 test('ranges shrink under a port in use: it stays in use and no longer counts', () => {
   const space = new PortSpace([[10, 19]])
   space.use([10, 19])

@@ -220,6 +220,19 @@ describe('for several tasks of a group', () => {
     expect(world.slots('two', 2)).toHaveLength(2)
   })
 
+  test('a gang under a limit: room on two hosts of one rack is room for one, and nobody goes in vain', () => {
+    const world = new World()
+    world.config('victim', { job: other, resources: cores(4) })
+    const limit = { name: 'rack', rule: { type: 'limit', limit: 1 } } as const
+    for (const id of ['free', 'free-too']) world.agent(id, { attributes: [{ name: 'rack', values: ['a'] }] })
+    world.agent('full', { attributes: [{ name: 'rack', values: ['b'] }] })
+    world.running('v', 'victim', 'full')
+    world.config('three', { tier: 'preferred', resources: cores(4), gang: 3, constraints: [limit] })
+    expect(world.find('three', 3)).toMatchObject({ slots: [], gangFound: 2 })
+    world.config('two', { tier: 'preferred', resources: cores(4), gang: 2, constraints: [limit] })
+    expect(world.slots('two', 2).map(slot => slot.host)).toEqual(['full.example'])
+  })
+
   test('where the group finds room as it is, nobody has to go for that task', () => {
     const world = new World()
     world.config('victim', { job: other, resources: cores(4) })

@@ -117,12 +117,77 @@ describe('soft rules', () => {
     expect(unplaced).toHaveLength(1)
   })
 
+  test('a value may be named like what every object has: it is spread over and placed as any other', () => {
+    const world = new World()
+    for (const rack of ['constructor', 'toString']) world.agent(rack, { attributes: attributes({ rack }) })
+    const spread = [{ attribute: 'rack', weight: 50, targets: { other: 10 } }]
+    const { placed } = world.match('c', world.tasks('c', 4, { spread }))
+    expect(hosts(placed)).toEqual(['constructor', 'constructor', 'toString', 'toString'])
+    expect(placed.every(({ record }) => Number.isFinite(record.candidates[0]?.score))).toBe(true)
+  })
+
+  test('turn by turn over hosts of a class: no host has its second before each has its first, whatever limits refuse', () => {
+    const world = new World()
+    for (let i = 0; i < 6; i++) {
+      world.agent(`h${i}`, { attributes: attributes({ disk: 'ssd', rack: i < 2 ? 'a' : `r${i}` }) })
+    }
+    const rules = {
+      prefer: [{ attribute: 'disk', values: ['ssd'], weight: 10 }],
+      constraints: [{ name: 'rack', rule: { type: 'limit' as const, limit: 2 } }],
+    }
+    const { placed, unplaced } = world.match('c', world.tasks('c', 12, rules))
+    const seen = placed.map(({ host }) => host)
+    expect(new Set(seen.slice(0, 6)).size).toBe(6)
+    expect(hosts(placed).filter(host => host === 'h0' || host === 'h1')).toHaveLength(2)
+    expect([placed.length, unplaced.length]).toEqual([10, 2])
+  })
+
+  test('each host a value of its own: a thousand tasks over twelve thousand hosts take one host each', () => {
+    const world = new World()
+    for (let i = 0; i < 12_000; i++) world.agent(`h${i}`, { attributes: attributes({ host: `h${i}` }) })
+    const spread = [{ attribute: 'host', weight: 50 }]
+    const { placed } = world.match('c', world.tasks('c', 1000, { spread }))
+    expect(new Set(placed.map(({ host }) => host)).size).toBe(1000)
+    expect(placed[0]?.record.looked).toBe(10_000)
+  })
+
   test('a preferred host that is about to be maintained is no better for it', () => {
     const world = new World()
     world.agent('wanted', { mode: 'SCHEDULED', attributes: attributes({ disk: 'ssd' }) })
     world.agent('plain')
     const prefer = [{ attribute: 'disk', values: ['ssd'], weight: 100 }]
     expect(hosts(world.match('c', world.tasks('c', 1, { prefer })).placed)).toEqual(['plain'])
+  })
+})
+
+describe('limits', () => {
+  const rack = (text: string) => ({ attributes: attributes({ rack: text }) })
+  const limit = { constraints: [{ name: 'rack', rule: { type: 'limit' as const, limit: 1 } }] }
+
+  test('a task on an agent that is not known here ends: what it counted for is free again, and nothing is off by one', () => {
+    const world = new World()
+    world.put(putAgent(agentRow('away', { host: 'away', ...rack('a') })))
+    world.agent('h', rack('a'))
+    const ids = world.tasks('c', 2, limit) as [TaskId, TaskId]
+    world.put(putTask({ ...world.tables.task(ids[0])!, status: 'RUNNING', agentId: agentId('away'), host: 'away' }))
+    expect(world.match('c', [ids[1]]).placed).toEqual([])
+    // The agent and its task go in one batch, the agent first: of its attributes nothing is known by then.
+    world.put({ type: 'delete', table: 'agent', key: agentId('away') }, { type: 'delete', table: 'task', key: ids[0] })
+    expect(hosts(world.match('c', [ids[1]]).placed)).toEqual(['h'])
+  })
+
+  test('an agent that registers while a task of its own is counted already: the count has its attributes', () => {
+    const world = new World()
+    world.agent('h', rack('a'))
+    const ids = world.tasks('c', 2, limit) as [TaskId, TaskId]
+    world.put(putTask({ ...world.tables.task(ids[0])!, status: 'RUNNING', agentId: agentId('late'), host: 'late' }))
+    const first = world.match('c', [ids[1]])
+    expect(hosts(first.placed)).toEqual(['h'])
+    world.matcher.release([ids[1]])
+    world.agent('late', rack('a'))
+    expect(world.match('c', [ids[1]]).placed).toEqual([])
+    world.put({ type: 'delete', table: 'task', key: ids[0] })
+    expect(world.match('c', [ids[1]]).placed).toHaveLength(1)
   })
 })
 
@@ -293,6 +358,43 @@ describe('claims', () => {
     expect(world.match('b', world.tasks('b', 4)).placed).toHaveLength(2)
     world.agent('i')
     expect(hosts(world.match('a', ids).placed)).toEqual(['h', 'h'])
+  })
+
+  test('a hold that comes to nothing: the claim of its instance stays used when another was made or the task has gone', () => {
+    const world = new World()
+    for (const id of ['h', 'i']) world.agent(id)
+    const ids = world.tasks('a', 2) as [TaskId, TaskId]
+    const claimFor = (taskIdOf: TaskId, id: string, on: string): void => {
+      const { job, instance } = world.tables.task(taskIdOf)!
+      const owner = { type: 'instance', job: jobKeyText(job), instance } as const
+      world.matcher.claim({ id, agentId: agentId(on), needs: world.needs('a'), owner, expiresMs: 100 })
+    }
+    const open = () => [...world.matcher.claims()].map(({ id }) => id)
+    claimFor(ids[0], 'old', 'h')
+    claimFor(ids[1], 'gone', 'h')
+    expect(hosts(world.match('a', ids).placed)).toEqual(['h', 'h'])
+    claimFor(ids[0], 'new', 'i')
+    world.matcher.release([ids[0]])
+    expect(open()).toEqual(['new'])
+    world.put({ type: 'delete', table: 'task', key: ids[1] })
+    expect(open()).toEqual(['new'])
+    world.matcher.book.check()
+  })
+
+  test('claims end in any order of their times, also those that were used and are open again', () => {
+    const world = new World()
+    world.agent('h')
+    const owner = world.tasks('a', 1)
+    world.tasks('b', 1)
+    claim(world, 'late', 'h', 'b', 300)
+    claim(world, 'used', 'h', 'a', 200)
+    world.match('a', owner)
+    world.nowMs = 150
+    expect(world.matcher.expireClaims(150)).toEqual([])
+    world.matcher.release(owner)
+    expect(world.matcher.expireClaims(200).map(({ id }) => id)).toEqual(['used'])
+    expect(world.matcher.expireClaims(299)).toEqual([])
+    expect(world.matcher.expireClaims(300).map(({ id }) => id)).toEqual(['late'])
   })
 
   test('a group without waiting tasks needs no claims', () => {

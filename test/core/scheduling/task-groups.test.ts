@@ -27,6 +27,17 @@ function failOnce(to: TaskGroups, nowMs: number): void {
 const viewOf = (of: TaskGroups, id: string) => [...of.views()].find(view => view.configId === id)
 
 describe('pacing', () => {
+  test('a ready group that is put off while it waits for its turn: those behind it are due at once', () => {
+    const queue = groups()
+    addMany(queue, facts('a', { role: 'first' }), 20)
+    addMany(queue, facts('b', { role: 'second' }), 20)
+    const [want] = queue.gather(0, 16)
+    queue.done({ configId: configId('a'), placed: [], unplaced: want!.taskIds, gone: [] }, 0)
+    expect(queue.nextDueMs()).toBeLessThanOrEqual(0)
+    expect(queue.gather(0, 512).map(({ configId: id, taskIds }) => [id, taskIds.length])).toEqual([['b', 20]])
+    expect(queue.nextDueMs()).toBe(1000)
+  })
+
   test('a new task is due after its delay and not before', () => {
     const queue = groups()
     queue.add(taskId('a'), facts('c'), 100, 1)

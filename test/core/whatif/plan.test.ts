@@ -5,7 +5,6 @@ import { ADMISSION_SETTINGS } from '../../../src/core/job/admission.ts'
 import type { TaskConfig } from '../../../src/core/job/task-config.ts'
 import type { AgentRow } from '../../../src/core/ledger/rows.ts'
 import { Tables } from '../../../src/core/ledger/tables.ts'
-import { namedAgents } from '../../../src/core/whatif/named-hosts.ts'
 import { type Plan, plan, type WhatIf } from '../../../src/core/whatif/plan.ts'
 import { agentRow, configRow, HELLO, putAgent, putConfig, putTask, taskRow } from '../../fixtures/rows.ts'
 
@@ -43,10 +42,10 @@ class World {
     this.tables.apply([putTask(taskRow(`t${instance}`, { job, instance, configId: configId(name), ...where }))])
   }
 
-  pending(name: string): void {
+  pending(name: string, status: 'PENDING' | 'THROTTLED' = 'PENDING'): void {
     const instance = this.#instances++
     const { job } = this.tables.config(configId(name))!
-    this.tables.apply([putTask(taskRow(`t${instance}`, { job, instance, configId: configId(name) }))])
+    this.tables.apply([putTask(taskRow(`t${instance}`, { job, instance, configId: configId(name), status }))])
   }
 
   try(what: Partial<WhatIf>, seed = 1, away: readonly string[] = []): Plan {
@@ -60,6 +59,7 @@ class World {
         offerOrder: ['RANDOM'],
         unavailabilityThresholdMs: 0,
         isPreemptionEnabled: true,
+        tasksPerJobMax: ADMISSION_SETTINGS.tasksPerJobMax,
         nowMs: 1_000,
         seed,
       },
@@ -141,6 +141,64 @@ describe('a trial', () => {
     expect(world.try({ drain: ids('h') }).jobs).toEqual([])
   })
 
+  test('a task that is held back for a while finds its place like any other', () => {
+    const world = new World()
+    world.agent('h')
+    world.config('c')
+    world.pending('c', 'THROTTLED')
+    world.pending('c')
+    const [job] = world.try({}).jobs
+    expect(job).toMatchObject({ asked: 2, pending: [] })
+    expect(job?.placed.map(({ host }) => host)).toEqual(['h', 'h'])
+  })
+
+  describe('one instance on every host, applied', () => {
+    const exporter = { ...HELLO, name: 'exporter' }
+    const apply = (config: TaskConfig, instanceCount: number) => {
+      return [{ job: { key: config.job, owner: 'ann', instanceCount, task: config }, configId: configId('exporter') }]
+    }
+    const hosts = (plan: Plan) => plan.jobs[0]?.placed.map(({ host }) => host).sort()
+
+    test('as many look for a place as hosts are allowed: not those that rules, owners, a drain or a loss shut out', () => {
+      const world = new World()
+      const inRack = (rack: string) => [{ name: 'rack', values: [rack] }]
+      for (const id of ['h', 'i', 'j', 'k']) world.agent(id, { attributes: inRack('a') })
+      world.agent('away', { attributes: inRack('a') })
+      world.agent('far', { attributes: inRack('b') })
+      world.agent('owned', { attributes: [...inRack('a'), { name: 'dedicated', values: ['other/x'] }] })
+      const rule = { type: 'value', negated: false, values: ['a'] } as const
+      const config = world.config('exporter', {
+        job: exporter,
+        everyHost: true,
+        constraints: [{ name: 'rack', rule }],
+      })
+      const plan = world.try({ apply: apply(config, 1), drain: ids('j'), lose: ids('k') }, 1, ['away'])
+      expect(plan.jobs[0]).toMatchObject({ asked: 2, pending: [] })
+      expect(hosts(plan)).toEqual(['h', 'i'])
+    })
+
+    test('what runs already stays, whatever its number is, and only hosts without an instance get one', () => {
+      const world = new World()
+      for (const id of ['h', 'i', 'j']) world.agent(id)
+      const config = world.config('exporter', { job: exporter, everyHost: true })
+      world.config('c')
+      world.running('c', 'h')
+      for (const id of ['h', 'i']) world.running('exporter', id)
+      const plan = world.try({ apply: apply(config, 1) })
+      expect(plan.jobs[0]).toMatchObject({ asked: 1, pending: [] })
+      expect(hosts(plan)).toEqual(['j'])
+    })
+
+    test('a changed configuration: every host gets one anew', () => {
+      const world = new World()
+      for (const id of ['h', 'i']) world.agent(id)
+      world.config('old', { job: exporter, everyHost: true })
+      for (const id of ['h', 'i']) world.running('old', id)
+      const config = world.config('exporter', { job: exporter, everyHost: true, resources: cores(2) })
+      expect(hosts(world.try({ apply: apply(config, 1) }))).toEqual(['h', 'i'])
+    })
+  })
+
   test('nothing of it is written, and the same state and seed give the same plan', () => {
     const world = new World()
     for (let i = 0; i < 6; i++) world.agent(`h${i}`)
@@ -190,27 +248,4 @@ test('any cluster and any drain: no host gets more than it has, nothing lands on
     ),
     { numRuns: 200 },
   )
-})
-
-describe('hosts by name', () => {
-  const agents = [
-    agentRow('a1', { host: 'h1', attributes: [{ name: 'rack', values: ['r1'] }] }),
-    agentRow('a2', { host: 'h2', attributes: [{ name: 'rack', values: ['r1'] }] }),
-  ]
-
-  test('a host, an agent id and an attribute each name agents', () => {
-    expect([...namedAgents(['h1', 'a2'], agents, 'drain').ids]).toEqual(['a1', 'a2'])
-    expect([...namedAgents(['rack=r1'], agents, 'lose').ids]).toEqual(['a1', 'a2'])
-    expect([...namedAgents(['agent=a2'], agents, 'lose').ids]).toEqual(['a2'])
-  })
-
-  test('what names nothing is a fault with its place, and with what comes near', () => {
-    expect(namedAgents(['h1', 'h3'], agents, 'drain').faults).toEqual([
-      { path: 'drain[1]', text: expect.stringContaining('There is no host h3; did you mean h') },
-    ])
-    expect(namedAgents(['rak=r1'], agents, 'lose').faults[0]?.text).toBe(
-      'No agent has the attribute rak; did you mean rack?',
-    )
-    expect(namedAgents(['h1'], [], 'lose').faults[0]?.text).toBe('No agent has registered, so there is no h1')
-  })
 })

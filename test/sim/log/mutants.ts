@@ -266,6 +266,8 @@ export function mutationNames(profile: Profile): readonly string[] {
 /** Where this file was built to: the root of `dist`. */
 const BUILT = join(import.meta.dirname, '..', '..', '..')
 const PARTS = ['src', 'test/sim', 'test/fixtures']
+/** Source maps are half of the files, and nobody reads those of a mutant. */
+const isRun = (path: string): boolean => !path.endsWith('.map')
 
 export interface Found {
   /** How many were run, this one included. */
@@ -288,7 +290,7 @@ export async function proveMutation(
   const mutation = MUTATIONS[profile].find(known => known.name === name)!
   const folder = mkdtempSync(join(tmpdir(), 'daybreak-mutant-'))
   try {
-    for (const part of PARTS) cpSync(join(built, part), join(folder, part), { recursive: true })
+    for (const part of PARTS) cpSync(join(built, part), join(folder, part), { recursive: true, filter: isRun })
     writeFileSync(join(folder, 'package.json'), '{"type":"module"}')
     symlinkSync(join(built, '..', 'node_modules'), join(folder, 'node_modules'))
     for (const edit of mutation.edits) apply(folder, edit)
