@@ -57,7 +57,7 @@ const LAYERS: Record<string, { layers: string[]; modules: RegExp; instead: strin
 /** nact has one home; these commands run on the machine of the node itself. */
 const MAY_ALSO: [RegExp, (found: { layer: string } | { module: string }) => boolean][] = [
   [/^src\/actors\/shell/, found => 'module' in found && found.module === 'nact'],
-  [/^src\/cli\/(start|config|log|backup-file)/, found => 'layer' in found && found.layer === 'runtime'],
+  [/^src\/cli\/(start|config|log|backup-file|security)/, found => 'layer' in found && found.layer === 'runtime'],
 ]
 
 const BANNED_IN_CORE: [RegExp, string][] = [

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { brakeTexts, NO_BRAKES } from '../core/agents/brakes.ts'
 import type { AgentList, AgentView, ClusterView, LogStatusView } from '../wire/rest.ts'
+import type { Access } from './access.ts'
 import { clusterUrl } from './clusters.ts'
 import { action, type CommonOptions, parseDuration, remote, type Session } from './command.ts'
 import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
@@ -99,12 +100,13 @@ interface MemberRow {
 async function memberRows(io: Io, client: RestClient): Promise<readonly MemberRow[]> {
   const own = await client.find<LogStatusView>('/api/v1/log/status')
   if (own === null) return []
+  const access = await client.access()
   const asked = await Promise.all(
     own.members.map(async member => {
       if (member.memberId === own.memberId) return { member, report: own, trouble: null }
       const peer = own.peers.find(one => one.memberId === member.memberId)
       if (!peer?.httpUrl) return { member, report: null, trouble: peer?.trouble ?? 'not known' }
-      const report = await askMember(io, peer.httpUrl)
+      const report = await askMember(io, peer.httpUrl, access)
       return typeof report === 'string'
         ? { member, report: null, trouble: report }
         : { member, report, trouble: peer.trouble }
@@ -124,13 +126,14 @@ function reignText(members: readonly MemberRow[]): string | null {
 }
 
 /** A text says why it did not answer. */
-async function askMember(io: Io, url: string): Promise<LogStatusView | string> {
+async function askMember(io: Io, url: string, { ca, headersFor }: Access): Promise<LogStatusView | string> {
   try {
     const answer = await io.http({
       method: 'GET',
       url: `${url}/api/v1/log/status`,
-      headers: { accept: 'application/json' },
+      headers: { accept: 'application/json', ...headersFor(url) },
       signal: AbortSignal.any([io.interrupted, AbortSignal.timeout(MEMBER_MS_MAX)]),
+      ...(ca === undefined ? {} : { ca }),
     })
     if (answer.status !== 200) return `answered ${answer.status}`
     return JSON.parse(answer.text) as LogStatusView

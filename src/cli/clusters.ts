@@ -19,24 +19,37 @@ export async function clusterUrl(io: Io, name: string, urlOption?: string): Prom
 }
 
 /** Name → URL, `local` first. */
-export async function knownClusters(io: Io): Promise<ReadonlyMap<string, string>> {
-  const local = io.env.DAYBREAK_URL
-  const known = new Map([['local', local ? checkedUrl(local, 'DAYBREAK_URL') : LOCAL_URL]])
+export async function knownClusters(io: ClusterIo): Promise<ReadonlyMap<string, string>> {
+  return new Map((await knownPlaces(io)).map(({ name, url }) => [name, url]))
+}
+
+export interface ClusterPlace {
+  readonly name: string
+  readonly url: string
+  /** File with the CA by which its https is known. */
+  readonly ca?: string
+}
+
+type ClusterIo = Pick<Io, 'env' | 'home' | 'readText'>
+
+/** `local` first. */
+export async function knownPlaces(io: ClusterIo): Promise<readonly ClusterPlace[]> {
+  const moved = io.env.DAYBREAK_URL
+  const local: ClusterPlace = { name: 'local', url: moved ? checkedUrl(moved, 'DAYBREAK_URL') : LOCAL_URL }
   const path = clustersPath(io)
   let text: string
   try {
     text = await io.readText(path)
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT' && !io.env.DAYBREAK_CLUSTERS) return known
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT' && !io.env.DAYBREAK_CLUSTERS) return [local]
     throw new CliFailure(CLIENT_EXIT.configuration, `Unable to read ${path}: ${unreadable(cause)}`, { cause })
   }
-  for (const [name, url] of await parseClusters(text, path)) {
-    if (name !== 'local' || !local) known.set(name, url)
-  }
-  return known
+  const listed = await parseClusters(text, path)
+  const own = listed.find(({ name }) => name === 'local')
+  return [own === undefined || moved ? local : own, ...listed.filter(({ name }) => name !== 'local')]
 }
 
-async function parseClusters(text: string, path: string): Promise<[string, string][]> {
+async function parseClusters(text: string, path: string): Promise<readonly ClusterPlace[]> {
   const { parse } = await import('yaml')
   let value: unknown
   try {
@@ -52,15 +65,18 @@ async function parseClusters(text: string, path: string): Promise<[string, strin
     throw new CliFailure(CLIENT_EXIT.configuration, `Unable to parse ${path}: a map of NAME: {url: …} is expected`)
   }
   return Object.entries(value).map(([name, entry]) => {
-    const url: unknown = (entry as { url?: unknown } | null)?.url
+    const { url, ca } = (entry ?? {}) as { url?: unknown; ca?: unknown }
     if (typeof url !== 'string') {
       throw new CliFailure(CLIENT_EXIT.configuration, `Unable to parse ${path}: ${name}.url is missing`)
     }
-    return [name, checkedUrl(url, `${name}.url in ${path}`)]
+    if (ca !== undefined && typeof ca !== 'string') {
+      throw new CliFailure(CLIENT_EXIT.configuration, `Unable to parse ${path}: ${name}.ca must be the path of a file`)
+    }
+    return { name, url: checkedUrl(url, `${name}.url in ${path}`), ...(ca === undefined ? {} : { ca }) }
   })
 }
 
-function clustersPath(io: Io): string {
+function clustersPath(io: ClusterIo): string {
   return io.env.DAYBREAK_CLUSTERS || join(io.home, '.daybreak', 'clusters.yaml')
 }
 

@@ -1,5 +1,6 @@
 import type { EventDocument } from '../wire/events.ts'
 import type { LogStatusView } from '../wire/rest.ts'
+import { type Access, accessTo } from './access.ts'
 import { clusterUrl } from './clusters.ts'
 import { parseDuration } from './command.ts'
 import { eventLine } from './event-text.ts'
@@ -43,8 +44,9 @@ export async function showEvents(io: Io, options: EventOptions): Promise<ClientE
   const show = (event: EventDocument): void =>
     void io.stdout.write(options.json === true ? `${JSON.stringify(event)}\n` : eventLine(event, style))
 
-  const reader = new EventReader(io, `/api/v1/events?${query}`, show)
-  const nodes = new NodeList(first)
+  const access = await accessTo(io, first)
+  const reader = new EventReader(io, access, { path: `/api/v1/events?${query}`, show })
+  const nodes = new NodeList(first, access)
   for (let failures = 0, lostAtMs = io.now(); ; ) {
     const url = nodes.present
     if (follow) void nodes.learn(io)
@@ -70,9 +72,11 @@ class EventReader {
   readonly #io: Io
   readonly #path: string
   readonly #show: (event: EventDocument) => void
+  readonly #access: Access
 
-  constructor(io: Io, path: string, show: (event: EventDocument) => void) {
+  constructor(io: Io, access: Access, { path, show }: { path: string; show: (event: EventDocument) => void }) {
     this.#io = io
+    this.#access = access
     this.#path = path
     this.#show = show
   }
@@ -109,11 +113,13 @@ class EventReader {
 
   #open(url: string, signal: AbortSignal): Promise<HttpStream> {
     const place: Record<string, string> = this.lastId === null ? {} : { 'last-event-id': this.lastId }
+    const { ca, headersFor } = this.#access
     return this.#io.httpStream({
       method: 'GET',
       url: url + this.#path,
-      headers: { accept: 'text/event-stream', 'daybreak-user': this.#io.user, ...place },
+      headers: { accept: 'text/event-stream', 'daybreak-user': this.#io.user, ...headersFor(url), ...place },
       signal,
+      ...(ca === undefined ? {} : { ca }),
     })
   }
 
@@ -129,10 +135,12 @@ class EventReader {
 class NodeList {
   present: string
   readonly #urls: string[]
+  readonly #access: Access
   #learned = false
 
-  constructor(first: string) {
+  constructor(first: string, access: Access) {
     this.present = first
+    this.#access = access
     this.#urls = [first]
   }
 
@@ -145,7 +153,8 @@ class NodeList {
   async learn(io: Io): Promise<void> {
     if (this.#learned) return
     try {
-      const { peers, view } = await restClient(io, this.present).get<LogStatusView>('/api/v1/log/status')
+      const client = restClient(io, this.present, { access: this.#access })
+      const { peers, view } = await client.get<LogStatusView>('/api/v1/log/status')
       for (const url of [view.leader?.httpUrl, ...peers.map(peer => peer.httpUrl)]) {
         const trimmed = url?.replace(/\/+$/, '') ?? ''
         if (trimmed !== '' && !this.#urls.includes(trimmed)) this.#urls.push(trimmed)

@@ -7,6 +7,8 @@ export interface HttpQuestion {
   readonly headers: Readonly<Record<string, string>>
   readonly body?: string
   readonly signal: AbortSignal
+  /** PEM of those by whom an https server is known; not given: the CAs that come with Node.js. */
+  readonly ca?: string
 }
 
 export interface HttpAnswer {
@@ -34,7 +36,11 @@ export async function httpSend(question: HttpQuestion): Promise<HttpAnswer> {
     if ((status !== 307 && status !== 308) || location === undefined || redirects === REDIRECTS_MAX) {
       return { status, retryAfter: message.headers['retry-after'] ?? null, text }
     }
-    url = new URL(location, url)
+    const next = new URL(location, url)
+    if (url.protocol === 'https:' && next.protocol !== 'https:') {
+      throw new Error(`it sends on from https to ${next.origin}, where all can be read: set http.tls on every node`)
+    }
+    url = next
   }
 }
 
@@ -52,11 +58,11 @@ export async function httpStream(question: HttpQuestion): Promise<HttpStream> {
 
 async function ask(url: URL, question: HttpQuestion): Promise<IncomingMessage> {
   const request = url.protocol === 'https:' ? (await import('node:https')).request : httpRequest
-  const { method, signal, body } = question
+  const { method, signal, body, ca } = question
   const headers =
     body === undefined ? question.headers : { ...question.headers, 'content-length': Buffer.byteLength(body) }
   return new Promise((resolve, reject) => {
-    const sent = request(url, { method, headers, signal }, resolve)
+    const sent = request(url, { method, headers, signal, ...(ca === undefined ? {} : { ca }) }, resolve)
     sent.on('error', reject)
     sent.end(body)
   })

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { homedir, userInfo } from 'node:os'
 import type { Fault } from '../core/base/rejection.ts'
 import type { JobFileQuestion } from '../core/job/job-file-shape.ts'
@@ -12,6 +13,7 @@ export interface Io {
   readonly env: Readonly<Record<string, string | undefined>>
   readonly stdout: Output
   readonly stderr: Output
+  readonly stdin: { readonly isTTY: boolean }
   http(question: HttpQuestion): Promise<HttpAnswer>
   /** For answers that have no end of their own. */
   httpStream(question: HttpQuestion): Promise<HttpStream>
@@ -21,6 +23,10 @@ export interface Io {
   sleep(ms: number): Promise<void>
   /** The whole file, a pipe too; fails on one that is larger than any job file. */
   readText(path: string): Promise<string>
+  /** The same of a file that nobody but its owner may read; fails when others may. */
+  readPrivate(path: string): Promise<string>
+  /** A password: from the terminal without showing it, or from standard input. */
+  readSecret(prompt: string): Promise<string>
   /** Runs a job file that is a program. */
   readModule(path: string, question: JobFileQuestion): Promise<JobModule>
   newRequestId(): string
@@ -65,7 +71,7 @@ export class Interrupted extends Error {
 /** The process's own. */
 export function processIo(interrupted: AbortSignal): Io {
   return {
-    env: process.env,
+    ...processFiles(),
     stdout: {
       write: data => process.stdout.write(data),
       isTTY: process.stdout.isTTY === true,
@@ -76,11 +82,12 @@ export function processIo(interrupted: AbortSignal): Io {
       isTTY: process.stderr.isTTY === true,
       columns: process.stderr.columns,
     },
+    stdin: { isTTY: process.stdin.isTTY === true },
     http: httpSend,
     httpStream,
     now: Date.now,
     sleep: ms => sleepFor(ms, interrupted),
-    readText: path => readText(path),
+    readSecret: async prompt => (await import('./secret-input.ts')).readSecret(prompt),
     readModule: async (path, question) =>
       (await import('./job-module.ts')).readJobModule(path, question, {
         interrupted,
@@ -89,9 +96,13 @@ export function processIo(interrupted: AbortSignal): Io {
       }),
     newRequestId: randomUUID,
     user: accountName(),
-    home: homedir(),
     interrupted,
   }
+}
+
+/** What of the process's own the parts of a node use too. */
+export function processFiles(): Pick<Io, 'env' | 'home' | 'readText' | 'readPrivate'> {
+  return { env: process.env, home: homedir(), readText: path => readText(path), readPrivate }
 }
 
 /** Far more than any job file; a scheduler takes requests up to 4 MiB. */
@@ -106,6 +117,13 @@ async function readText(path: string): Promise<string> {
     if (bytes > TEXT_BYTES_MAX) throw new Error(`it is larger than ${TEXT_BYTES_MAX / 1_048_576} MiB`)
   }
   return Buffer.concat(pieces).toString('utf8')
+}
+
+const OTHERS = 0o077
+
+async function readPrivate(path: string): Promise<string> {
+  if (((await stat(path)).mode & OTHERS) !== 0) throw new Error('others than its owner may use it')
+  return readText(path)
 }
 
 /** Why a file could not be read, in words. */

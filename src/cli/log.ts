@@ -25,7 +25,7 @@ export function registerLog(program: Command, end: LogEnd = {}): void {
     exit: status => process.exit(status),
     write: text => void process.stdout.write(text),
     writeError: text => void process.stderr.write(text),
-    fetch,
+    fetch: async (...question) => (await import('./access.ts')).fetchWithAccess(...question),
     ...end,
   }
   const log = program.command('log').description('the replicated log of a scheduler node')

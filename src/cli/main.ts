@@ -13,8 +13,10 @@ import { CliFailure, type Io, processIo } from './io.ts'
 import { registerJob } from './job.ts'
 import { registerQuota } from './quota.ts'
 import { sayFailure } from './report.ts'
+import { registerSecurity } from './security.ts'
 import { registerTask } from './task.ts'
 import { registerWhatIf } from './what-if.ts'
+import { registerWhoami } from './whoami.ts'
 
 /**
  * The `daybreak` command: nouns with verbs. This file loads only the names of things; what a verb does is loaded when
@@ -105,6 +107,8 @@ export async function commandTree(args: readonly string[], session: Session): Pr
   registerBackup(program, session)
   registerInspect(program, session)
   registerEvents(program, session)
+  registerSecurity(program, session)
+  registerWhoami(program, session)
   registerCompletion(program, session)
   const noun = args.find(arg => !arg.startsWith('-'))
   const all = noun === undefined || noun === 'help' || noun === 'completion' || !isNoun(program, noun)

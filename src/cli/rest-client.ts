@@ -1,4 +1,5 @@
 import type { Problem } from '../wire/rest.ts'
+import { type Access, accessTo } from './access.ts'
 import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
 import { CliFailure, Interrupted, type Io } from './io.ts'
 
@@ -16,6 +17,8 @@ const DELAY_MS_MAX = 2_000
 
 export interface RestClient {
   readonly url: string
+  /** What it shows this cluster; the other nodes of it are shown the same. */
+  access(): Promise<Access>
   get<T>(path: string, options?: { retryUntilMs?: number }): Promise<T>
   /** Null on 404 instead of a failure. */
   find<T>(path: string, options?: { retryUntilMs?: number }): Promise<T | null>
@@ -28,8 +31,17 @@ interface Sent {
   readonly body?: string
 }
 
-/** `timeoutMs`: how long to go on trying in all; undefined takes the defaults above. */
-export function restClient(io: Io, url: string, options: { timeoutMs?: number | undefined } = {}): RestClient {
+/** `access`: of the cluster that this is another node of. `timeoutMs`: how long to go on trying in all; undefined takes the defaults above. */
+export function restClient(
+  io: Io,
+  url: string,
+  options: { timeoutMs?: number | undefined; access?: Access } = {},
+): RestClient {
+  let found: Promise<Access> | null = null
+  const access = (): Promise<Access> => {
+    found ??= options.access === undefined ? accessTo(io, url) : Promise.resolve(options.access)
+    return found
+  }
   const read = async <T>(path: string, retryUntilMs?: number): Promise<{ status: number; value: T }> => {
     const until = retryUntilMs ?? (options.timeoutMs === undefined ? 0 : io.now() + options.timeoutMs)
     const { status, value } = await request(path, { method: 'GET', headers: {} }, until)
@@ -59,10 +71,12 @@ export function restClient(io: Io, url: string, options: { timeoutMs?: number | 
   const send = async (path: string, sent: Sent): Promise<Answer> => {
     const timeout = AbortSignal.timeout(ATTEMPT_MS_MAX)
     try {
+      const { ca, headersFor } = await access()
       const { status, retryAfter, text } = await io.http({
         ...sent,
         url: url + path,
-        headers: { accept: 'application/json', 'daybreak-user': io.user, ...sent.headers },
+        headers: { accept: 'application/json', 'daybreak-user': io.user, ...headersFor(url), ...sent.headers },
+        ...(ca === undefined ? {} : { ca }),
         signal: AbortSignal.any([io.interrupted, timeout]),
       })
       const after = Number(retryAfter ?? Number.NaN)
@@ -77,6 +91,7 @@ export function restClient(io: Io, url: string, options: { timeoutMs?: number | 
 
   return {
     url,
+    access,
     get: async <T>(path: string, more: { retryUntilMs?: number } = {}) => {
       const answer = await read<T>(path, more.retryUntilMs)
       if (answer.status >= 300) throw refusal(answer)
@@ -116,11 +131,14 @@ function parseBody(text: string, status: number, url: string): unknown {
   }
 }
 
+const TLS_TROUBLE = /CERT|SIGNATURE|ISSUER/
+
 export function unreachable(url: string, cause: unknown): CliFailure {
   const { code, message } = cause as NodeJS.ErrnoException
   const why = code === 'ECONNREFUSED' ? 'connection refused' : message || code || 'no answer'
-  const remedy =
-    code === 'ECONNREFUSED'
+  const remedy = TLS_TROUBLE.test(code ?? '')
+    ? 'who signs its certificate is told by `ca` in the clusters file, or by DAYBREAK_CA'
+    : code === 'ECONNREFUSED'
       ? 'is a node running? `daybreak start config/local.yaml` starts one; --url or DAYBREAK_URL name another address'
       : 'check the address: --url, DAYBREAK_URL, or the clusters file'
   return new CliFailure(CLIENT_EXIT.network, `Cannot reach the scheduler at ${url}: ${why}`, { remedy, cause })

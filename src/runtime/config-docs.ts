@@ -30,7 +30,7 @@ given as YAML: \`--agent.attributes '{rack: r1}'\`.
 - \`daybreak config show FILE\` tells the effective values and where each comes from; a running node has them in \`/vars\`.
 - Durations and sizes carry their unit: \`150ms\`, \`5s\`, \`5min\`, \`2h\`, \`7d\`; \`4KiB\`, \`64MiB\`, \`1GiB\`.
 - Relative paths begin at the folder one starts in, so \`config/local.yaml\` keeps its data in \`.daybreak/\` there.
-- Without \`cluster.secretFile\` a process binds to loopback addresses only.
+- Without \`cluster.secretFile\` a process binds to loopback addresses only; without \`security.file\` it serves only those.
 - The quorum is always floor(members / 2) + 1 and need not be stated; a wrong one is refused.
 
 The last column names the flag of Aurora (one dash), or of Mesos or the executor (two dashes), that a key answers to.

@@ -9,7 +9,9 @@ import { memberFaults } from '../core/log/descriptor.ts'
 import { HEARTBEATS_IN_LEASE_MIN } from '../core/log/timing.ts'
 import type { NodeConfig } from './config-schema.ts'
 import { showDuration } from './config-units.ts'
+import { type ReadHttpTls, readHttpTls } from './http-certificates.ts'
 import { type ReadPeerTls, readPeerTls } from './peer-certificates.ts'
+import { readSecurityFile } from './security/security-file.ts'
 import { readTiersFile } from './tiers-file.ts'
 import { readWebhookFiles } from './webhook-files.ts'
 
@@ -21,16 +23,19 @@ export interface RuleFault {
 
 export const SECRET_CHARACTERS_MIN = 16
 const HEARTBEATS_UNTIL_UNREACHABLE_MIN = 3
+const HTTP_TLS_KEYS = ['http.tls.certFile', 'http.tls.keyFile', 'http.tls.caFile']
 const TLS_KEYS = ['peer.tls.certFile', 'peer.tls.keyFile', 'peer.tls.caFile']
 
-/** `readFiles`: whether the secret, the certificates and the tiers are looked at too, and not only their keys. */
+/** `readFiles`: whether the secret, the certificates, the tiers and who may do what are looked at too, and not only their keys. */
 export function configRuleFaults(config: NodeConfig, { readFiles }: { readFiles: boolean }): readonly RuleFault[] {
   return [
     ...roleFaults(config),
     ...(config.roles.includes('scheduler') ? [...memberRules(config), ...timeFaults(config)] : []),
     ...portFaults(config),
     ...secretFaults(config, readFiles),
+    ...securityFaults(config, readFiles),
     ...(readFiles ? tlsFaults(config) : []),
+    ...(readFiles ? httpTlsFaults(config) : []),
     ...(readFiles ? webhookFaults(config) : []),
     ...(readFiles ? tierFaults(config) : []),
   ]
@@ -40,6 +45,13 @@ export function configRuleFaults(config: NodeConfig, { readFiles }: { readFiles:
 export function readTlsOf({ members, node, peer }: NodeConfig): ReadPeerTls {
   const host = members?.find(member => member.id === node.id)?.host ?? null
   return readPeerTls(peer.tls, { host, wallMs: Date.now() })
+}
+
+/** The certificates of `http.tls`, as they are now. */
+export function readHttpTlsOf({ http }: NodeConfig): ReadHttpTls {
+  // Of a node that serves all addresses under no name of its own, nobody can say here what it is called.
+  const host = http.advertise?.host ?? (http.host === '0.0.0.0' || http.host === '::' ? null : http.host)
+  return readHttpTls(http.tls, { host, wallMs: Date.now() })
 }
 
 /** 127.0.0.0/8, ::1 and localhost. */
@@ -153,6 +165,27 @@ function tlsFaults(config: NodeConfig): RuleFault[] {
   const read = readTlsOf(config)
   if (read.ok) return []
   return read.faults.map(({ key, text }) => ({ keys: [`peer.tls.${key}`, ...TLS_KEYS], text }))
+}
+
+/** Whoever reaches a port without security may stop the node and kill every task. */
+function securityFaults({ http, security }: NodeConfig, readFiles: boolean): RuleFault[] {
+  if (security.file !== null) {
+    if (security.allowUnsecured) {
+      const text = 'contradicts security.file: remove one of the two'
+      return [{ keys: ['security.allowUnsecured', 'security.file'], text }]
+    }
+    if (!readFiles) return []
+    const read = readSecurityFile(security.file)
+    return read.ok ? [] : read.faults.map(text => ({ keys: ['security.file'], text }))
+  }
+  if (security.allowUnsecured || isLoopback(http.host)) return []
+  const text = `${http.host} is not a loopback address and nothing says who may do what: set security.file (docs/operating/security.md), use 127.0.0.1, or set security.allowUnsecured where others keep the port`
+  return [{ keys: ['http.host', 'security.file', 'security.allowUnsecured'], text }]
+}
+
+function httpTlsFaults(config: NodeConfig): RuleFault[] {
+  const read = readHttpTlsOf(config)
+  return read.ok ? [] : read.faults.map(({ key, text }) => ({ keys: [`http.tls.${key}`, ...HTTP_TLS_KEYS], text }))
 }
 
 function webhookFaults({ roles, scheduler: { webhook } }: NodeConfig): RuleFault[] {

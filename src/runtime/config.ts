@@ -32,7 +32,7 @@ export function advertisedHttpUrl({ http }: NodeConfig, boundPort: number, hostN
   const bound = http.host === '0.0.0.0' || http.host === '::' ? hostName : http.host
   const host = http.advertise?.host ?? bound
   const bracketed = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host
-  return `http://${bracketed}:${http.advertise?.port ?? boundPort}`
+  return `${http.tls.certFile === null ? 'http' : 'https'}://${bracketed}:${http.advertise?.port ?? boundPort}`
 }
 
 /** Where the agent of this process keeps its sandboxes. */

@@ -10,6 +10,8 @@ export const EXIT = {
   bug: 70,
   /** The store: a failed flush, a foreign or damaged store, or one that another process holds. */
   store: 75,
+  /** Somebody asked for it over HTTP, at once. */
+  aborted: 76,
   /** A port is taken, a folder cannot be made or written. */
   place: 77,
   /** The config file. */

@@ -23,16 +23,20 @@ import type { AdmissionSettings } from '../core/job/admission.ts'
 import type { LifeView } from '../core/lifecycle/life-view.ts'
 import { addApiBetaRoutes } from './http/api-beta-routes.ts'
 import { addAuroraRoutes } from './http/aurora-routes.ts'
+import { addCors } from './http/cors.ts'
 import type { StreamTiming } from './http/event-stream.ts'
+import { addGate } from './http/gate.ts'
 import { addHealthRoutes } from './http/health-routes.ts'
 import { addInspectRoutes } from './http/inspect-routes.ts'
 import { readJsonBody, sendProblem } from './http/problem.ts'
+import { addProcessRoutes, type ProcessEnd } from './http/process-routes.ts'
 import { addRestRoutes } from './http/rest-routes.ts'
 import { missingRoute } from './http/routes.ts'
 import { addThriftRoutes } from './http/thrift-routes.ts'
 import { addVarsRoutes } from './http/vars-routes.ts'
 import type { Quotas } from './leader.ts'
 import type { NodeMetrics } from './metrics.ts'
+import type { Guard } from './security/guard.ts'
 
 export interface HttpDeps {
   readonly node: {
@@ -52,6 +56,14 @@ export interface HttpDeps {
   readonly scheduler: SchedulerDeps | null
   /** Of the streams of events; what is not given is as usual. */
   readonly eventTiming?: Partial<StreamTiming>
+  /** Who may do what; null or not given: everybody everything. */
+  readonly guard?: Guard | null
+  /** By which `/quitquitquit` and `/abortabortabort` end this process; not given: they do not. */
+  readonly processEnd?: ProcessEnd
+  /** The name under which clients are sent here. */
+  readonly ownHost?: string
+  /** Whose pages may use the API from a browser. */
+  readonly corsOrigins?: readonly string[]
 }
 
 export interface SchedulerDeps {
@@ -82,10 +94,14 @@ export interface HttpOptions extends HttpDeps {
   readonly port: number
   /** Bytes. Default 4 MiB. */
   readonly bodyMax?: number
+  /** How long a client may take to send a request. Default 1 min. */
+  readonly requestTimeoutMs?: number
+  /** PEM; null or not given: http. */
+  readonly tls?: { readonly cert: string; readonly key: string } | null
 }
 
 export interface HttpServer {
-  /** As bound: `http://127.0.0.1:8081`. */
+  /** As bound: `http://127.0.0.1:8081`, or https. */
   readonly url: string
   readonly port: number
   /** For WebSocket upgrades. */
@@ -94,21 +110,27 @@ export interface HttpServer {
   close(graceMs?: number): Promise<void>
 }
 
+type AppOptions = Pick<HttpOptions, 'bodyMax' | 'requestTimeoutMs' | 'tls'>
+
+const BODY_BYTES_MAX = 4 * 1024 * 1024
 const REQUEST_TIMEOUT_MS = 60_000
+const HEADERS_MS_MAX = 20_000
+/** How often it is looked for requests that take too long. */
+const CONNECTIONS_CHECK_MS = 5_000
 const CLOSE_GRACE_MS = 5_000
 /** Bytes; less is not worth the work. */
 const COMPRESSED_MIN = 2_048
 
 /** Rejects when the port is taken. */
 export async function startHttpServer(options: HttpOptions): Promise<HttpServer> {
-  const app = createHttpApp(options, options.bodyMax)
+  const app = createHttpApp(options, options)
   const running = watchRequests(app.server)
   await app.listen({ host: options.host, port: options.port })
   const address = app.server.address()
   const port = typeof address === 'object' && address !== null ? address.port : options.port
   const host = options.host.includes(':') ? `[${options.host}]` : options.host
   return {
-    url: `http://${host}:${port}`,
+    url: `${options.tls == null ? 'http' : 'https'}://${host}:${port}`,
     port,
     server: app.server,
     close: async (graceMs = CLOSE_GRACE_MS) => {
@@ -143,15 +165,24 @@ function watchRequests(server: Server): { none(): Promise<void> } {
 }
 
 /** The app without a port, for tests by injection. */
-export function createHttpApp(deps: HttpDeps, bodyMax = 4 * 1024 * 1024): FastifyInstance {
+export function createHttpApp(
+  deps: HttpDeps,
+  { bodyMax = BODY_BYTES_MAX, requestTimeoutMs = REQUEST_TIMEOUT_MS, tls = null }: AppOptions = {},
+): FastifyInstance {
+  const server = { connectionsCheckingInterval: Math.min(requestTimeoutMs, CONNECTIONS_CHECK_MS) }
   const app = Fastify({
     logger: false,
     bodyLimit: bodyMax,
     forceCloseConnections: 'idle',
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: requestTimeoutMs,
+    ...(tls === null
+      ? { http: server }
+      : { https: { ...server, cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2' } }),
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1024 },
     exposeHeadRoutes: true,
   })
+  // Were it the longer of the two, Node.js would take it for the time of the whole request.
+  app.server.headersTimeout = Math.min(requestTimeoutMs, HEADERS_MS_MAX)
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
     const read = readJsonBody(String(body))
@@ -179,10 +210,13 @@ export function createHttpApp(deps: HttpDeps, bodyMax = 4 * 1024 * 1024): Fastif
     deps.metrics.count('http_responses_total', 1, { status: String(reply.statusCode) })
     done()
   })
+  addCors(app, deps.corsOrigins ?? [])
+  addGate(app, deps)
   addHealthRoutes(app, deps)
   addVarsRoutes(app, deps)
   addInspectRoutes(app, deps)
   addRestRoutes(app, deps)
+  app.register(async scope => addProcessRoutes(scope, deps))
   app.register(async scope => {
     await scope.register(compress, {
       encodings: ['gzip'],

@@ -29,9 +29,10 @@ import { type EmbeddedAgent, startAgentThread } from './agent/agent-thread-clien
 import { backupFolder } from './backup-folder.ts'
 import { realClock } from './clock.ts'
 import { advertisedHttpUrl, agentWorkDir, backupPath, machineName, type NodeConfig, nodeName } from './config.ts'
-import { readTlsOf } from './config-rules.ts'
+import { isLoopback, readHttpTlsOf, readTlsOf } from './config-rules.ts'
 import { eventLoopLag } from './event-loop-lag.ts'
 import { EXIT, type ExitStatus, exitStatusOf, NodeFailure } from './exit.ts'
+import { type HttpTls, watchHttpCertificate } from './http-certificates.ts'
 import { type HttpServer, startHttpServer } from './http-server.ts'
 import type { LeaderParts } from './leader.ts'
 import { followLeadership, type LeaderTree } from './leadership.ts'
@@ -40,6 +41,9 @@ import { logOptionsOf } from './log/log-options.ts'
 import { createLogger } from './logger.ts'
 import { createMetrics, type NodeMetrics } from './metrics.ts'
 import type { PeerTls } from './peer-certificates.ts'
+import { createGuard, type Guard } from './security/guard.ts'
+import { readSecurityFile } from './security/security-file.ts'
+import { watchSecurityFile } from './security/security-watch.ts'
 import { readTiersFile } from './tiers-file.ts'
 import { webhookClient } from './webhook-client.ts'
 import { readWebhookFiles } from './webhook-files.ts'
@@ -96,7 +100,14 @@ export async function startNode(config: NodeConfig, { configPath }: { configPath
     const side: SchedulerSide | null = schedules ? schedulerSide(system, config, logger, metrics) : null
     const agentSlot: { agent: EmbeddedAgent | null } = { agent: null }
     const inspect = startInspector(system, config, side, agentSlot)
-    const http = await startHttp(config, { system, logger, metrics, board, side, inspect })
+    const tls = httpTls(config)
+    if (tls.own !== null) undo.push(watchHttpCertificate(tls.own, { logger, metrics }))
+    const guard = guardOf(config, logger)
+    if (guard !== null && config.security.file !== null) {
+      const watch = watchSecurityFile(config.security.file, guard.renew, logger.child('security'))
+      undo.push(() => watch.stop())
+    }
+    const http = await startHttp(config, { system, logger, metrics, board, side, inspect, tls, guard })
     undo.push(() => http.close())
     const httpUrl = advertisedHttpUrl(config, http.port, hostname())
     const secret = config.cluster.secretFile === null ? '' : readFileSync(config.cluster.secretFile, 'utf8').trim()
@@ -136,7 +147,9 @@ export async function startNode(config: NodeConfig, { configPath }: { configPath
       await firstReign(side, tree)
     }
     if (runsTasks) {
-      const agent = await startAgentThread(agentData(config, http.url, secret), {
+      // A certificate is for the name under which others reach the node, not for the address it is bound to.
+      const own = tls.own === null ? http.url : httpUrl
+      const agent = await startAgentThread(agentData(config, { httpUrl: own, secret, ca: tls.ca }), {
         metrics,
         onDeath: cause => die(exitStatusOf(cause), 'agent-thread-ended', cause),
       }).catch(cause => {
@@ -184,14 +197,23 @@ interface HttpParts {
   readonly board: HealthBoard
   readonly side: SchedulerSide | null
   readonly inspect: () => Promise<InspectorReport>
+  readonly tls: HttpTls
+  readonly guard: Guard | null
 }
 
 function startHttp(config: NodeConfig, parts: HttpParts): Promise<HttpServer> {
-  const { system, logger, metrics, board, side, inspect } = parts
+  const { system, logger, metrics, board, side, inspect, tls, guard } = parts
   return startHttpServer({
     host: config.http.host,
     port: config.http.port,
     bodyMax: config.http.bodyMax,
+    requestTimeoutMs: config.http.requestTimeout,
+    tls: tls.own,
+    corsOrigins: config.http.corsOrigins,
+    ownHost: new URL(advertisedHttpUrl(config, config.http.port, hostname())).hostname,
+    guard,
+    // Whoever started the node has hands for the signal.
+    processEnd: { quit: () => process.kill(process.pid, 'SIGTERM'), abort: () => process.exit(EXIT.aborted) },
     node: {
       memberId: config.node.id,
       name: nodeName(config),
@@ -286,7 +308,10 @@ function startHealth(system: ActorSystem, config: NodeConfig, { board, metrics, 
   )
 }
 
-function agentData(config: NodeConfig, httpUrl: string, secret: string): Parameters<typeof startAgentThread>[0] {
+function agentData(
+  config: NodeConfig,
+  { httpUrl, secret, ca }: { readonly httpUrl: string; readonly secret: string; readonly ca: string | null },
+): Parameters<typeof startAgentThread>[0] {
   const { agent, logging } = config
   const { cpus, ram, disk, gpus, revocableCpus } = agent.resources
   return {
@@ -294,6 +319,7 @@ function agentData(config: NodeConfig, httpUrl: string, secret: string): Paramet
     options: {
       workDir: agentWorkDir(config),
       schedulers: agent.schedulers.length > 0 ? agent.schedulers : [httpUrl],
+      schedulersCa: ca,
       host: machineName(config),
       attributes: agent.attributes,
       resources: {
@@ -451,6 +477,26 @@ function peerTls(config: NodeConfig): PeerTls | null {
   const read = readTlsOf(config)
   if (read.ok) return read.tls
   throw new NodeFailure(EXIT.config, read.faults.map(({ key, text }) => `peer.tls.${key}: ${text}`).join('; '))
+}
+
+/** The same. Null: everybody may do everything. */
+function guardOf({ http, security }: NodeConfig, logger: Logger): Guard | null {
+  const isBeyond = !isLoopback(http.host)
+  if (security.file === null) {
+    if (isBeyond) logger.warn('http-unsecured', { host: http.host, remedy: 'set security.file' })
+    return null
+  }
+  const read = readSecurityFile(security.file)
+  if (!read.ok) throw new NodeFailure(EXIT.config, `security.file: ${read.faults.join('; ')}`)
+  if (isBeyond && http.tls.certFile === null) logger.warn('http-in-clear', { host: http.host, remedy: 'set http.tls' })
+  return createGuard({ policy: read.policy, clock: realClock })
+}
+
+/** The same. */
+function httpTls(config: NodeConfig): HttpTls {
+  const read = readHttpTlsOf(config)
+  if (read.ok) return read.tls
+  throw new NodeFailure(EXIT.config, read.faults.map(({ key, text }) => `http.tls.${key}: ${text}`).join('; '))
 }
 
 /** The same. */

@@ -3,17 +3,23 @@
  * should be, belong together, are valid now, and hold for the host under which the others dial this node. Whatever would
  * make every handshake fail is told here, with the key, the file and what to do.
  */
-import { constants, createPrivateKey, X509Certificate } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { constants, type X509Certificate } from 'node:crypto'
 import { checkServerIdentity, createSecureContext, type SecureContextOptions } from 'node:tls'
 import type { CertificateEnds } from '../core/log/certificate-end.ts'
+import {
+  type CertificateFile,
+  certificatesIn,
+  Fault,
+  type KeyFile,
+  messageOf,
+  nameOf,
+  oneLine,
+  privateKeyIn,
+  refuseOutdated,
+  type TlsFiles,
+} from './pem-files.ts'
 
-/** Paths, as in the config. */
-export interface PeerTlsFiles {
-  readonly certFile: string | null
-  readonly keyFile: string | null
-  readonly caFile: string | null
-}
+export type PeerTlsFiles = TlsFiles
 
 /** PEM texts. Plain data: it crosses to the log thread. */
 export interface PeerTls extends CertificateEnds {
@@ -42,19 +48,9 @@ export type ReadPeerTls =
   | { readonly ok: false; readonly faults: readonly PeerTlsFault[] }
 
 const KEYS = ['certFile', 'keyFile', 'caFile'] as const
-const CERTIFICATES = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1'
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2'
 const CHAIN_LENGTH_MAX = 10
-
-/** Ends a check at its first fault; all texts name the file. */
-class Fault extends Error {
-  readonly key: keyof PeerTlsFiles
-  constructor(key: keyof PeerTlsFiles, text: string) {
-    super(text)
-    this.key = key
-  }
-}
 
 export function readPeerTls(files: PeerTlsFiles, place: PeerTlsPlace): ReadPeerTls {
   const set = KEYS.filter(key => files[key] !== null)
@@ -92,63 +88,6 @@ export function secureOptionsOf({ cert, key, ca }: PeerTls): SecureContextOption
     minVersion: 'TLSv1.2',
     // Each connection shows its certificate anew: none goes on from the session of an earlier one.
     secureOptions: constants.SSL_OP_NO_TICKET,
-  }
-}
-
-interface CertificateFile {
-  readonly pem: string
-  readonly certificates: readonly X509Certificate[]
-}
-
-function textOf(key: keyof PeerTlsFiles, path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (cause) {
-    throw new Fault(key, `cannot be read: ${messageOf(cause)}`)
-  }
-}
-
-function certificatesIn(key: 'certFile' | 'caFile', path: string): CertificateFile {
-  const pem = textOf(key, path)
-  const blocks = pem.match(CERTIFICATES) ?? []
-  if (blocks.length === 0) {
-    const why = /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem)
-      ? 'holds a private key and no certificate: has it changed places with keyFile?'
-      : 'holds no certificate in PEM (-----BEGIN CERTIFICATE-----); one in DER becomes PEM by `openssl x509 -inform der`'
-    throw new Fault(key, `${path} ${why}`)
-  }
-  const certificates = blocks.map((block, at) => {
-    try {
-      return new X509Certificate(block)
-    } catch (cause) {
-      throw new Fault(key, `certificate ${at + 1} in ${path} is damaged: ${messageOf(cause)}`)
-    }
-  })
-  return { pem, certificates }
-}
-
-interface KeyFile {
-  readonly pem: string
-  readonly fits: (certificate: X509Certificate) => boolean
-}
-
-function privateKeyIn(path: string): KeyFile {
-  const pem = textOf('keyFile', path)
-  if (/-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(pem)) {
-    const text = `${path} is behind a passphrase, and there is nobody to ask for it: write the key without, \`openssl pkey -in ${path} -out FILE\``
-    throw new Fault('keyFile', text)
-  }
-  if (!/-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem)) {
-    const why = pem.includes('-----BEGIN CERTIFICATE-----')
-      ? 'holds a certificate and no private key: has it changed places with certFile?'
-      : 'holds no private key in PEM (-----BEGIN PRIVATE KEY-----)'
-    throw new Fault('keyFile', `${path} ${why}`)
-  }
-  try {
-    const key = createPrivateKey(pem)
-    return { pem, fits: certificate => certificate.checkPrivateKey(key) }
-  } catch (cause) {
-    throw new Fault('keyFile', `the key in ${path} is damaged: ${messageOf(cause)}`)
   }
 }
 
@@ -226,18 +165,4 @@ function chainOf(
 const isIssued = (certificate: X509Certificate, by: X509Certificate): boolean =>
   certificate.checkIssued(by) && certificate.verify(by.publicKey)
 
-function refuseOutdated(key: 'certFile' | 'caFile', path: string, certificate: X509Certificate, wallMs: number): void {
-  const { validFrom, validTo } = certificate
-  const which = `the certificate in ${path} (${nameOf(certificate)})`
-  if (Date.parse(validTo) <= wallMs) throw new Fault(key, `${which} expired on ${dayOf(validTo)}: make a new one`)
-  if (Date.parse(validFrom) > wallMs) {
-    throw new Fault(key, `${which} is valid from ${dayOf(validFrom)} only: is the clock of this machine right?`)
-  }
-}
-
-const dayOf = (date: string): string => new Date(Date.parse(date)).toISOString().slice(0, 10)
-const nameOf = ({ subject }: X509Certificate): string => oneLine(subject)
 const issuerOf = ({ issuer }: X509Certificate): string => oneLine(issuer)
-/** A distinguished name comes as a line for each part. */
-const oneLine = (name: string | undefined): string => (name ?? '').trim().replaceAll('\n', ', ') || 'without a name'
-const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause))

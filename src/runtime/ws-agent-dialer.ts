@@ -15,8 +15,15 @@ import { wsConnection } from './ws-connection.ts'
 
 const HANDSHAKE_MS_MAX = 5_000
 
-/** `url` is a node's HTTP address (`http://127.0.0.1:8081`) or the Location of a redirect. */
-export function createAgentDialer(): AgentDialer<LeaderToAgent, AgentToLeader> {
+/**
+ * `url` is a node's HTTP address (`http://127.0.0.1:8081`) or the Location of a redirect. `ca`: PEM of those by whom https
+ * nodes are known; null: those that come with Node.js.
+ */
+export function createAgentDialer({
+  ca = null,
+}: {
+  readonly ca?: string | null
+} = {}): AgentDialer<LeaderToAgent, AgentToLeader> {
   const counters = { badFrames: 0, unsupported: 0 }
   return {
     dial(url) {
@@ -28,6 +35,7 @@ export function createAgentDialer(): AgentDialer<LeaderToAgent, AgentToLeader> {
           perMessageDeflate: false,
           maxPayload: FRAME_BYTES_MAX,
           handshakeTimeout: HANDSHAKE_MS_MAX,
+          ...(ca === null ? {} : { ca }),
         })
         let nonce = ''
         socket.on('upgrade', response => {

@@ -263,6 +263,15 @@ export const pageQuery = z.object({
   cursor: text(2048).optional(),
 })
 
+/** GET /whoami?may= */
+export const whoamiQuery = z.object({ may: text(1024).optional().describe('a permission, SERVICE:CALL:ROLE:ENV:NAME') })
+export const whoami = z.object({
+  user: z.string(),
+  isSecured: z.boolean().describe('false: everybody may do everything here, under any name'),
+  permissions: z.array(z.string()),
+  may: z.boolean().optional().describe('whether the permission that was asked about is among them'),
+})
+
 export const jobList = z.object({ jobs: z.array(jobSummary), next: z.string().nullable() })
 export const jobQuery = pageQuery.extend({
   role: text(255).optional(),
@@ -650,6 +659,7 @@ export type LogPiece = z.infer<typeof logPiece>
 export type LogQuery = z.infer<typeof logQuery>
 export type ClusterView = z.infer<typeof cluster>
 export type LogStatusView = z.infer<typeof logStatus>
+export type Whoami = z.infer<typeof whoami>
 export type LogTransfer = z.infer<typeof logTransfer>
 export type Problem = z.infer<typeof problem>
 export type CreateJob = z.infer<typeof createJob>

@@ -20,6 +20,9 @@ export interface TerminalOptions {
   readonly env?: Record<string, string>
   readonly columns?: number
   readonly files?: Record<string, string>
+  /** What is typed when a password is asked for, in turn; without, standard input is a pipe with `piped` in it. */
+  readonly typed?: readonly string[]
+  readonly piped?: string
   /** Called at each sleep, before the scheduler's step. */
   readonly onSleep?: (nowMs: number, sleeps: number) => void
   /** How long a job file that is a program may run. */
@@ -40,12 +43,21 @@ export async function daybreak(
   const err: string[] = []
   let nowMs = START_MS
   let sleeps = 0
+  const typed = [...(options.typed ?? [])]
   const interrupt = new AbortController()
+  const readText = async (path: string): Promise<string> => {
+    const text = options.files?.[path]
+    if (text !== undefined) return text
+    if (path.startsWith('/home/ann/')) throw Object.assign(new Error('no such file'), { code: 'ENOENT' })
+    return readFile(path, 'utf8')
+  }
   const terminal = { isTTY: options.columns !== undefined, columns: options.columns }
   const io: Io = {
     env: { NO_COLOR: '1', ...(scheduler === null ? {} : { DAYBREAK_URL: scheduler.url }), ...options.env },
     stdout: { write: data => out.push(typeof data === 'string' ? Buffer.from(data) : data), ...terminal },
     stderr: { write: data => err.push(String(data)), isTTY: false, columns: undefined },
+    stdin: { isTTY: options.typed !== undefined },
+    readSecret: async () => typed.shift() ?? options.piped ?? '',
     http: httpSend,
     httpStream,
     now: () => nowMs,
@@ -60,12 +72,8 @@ export async function daybreak(
       options.onSleep?.(nowMs, sleeps)
       scheduler?.step(nowMs)
     },
-    readText: async path => {
-      const text = options.files?.[path]
-      if (text !== undefined) return text
-      if (path.startsWith('/home/ann/')) throw Object.assign(new Error('no such file'), { code: 'ENOENT' })
-      return readFile(path, 'utf8')
-    },
+    readText,
+    readPrivate: readText,
     readModule: (path, question) =>
       readJobModule(path, question, { limitMs: options.moduleMs ?? 60_000, print: text => void err.push(text) }),
     newRequestId: () => `request-${++requests}`,

@@ -153,9 +153,28 @@ describe('faults', () => {
     ],
     [
       'beyond loopback without a secret',
-      'http: {host: 0.0.0.0}',
+      'http: {host: 0.0.0.0}\nsecurity: {allowUnsecured: true}',
       '0.0.0.0 is not a loopback address and there is no secret: set cluster.secretFile',
     ],
+    [
+      'beyond loopback without security',
+      'http: {host: 10.0.0.1}\ncluster: {secretFile: package.json}',
+      '10.0.0.1 is not a loopback address and nothing says who may do what: set security.file (docs/operating/security.md), use 127.0.0.1, or set security.allowUnsecured',
+    ],
+    [
+      'an agent beyond loopback without security',
+      'roles: [agent]\nagent: {schedulers: [http://127.0.0.1:8081]}\nhttp: {host: 10.0.0.1}\ncluster: {secretFile: package.json}',
+      '10.0.0.1 is not a loopback address and nothing says who may do what',
+    ],
+    ['security and none', 'security: {file: x.yaml, allowUnsecured: true}', 'contradicts security.file: remove one'],
+    ['no security file', 'security: {file: /nowhere/security.yaml}', 'cannot be read: ENOENT'],
+    [
+      'an http key without its certificate',
+      'http: {tls: {keyFile: x.pem}}',
+      'is not set, but http.tls.keyFile is: set both or neither',
+    ],
+    ['an origin with a path', 'http: {corsOrigins: ["https://ui.example/x"]}', 'must be an origin'],
+    ['any origin', 'http: {corsOrigins: ["*"]}', 'must be an origin'],
     [
       'peer beyond loopback without a secret',
       'peer: {host: 10.0.0.1}',
@@ -230,10 +249,33 @@ describe('faults', () => {
     ])
   })
 
+  test('faults of the security file are faults of the config, each with its file and line', () => {
+    const file = join(folder, 'security.yaml')
+    writeFileSync(file, 'users:\n  ann:\n    password: x\nroles:\n  web: [thrift.AuroraAdmn]\n')
+    expect(faultsOf(`security: {file: ${file}}`)).toEqual([
+      expect.stringContaining(`security.file: ${file}:5: roles.web.0: there is no service`),
+      expect.stringContaining(`security.file: ${file}:3: users.ann.password: is no scrypt hash`),
+    ])
+  })
+
+  test('a certificate of http.tls for another host, or of another key, is refused; one that fits is taken', () => {
+    const tls = (cert: string, key: string, more = '') =>
+      faultsOf(
+        `http: {${more}tls: {certFile: test/fixtures/tls/${cert}.pem, keyFile: test/fixtures/tls/${key}-key.pem}}`,
+      )
+    expect(tls('node-1', 'node-1')).toEqual([])
+    expect(tls('server-only', 'node-3')).toEqual([])
+    expect(tls('node-1', 'node-2')).toEqual([expect.stringContaining('does not belong to the first certificate')])
+    expect(tls('elsewhere', 'node-3')).toEqual([expect.stringContaining('not for 127.0.0.1')])
+    expect(tls('elsewhere', 'node-3', 'advertise: elsewhere.example, ')).toEqual([])
+    expect(tls('expired', 'node-3')).toEqual([expect.stringContaining('expired on 2001-01-01')])
+  })
+
   test('a secret of 16 characters: non-loopback addresses are allowed; a shorter one is refused', () => {
     const file = join(folder, 'secret')
     writeFileSync(file, 'sixteen-letters!\n')
-    expect(configOf(`cluster: {secretFile: ${file}}\nhttp: {host: 0.0.0.0}`).http.host).toBe('0.0.0.0')
+    const text = `cluster: {secretFile: ${file}}\nhttp: {host: 0.0.0.0}\nsecurity: {allowUnsecured: true}`
+    expect(configOf(text).http.host).toBe('0.0.0.0')
     writeFileSync(file, 'short')
     expect(faultsOf(`cluster: {secretFile: ${file}}`)[0]).toContain('is shorter than 16 characters')
   })

@@ -600,7 +600,7 @@ describe('errors', () => {
   test('a body that is too large, or of another type: 413 and 415 problems', async () => {
     const { deps } = httpNode()
     const { createHttpApp } = await import('../../src/runtime/http-server.ts')
-    const app = createHttpApp(deps, 100)
+    const app = createHttpApp(deps, { bodyMax: 100 })
     const large = await app.inject({ method: 'POST', url: '/api/v1/jobs', payload: { job: 'x'.repeat(200) } })
     expect([large.statusCode, large.json().detail]).toEqual([413, 'The body is larger than 100 bytes'])
     const text = await app.inject({
@@ -728,6 +728,7 @@ describe('openapi', () => {
       'GET /tasks/{taskId}/logs',
       'GET /tasks/{taskId}/why',
       'GET /tiers',
+      'GET /whoami',
       'POST /admin:reconcile',
       'POST /admin:release-held',
       'POST /backups',

@@ -1,6 +1,9 @@
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
+import { createServer as createSecureServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import type { Connection } from '../../src/actors/ports.ts'
@@ -152,6 +155,23 @@ describe('agents over WebSocket', () => {
   test('no leader: the refusal carries the reason', async () => {
     place = { type: 'nowhere', reason: 'Storage is not READY' }
     await expect(createAgentDialer().dial(url)).rejects.toThrow(/503: Storage is not READY/)
+  })
+
+  test('https: the agent comes in when it knows the CA of the node, and is not fooled by another', async () => {
+    const pem = (name: string): string => readFileSync(join(import.meta.dirname, `../fixtures/tls/${name}.pem`), 'utf8')
+    const secure = createSecureServer({ cert: pem('node-1'), key: pem('node-1-key') })
+    const secureListener = listenForAgents(secure, () => place)
+    secureListener.onConnection = () => {}
+    secure.listen(0, '127.0.0.1')
+    await once(secure, 'listening')
+    const secureUrl = `https://127.0.0.1:${(secure.address() as AddressInfo).port}`
+    const dial = await createAgentDialer({ ca: pem('ca') }).dial(secureUrl)
+    expect('connection' in dial && dial.nonce).not.toBe('')
+    await expect(createAgentDialer({ ca: pem('other-ca') }).dial(secureUrl)).rejects.toThrow(/certificate/)
+    await expect(createAgentDialer().dial(secureUrl)).rejects.toThrow(/certificate/)
+    secureListener.detach()
+    secure.closeAllConnections()
+    secure.close()
   })
 
   test('nobody listens: the error names the address', async () => {

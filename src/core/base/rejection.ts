@@ -56,6 +56,8 @@ export const REJECTIONS = {
   BACKUP_LOADED: { http: 409, retry: false, thrift: 'INVALID_REQUEST', text: 'Another backup is already loaded.' },
   BACKUP_NOT_LOADED: { http: 409, retry: false, thrift: 'INVALID_REQUEST', text: 'No backup loaded.' },
   STATE_MOVED: { http: 409, retry: false, thrift: 'INVALID_REQUEST', text: 'The state has moved on since the diff' },
+  UNAUTHENTICATED: { http: 401, retry: false, thrift: 'AUTH_FAILED', text: 'Who asks has not been shown' },
+  AUTH_FAILED: { http: 403, retry: false, thrift: 'AUTH_FAILED', text: 'Who asks may not do this' },
   INTERNAL: { http: 500, retry: false, thrift: 'ERROR', text: 'A fault of the scheduler itself' },
 } as const satisfies Record<string, { http: number; retry: boolean; thrift: string; text: string }>
 

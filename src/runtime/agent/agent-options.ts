@@ -6,6 +6,8 @@ export interface AgentOptions {
   readonly workDir: string
   /** Addresses of scheduler nodes: `http://127.0.0.1:8081`. Tried in turn; a redirect to the leader is followed. */
   readonly schedulers: readonly string[]
+  /** By whom https scheduler nodes are known, PEM. Default: the CAs that come with Node.js. */
+  readonly schedulersCa?: string | null
   /** The name this machine registers with; also the attribute `host` and `{{mesos.hostname}}`. */
   readonly host: string
   /** Besides `host`, which is always there. */

@@ -21,7 +21,7 @@ const face: AgentThreadFace = {
   async start(listener) {
     assert(running === null, 'the agent of a thread is started once')
     running = await startAgent(options, {
-      dialer: createAgentDialer(),
+      dialer: createAgentDialer({ ca: options.schedulersCa ?? null }),
       log: createLogger(logging),
       metrics: forwardedMetrics(listener),
       // Thrown outside every actor: the thread ends, its node hears of it and ends too.

@@ -20,10 +20,15 @@ export function addEventRoutes(app: FastifyInstance, deps: HttpDeps): void {
   let serial = 0
 
   // Streams have no end of their own, and the server waits for what is running.
-  app.addHook('preClose', done => {
+  const endAll = (): void => {
     for (const stream of [...streams]) stream.end()
+  }
+  app.addHook('preClose', done => {
+    endAll()
     done()
   })
+  // Readers come again with their last id, those who still may.
+  deps.guard?.onRenewed(endAll)
 
   app.route({
     method: 'GET',
@@ -51,6 +56,8 @@ export function addEventRoutes(app: FastifyInstance, deps: HttpDeps): void {
         const remedy = 'ask another node, or end readers of this one'
         return refuse(reply, rejected('BUSY', `${READERS_MAX} readers follow the events of this node`, { remedy }))
       }
+      // What hooks have said of the answer, such as whose page may read it.
+      for (const [name, value] of Object.entries(reply.getHeaders())) if (value) reply.raw.setHeader(name, value)
       reply.hijack()
       const stream: EventStream = new EventStream({
         response: reply.raw,
@@ -106,7 +113,7 @@ function filterOf({
 const isType = (text: string): text is ClusterEventType => (EVENT_TYPES as readonly string[]).includes(text)
 
 function readerOf(request: FastifyRequest): string {
-  const user = request.headers[USER_HEADER]
+  const user = request.subject === null ? request.headers[USER_HEADER] : (request.subject.name ?? '')
   const from = `${request.ip}:${request.socket.remotePort ?? 0}`
   return typeof user === 'string' && user !== '' ? `${user.slice(0, 100)} from ${from}` : from
 }

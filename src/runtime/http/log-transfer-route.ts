@@ -9,6 +9,7 @@ import type { TransferRefusal } from '../../core/log/succession.ts'
 import * as rest from '../../wire/rest.ts'
 import type { HttpDeps, SchedulerDeps } from '../http-server.ts'
 import { notReady, sentOn } from './leader-guard.ts'
+import { userOf } from './mutation.ts'
 import { parsed, refuse } from './rest-answers.ts'
 import { API } from './routes.ts'
 
@@ -22,11 +23,12 @@ export function addLogTransferRoute(app: FastifyInstance, deps: HttpDeps): void 
   app.post(`${API}/log::transfer`, async (request, reply) => {
     const body = parsed(reply, rest.transferLog, request.body ?? {})
     if (body === null) return reply
+    const user = userOf(request)
+    if (typeof user !== 'string') return refuse(reply, user)
     const { scheduler, logger } = deps
     if (scheduler === null) return refuse(reply, notReady())
     if (sentOn(scheduler, request, reply)) return reply
     const outcome = await scheduler.log.transfer(body.to ?? null)
-    const user = request.headers[rest.USER_HEADER] ?? 'UNSECURE'
     logger.info('leadership-transfer', { user, to: body.to ?? null, outcome: outcome.type })
     switch (outcome.type) {
       case 'refused':

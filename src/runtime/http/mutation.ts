@@ -82,8 +82,9 @@ export async function mutateAt<C, O extends { readonly type: string }>(
   return reply.code(status).send(target.document(outcome as O))
 }
 
-/** Who asks, by their own word. */
+/** Who asks: as they have shown, or by their own word while security is off. */
 export function userOf(request: FastifyRequest): string | Rejection {
+  if (request.subject !== null) return request.subject.name ?? 'anonymous'
   const user = header(request, rest.USER_HEADER) ?? 'UNSECURE'
   return USER.test(user) ? user : rejected('MALFORMED', `${rest.USER_HEADER} must be a user name`)
 }

@@ -72,6 +72,7 @@ const SCHEMAS = {
   AgentList: rest.agentList,
   Pending: rest.pending,
   TierList: rest.tierList,
+  Whoami: rest.whoami,
   Cluster: rest.cluster,
   LogStatus: rest.logStatus,
   LogEntries: logEntries,
@@ -82,6 +83,7 @@ const SCHEMAS = {
 } as const
 
 const DOCUMENTED: Readonly<Record<string, Documented>> = {
+  [`GET ${API}/whoami`]: { answer: 'Whoami', query: rest.whoamiQuery },
   [`GET ${API}/cluster`]: { answer: 'Cluster' },
   [`GET ${API}/log/status`]: { answer: 'LogStatus' },
   [`GET ${API}/log/entries`]: {
@@ -151,13 +153,21 @@ function build(version: string): Json {
     info: {
       title: 'Daybreak',
       version,
-      description: 'Times are ms since the epoch. Paths marked x-answered-by: leader answer 307 on other nodes.',
+      description:
+        'Times are ms since the epoch. Paths marked x-answered-by: leader answer 307 on other nodes. Where security is on, requests without credentials are answered 401, those without the permission 403; both are problems as any other.',
     },
     servers: [{ url: API }],
+    // Each by itself; none where security is off.
+    security: [{ basic: [] }, { token: [] }, {}],
     paths,
-    components: { schemas },
+    components: { schemas, securitySchemes: SECURITY_SCHEMES },
   }
 }
+
+const SECURITY_SCHEMES = {
+  basic: { type: 'http', scheme: 'basic' },
+  token: { type: 'http', scheme: 'bearer' },
+} as const
 
 const REQUEST_BODIES: ReadonlySet<string> = new Set([
   'CreateJob',
@@ -224,7 +234,7 @@ const HEADERS = [
     name: 'Daybreak-User',
     in: 'header',
     required: false,
-    description: 'Who asks',
+    description: 'Who asks; counts only where security is off',
     schema: { type: 'string', maxLength: 255 },
   },
 ] as const

@@ -17,6 +17,7 @@ import { addQuotaRoutes } from './quota-routes.ts'
 import { addReconciliationRoutes } from './reconciliation-routes.ts'
 import { addTaskRoutes } from './task-routes.ts'
 import { addWhatIfRoute } from './what-if-route.ts'
+import { addWhoamiRoute } from './whoami-route.ts'
 
 export function addRestRoutes(app: FastifyInstance, deps: HttpDeps): void {
   addJobRoutes(app, deps)
@@ -31,4 +32,5 @@ export function addRestRoutes(app: FastifyInstance, deps: HttpDeps): void {
   addClusterRoutes(app, deps)
   addLogTransferRoute(app, deps)
   addEventRoutes(app, deps)
+  addWhoamiRoute(app)
 }

@@ -25,6 +25,8 @@ export const ROUTES = [
   { method: 'GET', path: '/metrics', meaning: 'Numbers for Prometheus', by: 'any' },
   { method: 'GET', path: '/inspect', meaning: 'The tree of actors', by: 'any' },
   { method: 'GET', path: '/inspect/{path}', meaning: 'One actor', by: 'any' },
+  { method: 'POST', path: '/quitquitquit', meaning: 'Stop this node in order', by: 'any' },
+  { method: 'POST', path: '/abortabortabort', meaning: 'End this process at once', by: 'any' },
   { method: 'POST', path: '/api', meaning: 'The Thrift interface of Aurora, binary or TJSON', by: 'leader' },
   { method: 'GET', path: '/apibeta', meaning: 'On to here', by: 'any' },
   { method: 'POST', path: '/apibeta/{method}', meaning: 'The same calls as plain JSON, by their names', by: 'leader' },
@@ -51,6 +53,7 @@ export const ROUTES = [
   { method: 'GET', path: '/structdump/task/{id}', meaning: 'The stored record of a task', by: 'any' },
   { method: 'GET', path: '/structdump/cron/{role}/{environment}/{job}', meaning: 'That of a cron job', by: 'any' },
   { method: 'GET', path: `${API}/openapi.json`, meaning: 'This API as an OpenAPI document', by: 'any' },
+  { method: 'GET', path: `${API}/whoami`, meaning: 'Who you are here, and what you may', by: 'any' },
   { method: 'GET', path: `${API}/cluster`, meaning: 'Who leads, and how far this node is', by: 'any' },
   { method: 'GET', path: `${API}/log/status`, meaning: 'The replicated log of this node', by: 'any' },
   {

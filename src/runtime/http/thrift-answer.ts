@@ -7,13 +7,16 @@
  */
 import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { type JobKey, jobKeyText } from '../../core/base/ids.ts'
 import { REJECTIONS, type Rejection } from '../../core/base/rejection.ts'
+import { adminPermission, jobPermission } from '../../core/security/permission.ts'
 import type { Call } from '../../wire/thrift/message.ts'
-import { METHODS } from '../../wire/thrift/methods.ts'
 import type { Response } from '../../wire/thrift/types.ts'
 import type { HttpDeps, SchedulerDeps } from '../http-server.ts'
-import { answerOf, argumentsText, needOf } from '../thrift/calls.ts'
+import type { Subject } from '../security/guard.ts'
+import { answerOf, argumentsText, type Need, needOf } from '../thrift/calls.ts'
 import { type Answer, failed, refused } from '../thrift/response.ts'
+import { audit, challenge, NO_JOB_KEY, refusalOf } from './gate.ts'
 import { notReady, refusalToLead, sentOn } from './leader-guard.ts'
 import { userOf } from './mutation.ts'
 
@@ -30,13 +33,22 @@ export async function answerCall(
   const { scheduler } = deps
   const startedMs = performance.now()
   const user = userOf(request)
+  const need = needOf(call)
+  if (request.subject?.name === null && !isForAnyone(deps, need)) {
+    if (need.type !== 'none') audit(deps, request, { what: whatOf(need), outcome: '401' })
+    challenge(reply)
+    return null
+  }
   const said = await outcomeOf(deps, request, call)
   const code = said === 'unknown' ? 'UNKNOWN' : (said.responseCode ?? 'ERROR')
   deps.metrics.count('thrift_responses_total', 1, { method: call.method, code })
   deps.metrics.observe('thrift_call_seconds', (performance.now() - startedMs) / 1000, { method: call.method })
   const fields = { method: call.method, user, code, arguments: argumentsText(call) }
-  if (METHODS[call.method].service === 'ReadOnlyScheduler') deps.logger.debug('thrift-call', fields)
-  else deps.logger.info('thrift-call', fields)
+  if (need.type === 'none') deps.logger.debug('thrift-call', fields)
+  else {
+    deps.logger.info('thrift-call', fields)
+    audit(deps, request, { what: whatOf(need), outcome: code })
+  }
   if (said === 'unknown') {
     reply.hijack()
     reply.raw.destroy()
@@ -64,13 +76,27 @@ export async function inSlices(steps: Generator<undefined, Buffer>): Promise<Buf
 }
 
 async function outcomeOf(deps: HttpDeps, request: FastifyRequest, call: Call): Promise<Answer | 'unknown'> {
-  const { scheduler } = deps
+  const { scheduler, metrics } = deps
+  const { subject } = request
+  const need = needOf(call)
+  const keyless = need.type === 'job' && need.key === null
+  if (subject !== null) {
+    // Before it is looked at whether this node can answer at all, as with Aurora.
+    if (keyless) {
+      metrics.count('shiro_bad_requests')
+      return failed('INVALID_REQUEST', NO_JOB_KEY)
+    }
+    const denied = denial(subject, need)
+    if (denied !== null) {
+      metrics.count('shiro_authorization_failures')
+      return refused(denied)
+    }
+  }
   if (scheduler === null) return refused(notReady())
   const refusal = refusalToLead(scheduler)
   if (refusal !== null) return failed('ERROR_TRANSIENT', REJECTIONS.STORAGE_NOT_READY.text, refusal.detail)
-  const need = needOf(call)
-  if (need.type === 'job' && need.key === null && !('description' in call.args))
-    return failed('INVALID_REQUEST', 'Missing or invalid job key from request.')
+  // What a job to be created lacks is said among its other faults.
+  if (keyless && !('description' in call.args)) return failed('INVALID_REQUEST', NO_JOB_KEY)
   const user = userOf(request)
   if (typeof user !== 'string') return refused(user)
   const { ledger, admission } = scheduler
@@ -88,6 +114,22 @@ async function outcomeOf(deps: HttpDeps, request: FastifyRequest, call: Call): P
     deps.logger.error('thrift-call-failed', { method: call.method, cause })
     return failed('ERROR', cause instanceof Error ? cause.message : String(cause))
   }
+}
+
+function isForAnyone({ guard }: HttpDeps, { type }: Need): boolean {
+  return type === 'none' && guard?.reads === 'anyone'
+}
+
+function denial(subject: Subject, need: Need): Rejection | null {
+  if (need.type === 'none' || (need.type === 'job' && need.key === null)) return null
+  const permission =
+    need.type === 'admin' ? adminPermission(need.method) : jobPermission(need.method, need.key as JobKey)
+  return refusalOf(subject, permission)
+}
+
+/** `killTasks www-data/devel/hello` */
+function whatOf(need: Exclude<Need, { readonly type: 'none' }>): string {
+  return need.type === 'job' && need.key !== null ? `${need.method} ${jobKeyText(need.key)}` : need.method
 }
 
 /** What rests on the leader's state leaves when all of it is known to be true. */
