@@ -1,12 +1,13 @@
 import { gunzipSync } from 'node:zlib'
 import { afterEach, describe, expect, test } from 'vitest'
 import type * as JobKeeper from '../../src/actors/job-keeper.ts'
-import { configId } from '../../src/core/base/ids.ts'
+import type * as TaskAdmin from '../../src/actors/task-admin.ts'
+import { agentId, configId } from '../../src/core/base/ids.ts'
 import { rejected } from '../../src/core/base/rejection.ts'
 import { argumentsText, UNBUILT } from '../../src/runtime/thrift/calls.ts'
 import { readCall } from '../../src/wire/thrift/message.ts'
 import { FOLLOWING, type HttpNode, httpNode } from '../fixtures/http-node.ts'
-import { configRow, HELLO, jobRow, putConfig, putJob, putTask, taskRow } from '../fixtures/rows.ts'
+import { agentRow, configRow, HELLO, jobRow, putAgent, putConfig, putJob, putTask, taskRow } from '../fixtures/rows.ts'
 
 const JSON_TYPE = 'application/vnd.apache.thrift.json'
 const BINARY_TYPE = 'application/vnd.apache.thrift.binary'
@@ -129,14 +130,14 @@ describe('/api over HTTP', () => {
     expect(JSON.parse(String(gunzipSync(response.rawPayload)))[1]).toBe('getTasksStatus')
   })
 
-  test('a standby sends the call on, with its method and body', async () => {
+  test('api-4: a standby sends the call on, with its method and body, also to a leader on its own host', async () => {
     const made = node()
     made.set.leader = FOLLOWING
     const response = await made.app.inject({ method: 'POST', url: '/api', payload: JSON_CALL })
     expect([response.statusCode, response.headers.location]).toEqual([307, 'http://127.0.0.1:8181/api'])
   })
 
-  test('api-5: no leader: a well-formed ERROR_TRANSIENT, so that clients try again; bypassed: the same', async () => {
+  test('api-5, api-14: no leader: a well-formed ERROR_TRANSIENT, so that clients try again; bypassed: the same', async () => {
     const made = node()
     made.set.leader = null
     made.ledger.open = false
@@ -165,7 +166,10 @@ describe('/api over HTTP', () => {
     const made = node()
     expect(UNBUILT.length).toBeGreaterThan(0)
     for (const method of UNBUILT) {
-      const said = await call(made, method, { 1: { rec: { 1: { rec: KEY } } }, 4: { rec: KEY } })
+      const first = /Maintenance|maintenance|Hosts/.test(method)
+        ? { 1: { set: ['str', 1, 'h1'] } }
+        : { 1: { rec: KEY } }
+      const said = await call(made, method, { 1: { rec: first }, 4: { rec: KEY } })
       expect(said.code).toBe(INVALID)
       const text = said.messages.join(' ')
       expect(text).toMatch(/no (updates|cron|maintenance) engine|Missing or invalid job key/)
@@ -425,7 +429,68 @@ describe('changing', () => {
     await expect(asked).rejects.toThrow()
   })
 
-  test('a fault of ours is an ERROR with its text', async () => {
+  test('api-38: a quota below what production uses, or of two amounts, is refused and the old one kept', async () => {
+    const made = node()
+    const task = taskRow('t', { status: 'RUNNING', agentId: agentId('h1'), host: 'h1' })
+    const resources = { cpusMilli: 2000, ramMb: 64, diskMb: 64, gpus: 0 }
+    const production = configRow('c1', { production: true, tier: 'preferred', resources })
+    made.ledger.put(putAgent(agentRow('h1')), putConfig(production), putJob(jobRow(HELLO)), putTask(task))
+    const amounts = (...lines: object[]) => ({
+      1: { str: 'www-data' },
+      2: { rec: { 4: { set: ['rec', lines.length, ...lines] } } },
+    })
+    const [cpu, ram, disk] = [{ 1: { dbl: 4 } }, { 2: { i64: 512 } }, { 3: { i64: 512 } }]
+    const set = async (...lines: object[]) => {
+      const asked = call(made, 'setQuota', amounts(...lines))
+      const ended = { isOver: false }
+      void asked.finally(() => {
+        ended.isOver = true
+      })
+      while (!ended.isOver) {
+        made.system.run()
+        await new Promise(done => setImmediate(done))
+      }
+      return asked
+    }
+    expect(await set(cpu, ram, disk)).toMatchObject({ code: OK })
+    const kept = made.ledger.view.quota('www-data')
+    expect(kept?.quota).toMatchObject({ cpusMilli: 4000, ramMb: 512 })
+    expect(await set({ 1: { dbl: 1 } }, ram, disk)).not.toMatchObject({ code: OK })
+    expect(await set(cpu, ram)).toMatchObject({ code: ERROR })
+    expect(made.ledger.view.quota('www-data')).toEqual(kept)
+  })
+
+  test('api-39: pruneTasks with RUNNING is an ERROR, and so is an empty set of statuses; the rest is passed on', async () => {
+    const made = node()
+    const asked: TaskAdmin.Command[] = []
+    made.set.admin = command => {
+      asked.push(command)
+      command.replyTo.tell({ type: 'pruned', tasks: 3 } as never)
+    }
+    const prune = (query: object) => call(made, 'pruneTasks', { 1: { rec: query } })
+    expect(await prune({ 5: { set: ['i32', 2, 2, 3] } })).toMatchObject({
+      code: ERROR,
+      messages: ['Tasks in non-terminal state cannot be pruned.'],
+    })
+    expect(await prune({ 5: { set: ['i32', 0] } })).toMatchObject({ code: ERROR })
+    expect(asked).toEqual([])
+    expect(await prune({ 13: { i32: 3 } })).toMatchObject({ code: OK })
+    expect(asked).toMatchObject([{ type: 'pruneTasks', limit: 3 }])
+  })
+
+  test('api-41: a name of 256 letters, with a space or with a line end behind it is none', async () => {
+    const made = node()
+    for (const text of ['a'.repeat(256), 'a b', 'hello\n', ''])
+      expect(await call(made, 'killTasks', { 4: { rec: { ...KEY, 3: { str: text } } } })).toMatchObject({
+        code: INVALID,
+      })
+    expect(made.told).toEqual([])
+    expect(await call(made, 'killTasks', { 4: { rec: { ...KEY, 3: { str: 'a'.repeat(255) } } } })).toMatchObject({
+      code: OK,
+    })
+  })
+
+  test('api-14: a fault of ours is an ERROR with its text, and counted', async () => {
     const made = node()
     made.set.placement = {
       ...NO_PLACEMENT,
@@ -435,5 +500,7 @@ describe('changing', () => {
     }
     made.ledger.put(putConfig(configRow('c1')), putTask(taskRow('t', { configId: configId('c1') })))
     expect(await call(made, 'getPendingReason')).toMatchObject({ code: ERROR, messages: ['it broke'] })
+    const { body } = await made.app.inject({ method: 'GET', url: '/metrics' })
+    expect(body).toMatch(/thrift_responses_total\{[^}]*method="getPendingReason",code="ERROR"[^}]*\} 1/)
   })
 })

@@ -60,15 +60,17 @@ export class BinaryReader {
       if (wire === STOP) return value
       const id = this.#i16()
       const field = plan.byId.get(id)
-      if (field === undefined || field.type.wire !== wire) this.#skip(wire, depth + 1)
+      if (field === undefined) this.#skip(wire, depth + 1)
       else {
+        // Passed over, `instances` of a wrong type would be all instances.
+        if (field.type.wire !== wire) throw this.#fault(`${field.name} of another type`)
         const read = this.#value(field.type, depth + 1)
         if (read !== undefined) value[field.name] = read
       }
     }
   }
 
-  /** Undefined where an enum has no such number, or a container holds other things than it should. */
+  /** Undefined where an enum has no such number. */
   #value(type: TypePlan, depth: number): unknown {
     switch (type.kind) {
       case 'bool':
@@ -93,7 +95,7 @@ export class BinaryReader {
       case 'set': {
         const wire = this.byte()
         const count = this.#count(wire)
-        if (wire !== type.element.wire) return this.#skipMany(count, [wire], depth)
+        if (count > 0 && wire !== type.element.wire) throw this.#fault('elements of another type')
         const values: unknown[] = []
         for (let n = 0; n < count; n++) {
           const read = this.#value(type.element, depth + 1)
@@ -105,7 +107,7 @@ export class BinaryReader {
         const [keyWire, valueWire] = [this.byte(), this.byte()]
         const count = this.#count(keyWire, valueWire)
         if (count > 0 && (keyWire !== type.key.wire || valueWire !== type.value.wire))
-          return this.#skipMany(count, [keyWire, valueWire], depth)
+          throw this.#fault('entries of another type')
         const entries: [string, unknown][] = []
         for (let n = 0; n < count; n++) {
           const key = String(this.#value(type.key, depth + 1))
@@ -144,18 +146,18 @@ export class BinaryReader {
       case WIRE.list:
       case WIRE.set: {
         const element = this.byte()
-        return void this.#skipMany(this.#count(element), [element], depth)
+        return this.#skipMany(this.#count(element), [element], depth)
       }
       case WIRE.map: {
         const kinds = [this.byte(), this.byte()]
-        return void this.#skipMany(this.#count(...kinds), kinds, depth)
+        return this.#skipMany(this.#count(...kinds), kinds, depth)
       }
       default:
         throw this.#fault(`a value of the unknown type ${wire}`)
     }
   }
 
-  #skipMany(count: number, wires: readonly number[], depth: number): undefined {
+  #skipMany(count: number, wires: readonly number[], depth: number): void {
     for (let n = 0; n < count; n++) for (const wire of wires) this.#skip(wire, depth + 1)
   }
 

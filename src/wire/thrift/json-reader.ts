@@ -13,8 +13,8 @@ export function readJsonStruct(plan: StructPlan, json: unknown, path: string): R
     if (field === undefined) continue
     const at = `${path}.${id}`
     if (typeof entry !== 'object' || entry === null || Array.isArray(entry)) throw fault(at, 'is no object')
-    // Of another type than it should be: as if it were not known.
-    if (!Object.hasOwn(entry, field.type.tag)) continue
+    // Passed over, `instances` of a wrong type would be all instances.
+    if (!Object.hasOwn(entry, field.type.tag)) throw fault(at, `is ${field.name} of another type`)
     const read = readValue(field.type, (entry as Record<string, unknown>)[field.type.tag], at)
     if (read !== undefined) value[field.name] = read
   }
@@ -47,7 +47,7 @@ function readValue(type: TypePlan, json: unknown, path: string): unknown {
     case 'set': {
       const [tag, count, ...elements] = arrayOf(json, path)
       if (count !== elements.length) throw fault(path, `says ${String(count)} elements and has ${elements.length}`)
-      if (tag !== type.element.tag) return undefined
+      if (elements.length > 0 && tag !== type.element.tag) throw fault(path, 'has elements of another type')
       return elements.map((element, at) => readValue(type.element, element, `${path}[${at}]`)).filter(isThere)
     }
     case 'map': {
@@ -55,7 +55,7 @@ function readValue(type: TypePlan, json: unknown, path: string): unknown {
       if (typeof entries !== 'object' || entries === null || Array.isArray(entries)) throw fault(path, 'is no map')
       const all = Object.entries(entries)
       if (count !== all.length) throw fault(path, `says ${String(count)} entries and has ${all.length}`)
-      if (all.length > 0 && valueTag !== type.value.tag) return undefined
+      if (all.length > 0 && valueTag !== type.value.tag) throw fault(path, 'has values of another type')
       return Object.fromEntries(all.map(([key, value]) => [key, readValue(type.value, value, `${path}.${key}`)]))
     }
   }

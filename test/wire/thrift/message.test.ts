@@ -68,12 +68,24 @@ describe('a call', () => {
     expect(empty.args).toEqual({ instances: [] })
   })
 
-  test('a known field of another type is passed over, as generated code does', () => {
-    const call = readCall(Buffer.from('[1,"killTasks",1,7,{"6":{"i32":5},"5":{"set":["str",1,"x"]}}]'), 'json') as Call
-    expect(call.args).toEqual({})
-    const binary = Buffer.from(KILL_BINARY)
-    binary[binary.indexOf('bye') - 7] = 0x0a // the message now says that it is an i64
-    expect(readCall(binary.subarray(0), 'binary').type).not.toBe('unreadable')
+  test('a known field of another type is refused: without its instances a kill would be one of the whole job', () => {
+    for (const args of ['{"6":{"i32":5}}', '{"5":{"lst":["i32",1,2]}}', '{"5":{"set":["str",1,"x"]}}'])
+      expect(readCall(Buffer.from(`[1,"killTasks",1,7,${args}]`), 'json')).toMatchObject({
+        type: 'refusal',
+        kind: 'PROTOCOL_ERROR',
+        seqid: 7,
+      })
+    const field = Buffer.from(KILL_BINARY)
+    field[field.indexOf('bye') - 7] = 0x0a // the message now says that it is an i64
+    const element = Buffer.from(KILL_BINARY)
+    element[element.indexOf(Buffer.from('0e000508', 'hex')) + 3] = 0x0b // a set of texts
+    for (const bytes of [field, element])
+      expect(readCall(bytes, 'binary')).toMatchObject({ type: 'refusal', kind: 'PROTOCOL_ERROR' })
+  })
+
+  test('an empty set is one whatever it says that it holds', () => {
+    const call = readCall(Buffer.from('[1,"killTasks",1,7,{"5":{"set":["str",0]}}]'), 'json') as Call
+    expect(call.args).toEqual({ instances: [] })
   })
 
   test('a number of an enum that is not known reads as absent', () => {
