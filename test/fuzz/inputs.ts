@@ -37,7 +37,7 @@ const DOUBLES = [0, 0.1, 1, -1, 1e300, -0, Number.NaN, Number.POSITIVE_INFINITY]
 export function wellFormed(random: Prng): Input {
   const method = NAMES[random.int(0, NAMES.length)]!
   const protocol: Protocol = random.next() < 0.5 ? 'binary' : 'json'
-  const args = structOf(argumentsPlan(method), random, 0)
+  const args = structOf(argumentsPlan(method), random)
   const seqid = random.int(0, 100)
   const plan = argumentsPlan(method)
   let bytes: Buffer
@@ -58,7 +58,8 @@ export function wellFormed(random: Prng): Input {
   return { protocol, bytes: Buffer.from(bytes), made: method }
 }
 
-function structOf(plan: StructPlan, random: Prng, depth: number): Record<string, unknown> {
+/** A value of a struct or a union; some fields of a struct are left out. */
+export function structOf(plan: StructPlan, random: Prng, depth = 0): Record<string, unknown> {
   const value: Record<string, unknown> = {}
   const { fields } = plan
   const chosen = plan.isUnion ? [fields[random.int(0, fields.length)]!] : fields
