@@ -1,13 +1,13 @@
 import type { Command } from 'commander'
-import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
+import { CLIENT_EXIT } from './exit-status.ts'
 import { CliFailure, type Io } from './io.ts'
 import { reportOutcome } from './report.ts'
 
 /** What every verb shares: how it gets its terminal, ends with a status, and reads its common options. */
 export interface Session {
   readonly io: Io
-  /** Written by the verb that ran. */
-  exit: ClientExit
+  /** Written by the verb that ran: one of CLIENT_EXIT, or the status of a program that it was there to run. */
+  exit: number
 }
 
 export interface CommonOptions {
@@ -19,7 +19,7 @@ export interface CommonOptions {
 /** Wraps a verb's body so that it reports its failures. `body` is loaded when the verb runs, not before. */
 export function action<A extends unknown[]>(
   session: Session,
-  body: (io: Io, ...args: A) => Promise<ClientExit>,
+  body: (io: Io, ...args: A) => Promise<number>,
 ): (...args: A) => Promise<void> {
   return async (...args) => {
     // Commander hands in arguments, then options, then the command itself.

@@ -6,6 +6,7 @@ import type { JobFileQuestion } from '../core/job/job-file-shape.ts'
 import type { ClientExit } from './exit-status.ts'
 import { type HttpAnswer, type HttpQuestion, type HttpStream, httpSend, httpStream } from './http-request.ts'
 import type { JobModule } from './job-module.ts'
+import type { Program, ProgramEnd } from './run-program.ts'
 
 /** Everything a command touches outside itself, so that a test can hand in its own terminal, clock and network. */
 export interface Io {
@@ -23,6 +24,8 @@ export interface Io {
   readText(path: string): Promise<string>
   /** Runs a job file that is a program. */
   readModule(path: string, question: JobFileQuestion): Promise<JobModule>
+  /** Runs another program of the user's, such as ssh, found on the PATH. */
+  runProgram(program: Program): Promise<ProgramEnd>
   newRequestId(): string
   readonly user: string
   readonly home: string
@@ -87,6 +90,7 @@ export function processIo(interrupted: AbortSignal): Io {
         // Standard output is for what the command says.
         print: text => void process.stderr.write(text),
       }),
+    runProgram: async program => (await import('./run-program.ts')).runProgram(program, process.env, interrupted),
     newRequestId: randomUUID,
     user: accountName(),
     home: homedir(),

@@ -7,7 +7,7 @@ import { registerCluster } from './cluster.ts'
 import type { Session } from './command.ts'
 import { registerCompletion } from './completion.ts'
 import { registerEvents } from './events.ts'
-import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
+import { CLIENT_EXIT } from './exit-status.ts'
 import { registerInspect } from './inspect.ts'
 import { CliFailure, type Io, processIo } from './io.ts'
 import { registerJob } from './job.ts'
@@ -30,7 +30,7 @@ const NODE_NOUNS = {
 } as const satisfies Record<string, (program: Command, session: Session) => Promise<void>>
 
 /** Runs one command line, without the program's own name. */
-export async function run(args: readonly string[], io: Io): Promise<ClientExit> {
+export async function run(args: readonly string[], io: Io): Promise<number> {
   const session: Session = { io, exit: CLIENT_EXIT.ok }
   const program = await commandTree(args, session)
   if (args.length === 0) {
