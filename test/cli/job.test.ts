@@ -348,7 +348,46 @@ describe('job kill and killall', () => {
     expect(batched.exit).toBe(4)
     expect(batched.err).toContain('Exceeded maximum number of errors while killing instances')
     const allowed = await daybreak(`job kill ${KEY}/2-3 --timeout 10 --max-total-failures 2`, scheduler)
-    expect(allowed).toMatchObject({ exit: 4, err: 'error: Errors occurred while killing instances\n' })
+    expect(allowed.exit).toBe(4)
+    expect(allowed.err).toContain(
+      'error: Errors occurred while killing instances\n  instance 2: was not killed in time',
+    )
+  })
+
+  test('killall that runs out of time: 9; with --json a failure is the one document', async () => {
+    scheduler.next = () => null
+    expect((await daybreak(`job killall ${KEY} --timeout 10`, scheduler)).exit).toBe(9)
+    const json = await daybreak(`job kill ${KEY}/2-3 --timeout 10 --max-total-failures 2 --json`, scheduler)
+    expect(json.exit).toBe(4)
+    expect(json.json<{ error: { faults: { path: string }[] } }>().error.faults.map(({ path }) => path)).toEqual([
+      'instance 2',
+      'instance 3',
+    ])
+  })
+
+  test('a job whose policy counts its instances: a warning, as the policy stays as it is', async () => {
+    const page = (type: string) => {
+      const active = scheduler.tasks.filter(task => task.instance === 0)
+      scheduler.pages.set('/api/v1/jobs/www-data/devel/hello', {
+        config: { slaPolicy: { type } },
+        active,
+        inactive: [],
+      })
+    }
+    page('percentage')
+    const warned = await daybreak(`job kill ${KEY}/0 --timeout 1`, scheduler)
+    expect(warned.err).toContain('warning: Killing instances without updating SlaPolicy.\n')
+    page('coordinator')
+    expect((await daybreak(`job kill ${KEY}/0 --timeout 1`, scheduler)).err).not.toContain('SlaPolicy')
+  })
+
+  test('a batch that fails in part: what may fail is counted over all batches', async () => {
+    scheduler.next = task => (task.status === 'KILLING' && task.instance % 2 === 0 ? 'KILLED' : null)
+    const ran = await daybreak(`job kill ${KEY}/0-3 --batch-size 2 --timeout 10 --max-total-failures 1`, scheduler)
+    expect(ran.exit).toBe(4)
+    expect(ran.out).toBe('Successfully killed instances [0]\nSuccessfully killed instances [2]\n')
+    expect(ran.err).toContain('Exceeded maximum number of errors while killing instances')
+    expect(ran.err).toContain('not killed in time: [1, 3]')
   })
 
   test('killall: all at once, the job with them', async () => {
@@ -417,6 +456,27 @@ describe('job restart', () => {
     expect(ran.err).toContain('Instance 1: did not stay RUNNING for 5 s')
     expect(ran.out).not.toContain('success')
     expect(mutations().map(request => request.body)).toEqual([{ instances: [0] }, { instances: [1] }])
+  })
+
+  test('so many may fail: 0, and it is said which did; another try each if so many are given', async () => {
+    scheduler.next = task => {
+      if (task.ancestorId !== null && task.status === 'RUNNING' && task.instance === 1) return 'FAILED'
+      return ({ PENDING: 'RUNNING', KILLING: 'KILLED' }[task.status as string] as never) ?? null
+    }
+    const line = `job restart ${KEY} --watch-secs 5 --max-total-failures 1 --max-per-instance-failures 1 --batch-size 3`
+    const ran = await daybreak(line, scheduler)
+    expect(ran.exit).toBe(0)
+    expect(ran.out).toContain(`Job ${KEY} restarted but for instances [1], as many as may fail\n`)
+    expect(ran.out).not.toContain('success')
+    expect(mutations().map(request => request.body)).toEqual([{ instances: [0, 1, 2] }, { instances: [1] }])
+  })
+
+  test('Ctrl-C: says what is done, what is begun and what is not touched', async () => {
+    const ran = await daybreak(`job restart ${KEY} --watch-secs 5`, scheduler, { interruptAt: 20 })
+    expect(ran.exit).toBe(130)
+    expect(ran.err).toContain('Restarted: [0]; begun: [1]; not touched: [2]\n')
+    const early = await daybreak(`job restart ${KEY} --watch-secs 5`, scheduler, { interruptAt: 1 })
+    expect(early.err).toContain('Nothing is restarted yet; begun: [0]; not touched: [1-2]\n')
   })
 
   test('negative --max-total-failures, unknown instances: status 6', async () => {
