@@ -3,7 +3,6 @@ import { createReadStream } from 'node:fs'
 import { homedir, userInfo } from 'node:os'
 import type { Fault } from '../core/base/rejection.ts'
 import type { JobFileQuestion } from '../core/job/job-file-shape.ts'
-import type { ClientExit } from './exit-status.ts'
 import { type HttpAnswer, type HttpQuestion, type HttpStream, httpSend, httpStream } from './http-request.ts'
 import type { JobModule } from './job-module.ts'
 import type { Program, ProgramEnd } from './run-program.ts'
@@ -43,13 +42,14 @@ export interface Output {
 /** How a command ends when it does not succeed: an exit status, and what to show. */
 export class CliFailure extends Error {
   override readonly name = 'CliFailure'
-  readonly exit: ClientExit
+  readonly exit: number
   readonly code: string | undefined
   readonly remedy: string | undefined
   readonly faults: readonly Fault[]
 
   constructor(
-    exit: ClientExit,
+    /** One of CLIENT_EXIT, or the status of a hook that said no. */
+    exit: number,
     text: string,
     more: { code?: string; remedy?: string; faults?: readonly Fault[]; cause?: unknown } = {},
   ) {

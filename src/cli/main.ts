@@ -4,7 +4,7 @@ import { Command, CommanderError } from 'commander'
 import { registerAdmin } from './admin.ts'
 import { registerBackup } from './backup.ts'
 import { registerCluster } from './cluster.ts'
-import type { Session } from './command.ts'
+import { type Session, withoutHooks } from './command.ts'
 import { registerCompletion } from './completion.ts'
 import { registerEvents } from './events.ts'
 import { CLIENT_EXIT } from './exit-status.ts'
@@ -105,6 +105,7 @@ export async function commandTree(args: readonly string[], session: Session): Pr
   registerBackup(program, session)
   registerInspect(program, session)
   registerEvents(program, session)
+  for (const noun of program.commands) withoutHooks(noun)
   registerCompletion(program, session)
   const noun = args.find(arg => !arg.startsWith('-'))
   const all = noun === undefined || noun === 'help' || noun === 'completion' || !isNoun(program, noun)

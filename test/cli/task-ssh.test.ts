@@ -29,7 +29,7 @@ afterEach(async () => {
   await scheduler.close()
 })
 
-function program(name: 'ssh' | 'scp', then = 'echo "out $HOST"'): void {
+function program(name: 'ssh' | 'scp', then = ':'): void {
   writeFileSync(join(folder, name), fakeProgram(folder, then), { mode: 0o755 })
 }
 const onPath = (line: string, env: Record<string, string> = {}): Promise<Ran> =>
