@@ -7,8 +7,11 @@ import { Interrupted } from './io.ts'
 export interface Program {
   readonly name: string
   readonly args: readonly string[]
-  /** `terminal`: it has the user's own. `lines`: it reads nothing, and what it writes comes line by line. */
-  readonly stdio: 'terminal' | { readonly line: (text: string, stream: 'stdout' | 'stderr') => void }
+  /**
+   * `terminal`: it has the user's own. `none`: it reads and writes nothing, and what it starts may live on. `line`: it
+   * reads `input` or nothing, and what it writes comes line by line.
+   */
+  readonly stdio: 'terminal' | 'none' | { readonly line: (text: string, stream: 'stdout' | 'stderr') => void }
   /** What it reads instead of nothing. */
   readonly input?: string
   /** Beside the environment of this process. */
@@ -31,15 +34,16 @@ export function runProgram(
   return new Promise((resolve, reject) => {
     if (interrupted.aborted) return reject(new Interrupted())
     const owns = stdio === 'terminal'
+    const isMute = stdio === 'none'
     const child = spawn(name, [...args], {
       env: { ...environment, ...env },
-      stdio: owns ? 'inherit' : [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      stdio: owns ? 'inherit' : isMute ? 'ignore' : [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     })
     // The terminal sends Ctrl-C to whoever has it; what an interactive program makes of it is its own affair.
     const stop = (): void => void (owns || child.kill('SIGTERM'))
     interrupted.addEventListener('abort', stop, { once: true })
     child.once('spawn', () => started?.(child.pid as number))
-    const read = owns ? [] : [linesOf(child.stdout, 'stdout'), linesOf(child.stderr, 'stderr')]
+    const read = owns || isMute ? [] : [linesOf(child.stdout, 'stdout'), linesOf(child.stderr, 'stderr')]
     // A program may end without reading what it was given.
     child.stdin?.on('error', () => {})
     child.stdin?.end(input)
@@ -56,7 +60,7 @@ export function runProgram(
     })
 
     function linesOf(from: NodeJS.ReadableStream | null, stream: 'stdout' | 'stderr'): Promise<void> {
-      if (from === null || stdio === 'terminal') return Promise.resolve()
+      if (from === null || typeof stdio === 'string') return Promise.resolve()
       const lines = createInterface({ input: from, crlfDelay: Number.POSITIVE_INFINITY })
       lines.on('line', text => stdio.line(text, stream))
       return new Promise(done => lines.once('close', () => done()))

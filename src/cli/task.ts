@@ -18,6 +18,7 @@ export function registerTask(program: Command, session: Session): void {
     .option('--process <name>', 'the process to show')
     .option('--stderr', 'what it wrote to stderr')
     .option('--tail <n>', 'only the last n lines')
+    .option('--json', 'print one JSON document; not with --follow')
     .addHelpText(
       'after',
       example('task logs local/www-data/devel/hello/0 -f', 'task logs local/www-data/devel/hello/0 --stderr --tail 20'),
