@@ -71,9 +71,9 @@ export function fillIn(command: string, key: FullKey, { task, host }: LiveTask):
   })
 }
 
-/** What to log in to, as ssh takes it: never an option, whatever the parts are. */
-export function login(user: string | undefined, key: FullKey, { host }: LiveTask): string {
-  return `${user ?? key.role}@${host}`
+/** What to log in to, as ssh takes it. `user`: of `--ssh-user`. */
+export function login(io: Io, user: string | undefined, key: FullKey, { host }: LiveTask): string {
+  return `${user ?? (io.env.DAYBREAK_SSH_USER || key.role)}@${host}`
 }
 
 /** Begins in the sandbox or not at all. */

@@ -30,7 +30,7 @@ export async function taskRun(io: Io, text: string, command: string, options: Ru
   const worker = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const { target, filled } = next
-      const args = ['-n', ...more, '--', login(options.sshUser, key, target), inSandbox(target, filled)]
+      const args = ['-n', ...more, '--', login(io, options.sshUser, key, target), inSandbox(target, filled)]
       const line = (said: string, stream: 'stdout' | 'stderr'): void =>
         void io[stream].write(`${target.host}:  ${said}\n`)
       const { status } = await runTool(io, { name: 'ssh', args, stdio: { line } })

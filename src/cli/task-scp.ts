@@ -53,7 +53,7 @@ async function remotePath(io: Io, { instance: text, path }: Place, options: ScpO
   })
   const [target] = (await liveTasks(client, key, [instance])) as [LiveTask]
   const bracketed = target.host.includes(':') ? { ...target, host: `[${target.host}]` } : target
-  return `${login(options.sshUser, key, bracketed)}:${path.startsWith('/') ? path : `${target.sandbox}/${path}`}`
+  return `${login(io, options.sshUser, key, bracketed)}:${path.startsWith('/') ? path : `${target.sandbox}/${path}`}`
 }
 
 /** Or scp would take what stands before a colon for a host. */

@@ -42,7 +42,14 @@ export async function taskSsh(io: Io, text: string, options: SshOptions): Promis
   // A script that reads what a command writes wants no terminal between.
   const terminal = options.command === undefined || io.stdout.isTTY ? ['-t'] : []
   const tunnels = (options.tunnel ?? []).flatMap(tunnel => ['-L', forwarded(tunnel, target)])
-  const args = [...terminal, ...more, ...tunnels, '--', login(options.sshUser, key, target), inSandbox(target, command)]
+  const args = [
+    ...terminal,
+    ...more,
+    ...tunnels,
+    '--',
+    login(io, options.sshUser, key, target),
+    inSandbox(target, command),
+  ]
   const { pidFile } = options
   const started = pidFile === undefined ? {} : { started: (pid: number) => writePid(io, pidFile, pid) }
   return (await runTool(io, { name: 'ssh', args, stdio: 'terminal', ...started })).status

@@ -118,5 +118,8 @@ export function registerTask(program: Command, session: Session): void {
 
 /** What all verbs take that go to the machine of a task. */
 function reaching(command: Command): Command {
-  return remote(command).option('-l, --ssh-user <name>', 'whom to log in as (default: the role of the job)')
+  return remote(command).option(
+    '-l, --ssh-user <name>',
+    'whom to log in as (default: DAYBREAK_SSH_USER, else the role of the job)',
+  )
 }

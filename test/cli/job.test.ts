@@ -163,6 +163,18 @@ describe('job create', () => {
     expect(ran.json()).toMatchObject({ error: { exit: 4, code: 'INVALID_REQUEST', remedy: 'ask for at most 2 cores' } })
   })
 
+  test.each([401, 403])('%d: not tried again, status 30, for reads and changes', async status => {
+    const no = { status, problem: { code: 'AUTH_FAILED', detail: 'Subject ann is not permitted' } }
+    for (const line of [`job status ${KEY}`, `job killall ${KEY}`, 'job list local']) {
+      scheduler.seen.length = 0
+      scheduler.trouble.push(no)
+      const ran = await daybreak(line, scheduler)
+      expect(ran).toMatchObject({ exit: 30, out: '', sleptMs: 0 })
+      expect(ran.err).toContain('Subject ann is not permitted (AUTH_FAILED)')
+      expect(scheduler.seen).toHaveLength(1)
+    }
+  })
+
   test('nobody listens: says which URL and how to start a node', async () => {
     const gone = await fakeScheduler()
     await gone.close()
@@ -414,6 +426,13 @@ describe('job add', () => {
     expect(mutations().map(request => request.body)).toEqual([{ like: 0, count: 2 }])
     const json = await daybreak(`job add ${KEY}/1 1 --json`, scheduler)
     expect(json.json()).toEqual({ job: KEY, instances: [4] })
+  })
+
+  test('a job whose policy counts its instances: a warning', async () => {
+    const page = { config: { slaPolicy: { type: 'count' } }, active: [], inactive: [] }
+    scheduler.pages.set('/api/v1/jobs/www-data/devel/hello', page)
+    const ran = await daybreak(`job add ${KEY}/0 1`, scheduler)
+    expect(ran).toMatchObject({ exit: 0, err: 'warning: Adding instances without updating SlaPolicy.\n' })
   })
 
   test('an instance that is not active, none named, no number: refused with words', async () => {

@@ -219,8 +219,11 @@ describe('task scp', () => {
   test('into the sandbox itself, as another user, at an IPv6 host', async () => {
     program('scp')
     running(0, { host: 'fd00::1' })
-    await onPath(`task scp conf ${KEY}/0: -l ops`)
-    expect(await calls()).toEqual([['--', 'conf', 'ops@[fd00::1]:/work/tasks/t0/sandbox/']])
+    await onPath(`task scp conf ${KEY}/0:`, { DAYBREAK_SSH_USER: 'env' })
+    await onPath(`task scp conf ${KEY}/0: -l ops`, { DAYBREAK_SSH_USER: 'env' })
+    expect(await calls()).toEqual(
+      ['env', 'ops'].map(user => ['--', 'conf', `${user}@[fd00::1]:/work/tasks/t0/sandbox/`]),
+    )
   })
 
   test('~, no path in a task: 6; one path, a job without an instance: 2; nothing is copied', async () => {
