@@ -321,6 +321,24 @@ describe('completion', () => {
     expect(ran.out).toContain('watch-secs')
   })
 
+  test('--json is on every verb but those that run a program, print a script or are a node, and --skip-hooks likewise', async () => {
+    const program = await commandTree(['help'], { io: { stdout: {}, stderr: {} } as Io, exit: 0 })
+    const leaves = (command: Command, path: string): [string, Command][] => {
+      if (command.commands.length === 0) return [[path, command]]
+      return command.commands.flatMap(verb => leaves(verb, `${path} ${verb.name()}`.trim()))
+    }
+    const without = (flag: string): string[] =>
+      leaves(program, '')
+        .filter(([, { options }]) => !options.some(({ long }) => long === flag))
+        .map(([path]) => path)
+    // `log read` has --format json.
+    const node = ['log initialize', 'log read', 'log verify', 'start']
+    expect(without('--json').toSorted()).toEqual(['completion', ...node, 'task run', 'task scp', 'task ssh'])
+    expect(without('--skip-hooks').filter(path => !/^(start|log .*|config (check|show))$/.test(path))).toEqual([
+      'completion',
+    ])
+  })
+
   test.each(['bash', 'zsh', 'fish'])('%s: offers each verb and each of its options', async shell => {
     const io = { stdout: {}, stderr: {} } as Io
     const program = await commandTree(['help'], { io, exit: 0 })
