@@ -82,6 +82,8 @@ async function kill(
   async function batches(progress: Progress): Promise<void> {
     for (let at = 0; at < ids.length; at += size) {
       const batch = ids.slice(at, at + size)
+      // Batches are there so that not too many are away at once: without time to wait for them none is begun.
+      if (untilMs !== undefined && failed.length > 0) throw outOfTime(ids.slice(at), failed)
       // The last batch of a killall takes the job itself along, and whatever came to it meanwhile.
       const all = instances === null && at + size >= ids.length
       const target = all ? { all: true as const } : { instances: [...batch] }
@@ -109,6 +111,11 @@ async function kill(
       }
     }
   }
+}
+
+function outOfTime(left: readonly number[], failed: readonly number[]): CliFailure {
+  const text = `Instances ${instancesText([...failed, ...left].sort((a, b) => a - b))} were not killed in time`
+  return new CliFailure(CLIENT_EXIT.timeout, text, { remedy: `${instancesText(left)} were not touched` })
 }
 
 const notKilled = (instances: readonly number[]): Fault[] =>

@@ -359,17 +359,26 @@ describe('job kill and killall', () => {
     const batched = await daybreak(`job kill ${KEY}/2-3 --timeout 10`, scheduler)
     expect(batched.exit).toBe(4)
     expect(batched.err).toContain('Exceeded maximum number of errors while killing instances')
-    const allowed = await daybreak(`job kill ${KEY}/2-3 --timeout 10 --max-total-failures 2`, scheduler)
+    const allowed = await daybreak(`job kill ${KEY}/2-3 --max-total-failures 2`, scheduler)
     expect(allowed.exit).toBe(4)
     expect(allowed.err).toContain(
       'error: Errors occurred while killing instances\n  instance 2: was not killed in time',
     )
+    expect(allowed.sleptMs).toBeGreaterThan(2 * 250_000)
+  })
+
+  test('--timeout is over before all batches are begun: 9, and no further one begins, whatever may fail', async () => {
+    scheduler.next = () => null
+    const ran = await daybreak(`job kill ${KEY}/0-3 --timeout 10 --max-total-failures 4`, scheduler)
+    expect(ran.exit).toBe(9)
+    expect(ran.err).toContain('Instances [0-3] were not killed in time\n  → [1-3] were not touched')
+    expect(mutations().map(request => request.body)).toEqual([{ instances: [0] }])
   })
 
   test('killall that runs out of time: 9; with --json a failure is the one document', async () => {
     scheduler.next = () => null
     expect((await daybreak(`job killall ${KEY} --timeout 10`, scheduler)).exit).toBe(9)
-    const json = await daybreak(`job kill ${KEY}/2-3 --timeout 10 --max-total-failures 2 --json`, scheduler)
+    const json = await daybreak(`job kill ${KEY}/2-3 --max-total-failures 2 --json`, scheduler)
     expect(json.exit).toBe(4)
     expect(json.json<{ error: { faults: { path: string }[] } }>().error.faults.map(({ path }) => path)).toEqual([
       'instance 2',
@@ -395,7 +404,7 @@ describe('job kill and killall', () => {
 
   test('a batch that fails in part: what may fail is counted over all batches', async () => {
     scheduler.next = task => (task.status === 'KILLING' && task.instance % 2 === 0 ? 'KILLED' : null)
-    const ran = await daybreak(`job kill ${KEY}/0-3 --batch-size 2 --timeout 10 --max-total-failures 1`, scheduler)
+    const ran = await daybreak(`job kill ${KEY}/0-3 --batch-size 2 --max-total-failures 1`, scheduler)
     expect(ran.exit).toBe(4)
     expect(ran.out).toBe('Successfully killed instances [0]\nSuccessfully killed instances [2]\n')
     expect(ran.err).toContain('Exceeded maximum number of errors while killing instances')
