@@ -40,6 +40,8 @@ export interface AgentActorOptions {
   readonly offer: () => MachineOffer
   /** Names the work folder on its machine: the same for whoever uses that folder next. Undefined: nothing is told of it. */
   readonly place: string | undefined
+  /** Absolute path of that folder; absent: people are not told where sandboxes are. */
+  readonly workDir?: string
   readonly draining: boolean
   readonly logUrl: string | null
   readonly agentVersion: string

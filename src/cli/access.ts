@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { knownPlaces } from './clusters.ts'
+import { knownClusters } from './clusters.ts'
 import { CLIENT_EXIT } from './exit-status.ts'
 import { httpSend } from './http-request.ts'
 import { CliFailure, type Io, processFiles, unreadable } from './io.ts'
@@ -48,7 +48,7 @@ const ANSWER_MS_MAX = 60_000
 
 async function caOf(io: AccessIo, url: string): Promise<string | undefined> {
   if (new URL(url).protocol !== 'https:') return undefined
-  const path = io.env.DAYBREAK_CA || (await knownPlaces(io)).find(place => sameOrigin(place.url, url))?.ca
+  const path = io.env.DAYBREAK_CA || (await knownClusters(io)).find(place => sameOrigin(place.url, url))?.ca
   if (!path) return undefined
   try {
     return await io.readText(path)
@@ -84,7 +84,7 @@ async function authorizationOf(io: AccessIo, url: string): Promise<string | null
   }
   if (entries === null) return null
   if (typeof entries !== 'object' || Array.isArray(entries)) throw fault('a map is expected')
-  const places = await knownPlaces(io)
+  const places = await knownClusters(io)
   for (const [name, entry] of Object.entries(entries)) {
     const place = URL.canParse(name) && name.includes('://') ? name : places.find(one => one.name === name)?.url
     if (place === undefined || !sameOrigin(place, url)) continue

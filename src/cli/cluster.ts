@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { brakeTexts, NO_BRAKES } from '../core/agents/brakes.ts'
 import type { AgentList, AgentView, ClusterView, LogStatusView } from '../wire/rest.ts'
 import type { Access } from './access.ts'
-import { clusterUrl } from './clusters.ts'
+import { clusterUrl, knownClusters } from './clusters.ts'
 import { action, type CommonOptions, parseDuration, remote, type Session } from './command.ts'
 import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
 import { CliFailure, type Io } from './io.ts'
@@ -15,7 +15,7 @@ const MEMBER_MS_MAX = 2_000
 
 /** `daybreak cluster status [CLUSTER]`: who leads, how far each member is, and which machines are there. */
 export function registerCluster(program: Command, session: Session): void {
-  const cluster = program.command('cluster').description('look at a cluster')
+  const cluster = program.command('cluster').description('look at a cluster, or list those that are known')
   remote(cluster.command('status'))
     .summary('show the leader, the log and the agents')
     .description(
@@ -25,6 +25,33 @@ export function registerCluster(program: Command, session: Session): void {
     .option('--json', 'print JSON')
     .addHelpText('after', example('cluster status'))
     .action(action(session, (io, name: string, options: CommonOptions) => clusterStatus(io, name, options)))
+  cluster
+    .command('list')
+    .summary('list the clusters that this client knows')
+    .description(
+      'Lists the names that a key may begin with, what each stands for and which file says so. Asks no cluster.',
+    )
+    .option('--json', 'print JSON')
+    .addHelpText('after', example('cluster list'))
+    .action(action(session, (io, options: CommonOptions) => clusterList(io, options)))
+}
+
+async function clusterList(io: Io, options: CommonOptions): Promise<ClientExit> {
+  const known = await knownClusters(io)
+  if (options.json === true) sayJson(io, known)
+  else {
+    const { tableText } = await import('./table.ts')
+    const { styleOf } = await import('./screen.ts')
+    const columns = [{ head: 'CLUSTER' }, { head: 'URL' }, { head: 'FROM', worth: 1 }]
+    io.stdout.write(
+      tableText(
+        columns,
+        known.map(({ name, url, from }) => [name, url, from]),
+        styleOf(io.stdout, io.env),
+      ),
+    )
+  }
+  return CLIENT_EXIT.ok
 }
 
 async function clusterStatus(io: Io, name: string, options: CommonOptions): Promise<ClientExit> {

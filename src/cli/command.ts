@@ -1,13 +1,14 @@
 import type { Command } from 'commander'
-import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
+import { CLIENT_EXIT } from './exit-status.ts'
+import type { Hooks } from './hooks.ts'
 import { CliFailure, type Io } from './io.ts'
 import { reportOutcome } from './report.ts'
 
 /** What every verb shares: how it gets its terminal, ends with a status, and reads its common options. */
 export interface Session {
   readonly io: Io
-  /** Written by the verb that ran. */
-  exit: ClientExit
+  /** Written by the verb that ran: one of CLIENT_EXIT, or the status of a program that it was there to run. */
+  exit: number
 }
 
 export interface CommonOptions {
@@ -16,16 +17,35 @@ export interface CommonOptions {
   readonly timeout?: string
 }
 
-/** Wraps a verb's body so that it reports its failures. `body` is loaded when the verb runs, not before. */
+/**
+ * Wraps a verb's body so that it reports its failures and has the user's hooks around it. `body` is loaded when the verb
+ * runs, not before.
+ */
 export function action<A extends unknown[]>(
   session: Session,
-  body: (io: Io, ...args: A) => Promise<ClientExit>,
+  body: (io: Io, ...args: A) => Promise<number>,
 ): (...args: A) => Promise<void> {
   return async (...args) => {
     // Commander hands in arguments, then options, then the command itself.
-    const options = args.at(-2) as CommonOptions | undefined
-    session.exit = await reportOutcome(session.io, options?.json === true, () => body(session.io, ...args))
+    const { skipHooks, ...options } = (args.at(-2) ?? {}) as CommonOptions & { readonly skipHooks?: string }
+    const told = { arguments: args.slice(0, -2), options: { ...options } }
+    let hooks: Hooks | null = null
+    session.exit = await reportOutcome(session.io, options.json === true, async () => {
+      const { hooksOf } = await import('./hooks.ts')
+      const found = await hooksOf(session.io, args.at(-1) as Command, told, skipHooks)
+      await found.before()
+      hooks = found
+      return body(session.io, ...args)
+    })
+    await (hooks as Hooks | null)?.after(session.exit)
   }
+}
+
+/** `--skip-hooks`, on every verb that may have hooks. */
+export function withoutHooks(command: Command): void {
+  for (const verb of command.commands) withoutHooks(verb)
+  if (command.commands.length > 0) return
+  command.option('--skip-hooks <names>', 'hooks to go without, a,b, or all')
 }
 
 /** `--url` and `--timeout`, as every verb that talks to a scheduler has them. */

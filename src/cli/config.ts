@@ -49,6 +49,7 @@ export function registerConfig(
     .argument('<file>', 'job file: YAML, JSON, TypeScript or JavaScript')
     .option('--bind <name=value>', 'sets a variable of the job file, name=value; repeatable', collect)
     .option('--json', 'print JSON')
+    .option('--skip-hooks <names>', 'hooks to go without, a,b, or all')
     .addHelpText('after', example('config list examples/environments.yaml'))
     .action(
       action(session, async (io, file: string, options: ListOptions) =>

@@ -4,9 +4,9 @@ import { stat } from 'node:fs/promises'
 import { homedir, userInfo } from 'node:os'
 import type { Fault } from '../core/base/rejection.ts'
 import type { JobFileQuestion } from '../core/job/job-file-shape.ts'
-import type { ClientExit } from './exit-status.ts'
 import { type HttpAnswer, type HttpQuestion, type HttpStream, httpSend, httpStream } from './http-request.ts'
 import type { JobModule } from './job-module.ts'
+import type { Program, ProgramEnd } from './run-program.ts'
 
 /** Everything a command touches outside itself, so that a test can hand in its own terminal, clock and network. */
 export interface Io {
@@ -29,6 +29,8 @@ export interface Io {
   readSecret(prompt: string): Promise<string>
   /** Runs a job file that is a program. */
   readModule(path: string, question: JobFileQuestion): Promise<JobModule>
+  /** Runs another program of the user's, such as ssh, found on the PATH. */
+  runProgram(program: Program): Promise<ProgramEnd>
   newRequestId(): string
   readonly user: string
   readonly home: string
@@ -46,13 +48,14 @@ export interface Output {
 /** How a command ends when it does not succeed: an exit status, and what to show. */
 export class CliFailure extends Error {
   override readonly name = 'CliFailure'
-  readonly exit: ClientExit
+  readonly exit: number
   readonly code: string | undefined
   readonly remedy: string | undefined
   readonly faults: readonly Fault[]
 
   constructor(
-    exit: ClientExit,
+    /** One of CLIENT_EXIT, or the status of a hook that said no. */
+    exit: number,
     text: string,
     more: { code?: string; remedy?: string; faults?: readonly Fault[]; cause?: unknown } = {},
   ) {
@@ -94,6 +97,7 @@ export function processIo(interrupted: AbortSignal): Io {
         // Standard output is for what the command says.
         print: text => void process.stderr.write(text),
       }),
+    runProgram: async program => (await import('./run-program.ts')).runProgram(program, process.env, interrupted),
     newRequestId: randomUUID,
     user: accountName(),
     interrupted,

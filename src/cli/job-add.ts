@@ -1,11 +1,12 @@
 import { fullKeyText } from '../core/job/job-file.ts'
-import type { AddInstances, JobOutcomeView } from '../wire/rest.ts'
+import type { AddInstances, JobDetail, JobOutcomeView } from '../wire/rest.ts'
 import { clusterUrl } from './clusters.ts'
 import { type CommonOptions, parseCount, parseDuration } from './command.ts'
 import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
 import type { Io } from './io.ts'
+import { isSlaCounted } from './job-kill.ts'
 import { instancesText, parseTaskInstance } from './keys.ts'
-import { say, sayJson } from './report.ts'
+import { say, sayJson, warn } from './report.ts'
 import { jobPath, restClient } from './rest-client.ts'
 import { goalOf, waitForJob } from './wait.ts'
 
@@ -21,6 +22,9 @@ export async function jobAdd(io: Io, text: string, countText: string, options: A
   const goal = goalOf(options)
   const timeoutMs = parseDuration(options.timeout)
   const client = restClient(io, await clusterUrl(io, key.cluster, options.url), { timeoutMs })
+  if (isSlaCounted(await client.find<JobDetail>(jobPath(key)))) {
+    warn(io, 'Adding instances without updating SlaPolicy.')
+  }
   const body: AddInstances = { like: instance, count }
   const { instances } = await client.post<JobOutcomeView>(`${jobPath(key)}:add`, body)
   const isJson = options.json === true

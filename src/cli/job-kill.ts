@@ -1,3 +1,4 @@
+import type { Fault } from '../core/base/rejection.ts'
 import { type FullKey, fullKeyText } from '../core/job/job-file.ts'
 import type { JobDetail, JobOutcomeView, KillJob, Task } from '../wire/rest.ts'
 import { clusterUrl } from './clusters.ts'
@@ -5,7 +6,8 @@ import { type CommonOptions, parseCount, parseDuration } from './command.ts'
 import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
 import { CliFailure, type Io } from './io.ts'
 import { instancesText, parseJobAndInstances } from './keys.ts'
-import { say, sayJson } from './report.ts'
+import { type Progress, progressOn } from './progress.ts'
+import { say, sayJson, warn } from './report.ts'
 import { jobPath, type RestClient, restClient } from './rest-client.ts'
 
 /**
@@ -58,37 +60,71 @@ async function kill(
     throw new CliFailure(CLIENT_EXIT.notFound, `No tasks to kill found for job ${fullKeyText(key)}`)
   }
   const ids = [...new Set(victims.map(task => task.instance))].sort((a, b) => a - b)
-  const size = options.batching && batchSize !== undefined ? batchSize : ids.length
+  const atOnce = !options.batching || batchSize === undefined
+  const size = atOnce ? ids.length : batchSize
+  if (instances !== null && isSlaCounted(detail)) warn(io, 'Killing instances without updating SlaPolicy.')
   const killed: number[] = []
   const failed: number[] = []
-  for (let at = 0; at < ids.length; at += size) {
-    const batch = ids.slice(at, at + size)
-    // The last batch of a killall takes the job itself along, and whatever came to it meanwhile.
-    const all = instances === null && at + size >= ids.length
-    const target = all ? { all: true as const } : { instances: [...batch] }
-    const message = options.message === undefined ? {} : { message: options.message }
-    const body: KillJob = { ...target, ...message }
-    await client.post<JobOutcomeView>(`${jobPath(key)}:kill`, body)
-    const waited = victims.filter(task => batch.includes(task.instance))
-    const left = await untilEnded(io, client, key, waited, untilMs ?? io.now() + BATCH_MS)
-    const late = new Set(left.map(task => task.instance))
-    const done = batch.filter(id => !late.has(id))
-    killed.push(...done)
-    failed.push(...late)
-    if (options.json !== true && done.length > 0) say(io, `Successfully killed instances ${instancesText(done)}`)
-    if (late.size > 0 && !options.batching) {
-      throw new CliFailure(CLIENT_EXIT.timeout, `Instances ${instancesText([...late])} were not killed in time`)
-    }
-    if (failed.length > failuresMax) {
-      const text = 'Exceeded maximum number of errors while killing instances'
-      const remedy = `not killed in time: ${instancesText(failed)}; they are still being killed`
-      throw new CliFailure(CLIENT_EXIT.commandFailed, text, { remedy })
-    }
+  const progress = await progressOn(io, options.json === true || !io.stderr.isTTY)
+  try {
+    await batches(progress)
+  } finally {
+    progress.end(false)
+  }
+  if (failed.length > 0) {
+    const text = 'Errors occurred while killing instances'
+    throw new CliFailure(CLIENT_EXIT.commandFailed, text, { faults: notKilled(failed) })
   }
   if (options.json === true) sayJson(io, { job: fullKeyText(key), killed, notKilledInTime: failed })
-  if (failed.length > 0) throw new CliFailure(CLIENT_EXIT.commandFailed, 'Errors occurred while killing instances')
-  if (options.json !== true) say(io, success)
+  else say(io, success)
   return CLIENT_EXIT.ok
+
+  async function batches(progress: Progress): Promise<void> {
+    for (let at = 0; at < ids.length; at += size) {
+      const batch = ids.slice(at, at + size)
+      // Batches are there so that not too many are away at once: without time to wait for them none is begun.
+      if (untilMs !== undefined && failed.length > 0) throw outOfTime(ids.slice(at), failed)
+      // The last batch of a killall takes the job itself along, and whatever came to it meanwhile.
+      const all = instances === null && at + size >= ids.length
+      const target = all ? { all: true as const } : { instances: [...batch] }
+      const message = options.message === undefined ? {} : { message: options.message }
+      const body: KillJob = { ...target, ...message }
+      await client.post<JobOutcomeView>(`${jobPath(key)}:kill`, body)
+      const waited = victims.filter(task => batch.includes(task.instance))
+      progress.show(`${killed.length}/${ids.length} killed, killing ${instancesText(batch)}`)
+      const told = (left: readonly Task[]): void => progress.detail(`${left.length} have not ended yet`)
+      const left = await untilEnded(io, client, key, waited, untilMs ?? io.now() + BATCH_MS, told)
+      const late = new Set(left.map(task => task.instance))
+      const done = batch.filter(id => !late.has(id))
+      killed.push(...done)
+      failed.push(...late)
+      if (options.json !== true && done.length > 0) {
+        progress.aside(() => say(io, `Successfully killed instances ${instancesText(done)}`))
+      }
+      if (late.size > 0 && atOnce) {
+        throw new CliFailure(CLIENT_EXIT.timeout, `Instances ${instancesText([...late])} were not killed in time`)
+      }
+      if (failed.length > failuresMax) {
+        const text = 'Exceeded maximum number of errors while killing instances'
+        const remedy = `not killed in time: ${instancesText(failed)}; they are still being killed`
+        throw new CliFailure(CLIENT_EXIT.commandFailed, text, { remedy })
+      }
+    }
+  }
+}
+
+function outOfTime(left: readonly number[], failed: readonly number[]): CliFailure {
+  const text = `Instances ${instancesText([...failed, ...left].sort((a, b) => a - b))} were not killed in time`
+  return new CliFailure(CLIENT_EXIT.timeout, text, { remedy: `${instancesText(left)} were not touched` })
+}
+
+const notKilled = (instances: readonly number[]): Fault[] =>
+  instances.map(id => ({ path: `instance ${id}`, text: 'was not killed in time; it is still being killed' }))
+
+/** Its policy counts instances, or a part of them. */
+export function isSlaCounted(detail: JobDetail | null): boolean {
+  const type = detail?.config?.slaPolicy?.type
+  return type === 'count' || type === 'percentage'
 }
 
 /** Waits until none of these tasks is active any more; gives back those that still are when time is up. */
@@ -98,11 +134,13 @@ async function untilEnded(
   key: FullKey,
   tasks: readonly Task[],
   untilMs: number,
+  told: (left: readonly Task[]) => void,
 ): Promise<readonly Task[]> {
   const ids = new Set(tasks.map(task => task.taskId))
   for (let round = 0; ; round++) {
     const detail = await client.find<JobDetail>(jobPath(key), { retryUntilMs: untilMs })
     const left = (detail?.active ?? []).filter(task => ids.has(task.taskId))
+    told(left)
     const delayMs = Math.min(100 * 2 ** Math.floor(round / 5), 2000)
     if (left.length === 0 || io.now() + delayMs > untilMs) return left
     await io.sleep(delayMs)

@@ -3,10 +3,12 @@ import type { JobDetail, JobOutcomeView, RestartJob } from '../wire/rest.ts'
 import { clusterUrl } from './clusters.ts'
 import { type CommonOptions, parseCount, parseDuration } from './command.ts'
 import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
-import { CliFailure, type Io } from './io.ts'
+import { CliFailure, Interrupted, type Io } from './io.ts'
 import { instancesText, parseJobAndInstances } from './keys.ts'
+import { progressOn } from './progress.ts'
 import { say, sayJson } from './report.ts'
 import { jobPath, type RestClient, restClient } from './rest-client.ts'
+import { printable } from './screen.ts'
 import { newestTask } from './wait.ts'
 
 /**
@@ -49,30 +51,61 @@ export async function jobRestart(io: Io, text: string, options: RestartOptions):
   const failed = new Map<number, string>()
   const restarted: number[] = []
   const queue = [...wanted]
-  while (queue.length > 0) {
-    const batch = queue.splice(0, batchSize).sort((a, b) => a - b)
-    // Watching takes its time, and nobody should wonder.
-    io.stderr.write(`Restarting instances ${instancesText(batch)}; each must stay RUNNING for ${watchMs / 1000} s\n`)
-    const round = await restartBatch(io, client, key, batch, { watchMs, startMs: timeoutMs ?? START_MS })
-    const good = batch.filter(id => !round.has(id))
-    restarted.push(...good)
-    if (good.length > 0 && options.json !== true) say(io, `Restarted instances ${instancesText(good)}`)
-    for (const [id, why] of round) {
-      const tried = (tries.get(id) ?? 0) + 1
-      tries.set(id, tried)
-      io.stderr.write(`Instance ${id}: ${why}\n`)
-      if (tried < triesMax) queue.push(id)
-      else failed.set(id, why)
-    }
-    if (failed.size > failuresMax) {
-      const faults = [...failed].map(([id, why]) => ({ path: `instance ${id}`, text: why }))
-      const text = `Restart of job ${fullKeyText(key)} stopped: ${failed.size} failed instances, ${failuresMax} allowed`
-      throw new CliFailure(CLIENT_EXIT.commandFailed, text, { faults })
+  const progress = await progressOn(io)
+  let batch: readonly number[] = []
+  try {
+    await batches()
+  } catch (cause) {
+    progress.end(false)
+    if (cause instanceof Interrupted) io.stderr.write(standingText(restarted, batch, queue))
+    throw cause
+  }
+  progress.end(failed.size === 0)
+  const job = fullKeyText(key)
+  if (options.json === true) sayJson(io, { job, restarted, failed: [...failed.keys()] })
+  else if (failed.size === 0) say(io, `Job ${job} restarted successfully`)
+  else say(io, `Job ${job} restarted but for instances ${instancesText(sorted(failed.keys()))}, as many as may fail`)
+  return CLIENT_EXIT.ok
+
+  async function batches(): Promise<void> {
+    while (queue.length > 0) {
+      batch = sorted(queue.splice(0, batchSize))
+      // Watching takes its time, and nobody should wonder.
+      progress.show(`Restarting instances ${instancesText(batch)}; each must stay RUNNING for ${watchMs / 1000} s`)
+      const round = await restartBatch(io, client, key, batch, { watchMs, startMs: timeoutMs ?? START_MS }, running =>
+        progress.detail(`${running} of ${batch.length} run, ${restarted.length} of ${wanted.length} are done`),
+      )
+      const good = batch.filter(id => !round.has(id))
+      restarted.push(...good)
+      if (good.length > 0 && options.json !== true) {
+        progress.aside(() => say(io, `Restarted instances ${instancesText(good)}`))
+      }
+      for (const [id, why] of round) {
+        const tried = (tries.get(id) ?? 0) + 1
+        tries.set(id, tried)
+        progress.aside(() => io.stderr.write(`Instance ${id}: ${printable(why)}\n`))
+        if (tried < triesMax) queue.push(id)
+        else failed.set(id, why)
+      }
+      if (failed.size > failuresMax) {
+        const faults = [...failed].map(([id, why]) => ({ path: `instance ${id}`, text: why }))
+        const text = `Restart of job ${fullKeyText(key)} stopped: ${failed.size} failed instances, ${failuresMax} allowed`
+        throw new CliFailure(CLIENT_EXIT.commandFailed, text, { faults })
+      }
     }
   }
-  if (options.json === true) sayJson(io, { job: fullKeyText(key), restarted, failed: [...failed.keys()] })
-  else say(io, `Job ${fullKeyText(key)} restarted successfully`)
-  return CLIENT_EXIT.ok
+}
+
+const sorted = (instances: Iterable<number>): readonly number[] => [...instances].sort((a, b) => a - b)
+
+/** What a command that is broken off leaves behind. */
+function standingText(done: readonly number[], begun: readonly number[], left: readonly number[]): string {
+  const parts = [
+    done.length === 0 ? 'Nothing is restarted yet' : `Restarted: ${instancesText(sorted(done))}`,
+    ...(begun.length === 0 ? [] : [`begun: ${instancesText(begun)}`]),
+    ...(left.length === 0 ? [] : [`not touched: ${instancesText(sorted(left))}`]),
+  ]
+  return `${parts.join('; ')}\n`
 }
 
 /** Restarts a batch and watches it. Gives the instances that did not become healthy, with the reason. */
@@ -82,6 +115,7 @@ async function restartBatch(
   key: FullKey,
   batch: readonly number[],
   limits: { watchMs: number; startMs: number },
+  told: (running: number) => void,
 ): Promise<ReadonlyMap<number, string>> {
   const before = await client.get<JobDetail>(jobPath(key))
   const old = new Map(batch.map(id => [id, newestTask(before, id)?.taskId]))
@@ -114,6 +148,7 @@ async function restartBatch(
     }
     const watched = batch.every(id => failed.has(id) || now - (running.get(id)?.sinceMs ?? now + 1) >= limits.watchMs)
     if (watched) return failed
+    told(running.size)
     await io.sleep(Math.min(500, Math.max(100, limits.watchMs / 4)))
   }
 }

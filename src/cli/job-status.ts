@@ -5,7 +5,7 @@ import { type CommonOptions, parseDuration } from './command.ts'
 import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
 import { CliFailure, type Io } from './io.ts'
 import { type JobPattern, parseJobPattern } from './keys.ts'
-import { say, sayJson } from './report.ts'
+import { say, sayJson, warn } from './report.ts'
 import { jobPath, type RestClient, restClient } from './rest-client.ts'
 import { durationText, type Paint, printable, type Style, styleOf } from './screen.ts'
 import { tableText } from './table.ts'
@@ -22,7 +22,7 @@ const INACTIVE_MAX = 5
 
 export async function jobStatus(io: Io, text: string, options: StatusOptions): Promise<ClientExit> {
   const pattern = parseJobPattern(text)
-  const found = await findJobs(io, pattern, options)
+  const { found, exit } = await findJobs(io, pattern, options)
   if (options.json === true || options.writeJson === true) {
     // Scripts of Aurora's client expect status 0 and this text.
     if (found.length === 0) sayJson(io, { jobspec: text, error: 'No matching jobs found' })
@@ -35,7 +35,7 @@ export async function jobStatus(io: Io, text: string, options: StatusOptions): P
           inactive: detail.inactive,
         })),
       )
-    return CLIENT_EXIT.ok
+    return exit
   }
   if (found.length === 0) throw new CliFailure(CLIENT_EXIT.notFound, `Found no jobs matching ${text}`)
   const style = styleOf(io.stdout, io.env)
@@ -43,15 +43,14 @@ export async function jobStatus(io: Io, text: string, options: StatusOptions): P
     return options.verbose === true ? auroraText(cluster, detail) : statusText(cluster, detail, io.now(), style)
   })
   io.stdout.write(shown.join('\n'))
-  return CLIENT_EXIT.ok
+  return exit
 }
 
 export async function jobList(io: Io, text: string, options: CommonOptions): Promise<ClientExit> {
   const pattern = parseJobPattern(text)
-  const found: { cluster: string; summary: JobSummary }[] = []
-  for (const [cluster, client] of await clientsOf(io, pattern, options)) {
-    for (const summary of await listJobs(client, pattern)) found.push({ cluster, summary })
-  }
+  const { found, exit } = await overClusters(io, pattern, options, async (cluster, client) =>
+    (await listJobs(client, pattern)).map(summary => ({ cluster, summary })),
+  )
   if (options.json === true) {
     sayJson(
       io,
@@ -82,7 +81,7 @@ export async function jobList(io: Io, text: string, options: CommonOptions): Pro
     ])
     io.stdout.write(tableText(columns, rows, styleOf(io.stdout, io.env)))
   }
-  return CLIENT_EXIT.ok
+  return exit
 }
 
 /** One job as a table of its instances, and the newest that ended. */
@@ -176,16 +175,45 @@ interface FoundJob {
   readonly detail: JobDetail
 }
 
-async function findJobs(io: Io, pattern: JobPattern, options: CommonOptions): Promise<readonly FoundJob[]> {
-  const found: FoundJob[] = []
-  for (const [cluster, client] of await clientsOf(io, pattern, options)) {
+async function findJobs(io: Io, pattern: JobPattern, options: CommonOptions): Promise<Found<FoundJob>> {
+  return overClusters(io, pattern, options, async (cluster, client) => {
+    const found: FoundJob[] = []
     const keys = pattern.exact ? [pattern] : (await listJobs(client, pattern)).map(summary => summary.key)
     for (const key of keys) {
       const detail = await client.find<JobDetail>(jobPath(key))
       if (detail !== null) found.push({ cluster, detail })
     }
+    return found
+  })
+}
+
+/** Of all clusters that match. Where there are several, one that cannot be reached hides nothing of the others. */
+async function overClusters<T>(
+  io: Io,
+  pattern: JobPattern,
+  options: CommonOptions,
+  read: (cluster: string, client: RestClient) => Promise<readonly T[]>,
+): Promise<Found<T>> {
+  const found: T[] = []
+  const clients = await clientsOf(io, pattern, options)
+  const lost: CliFailure[] = []
+  for (const [cluster, client] of clients) {
+    try {
+      found.push(...(await read(cluster, client)))
+    } catch (cause) {
+      if (!(cause instanceof CliFailure) || cause.exit !== CLIENT_EXIT.network) throw cause
+      lost.push(cause)
+    }
   }
-  return found
+  if (lost.length === clients.length) throw lost[0]
+  for (const { message } of lost) warn(io, message)
+  return { found, exit: lost.length === 0 ? CLIENT_EXIT.ok : CLIENT_EXIT.network }
+}
+
+interface Found<T> {
+  readonly found: readonly T[]
+  /** How to end when all else went well. */
+  readonly exit: ClientExit
 }
 
 async function clientsOf(
@@ -197,8 +225,8 @@ async function clientsOf(
   if (pattern.cluster !== '*') {
     return [[pattern.cluster, restClient(io, await clusterUrl(io, pattern.cluster, options.url), { timeoutMs })]]
   }
-  const known = options.url === undefined ? await knownClusters(io) : new Map([['local', options.url]])
-  return [...known].map(([cluster, url]) => [cluster, restClient(io, url, { timeoutMs })])
+  const known = options.url === undefined ? await knownClusters(io) : [{ name: 'local', url: options.url }]
+  return known.map(({ name, url }) => [name, restClient(io, url, { timeoutMs })])
 }
 
 async function listJobs(client: RestClient, pattern: JobPattern): Promise<readonly JobSummary[]> {

@@ -76,6 +76,18 @@ export function registerJob(program: Command, session: Session): void {
       ),
     )
 
+  remote(job.command('open'))
+    .summary('show a job in the browser')
+    .description('Opens what the scheduler tells of a job, of the jobs of a role, or of the cluster, in the browser.')
+    .argument('<key>', 'CLUSTER[/ROLE[/ENV[/NAME]]]')
+    .option('--json', 'print the URL as JSON and open nothing')
+    .addHelpText('after', example('job open local/www-data/devel/hello'))
+    .action(
+      action(session, async (io, key: string, options: CommonOptions) =>
+        (await import('./job-open.ts')).jobOpen(io, key, options),
+      ),
+    )
+
   job
     .command('inspect')
     .summary('show what a job file says, without a scheduler')

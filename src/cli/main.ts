@@ -4,10 +4,10 @@ import { Command, CommanderError } from 'commander'
 import { registerAdmin } from './admin.ts'
 import { registerBackup } from './backup.ts'
 import { registerCluster } from './cluster.ts'
-import type { Session } from './command.ts'
+import { type Session, withoutHooks } from './command.ts'
 import { registerCompletion } from './completion.ts'
 import { registerEvents } from './events.ts'
-import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
+import { CLIENT_EXIT } from './exit-status.ts'
 import { registerInspect } from './inspect.ts'
 import { CliFailure, type Io, processIo } from './io.ts'
 import { registerJob } from './job.ts'
@@ -32,7 +32,7 @@ const NODE_NOUNS = {
 } as const satisfies Record<string, (program: Command, session: Session) => Promise<void>>
 
 /** Runs one command line, without the program's own name. */
-export async function run(args: readonly string[], io: Io): Promise<ClientExit> {
+export async function run(args: readonly string[], io: Io): Promise<number> {
   const session: Session = { io, exit: CLIENT_EXIT.ok }
   const program = await commandTree(args, session)
   if (args.length === 0) {
@@ -109,6 +109,7 @@ export async function commandTree(args: readonly string[], session: Session): Pr
   registerEvents(program, session)
   registerSecurity(program, session)
   registerWhoami(program, session)
+  for (const noun of program.commands) withoutHooks(noun)
   registerCompletion(program, session)
   const noun = args.find(arg => !arg.startsWith('-'))
   const all = noun === undefined || noun === 'help' || noun === 'completion' || !isNoun(program, noun)

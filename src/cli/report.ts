@@ -1,9 +1,9 @@
-import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
+import { CLIENT_EXIT } from './exit-status.ts'
 import { CliFailure, Interrupted, type Io } from './io.ts'
 import { printable, styleOf } from './screen.ts'
 
 /** How a command ends on the screen: the exit status, and for a failure its text, its faults and the remedy. */
-export async function reportOutcome(io: Io, json: boolean, command: () => Promise<ClientExit>): Promise<ClientExit> {
+export async function reportOutcome(io: Io, json: boolean, command: () => Promise<number>): Promise<number> {
   try {
     return await command()
   } catch (error) {

@@ -6,6 +6,7 @@ import { type CommonOptions, parseCount, parseDuration } from './command.ts'
 import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
 import { CliFailure, type Io } from './io.ts'
 import { parseTaskInstance } from './keys.ts'
+import { sayJson } from './report.ts'
 import { jobPath, type RestClient, restClient } from './rest-client.ts'
 import { newestTask } from './wait.ts'
 
@@ -33,6 +34,9 @@ interface Source {
 
 export async function taskLogs(io: Io, text: string, options: LogOptions): Promise<ClientExit> {
   const { key, instance } = parseTaskInstance(text)
+  if (options.json === true && options.follow === true) {
+    throw new CliFailure(CLIENT_EXIT.usage, '--json prints one document, and --follow has no end: give one of them')
+  }
   const tail = options.tail === undefined ? null : parseCount(options.tail, '--tail')
   const client = restClient(io, await clusterUrl(io, key.cluster, options.url), {
     timeoutMs: parseDuration(options.timeout),
@@ -46,6 +50,14 @@ export async function taskLogs(io: Io, text: string, options: LogOptions): Promi
     task = await findTask(io, client, key, instance, true)
   }
   let offset = tail === null ? 0 : await logs.tailOffset(source, tail)
+  if (options.json === true) {
+    const pieces: Uint8Array[] = []
+    await logs.copy(source, offset, bytes => pieces.push(bytes))
+    const stream = options.stderr === true ? 'stderr' : 'stdout'
+    const where = { job: fullKeyText(key), instance, ...source, stream, offset }
+    sayJson(io, { ...where, text: Buffer.concat(pieces).toString('utf8') })
+    return CLIENT_EXIT.ok
+  }
   for (;;) {
     offset = await logs.copy(source, offset)
     if (options.follow !== true) return CLIENT_EXIT.ok
@@ -77,8 +89,8 @@ interface LogReader {
   newest(taskId: string): Promise<Source | null>
   /** Where its last `lines` lines begin. */
   tailOffset(source: Source, lines: number): Promise<number>
-  /** Prints from `offset` to the end; gives the new offset. */
-  copy(source: Source, offset: number): Promise<number>
+  /** Prints from `offset` to the end, or hands it to `take`; gives the new offset. */
+  copy(source: Source, offset: number, take?: (bytes: Uint8Array) => void): Promise<number>
 }
 
 function logReader(io: Io, client: RestClient, options: LogOptions): LogReader {
@@ -125,7 +137,7 @@ function logReader(io: Io, client: RestClient, options: LogOptions): LogReader {
       }
       return lines === 0 ? end : 0
     },
-    copy: async (source, offset) => {
+    copy: async (source, offset, take = bytes => void io.stdout.write(bytes)) => {
       let at = offset
       for (;;) {
         const piece = await ask(source, at, PIECE_BYTES)
@@ -137,7 +149,7 @@ function logReader(io: Io, client: RestClient, options: LogOptions): LogReader {
         }
         const bytes = Buffer.from(piece.data, 'base64')
         if (bytes.length === 0) return at
-        io.stdout.write(bytes)
+        take(bytes)
         at = piece.offset + bytes.length
       }
     },

@@ -2,6 +2,7 @@ import { isTerminal, type TaskStatus } from '../core/task/status.ts'
 import type { JobDetail, PendingList, Task } from '../wire/rest.ts'
 import { CLIENT_EXIT } from './exit-status.ts'
 import { CliFailure, type Io } from './io.ts'
+import { progressOn } from './progress.ts'
 import { jobPath, type RestClient } from './rest-client.ts'
 import { printable } from './screen.ts'
 
@@ -88,7 +89,7 @@ export async function waitForJob(
       const state = waitState(detail, options.instances, options.goal)
       const reasons = state.reasons.length === 0 ? [] : await withDetails(client, options.key, state.reasons, untilMs)
       last = { ...state, reasons }
-      progress.show(last)
+      progress.show([last.summary, ...last.reasons.map(reason => `  ${printable(reason)}`)].join('\n'))
       if (state.done) {
         progress.end(true)
         return detail
@@ -151,40 +152,6 @@ function timedOut(goal: WaitGoal, state: WaitState): CliFailure {
   const why = state.reasons.length === 0 ? '' : ` (${state.reasons.map(reason => reason.trim()).join('; ')})`
   const text = `Not all instances were ${goal} in time: ${state.summary}${why}`
   return new CliFailure(CLIENT_EXIT.timeout, text, { remedy: 'the job goes on; `daybreak job status` shows it' })
-}
-
-interface Progress {
-  show(state: WaitState): void
-  end(success: boolean): void
-}
-
-/** A spinner on a terminal, a line per change elsewhere; on stderr, so that stdout stays the command's answer. */
-async function progressOn(io: Io, quiet: boolean): Promise<Progress> {
-  if (quiet) return { show: () => {}, end: () => {} }
-  if (io.stderr.isTTY && !io.env.NO_COLOR) {
-    const { default: ora } = await import('ora')
-    const spinner = ora({ text: 'waiting', discardStdin: false }).start()
-    let open = true
-    return {
-      show: state => {
-        spinner.text = [state.summary, ...state.reasons.map(reason => `  ${printable(reason)}`)].join('\n')
-      },
-      end: success => {
-        if (open && success) spinner.succeed()
-        else if (open) spinner.stop()
-        open = false
-      },
-    }
-  }
-  let shown = ''
-  return {
-    show: state => {
-      const text = [state.summary, ...state.reasons.map(reason => `  ${printable(reason)}`)].join('\n')
-      if (text !== shown) io.stderr.write(`${text}\n`)
-      shown = text
-    },
-    end: () => {},
-  }
 }
 
 const startedAt = (task: Task): number => task.events[0]?.atMs ?? 0

@@ -191,6 +191,7 @@ const AGENT_FIELDS = [
   'revocable',
   'unavailability',
   'manager',
+  'workDir',
 ] as const
 const REQUEST_FIELDS = ['v', 'requestId', 'fingerprint', 'outcome', 'atMs'] as const
 const META_FIELDS = ['v', 'name', 'value'] as const

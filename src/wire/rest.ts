@@ -168,6 +168,10 @@ export const task = z.object({
   status: taskStatus,
   host: z.string().nullable(),
   agentId: z.string().nullable(),
+  sandbox: z
+    .string()
+    .nullable()
+    .describe('path of its folder on the host; null: it has none, or its agent does not say where'),
   ports: z.record(z.string(), count),
   failureCount: count,
   maxTaskFailures: z.number().int(),

@@ -44,6 +44,14 @@ describe('AgentGateway takes agents in', () => {
     expect(counted()).toBe(before + 1)
   })
 
+  test('where an agent has its work folder is kept, also when it does not say so the next time', async () => {
+    const { ready, ledger } = await gateway()
+    await ready({ agentId: A1, workDir: '/var/lib/daybreak' })
+    expect(ledger.view.agent(A1)).toMatchObject({ workDir: '/var/lib/daybreak' })
+    await ready({ agentId: A1 })
+    expect(ledger.view.agent(A1)).toMatchObject({ workDir: '/var/lib/daybreak' })
+  })
+
   test('a known agent that says the same again: nothing is appended', async () => {
     const { system, log, connect } = await gateway()
     const first = connect()

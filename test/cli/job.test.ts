@@ -163,6 +163,18 @@ describe('job create', () => {
     expect(ran.json()).toMatchObject({ error: { exit: 4, code: 'INVALID_REQUEST', remedy: 'ask for at most 2 cores' } })
   })
 
+  test.each([401, 403])('%d: not tried again, status 30, for reads and changes', async status => {
+    const no = { status, problem: { code: 'AUTH_FAILED', detail: 'Subject ann is not permitted' } }
+    for (const line of [`job status ${KEY}`, `job killall ${KEY}`, 'job list local']) {
+      scheduler.seen.length = 0
+      scheduler.trouble.push(no)
+      const ran = await daybreak(line, scheduler)
+      expect(ran).toMatchObject({ exit: 30, out: '', sleptMs: 0 })
+      expect(ran.err).toContain('Subject ann is not permitted (AUTH_FAILED)')
+      expect(scheduler.seen).toHaveLength(1)
+    }
+  })
+
   test('nobody listens: says which URL and how to start a node', async () => {
     const gone = await fakeScheduler()
     await gone.close()
@@ -347,8 +359,56 @@ describe('job kill and killall', () => {
     const batched = await daybreak(`job kill ${KEY}/2-3 --timeout 10`, scheduler)
     expect(batched.exit).toBe(4)
     expect(batched.err).toContain('Exceeded maximum number of errors while killing instances')
-    const allowed = await daybreak(`job kill ${KEY}/2-3 --timeout 10 --max-total-failures 2`, scheduler)
-    expect(allowed).toMatchObject({ exit: 4, err: 'error: Errors occurred while killing instances\n' })
+    const allowed = await daybreak(`job kill ${KEY}/2-3 --max-total-failures 2`, scheduler)
+    expect(allowed.exit).toBe(4)
+    expect(allowed.err).toContain(
+      'error: Errors occurred while killing instances\n  instance 2: was not killed in time',
+    )
+    expect(allowed.sleptMs).toBeGreaterThan(2 * 250_000)
+  })
+
+  test('--timeout is over before all batches are begun: 9, and no further one begins, whatever may fail', async () => {
+    scheduler.next = () => null
+    const ran = await daybreak(`job kill ${KEY}/0-3 --timeout 10 --max-total-failures 4`, scheduler)
+    expect(ran.exit).toBe(9)
+    expect(ran.err).toContain('Instances [0-3] were not killed in time\n  → [1-3] were not touched')
+    expect(mutations().map(request => request.body)).toEqual([{ instances: [0] }])
+  })
+
+  test('killall that runs out of time: 9; with --json a failure is the one document', async () => {
+    scheduler.next = () => null
+    expect((await daybreak(`job killall ${KEY} --timeout 10`, scheduler)).exit).toBe(9)
+    const json = await daybreak(`job kill ${KEY}/2-3 --max-total-failures 2 --json`, scheduler)
+    expect(json.exit).toBe(4)
+    expect(json.json<{ error: { faults: { path: string }[] } }>().error.faults.map(({ path }) => path)).toEqual([
+      'instance 2',
+      'instance 3',
+    ])
+  })
+
+  test('a job whose policy counts its instances: a warning, as the policy stays as it is', async () => {
+    const page = (type: string) => {
+      const active = scheduler.tasks.filter(task => task.instance === 0)
+      scheduler.pages.set('/api/v1/jobs/www-data/devel/hello', {
+        config: { slaPolicy: { type } },
+        active,
+        inactive: [],
+      })
+    }
+    page('percentage')
+    const warned = await daybreak(`job kill ${KEY}/0 --timeout 1`, scheduler)
+    expect(warned.err).toContain('warning: Killing instances without updating SlaPolicy.\n')
+    page('coordinator')
+    expect((await daybreak(`job kill ${KEY}/0 --timeout 1`, scheduler)).err).not.toContain('SlaPolicy')
+  })
+
+  test('a batch that fails in part: what may fail is counted over all batches', async () => {
+    scheduler.next = task => (task.status === 'KILLING' && task.instance % 2 === 0 ? 'KILLED' : null)
+    const ran = await daybreak(`job kill ${KEY}/0-3 --batch-size 2 --max-total-failures 1`, scheduler)
+    expect(ran.exit).toBe(4)
+    expect(ran.out).toBe('Successfully killed instances [0]\nSuccessfully killed instances [2]\n')
+    expect(ran.err).toContain('Exceeded maximum number of errors while killing instances')
+    expect(ran.err).toContain('not killed in time: [1, 3]')
   })
 
   test('killall: all at once, the job with them', async () => {
@@ -375,6 +435,13 @@ describe('job add', () => {
     expect(mutations().map(request => request.body)).toEqual([{ like: 0, count: 2 }])
     const json = await daybreak(`job add ${KEY}/1 1 --json`, scheduler)
     expect(json.json()).toEqual({ job: KEY, instances: [4] })
+  })
+
+  test('a job whose policy counts its instances: a warning', async () => {
+    const page = { config: { slaPolicy: { type: 'count' } }, active: [], inactive: [] }
+    scheduler.pages.set('/api/v1/jobs/www-data/devel/hello', page)
+    const ran = await daybreak(`job add ${KEY}/0 1`, scheduler)
+    expect(ran).toMatchObject({ exit: 0, err: 'warning: Adding instances without updating SlaPolicy.\n' })
   })
 
   test('an instance that is not active, none named, no number: refused with words', async () => {
@@ -417,6 +484,27 @@ describe('job restart', () => {
     expect(ran.err).toContain('Instance 1: did not stay RUNNING for 5 s')
     expect(ran.out).not.toContain('success')
     expect(mutations().map(request => request.body)).toEqual([{ instances: [0] }, { instances: [1] }])
+  })
+
+  test('so many may fail: 0, and it is said which did; another try each if so many are given', async () => {
+    scheduler.next = task => {
+      if (task.ancestorId !== null && task.status === 'RUNNING' && task.instance === 1) return 'FAILED'
+      return ({ PENDING: 'RUNNING', KILLING: 'KILLED' }[task.status as string] as never) ?? null
+    }
+    const line = `job restart ${KEY} --watch-secs 5 --max-total-failures 1 --max-per-instance-failures 1 --batch-size 3`
+    const ran = await daybreak(line, scheduler)
+    expect(ran.exit).toBe(0)
+    expect(ran.out).toContain(`Job ${KEY} restarted but for instances [1], as many as may fail\n`)
+    expect(ran.out).not.toContain('success')
+    expect(mutations().map(request => request.body)).toEqual([{ instances: [0, 1, 2] }, { instances: [1] }])
+  })
+
+  test('Ctrl-C: says what is done, what is begun and what is not touched', async () => {
+    const ran = await daybreak(`job restart ${KEY} --watch-secs 5`, scheduler, { interruptAt: 20 })
+    expect(ran.exit).toBe(130)
+    expect(ran.err).toContain('Restarted: [0]; begun: [1]; not touched: [2]\n')
+    const early = await daybreak(`job restart ${KEY} --watch-secs 5`, scheduler, { interruptAt: 1 })
+    expect(early.err).toContain('Nothing is restarted yet; begun: [0]; not touched: [1-2]\n')
   })
 
   test('negative --max-total-failures, unknown instances: status 6', async () => {

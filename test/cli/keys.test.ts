@@ -6,6 +6,7 @@ import {
   parseJobAndInstances,
   parseJobKey,
   parseJobPattern,
+  parseTaskInstance,
 } from '../../src/cli/keys.ts'
 import { durationText, styleOf } from '../../src/cli/screen.ts'
 import { tableText } from '../../src/cli/table.ts'
@@ -27,9 +28,27 @@ describe('keys', () => {
     expect(() => parseJobAndInstances('c/r/e/n/')).toThrow()
   })
 
+  test.each(['1-2-5', '4-1', '1,,2', '1 2', '0x1', '1.5', '-', '2-', ' 1'])(
+    'instances %j: a usage error that says what is wrong, and never other instances than meant',
+    text => expect(() => parseInstances(text)).toThrow(`Invalid instances '${text}': ids and ranges such as 0-2,5`),
+  )
+
+  test('a trailing slash is no way to say all, neither for jobs nor for patterns nor for one task', () => {
+    expect(() => parseJobAndInstances('c/r/e/n/')).toThrow("Invalid instances ''")
+    expect(() => parseJobKey('c/r/e/')).toThrow("Invalid name ''")
+    for (const text of ['c/', 'c/r/', 'c/r/e/n/', '/r', '']) expect(() => parseJobPattern(text)).toThrow('Invalid path')
+    for (const text of ['c/r/e/n/', 'c/r/e/n', 'c/r/e/n/0-1', 'c/r/e/n/0/1', 'c/r/e/n/x']) {
+      expect(() => parseTaskInstance(text)).toThrow(`Invalid instance '${text}'`)
+    }
+  })
+
   test('patterns: parts left out stand for all; a cluster is whole or *', () => {
     expect(parseJobPattern('c/w-*')).toMatchObject({ role: 'w-*', environment: '*', name: '*', exact: false })
     expect(parseJobPattern('c/r/e/n').exact).toBe(true)
+    expect(parseJobPattern('c/r')).toEqual({ cluster: 'c', role: 'r', environment: '*', name: '*', exact: false })
+    expect(parseJobPattern('*/r/e/n')).toMatchObject({ cluster: '*', role: 'r', exact: false })
+    expect(() => parseJobPattern('c/r/e/n/0')).toThrow('Invalid path')
+    expect(() => parseJobPattern('c/[ab]')).toThrow('Invalid path')
     expect(() => parseJobPattern('c*/r')).toThrow()
     expect(() => parseJobPattern('c//e')).toThrow()
   })

@@ -62,6 +62,24 @@ describe('the client as a process', () => {
     },
   )
 
+  test('job kill on a terminal: a spinner shows how far it is, batch after batch, and is gone in the end', async () => {
+    for (const id of [0, 1]) scheduler.addTask({ role: 'www-data', environment: 'devel', name: 'hello' }, id, 'RUNNING')
+    const child = start(['job', 'kill', `${KEY}/0-1`], ['--import', AS_TERMINAL])
+    let shown = ''
+    child.stderr?.on('data', (chunk: Buffer) => (shown += chunk.toString()))
+    const end = ended(child)
+    for (const text of ['0/2 killed, killing [0]', '1/2 killed, killing [1]']) {
+      await expect.poll(() => shown, { timeout: 15_000 }).toContain(text)
+      scheduler.step(Date.now())
+    }
+    const { code, out, err } = await end
+    expect({ code, out }).toEqual({
+      code: 0,
+      out: 'Successfully killed instances [0]\nSuccessfully killed instances [1]\nJob kill succeeded\n',
+    })
+    expect(err.lastIndexOf('\u001b[?25h')).toBeGreaterThan(err.lastIndexOf('\u001b[?25l'))
+  })
+
   test.for([
     ['start', '--help'],
     ['config', 'show', join(root, 'config/local.yaml')],

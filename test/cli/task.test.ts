@@ -1,5 +1,8 @@
 import { spawnSync } from 'node:child_process'
+import type { Command } from 'commander'
 import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import type { Io } from '../../src/cli/io.ts'
+import { commandTree } from '../../src/cli/main.ts'
 import type { Task } from '../../src/wire/rest.ts'
 import { type FakeScheduler, fakeScheduler } from './fake-scheduler.ts'
 import { daybreak } from './terminal.ts'
@@ -63,6 +66,16 @@ describe('task logs', () => {
     expect(ran.exit).toBe(0)
     expect(ran.out).toBe('a1\na2\na3\nb1\n')
     expect(ran.err).toBe(`==> main, run 0, task ${second} <==\n==> the task is FINISHED <==\n`)
+  })
+
+  test('--json: one document that says whose it is; with --follow a usage error', async () => {
+    const task = scheduler.addTask(JOB, 0, 'RUNNING')
+    scheduler.logs.set(`${task.taskId}/main/stdout`, 'größe\n'.repeat(3))
+    expect((await daybreak(`task logs ${KEY}/0 --tail 2 --json`, scheduler)).json()).toEqual({
+      ...{ job: KEY, instance: 0, taskId: task.taskId, process: 'main', run: 0, stream: 'stdout', offset: 8 },
+      text: 'größe\ngröße\n',
+    })
+    expect((await daybreak(`task logs ${KEY}/0 -f --json`, scheduler)).exit).toBe(2)
   })
 
   test('-f, nothing written yet: waits for it; Ctrl-C ends it with 130', async () => {
@@ -308,8 +321,54 @@ describe('completion', () => {
     expect(ran.out).toContain('watch-secs')
   })
 
+  test('--json is on every verb but those that run a program, print a script or are a node, and --skip-hooks likewise', async () => {
+    const program = await commandTree(['help'], { io: { stdout: {}, stderr: {} } as Io, exit: 0 })
+    const leaves = (command: Command, path: string): [string, Command][] => {
+      if (command.commands.length === 0) return [[path, command]]
+      return command.commands.flatMap(verb => leaves(verb, `${path} ${verb.name()}`.trim()))
+    }
+    const without = (flag: string): string[] =>
+      leaves(program, '')
+        .filter(([, { options }]) => !options.some(({ long }) => long === flag))
+        .map(([path]) => path)
+    // `log read` has --format json.
+    const node = ['log initialize', 'log read', 'log verify', 'start']
+    expect(without('--json').toSorted()).toEqual(['completion', ...node, 'task run', 'task scp', 'task ssh'])
+    expect(without('--skip-hooks').filter(path => !/^(start|log .*|config (check|show))$/.test(path))).toEqual([
+      'completion',
+    ])
+  })
+
+  test.each(['bash', 'zsh', 'fish'])('%s: offers each verb and each of its options', async shell => {
+    const io = { stdout: {}, stderr: {} } as Io
+    const program = await commandTree(['help'], { io, exit: 0 })
+    const { out } = await daybreak(`completion ${shell}`, null)
+    const missing: string[] = []
+    const seek = (command: Command, path: readonly string[]): void => {
+      const flags = command.options.flatMap(({ long }) => (long == null ? [] : [long]))
+      const words = [...command.commands.map(verb => verb.name()), ...flags]
+      const lines = out.split('\n').filter(line => {
+        if (shell !== 'fish') return line.trimStart().startsWith(`'${path.join(' ')}')`)
+        return path.every(word => line.includes(`__fish_seen_subcommand_from ${word}`))
+      })
+      const offered = (word: string): boolean => {
+        const form = shell !== 'fish' ? word : word.startsWith('--') ? `-l ${word.slice(2)}` : `-a ${word}`
+        return lines.some(line => ` ${line.replaceAll("'", ' ')} `.includes(` ${form} `))
+      }
+      missing.push(...words.filter(word => !offered(word)).map(word => [...path, word].join(' ')))
+      for (const verb of command.commands) seek(verb, [...path, verb.name()])
+    }
+    seek(program, [])
+    expect(missing).toEqual([])
+    for (const verb of ['run', 'ssh', 'scp', 'open']) expect(out).toMatch(new RegExp(`\\b${verb}\\b`))
+  })
+
   test.each([
     ['', 'job task'],
+    ['task s', 'ssh scp'],
+    ['task run --ssh', '--ssh-user --ssh-options'],
+    ['cluster l', 'list'],
+    ['job kill --skip', '--skip-hooks'],
     ['job k', 'kill killall'],
     ['task logs --f', '--follow'],
     ['log initialize --g', '--genesis'],

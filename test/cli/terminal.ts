@@ -4,6 +4,7 @@ import { httpSend, httpStream } from '../../src/cli/http-request.ts'
 import { Interrupted, type Io } from '../../src/cli/io.ts'
 import { readJobModule } from '../../src/cli/job-module.ts'
 import { run } from '../../src/cli/main.ts'
+import { runProgram } from '../../src/cli/run-program.ts'
 import { type FakeScheduler, START_MS } from './fake-scheduler.ts'
 
 /** One command line on a made-up terminal, whose clock moves only when the command sleeps. */
@@ -76,6 +77,7 @@ export async function daybreak(
     readPrivate: readText,
     readModule: (path, question) =>
       readJobModule(path, question, { limitMs: options.moduleMs ?? 60_000, print: text => void err.push(text) }),
+    runProgram: program => runProgram(program, { ...process.env, ...options.env }, interrupt.signal),
     newRequestId: () => `request-${++requests}`,
     user: 'ann',
     home: '/home/ann',

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { configId } from '../../src/core/base/ids.ts'
+import { agentId, configId } from '../../src/core/base/ids.ts'
 import { REJECTIONS, rejected } from '../../src/core/base/rejection.ts'
 import { fingerprintOf } from '../../src/runtime/http/mutation.ts'
 import { writeCursor } from '../../src/runtime/http/paging.ts'
@@ -352,6 +352,22 @@ describe('tasks', () => {
       [null, null],
       ['bob', 'a drill'],
     ])
+  })
+
+  test('where its sandbox is: by what its agent said of its work folder, null where nobody knows', async () => {
+    const { app, ledger } = httpNode()
+    ledger.put(
+      putConfig(configRow()),
+      putAgent(agentRow('told', { workDir: '/var/lib/daybreak' })),
+      putAgent(agentRow('mute')),
+      putTask(taskRow('t', { status: 'RUNNING', agentId: agentId('told'), host: 'h' })),
+      putTask(taskRow('u', { status: 'RUNNING', instance: 1, agentId: agentId('mute'), host: 'i' })),
+      putTask(taskRow('v', { status: 'PENDING', instance: 2 })),
+    )
+    const sandbox = async (id: string) => rest.task.parse((await app.inject(`/api/v1/tasks/${id}`)).json()).sandbox
+    expect(await sandbox('t')).toBe('/var/lib/daybreak/tasks/t/sandbox')
+    expect(await sandbox('u')).toBeNull()
+    expect(await sandbox('v')).toBeNull()
   })
 
   test('a PENDING task: shows why it has no place', async () => {

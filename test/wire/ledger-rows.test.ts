@@ -54,6 +54,7 @@ const samples: { [T in TableName]: Rows[T][] } = {
     agentRow('a2'),
     agentRow('a3', { awaySinceMs: 1_700_000_000_000, place: 'f00d' }),
     agentRow('a4', { place: 'f00d' }),
+    agentRow('a6', { workDir: '/var/lib/daybreak/agent' }),
     agentRow('a5', { revocable: { cpusMilli: 4000 }, unavailability: { fromMs: 5 } }),
   ],
   request: [

@@ -33,6 +33,7 @@ export function helloOf(
     maxEpoch: identity.maxEpoch === null ? null : [identity.maxEpoch[0], identity.maxEpoch[1]],
     maxPosition: identity.maxPosition,
     ...(options.place === undefined ? {} : { place: options.place }),
+    ...(options.workDir === undefined ? {} : { workDir: options.workDir }),
     ...(revocableCpusMilli === undefined ? {} : { revocableCpusMilli }),
     ...counts,
   }

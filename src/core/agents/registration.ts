@@ -19,6 +19,7 @@ export interface AgentFacts {
   /** Null: it has none. */
   readonly logUrl?: string | null
   readonly place?: string | undefined
+  readonly workDir?: string | undefined
   /** Absent: none. */
   readonly revocableCpusMilli?: number | undefined
 }
@@ -50,6 +51,7 @@ export function registration(
 
 function rowOf(id: AgentId, facts: AgentFacts, before: AgentRow | undefined, nowWallMs: Instant): AgentRow {
   const place = facts.place ?? before?.place
+  const workDir = facts.workDir ?? before?.workDir
   const logUrl = facts.logUrl === undefined ? before?.logUrl : (facts.logUrl ?? undefined)
   return {
     v: 1,
@@ -69,5 +71,6 @@ function rowOf(id: AgentId, facts: AgentFacts, before: AgentRow | undefined, now
       ? {}
       : { revocable: { cpusMilli: facts.revocableCpusMilli } }),
     ...(before?.unavailability === undefined ? {} : { unavailability: before.unavailability }),
+    ...(workDir === undefined ? {} : { workDir }),
   }
 }

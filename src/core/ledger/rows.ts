@@ -122,6 +122,8 @@ export interface AgentRow {
   readonly unavailability?: Unavailability
   /** The resource manager that lends it by offers; absent: one of our own agents. */
   readonly manager?: string
+  /** Its work folder on its machine, in which sandboxes are; absent: it did not say. */
+  readonly workDir?: string
 }
 
 export interface Revocable {

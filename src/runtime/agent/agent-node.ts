@@ -100,6 +100,7 @@ export async function startAgent(options: AgentOptions, deps: AgentDeps): Promis
         ...(options.revocableCpusMilli ? { revocableCpusMilli: options.revocableCpusMilli } : {}),
       }),
       place: placeOf(folders.work),
+      workDir: folders.work,
       draining: options.draining ?? false,
       logUrl: options.logUrl ?? null,
       agentVersion: packageVersion(),

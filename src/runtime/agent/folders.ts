@@ -11,6 +11,7 @@
  */
 import { accessSync, constants, lstatSync, mkdirSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
+import { sandboxPath } from '../../core/agents/sandbox-path.ts'
 import { assert } from '../../core/base/assert.ts'
 
 export class PlaceError extends Error {
@@ -66,7 +67,7 @@ export class Folders {
     return join(this.tasks, element(taskId))
   }
   sandbox(taskId: string): string {
-    return join(this.task(taskId), 'sandbox')
+    return sandboxPath(this.work, element(taskId))
   }
   logs(taskId: string, process: string, run: number): string {
     return join(this.sandbox(taskId), '.logs', element(process), String(run))

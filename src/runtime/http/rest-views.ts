@@ -2,6 +2,7 @@
 import type { AgentLiveView } from '../../actors/agent-gateway.ts'
 import type { PlacementView } from '../../actors/offer-broker.ts'
 import { placeWarnings } from '../../core/agents/place-attributes.ts'
+import { sandboxPath } from '../../core/agents/sandbox-path.ts'
 import { compareIds, type JobKey, jobKeyText, taskId } from '../../core/base/ids.ts'
 import type { Fault } from '../../core/base/rejection.ts'
 import type { AgentRow, JobRow, TaskRow } from '../../core/ledger/rows.ts'
@@ -138,6 +139,7 @@ export function taskDocument(view: LedgerView, row: TaskRow, reasons: PendingRea
     status: row.status,
     host: row.host ?? null,
     agentId: row.agentId ?? null,
+    sandbox: sandboxOf(view, row),
     ports: { ...row.ports },
     failureCount: row.failureCount,
     maxTaskFailures: config?.maxTaskFailures ?? 1,
@@ -155,6 +157,11 @@ export function taskDocument(view: LedgerView, row: TaskRow, reasons: PendingRea
     })),
     pendingReason: row.status === 'PENDING' ? reasons(row) : null,
   }
+}
+
+function sandboxOf(view: LedgerView, { agentId, taskId }: TaskRow): string | null {
+  const workDir = agentId === undefined ? undefined : view.agent(agentId)?.workDir
+  return workDir === undefined ? null : sandboxPath(workDir, taskId)
 }
 
 export function jobSummaryDocument(view: LedgerView, key: JobKey): JobSummary {

@@ -86,6 +86,8 @@ const hello = z.object({
   outboxCount: count,
   /** Names its work folder on its machine; a new agent that tells the place of an old one has taken it. */
   place: id.optional(),
+  /** Absolute path of that folder; where the sandbox of a task is follows from it. */
+  workDir: z.string().max(4096).optional(),
   /** Cores that are only lent, in thousandths, beside those of `resources`. */
   revocableCpusMilli: count.optional(),
 })
