@@ -549,7 +549,8 @@ export const problem = z.object({
   status: count,
   code: z.string(),
   detail: z.string(),
-  remedy: z.string().optional(),
+  remedy: z.string().optional().describe('what to do next'),
+  version: z.string().optional().describe('with VERSION_MISMATCH: that of the job now, for `If-Match`'),
   faults: z.array(z.object({ path: z.string(), text: z.string(), line: count.optional() })).optional(),
 })
 

@@ -56,6 +56,12 @@ export const REJECTIONS = {
   BACKUP_LOADED: { http: 409, retry: false, thrift: 'INVALID_REQUEST', text: 'Another backup is already loaded.' },
   BACKUP_NOT_LOADED: { http: 409, retry: false, thrift: 'INVALID_REQUEST', text: 'No backup loaded.' },
   STATE_MOVED: { http: 409, retry: false, thrift: 'INVALID_REQUEST', text: 'The state has moved on since the diff' },
+  VERSION_MISMATCH: {
+    http: 412,
+    retry: false,
+    thrift: 'INVALID_REQUEST',
+    text: 'The job is not at the version that the change was asked for',
+  },
   INTERNAL: { http: 500, retry: false, thrift: 'ERROR', text: 'A fault of the scheduler itself' },
 } as const satisfies Record<string, { http: number; retry: boolean; thrift: string; text: string }>
 
@@ -69,6 +75,8 @@ export interface Rejection {
   readonly remedy?: string
   /** Where in the request the faults are, all of them. */
   readonly faults?: readonly Fault[]
+  /** The current version of what the request was about. */
+  readonly version?: string
 }
 
 export interface Fault {
@@ -82,7 +90,7 @@ export interface Fault {
 export function rejected(
   code: RejectionCode,
   detail: string = REJECTIONS[code].text,
-  more: { remedy?: string; faults?: readonly Fault[] } = {},
+  more: { remedy?: string; faults?: readonly Fault[]; version?: string } = {},
 ): Rejection {
   return { type: 'rejected', code, detail, ...more }
 }

@@ -9,6 +9,7 @@ const RETRY_AFTER_SECONDS = 1
 export function sendProblem(reply: FastifyReply, rejection: Rejection, status?: number): void {
   const problem = problemOf(rejection, status)
   if (problem.status === 503) reply.header('retry-after', String(RETRY_AFTER_SECONDS))
+  if (rejection.version !== undefined) reply.header('etag', `"${rejection.version}"`)
   reply
     .code(problem.status)
     .header('content-type', 'application/problem+json')
@@ -24,6 +25,7 @@ export function problemOf(rejection: Rejection, status?: number): Problem {
     code: rejection.code,
     detail: rejection.detail,
     ...(rejection.remedy === undefined ? {} : { remedy: rejection.remedy }),
+    ...(rejection.version === undefined ? {} : { version: rejection.version }),
     ...(rejection.faults === undefined
       ? {}
       : {
