@@ -23,6 +23,7 @@ import type { AdmissionSettings } from '../core/job/admission.ts'
 import type { LifeView } from '../core/lifecycle/life-view.ts'
 import { addApiBetaRoutes } from './http/api-beta-routes.ts'
 import { addAuroraRoutes } from './http/aurora-routes.ts'
+import { addCallIds, CALL_ID_HEADER, callIdOf } from './http/call-id.ts'
 import type { StreamTiming } from './http/event-stream.ts'
 import { addHealthRoutes } from './http/health-routes.ts'
 import { addInspectRoutes } from './http/inspect-routes.ts'
@@ -151,7 +152,15 @@ export function createHttpApp(deps: HttpDeps, bodyMax = 4 * 1024 * 1024): Fastif
     requestTimeout: REQUEST_TIMEOUT_MS,
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1024 },
     exposeHeadRoutes: true,
+    requestIdHeader: false,
+    genReqId: callIdOf,
+    // A path that cannot be decoded reaches no hook and no handler.
+    frameworkErrors: (trouble, request, reply) => {
+      reply.raw.setHeader(CALL_ID_HEADER, request.id)
+      sendProblem(reply, rejected('MALFORMED', trouble.message, { remedy: 'encode % in paths as %25' }), 400)
+    },
   })
+  addCallIds(app)
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
     const read = readJsonBody(String(body))
@@ -165,8 +174,10 @@ export function createHttpApp(deps: HttpDeps, bodyMax = 4 * 1024 * 1024): Fastif
       sendProblem(reply, rejected('MALFORMED', clientFault(status, trouble.message, bodyMax)), status)
       return
     }
-    deps.logger.error('request-failed', { method: request.method, path: request.url, cause: trouble })
-    sendProblem(reply, rejected('INTERNAL', undefined, { remedy: 'look for `request-failed` in the log of the node' }))
+    const { id: callId, method, url: path } = request
+    deps.logger.error('request-failed', { method, path, callId, cause: trouble })
+    const remedy = `look for \`request-failed\` with callId=${callId} in the log of ${deps.node.name}`
+    sendProblem(reply, rejected('INTERNAL', undefined, { remedy }))
   })
   app.setNotFoundHandler((request, reply) => {
     const { rejection, status, allow } = missingRoute(request.method, request.url)
@@ -177,6 +188,13 @@ export function createHttpApp(deps: HttpDeps, bodyMax = 4 * 1024 * 1024): Fastif
     const route = request.routeOptions.url ?? 'none'
     deps.metrics.observe('http_request_seconds', reply.elapsedTime / 1000, { method: request.method, route })
     deps.metrics.count('http_responses_total', 1, { status: String(reply.statusCode) })
+    deps.logger.debug('http-answered', {
+      method: request.method,
+      path: request.url,
+      status: reply.statusCode,
+      tookMs: Math.round(reply.elapsedTime),
+      callId: request.id,
+    })
     done()
   })
   addHealthRoutes(app, deps)

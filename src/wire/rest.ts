@@ -549,6 +549,7 @@ export const problem = z.object({
   status: count,
   code: z.string(),
   detail: z.string(),
+  callId: z.string().describe('`X-Request-Id` of the answer; log lines have it too'),
   remedy: z.string().optional().describe('what to do next'),
   version: z.string().optional().describe('with VERSION_MISMATCH: that of the job now, for `If-Match`'),
   faults: z.array(z.object({ path: z.string(), text: z.string(), line: count.optional() })).optional(),

@@ -68,6 +68,7 @@ describe('jobs', () => {
       status: 409,
       code: 'JOB_EXISTS',
       detail: 'Job www-data/devel/hello already exists',
+      callId: response.headers['x-request-id'],
       remedy: 'kill it first',
     })
   })

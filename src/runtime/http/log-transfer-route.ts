@@ -27,7 +27,7 @@ export function addLogTransferRoute(app: FastifyInstance, deps: HttpDeps): void 
     if (sentOn(scheduler, request, reply)) return reply
     const outcome = await scheduler.log.transfer(body.to ?? null)
     const user = request.headers[rest.USER_HEADER] ?? 'UNSECURE'
-    logger.info('leadership-transfer', { user, to: body.to ?? null, outcome: outcome.type })
+    logger.info('leadership-transfer', { user, to: body.to ?? null, outcome: outcome.type, callId: request.id })
     switch (outcome.type) {
       case 'refused':
         return refuse(reply, rejected(CODES[outcome.why], outcome.detail, { remedy: outcome.remedy }))
