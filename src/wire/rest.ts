@@ -269,6 +269,41 @@ export const jobQuery = pageQuery.extend({
   environment: text(255).optional(),
   name: text(255).optional().describe('`*` and `?` stand for any characters and for one, in all three'),
 })
+/** GET /roles */
+export const roleList = z.object({
+  roles: z.array(
+    z.object({
+      role: z.string(),
+      jobs: count.describe('of which anything is stored, cron jobs among them'),
+      cronJobs: count,
+    }),
+  ),
+  next: z.string().nullable(),
+})
+export type RoleList = z.infer<typeof roleList>
+
+/** GET /search */
+export const searchQuery = z.object({
+  q: text(255)
+    .regex(/\S/, 'must not be blank')
+    .describe('words that are all in the name; of a task its id, or how it begins or ends'),
+  limit: z.coerce.number().int().min(1).max(100).default(20),
+})
+export const searchFound = z.object({
+  hits: z
+    .array(
+      z.discriminatedUnion('kind', [
+        z.object({ kind: z.literal('role'), name: z.string() }),
+        z.object({ kind: z.literal('job'), name: z.string(), job: jobKey }),
+        z.object({ kind: z.literal('agent'), name: z.string().describe('of its host'), agentId: z.string() }),
+        z.object({ kind: z.literal('task'), name: z.string(), taskId: z.string() }),
+      ]),
+    )
+    .describe('the very name first, then what begins so, then the rest'),
+  hasMore: z.boolean(),
+})
+export type SearchFound = z.infer<typeof searchFound>
+
 export const taskList = z.object({ tasks: z.array(task), next: z.string().nullable() })
 export const taskQuery = jobQuery.extend({
   status: text(1024).optional().describe('comma-separated statuses, or `active`, `terminal`'),
@@ -356,6 +391,7 @@ export const backupList = z.object({
   folder: z.string(),
   backups: z.array(backupFile),
   staged: z.string().nullable().describe('the one that is loaded, if any'),
+  next: z.string().nullable(),
 })
 /** POST /backups: written, read back and named. */
 export const backupNow = z.object({})
@@ -455,6 +491,7 @@ export const pending = z.object({
       details: z.array(z.string()),
     }),
   ),
+  next: z.string().nullable(),
 })
 
 /** GET /tasks/{id}/logs — one piece of a process' output. Ask offset -1 for the size, then read on from there. */
@@ -625,7 +662,7 @@ export const roleQuota = z.object({
   nonProdShared: bag,
   nonProdDedicated: bag,
 })
-export const quotaList = z.object({ quotas: z.array(roleQuota) })
+export const quotaList = z.object({ quotas: z.array(roleQuota), next: z.string().nullable() })
 /** POST /quotas/{role}:set */
 export const setQuota = quota.strict()
 const signed = z.number().int()

@@ -783,6 +783,7 @@ describe('openapi', () => {
     )
     expect(operations.sort()).toEqual([
       'GET /agents',
+      'GET /agents/{agentId}',
       'GET /backups',
       'GET /backups/diff',
       'GET /backups/tasks',
@@ -796,6 +797,8 @@ describe('openapi', () => {
       'GET /pending',
       'GET /quotas',
       'GET /quotas/{role}',
+      'GET /roles',
+      'GET /search',
       'GET /tasks',
       'GET /tasks/{taskId}',
       'GET /tasks/{taskId}/logs',

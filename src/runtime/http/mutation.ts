@@ -73,7 +73,7 @@ export async function mutateAt<C, O extends { readonly type: string }>(
   if (!REQUEST_ID.test(requestId)) {
     return refuse(reply, rejected('MALFORMED', `${rest.REQUEST_ID_HEADER} must be 1 to 255 printable characters`))
   }
-  // Said back, drawn ones above all: the log of the cluster and its events name a change by it.
+  // Said back, drawn ones above all: the log of the cluster names a change by it.
   reply.header(rest.REQUEST_ID_HEADER, requestId)
   const user = userOf(request)
   if (typeof user !== 'string') return refuse(reply, user)
