@@ -31,6 +31,7 @@ import { readJsonBody, sendProblem } from './http/problem.ts'
 import { addRestRoutes } from './http/rest-routes.ts'
 import { missingRoute } from './http/routes.ts'
 import { addThriftRoutes } from './http/thrift-routes.ts'
+import { refuseUnreadable } from './http/unreadable.ts'
 import { addVarsRoutes } from './http/vars-routes.ts'
 import type { Quotas } from './leader.ts'
 import type { NodeMetrics } from './metrics.ts'
@@ -154,6 +155,7 @@ export function createHttpApp(deps: HttpDeps, bodyMax = 4 * 1024 * 1024): Fastif
     exposeHeadRoutes: true,
     requestIdHeader: false,
     genReqId: callIdOf,
+    clientErrorHandler: refuseUnreadable,
     // A path that cannot be decoded reaches no hook and no handler.
     frameworkErrors: (trouble, request, reply) => {
       reply.raw.setHeader(CALL_ID_HEADER, request.id)

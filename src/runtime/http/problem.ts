@@ -16,7 +16,7 @@ export function sendProblem(reply: FastifyReply, rejection: Rejection, status?: 
     .send(Buffer.from(JSON.stringify(problem)))
 }
 
-function problemOf(rejection: Rejection, status?: number): Omit<Problem, 'callId'> {
+export function problemOf(rejection: Rejection, status?: number): Omit<Problem, 'callId'> {
   const row = REJECTIONS[rejection.code]
   return {
     type: `urn:daybreak:error:${rejection.code}`,
