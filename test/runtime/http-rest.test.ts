@@ -794,6 +794,7 @@ describe('openapi', () => {
       'GET /jobs/{role}/{environment}/{name}/explain',
       'GET /log/entries',
       'GET /log/status',
+      'GET /openapi.json',
       'GET /pending',
       'GET /quotas',
       'GET /quotas/{role}',
