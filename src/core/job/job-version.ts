@@ -5,10 +5,12 @@
  *
  * It moves with the configuration, the count and the schedule of the job, with which instances there are, and with the
  * configuration of each. It does not move when a task is placed, runs, is restarted or is replaced: the instance is wanted
- * as before. An instance that is being killed, or has ended for good, is wanted no more.
+ * as before. An instance that is being killed, or has ended for good, is wanted no more. Of a job on every host the hosts
+ * decide which instances there are, and of a cron job its schedule, so there only configurations count.
  */
 import { type JobKey, jobKeyText } from '../base/ids.ts'
 import { type Rejection, rejected } from '../base/rejection.ts'
+import type { TaskRow } from '../ledger/rows.ts'
 import type { LedgerView } from '../ledger/view.ts'
 
 /** On which versions of its job a change may be made: one of a list, or any while there is such a job. */
@@ -18,28 +20,36 @@ const DIGITS = 16
 
 /** Null: there is no such job. Shape: 16 hexadecimal digits. `sha256`: text to hex. */
 export function jobVersion(
-  view: Pick<LedgerView, 'job' | 'activeTasksOfJob' | 'tasksOfJob'>,
+  view: Pick<LedgerView, 'job' | 'config' | 'activeTasksOfJob' | 'tasksOfJob'>,
   key: JobKey,
   sha256: (text: string) => string,
 ): string | null {
   const job = view.job(key)
   if (job === undefined && view.tasksOfJob(key).length === 0) return null
-  const wanted = view
-    .activeTasksOfJob(key)
-    .filter(({ status }) => status !== 'KILLING')
-    .map(({ instance, configId }) => [instance, configId] as const)
-    .sort(([a], [b]) => a - b)
+  const kept = view.activeTasksOfJob(key).filter(({ status }) => status !== 'KILLING')
+  const isEveryHost = job !== undefined && view.config(job.configId)?.everyHost === true
   const row =
     job === undefined
       ? null
       : [
           job.configId,
-          job.instanceCount,
+          isEveryHost ? null : job.instanceCount,
           job.createdAtMs,
           job.cron?.schedule ?? null,
           job.cron?.collisionPolicy ?? null,
         ]
+  const wanted = wantedOf(kept, { isEveryHost, isCron: job?.cron !== undefined })
   return sha256(JSON.stringify([jobKeyText(key), row, wanted])).slice(0, DIGITS)
+}
+
+/** What users have wanted of the instances: not what hosts or hours have made of it. */
+function wantedOf(
+  kept: readonly TaskRow[],
+  { isEveryHost, isCron }: { readonly isEveryHost: boolean; readonly isCron: boolean },
+): readonly unknown[] {
+  if (isCron) return []
+  if (isEveryHost) return [...new Set(kept.map(({ configId }) => configId))].sort()
+  return kept.map(({ instance, configId }) => [instance, configId] as const).sort(([x], [y]) => x - y)
 }
 
 /** Why a change that was asked for on a condition is not made; null: it may be. */

@@ -62,6 +62,28 @@ describe('version of a job', () => {
     } else expect(versionWith(...changes)).toBe(BEFORE)
   })
 
+  test('of a job on every host: stays while hosts come and go, moves with a configuration', () => {
+    const host = { configId: configId('host') }
+    const tables = new Tables()
+    tables.apply([
+      putConfig(configRow('host', { everyHost: true })),
+      putConfig(configRow('other')),
+      putJob(jobRow(HELLO, { ...host, instanceCount: 1 })),
+      running('h0', 0, host),
+    ])
+    const before = jobVersion(tables, HELLO, sha256)
+    tables.apply([running('h1', 1, host), putJob(jobRow(HELLO, { ...host, instanceCount: 2 }))])
+    expect(jobVersion(tables, HELLO, sha256)).toBe(before)
+    tables.apply([running('h2', 2, { configId: configId('other') })])
+    expect(jobVersion(tables, HELLO, sha256)).not.toBe(before)
+  })
+
+  test('of a cron job: stays when it runs', () => {
+    const cron = { schedule: '* * * * *', collisionPolicy: 'CANCEL_NEW' } as const
+    const of = (...changes: RowChange[]) => versionWith(putJob(jobRow(HELLO, { cron })), ...changes)
+    expect(of(running('c', 2))).toBe(of())
+  })
+
   test('no job, no version; with tasks of it left there is one', () => {
     const tables = new Tables()
     expect(jobVersion(tables, HELLO, sha256)).toBeNull()
