@@ -15,6 +15,7 @@ import { type Rejection, rejected } from '../core/base/rejection.ts'
 import { addedInstances } from '../core/job/added-instances.ts'
 import { ADMISSION_SETTINGS, type AdmissionSettings, admit, type Machines } from '../core/job/admission.ts'
 import { configIdOf } from '../core/job/canonical-config.ts'
+import { jobVersion, versionFault, type WantedVersion } from '../core/job/job-version.ts'
 import type { JobConfiguration } from '../core/job/task-config.ts'
 import { requestChange, requestOutcome } from '../core/ledger/request-outcomes.ts'
 import type { RowChange } from '../core/ledger/transaction.ts'
@@ -37,6 +38,8 @@ interface Mutation {
   readonly fingerprint: string
   /** Who asks; `UNSECURE` when nobody proved who they are. */
   readonly user: string
+  /** Of the job, as it must be for this to be done; absent: whatever it is. A retry of what is done does not look. */
+  readonly ifVersion?: WantedVersion
   readonly replyTo: Ref<JobOutcome | Rejection>
 }
 
@@ -140,7 +143,12 @@ function jobKeeper(context: Context<Message>, options: JobKeeperOptions): Behavi
     }
   }
 
+  /** Looked at in the turn in which the change is staged, so nothing comes in between. */
   function begun(command: Command): void {
+    const key = command.type === 'create' ? command.job.key : command.key
+    const moved =
+      command.ifVersion === undefined ? null : versionFault(key, command.ifVersion, jobVersion(view, key, sha256))
+    if (moved !== null) return answerUnchanged(ledger, command, moved)
     switch (command.type) {
       case 'create':
         return create(command)

@@ -18,7 +18,7 @@ const TASKS: readonly Column[] = [
 ]
 const LINES_MAX = 20
 
-export function filesText({ folder, backups, staged }: BackupList, nowMs: number, style: Style): string {
+export function filesText({ folder, backups, staged }: Omit<BackupList, 'next'>, nowMs: number, style: Style): string {
   const loaded = staged === null ? '' : `Loaded: ${printable(staged)}\n`
   if (backups.length === 0) return `There are no backups in ${printable(folder)}\n${loaded}`
   const rows = backups.map(({ name, atMs, position, bytes }) => {

@@ -3,7 +3,6 @@ import type {
   BackupDiff,
   BackupList,
   BackupRestored,
-  BackupTask,
   BackupTaskList,
   BackupWritten,
   CommitBackup,
@@ -15,7 +14,7 @@ import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
 import { CliFailure, type Io } from './io.ts'
 import { example } from './job.ts'
 import { say, sayJson } from './report.ts'
-import { type RestClient, restClient } from './rest-client.ts'
+import { everyPage, type RestClient, restClient } from './rest-client.ts'
 import { printable, styleOf } from './screen.ts'
 
 interface BackupOptions extends CommonOptions {
@@ -42,7 +41,6 @@ interface CommitOptions extends BackupOptions {
 }
 
 const WRITE_MS_MAX = 120_000
-const PAGE = 1_000
 
 /** Loaded with the first table that is shown. */
 const text = () => import('./backup-text.ts')
@@ -150,7 +148,10 @@ async function now(io: Io, options: BackupOptions): Promise<ClientExit> {
 }
 
 async function list(io: Io, options: BackupOptions): Promise<ClientExit> {
-  const found = await (await clientOf(io, options)).get<BackupList>('/api/v1/backups')
+  const client = await clientOf(io, options)
+  const { items, last } = await everyPage(client, '/api/v1/backups', (page: BackupList) => page.backups)
+  const { folder, staged } = last
+  const found = { folder, backups: [...items], staged }
   if (options.json === true) sayJson(io, found)
   else io.stdout.write((await text()).filesText(found, io.now(), styleOf(io.stdout, io.env)))
   return CLIENT_EXIT.ok
@@ -165,19 +166,9 @@ async function stage(io: Io, name: string, options: BackupOptions): Promise<Clie
 
 async function show(io: Io, options: FilterOptions): Promise<ClientExit> {
   const client = await clientOf(io, options)
-  const tasks: BackupTask[] = []
-  let staged = ''
-  for (let cursor: string | null = ''; cursor !== null; ) {
-    const query = new URLSearchParams({
-      ...filterOf(options),
-      limit: String(PAGE),
-      ...(cursor === '' ? {} : { cursor }),
-    })
-    const page: BackupTaskList = await client.get<BackupTaskList>(`/api/v1/backups/tasks?${query}`)
-    tasks.push(...page.tasks)
-    staged = page.staged
-    cursor = page.next
-  }
+  const pages = (page: BackupTaskList) => page.tasks
+  const { items: tasks, last } = await everyPage(client, '/api/v1/backups/tasks', pages, filterOf(options))
+  const { staged } = last
   if (options.json === true) sayJson(io, { staged, tasks })
   else io.stdout.write((await text()).tasksText(tasks, styleOf(io.stdout, io.env)))
   return CLIENT_EXIT.ok

@@ -8,7 +8,7 @@ import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
 import { CliFailure, type Io } from './io.ts'
 import { example } from './job.ts'
 import { say, sayJson } from './report.ts'
-import { type RestClient, restClient } from './rest-client.ts'
+import { everyPage, type RestClient, restClient } from './rest-client.ts'
 
 /** A member that does not answer must not hold up the others' rows. */
 const MEMBER_MS_MAX = 2_000
@@ -59,8 +59,12 @@ async function clusterStatus(io: Io, name: string, options: CommonOptions): Prom
   const view = await client.get<ClusterView>('/api/v1/cluster')
   const members = await memberRows(io, client)
   // Only an active leader knows the agents; without one the rest is worth showing all the more.
-  const listed: AgentList | CliFailure = await client.get<AgentList>('/api/v1/agents?limit=1000').then(
-    list => list,
+  const listed: AgentList | CliFailure = await everyPage(
+    client,
+    '/api/v1/agents',
+    (page: AgentList) => page.agents,
+  ).then(
+    ({ items, last }) => ({ ...last, agents: [...items] }),
     cause => (cause instanceof CliFailure && isLeaderless(view, cause) ? cause : Promise.reject(cause)),
   )
   const agents = listed instanceof CliFailure ? null : listed.agents

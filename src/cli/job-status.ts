@@ -6,7 +6,7 @@ import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
 import { CliFailure, type Io } from './io.ts'
 import { type JobPattern, parseJobPattern } from './keys.ts'
 import { say, sayJson, warn } from './report.ts'
-import { jobPath, type RestClient, restClient } from './rest-client.ts'
+import { everyPage, jobPath, type RestClient, restClient } from './rest-client.ts'
 import { durationText, type Paint, printable, type Style, styleOf } from './screen.ts'
 import { tableText } from './table.ts'
 import { byText, storyOf } from './task-story.ts'
@@ -230,18 +230,9 @@ async function clientsOf(
 }
 
 async function listJobs(client: RestClient, pattern: JobPattern): Promise<readonly JobSummary[]> {
-  const jobs: JobSummary[] = []
-  let cursor: string | null = null
-  do {
-    const query = new URLSearchParams({ limit: '1000' })
-    for (const part of ['role', 'environment', 'name'] as const)
-      if (pattern[part] !== '*') query.set(part, pattern[part])
-    if (cursor !== null) query.set('cursor', cursor)
-    const page: JobList = await client.get<JobList>(`/api/v1/jobs?${query}`)
-    jobs.push(...page.jobs)
-    cursor = page.next
-  } while (cursor !== null)
-  return jobs
+  const parts = (['role', 'environment', 'name'] as const).filter(part => pattern[part] !== '*')
+  const query = Object.fromEntries(parts.map(part => [part, pattern[part]]))
+  return (await everyPage(client, '/api/v1/jobs', (page: JobList) => page.jobs, query)).items
 }
 
 function fullKey(cluster: string, job: { key: { role: string; environment: string; name: string } }): string {

@@ -5,7 +5,7 @@ import { type CommonOptions, parseDuration } from './command.ts'
 import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
 import { CliFailure, type Io } from './io.ts'
 import { say, sayJson } from './report.ts'
-import { type RestClient, restClient } from './rest-client.ts'
+import { everyPage, type RestClient, restClient } from './rest-client.ts'
 import { printable, styleOf } from './screen.ts'
 import { tableText } from './table.ts'
 
@@ -30,7 +30,7 @@ export async function getQuota(io: Io, text: string, options: CommonOptions): Pr
   const { cluster, role } = parseKey(text, ANY_KEY)
   const client = await clientOf(io, cluster, options)
   if (role === null) {
-    const { quotas } = await client.get<QuotaList>('/api/v1/quotas')
+    const { items: quotas } = await everyPage(client, '/api/v1/quotas', (page: QuotaList) => page.quotas)
     if (options.json === true) sayJson(io, quotas)
     else if (quotas.length === 0) say(io, 'No role has a quota or uses anything.')
     else io.stdout.write(listText(io, quotas))

@@ -113,6 +113,23 @@ export function restClient(
   }
 }
 
+/** All of a list that comes in pages, and the last page for what stands beside it. Older nodes give the whole list at once. */
+export async function everyPage<P extends { readonly next?: string | null }, T>(
+  { get }: Pick<RestClient, 'get'>,
+  path: string,
+  itemsOf: (page: P) => readonly T[],
+  query: Readonly<Record<string, string>> = {},
+): Promise<{ readonly items: readonly T[]; readonly last: P }> {
+  const items: T[] = []
+  for (let cursor: string | null = null; ; ) {
+    const search = new URLSearchParams({ ...query, limit: '1000', ...(cursor === null ? {} : { cursor }) })
+    const page: P = await get<P>(`${path}?${search}`)
+    items.push(...itemsOf(page))
+    cursor = page.next ?? null
+    if (cursor === null) return { items, last: page }
+  }
+}
+
 /** `/api/v1/jobs/role/env/name` */
 export function jobPath(key: { role: string; environment: string; name: string }): string {
   return `/api/v1/jobs/${[key.role, key.environment, key.name].map(encodeURIComponent).join('/')}`

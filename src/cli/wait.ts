@@ -136,7 +136,9 @@ async function withDetails(
   reasons: readonly string[],
   untilMs: number,
 ): Promise<readonly string[]> {
-  const found = await client.find<PendingList>('/api/v1/pending', { retryUntilMs: untilMs })
+  const { role, environment, name } = key
+  const query = new URLSearchParams({ role, environment, name, limit: '1000' })
+  const found = await client.find<PendingList>(`/api/v1/pending?${query}`, { retryUntilMs: untilMs })
   const mine = (found?.pending ?? []).filter(entry => {
     return entry.job.role === key.role && entry.job.environment === key.environment && entry.job.name === key.name
   })

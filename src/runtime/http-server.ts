@@ -23,6 +23,7 @@ import type { AdmissionSettings } from '../core/job/admission.ts'
 import type { LifeView } from '../core/lifecycle/life-view.ts'
 import { addApiBetaRoutes } from './http/api-beta-routes.ts'
 import { addAuroraRoutes } from './http/aurora-routes.ts'
+import { addCallIds, CALL_ID_HEADER, callIdOf } from './http/call-id.ts'
 import { addCors } from './http/cors.ts'
 import type { StreamTiming } from './http/event-stream.ts'
 import { addGate } from './http/gate.ts'
@@ -33,6 +34,7 @@ import { addProcessRoutes, type ProcessEnd } from './http/process-routes.ts'
 import { addRestRoutes } from './http/rest-routes.ts'
 import { missingRoute } from './http/routes.ts'
 import { addThriftRoutes } from './http/thrift-routes.ts'
+import { refuseUnreadable } from './http/unreadable.ts'
 import { addVarsRoutes } from './http/vars-routes.ts'
 import type { Quotas } from './leader.ts'
 import type { NodeMetrics } from './metrics.ts'
@@ -180,9 +182,18 @@ export function createHttpApp(
       : { https: { ...server, cert: tls.cert, key: tls.key, minVersion: 'TLSv1.2' } }),
     routerOptions: { ignoreTrailingSlash: true, maxParamLength: 1024 },
     exposeHeadRoutes: true,
+    requestIdHeader: false,
+    genReqId: callIdOf,
+    clientErrorHandler: refuseUnreadable,
+    // A path that cannot be decoded reaches no hook and no handler.
+    frameworkErrors: (trouble, request, reply) => {
+      reply.raw.setHeader(CALL_ID_HEADER, request.id)
+      sendProblem(reply, rejected('MALFORMED', trouble.message, { remedy: 'encode % in paths as %25' }), 400)
+    },
   })
   // Were it the longer of the two, Node.js would take it for the time of the whole request.
   app.server.headersTimeout = Math.min(requestTimeoutMs, HEADERS_MS_MAX)
+  addCallIds(app)
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'string' }, (_request, body, done) => {
     const read = readJsonBody(String(body))
@@ -196,8 +207,10 @@ export function createHttpApp(
       sendProblem(reply, rejected('MALFORMED', clientFault(status, trouble.message, bodyMax)), status)
       return
     }
-    deps.logger.error('request-failed', { method: request.method, path: request.url, cause: trouble })
-    sendProblem(reply, rejected('INTERNAL', undefined, { remedy: 'look for `request-failed` in the log of the node' }))
+    const { id: callId, method, url: path } = request
+    deps.logger.error('request-failed', { method, path, callId, cause: trouble })
+    const remedy = `look for \`request-failed\` with callId=${callId} in the log of ${deps.node.name}`
+    sendProblem(reply, rejected('INTERNAL', undefined, { remedy }))
   })
   app.setNotFoundHandler((request, reply) => {
     const { rejection, status, allow } = missingRoute(request.method, request.url)
@@ -208,6 +221,13 @@ export function createHttpApp(
     const route = request.routeOptions.url ?? 'none'
     deps.metrics.observe('http_request_seconds', reply.elapsedTime / 1000, { method: request.method, route })
     deps.metrics.count('http_responses_total', 1, { status: String(reply.statusCode) })
+    deps.logger.debug('http-answered', {
+      method: request.method,
+      path: request.url,
+      status: reply.statusCode,
+      tookMs: Math.round(reply.elapsedTime),
+      callId: request.id,
+    })
     done()
   })
   addCors(app, deps.corsOrigins ?? [])

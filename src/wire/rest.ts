@@ -282,6 +282,41 @@ export const jobQuery = pageQuery.extend({
   environment: text(255).optional(),
   name: text(255).optional().describe('`*` and `?` stand for any characters and for one, in all three'),
 })
+/** GET /roles */
+export const roleList = z.object({
+  roles: z.array(
+    z.object({
+      role: z.string(),
+      jobs: count.describe('of which anything is stored, cron jobs among them'),
+      cronJobs: count,
+    }),
+  ),
+  next: z.string().nullable(),
+})
+export type RoleList = z.infer<typeof roleList>
+
+/** GET /search */
+export const searchQuery = z.object({
+  q: text(255)
+    .regex(/\S/, 'must not be blank')
+    .describe('words that are all in the name; of a task its id, or how it begins or ends'),
+  limit: z.coerce.number().int().min(1).max(100).default(20),
+})
+export const searchFound = z.object({
+  hits: z
+    .array(
+      z.discriminatedUnion('kind', [
+        z.object({ kind: z.literal('role'), name: z.string() }),
+        z.object({ kind: z.literal('job'), name: z.string(), job: jobKey }),
+        z.object({ kind: z.literal('agent'), name: z.string().describe('of its host'), agentId: z.string() }),
+        z.object({ kind: z.literal('task'), name: z.string(), taskId: z.string() }),
+      ]),
+    )
+    .describe('the very name first, then what begins so, then the rest'),
+  hasMore: z.boolean(),
+})
+export type SearchFound = z.infer<typeof searchFound>
+
 export const taskList = z.object({ tasks: z.array(task), next: z.string().nullable() })
 export const taskQuery = jobQuery.extend({
   status: text(1024).optional().describe('comma-separated statuses, or `active`, `terminal`'),
@@ -369,6 +404,7 @@ export const backupList = z.object({
   folder: z.string(),
   backups: z.array(backupFile),
   staged: z.string().nullable().describe('the one that is loaded, if any'),
+  next: z.string().nullable(),
 })
 /** POST /backups: written, read back and named. */
 export const backupNow = z.object({})
@@ -468,6 +504,7 @@ export const pending = z.object({
       details: z.array(z.string()),
     }),
   ),
+  next: z.string().nullable(),
 })
 
 /** GET /tasks/{id}/logs — one piece of a process' output. Ask offset -1 for the size, then read on from there. */
@@ -562,7 +599,9 @@ export const problem = z.object({
   status: count,
   code: z.string(),
   detail: z.string(),
-  remedy: z.string().optional(),
+  callId: z.string().describe('`X-Request-Id` of the answer; log lines have it too'),
+  remedy: z.string().optional().describe('what to do next'),
+  version: z.string().optional().describe('with VERSION_MISMATCH: that of the job now, for `If-Match`'),
   faults: z.array(z.object({ path: z.string(), text: z.string(), line: count.optional() })).optional(),
 })
 
@@ -636,7 +675,7 @@ export const roleQuota = z.object({
   nonProdShared: bag,
   nonProdDedicated: bag,
 })
-export const quotaList = z.object({ quotas: z.array(roleQuota) })
+export const quotaList = z.object({ quotas: z.array(roleQuota), next: z.string().nullable() })
 /** POST /quotas/{role}:set */
 export const setQuota = quota.strict()
 const signed = z.number().int()

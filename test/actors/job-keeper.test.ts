@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto'
 import { afterEach, describe, expect, test } from 'vitest'
 import { agentId } from '../../src/core/base/ids.ts'
+import { jobVersion } from '../../src/core/job/job-version.ts'
 import { HELLO, putUpdate, putUpdateEvent, updateEvent, updateRow } from '../fixtures/rows.ts'
 import { job, type LeaderOptions, TaskLeader } from '../fixtures/task-leader.ts'
 
@@ -177,6 +179,71 @@ describe('create', () => {
     await leader.sim.settle()
     expect(after).toMatchObject([{ code: 'NOT_LEADER' }])
     expect((await failover(leader)).ledger.view.counts.tasks).toBe(0)
+  })
+})
+
+describe('on a condition', () => {
+  const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
+  const versionOf = (leader: TaskLeader) => jobVersion(leader.ledger.view, HELLO, sha256) ?? 'none'
+
+  test.each([
+    { type: 'kill' },
+    { type: 'kill', instances: [0] },
+    { type: 'restart' },
+    { type: 'add', like: 0, count: 1 },
+  ] as const)(
+    '%o at another version: refused with the current one, nothing happens; at the current one: done',
+    async command => {
+      const leader = await lead({ sha256 })
+      await leader.create({ instanceCount: 2 })
+      const ids = [await leader.run(0), await leader.run(1)]
+      const version = versionOf(leader)
+      const before = leader.log.entries.length
+      const refused = leader.ask({ ...command, ifVersion: ['0000000000000000'] })
+      await leader.sim.settle()
+      expect(refused).toMatchObject([{ code: 'VERSION_MISMATCH', version }])
+      expect(leader.log.entries).toHaveLength(before)
+      expect(ids.map(id => leader.status(id))).toEqual(['RUNNING', 'RUNNING'])
+      const made = leader.ask({ ...command, ifVersion: [version] })
+      await leader.sim.settle()
+      expect(made).toMatchObject([{ type: 'done' }])
+    },
+  )
+
+  test('two changes at the same version, one right after the other: one is made, whatever is committed yet', async () => {
+    const leader = await lead({ sha256 })
+    await leader.create()
+    await leader.run()
+    const ifVersion = [versionOf(leader)]
+    leader.log.hold()
+    const answers = [1, 2].map(count => leader.ask({ type: 'add', like: 0, count, ifVersion }))
+    await leader.sim.settle()
+    expect(answers.flat()).toEqual([])
+    leader.log.letGo()
+    await leader.sim.settle()
+    expect(answers).toMatchObject([[{ type: 'done', instances: [1] }], [{ code: 'VERSION_MISMATCH' }]])
+  })
+
+  test('the same request again after it has moved the version: the first answer, and no refusal', async () => {
+    const leader = await lead()
+    await leader.create()
+    const command = { type: 'add', like: 0, count: 1, requestId: 'mine', ifVersion: 'any' as const } as const
+    const first = leader.ask(command)
+    await leader.sim.settle()
+    const again = leader.ask({ ...command, ifVersion: ['0000000000000000'] })
+    await leader.sim.settle()
+    expect(first).toMatchObject([{ type: 'done', instances: [1] }])
+    expect(again).toEqual(first)
+    expect(leader.ledger.view.activeTasksOfJob(HELLO)).toHaveLength(2)
+  })
+
+  test('any version, and there is no job: refused', async () => {
+    const leader = await lead()
+    const commands = [{ type: 'kill' }, { type: 'create' }] as const
+    const answers = commands.map(command => leader.ask({ ...command, ifVersion: 'any' }))
+    await leader.sim.settle()
+    expect(answers.flat()).toMatchObject([{ code: 'VERSION_MISMATCH' }, { code: 'VERSION_MISMATCH' }])
+    expect(leader.ledger.view.counts.jobs).toBe(0)
   })
 })
 

@@ -68,6 +68,7 @@ describe('jobs', () => {
       status: 409,
       code: 'JOB_EXISTS',
       detail: 'Job www-data/devel/hello already exists',
+      callId: response.headers['x-request-id'],
       remedy: 'kill it first',
     })
   })
@@ -221,6 +222,78 @@ describe('jobs', () => {
     expect(detail.active.map(task => task.taskId)).toEqual(['a', 'b'])
     expect(detail.inactive.map(task => task.taskId)).toEqual(['z'])
     expect(detail.config?.ports).toEqual(['http'])
+  })
+
+  test('detail: its ETag stays while tasks move and goes with the count; If-None-Match with it: 304 without a body', async () => {
+    const { app, ledger } = httpNode()
+    ledger.put(putConfig(configRow()), putJob(jobRow()), putTask(taskRow('a')))
+    const get = (tag?: string) =>
+      app.inject({
+        url: '/api/v1/jobs/www-data/devel/hello',
+        ...(tag === undefined ? {} : { headers: { 'if-none-match': tag } }),
+      })
+    const etag = String((await get()).headers.etag)
+    expect(etag).toMatch(/^"[0-9a-f]{16}"$/)
+    for (const tag of [etag, `"x", W/${etag}`, '*']) {
+      const same = await get(tag)
+      expect([same.statusCode, same.body, same.headers.etag]).toEqual([304, '', etag])
+    }
+    ledger.put(putTask(taskRow('a', { status: 'RUNNING' })))
+    const moved = await get()
+    expect([moved.headers.etag, moved.headers['cache-control']]).toEqual([etag, 'no-store'])
+    ledger.put(putTask(taskRow('b', { instance: 1 })))
+    const changed = await get(etag)
+    expect([changed.statusCode, changed.headers.etag === etag]).toEqual([200, false])
+    const broken = await get('abc')
+    expect([broken.statusCode, broken.json().remedy]).toEqual([400, expect.stringContaining('copy the ETag')])
+    expect((await app.inject('/api/v1/jobs/www-data/devel/none')).headers.etag).toBeUndefined()
+  })
+
+  test('304 is a read: it waits for the lease, and a node that has lost it does not say it', async () => {
+    const { app, ledger, set } = httpNode()
+    ledger.put(putConfig(configRow()), putJob(jobRow()))
+    ledger.lost = rejected('NOT_LEADER')
+    set.leader = null
+    const url = '/api/v1/jobs/www-data/devel/hello'
+    const response = await app.inject({ url, headers: { 'if-none-match': '*' } })
+    expect([response.statusCode, response.headers.etag]).toEqual([503, undefined])
+  })
+
+  test('If-Match reaches the job keeper, which decides; its refusal is 412 with the current version, also as ETag', async () => {
+    const { app, told, set } = httpNode()
+    const post = (verb: string, ifMatch: string, payload: object) =>
+      app.inject({
+        method: 'POST',
+        url: `/api/v1/jobs/www-data/devel/hello:${verb}`,
+        headers: { 'if-match': ifMatch },
+        payload,
+      })
+    await post('kill', '"a1", W/"b2"', { all: true })
+    await post('restart', '*', { all: true })
+    await post('add', '"a1"', { like: 0, count: 1 })
+    expect(told.map(({ type, ifVersion }) => [type, ifVersion])).toEqual([
+      ['kill', ['a1', 'b2']],
+      ['restart', 'any'],
+      ['add', ['a1']],
+    ])
+    set.keeper = command =>
+      command.replyTo.tell(rejected('VERSION_MISMATCH', 'moved', { remedy: 'look', version: 'c3' }))
+    const refused = await post('kill', '"a1"', { all: true })
+    expect([refused.statusCode, refused.headers.etag]).toEqual([412, '"c3"'])
+    expect(rest.problem.parse(refused.json())).toMatchObject({
+      code: 'VERSION_MISMATCH',
+      version: 'c3',
+      remedy: 'look',
+    })
+    expect((await post('kill', 'a1', { all: true })).statusCode).toBe(400)
+    const quota = await app.inject({
+      method: 'POST',
+      url: '/api/v1/quotas/www-data:set',
+      headers: { 'if-match': '"a1"' },
+      payload: { cpusMilli: 1, ramMb: 1, diskMb: 1 },
+    })
+    expect([quota.statusCode, quota.json().remedy]).toEqual([422, 'leave the header out'])
+    expect(told).toHaveLength(4)
   })
 
   test('detail of a job on every host: how many hosts there are, and on how many it is', async () => {
@@ -726,6 +799,7 @@ describe('openapi', () => {
     )
     expect(operations.sort()).toEqual([
       'GET /agents',
+      'GET /agents/{agentId}',
       'GET /backups',
       'GET /backups/diff',
       'GET /backups/tasks',
@@ -736,9 +810,12 @@ describe('openapi', () => {
       'GET /jobs/{role}/{environment}/{name}/explain',
       'GET /log/entries',
       'GET /log/status',
+      'GET /openapi.json',
       'GET /pending',
       'GET /quotas',
       'GET /quotas/{role}',
+      'GET /roles',
+      'GET /search',
       'GET /tasks',
       'GET /tasks/{taskId}',
       'GET /tasks/{taskId}/logs',

@@ -58,6 +58,12 @@ export const REJECTIONS = {
   STATE_MOVED: { http: 409, retry: false, thrift: 'INVALID_REQUEST', text: 'The state has moved on since the diff' },
   UNAUTHENTICATED: { http: 401, retry: false, thrift: 'AUTH_FAILED', text: 'Who asks has not been shown' },
   AUTH_FAILED: { http: 403, retry: false, thrift: 'AUTH_FAILED', text: 'Who asks may not do this' },
+  VERSION_MISMATCH: {
+    http: 412,
+    retry: false,
+    thrift: 'INVALID_REQUEST',
+    text: 'The job is not at the version that the change was asked for',
+  },
   INTERNAL: { http: 500, retry: false, thrift: 'ERROR', text: 'A fault of the scheduler itself' },
 } as const satisfies Record<string, { http: number; retry: boolean; thrift: string; text: string }>
 
@@ -71,6 +77,8 @@ export interface Rejection {
   readonly remedy?: string
   /** Where in the request the faults are, all of them. */
   readonly faults?: readonly Fault[]
+  /** The current version of what the request was about. */
+  readonly version?: string
 }
 
 export interface Fault {
@@ -84,7 +92,7 @@ export interface Fault {
 export function rejected(
   code: RejectionCode,
   detail: string = REJECTIONS[code].text,
-  more: { remedy?: string; faults?: readonly Fault[] } = {},
+  more: { remedy?: string; faults?: readonly Fault[]; version?: string } = {},
 ): Rejection {
   return { type: 'rejected', code, detail, ...more }
 }

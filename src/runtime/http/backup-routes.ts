@@ -9,7 +9,7 @@ import * as rest from '../../wire/rest.ts'
 import type { HttpDeps, SchedulerDeps } from '../http-server.ts'
 import { leading, notReady } from './leader-guard.ts'
 import { mutateAt, type Target } from './mutation.ts'
-import { readCursor, takePage } from './paging.ts'
+import { comparePageKeys, readCursor, takePage } from './paging.ts'
 import { asked, parsed, refuse } from './rest-answers.ts'
 import { taskQueryOf } from './rest-views.ts'
 import { API } from './routes.ts'
@@ -35,10 +35,20 @@ const COMMIT: Target<Backup.CommitBackup, Backup.Restored> = {
 
 export function addBackupRoutes(app: FastifyInstance, deps: HttpDeps): void {
   app.get(`${API}/backups`, async (request, reply) => {
+    const query = parsed(reply, rest.pageQuery, request.query)
+    if (query === null) return reply
+    const cursor = readCursor(query.cursor, ['number', 'string'])
+    if (!cursor.ok) return refuse(reply, cursor.rejection)
     const listed = await question<Backup.Listed>(deps, request, reply, replyTo => ({ type: 'list', replyTo }))
     if (listed === null) return reply
     const { folder, files, staged } = listed
-    return reply.send({ folder, backups: files.map(fileDocument), staged } satisfies rest.BackupList)
+    const keyed = files.map(file => [[file.atMs, file.name], file] as const)
+    const { items, next } = takePage(
+      keyed.sort(([a], [b]) => comparePageKeys(a, b)),
+      cursor.after,
+      query.limit,
+    )
+    return reply.send({ folder, backups: items.map(fileDocument), staged, next } satisfies rest.BackupList)
   })
 
   app.post(`${API}/backups`, (request, reply) => {

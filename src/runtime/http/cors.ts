@@ -7,7 +7,10 @@ import type { FastifyInstance } from 'fastify'
 
 const METHODS = 'DELETE,GET,HEAD,OPTIONS,POST,PUT'
 /** The first four are Aurora's. */
-const HEADERS = 'Accept,Content-Type,Origin,X-Requested-With,Authorization,Idempotency-Key,Last-Event-ID'
+const HEADERS =
+  'Accept,Content-Type,Origin,X-Requested-With,Authorization,Idempotency-Key,If-Match,If-None-Match,X-Request-Id,Last-Event-ID'
+/** What a page may read of an answer, beside what it always may. */
+const EXPOSED = 'ETag,Idempotency-Key,Location,Retry-After,X-Request-Id'
 const PREFLIGHT_SECONDS = '600'
 
 export function addCors(app: FastifyInstance, origins: readonly string[]): void {
@@ -25,6 +28,7 @@ export function addCors(app: FastifyInstance, origins: readonly string[]): void 
       .header('access-control-allow-methods', METHODS)
       .header('access-control-allow-headers', HEADERS)
       .header('access-control-allow-credentials', 'true')
+      .header('access-control-expose-headers', EXPOSED)
     const isPreflight = request.method === 'OPTIONS' && 'access-control-request-method' in request.headers
     if (isPreflight) return reply.code(204).header('access-control-max-age', PREFLIGHT_SECONDS).send()
   })

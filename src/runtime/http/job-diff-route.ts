@@ -11,6 +11,7 @@ import { type InstanceGroup, jobDiff } from '../../core/update/job-diff.ts'
 import * as rest from '../../wire/rest.ts'
 import type { HttpDeps } from '../http-server.ts'
 import { leading } from './leader-guard.ts'
+import { versionOf } from './preconditions.ts'
 import { answer, parsed } from './rest-answers.ts'
 
 export function answerJobDiff(deps: HttpDeps, request: FastifyRequest, reply: FastifyReply, key: JobKey): FastifyReply {
@@ -19,7 +20,9 @@ export function answerJobDiff(deps: HttpDeps, request: FastifyRequest, reply: Fa
   if (body === null || scheduler === null) return reply
   const { ledger, admission } = scheduler
   // The schema is the type: only optional keys differ in how they may be absent.
-  return answer(scheduler, reply, diffDocument(ledger.view, key, body as Asked, admission))
+  return answer(scheduler, reply, diffDocument(ledger.view, key, body as Asked, admission), {
+    version: versionOf(ledger.view, key),
+  })
 }
 
 interface Asked {

@@ -9,7 +9,8 @@ import { answerJobDiff } from './job-diff-route.ts'
 import { leading } from './leader-guard.ts'
 import { mutate } from './mutation.ts'
 import { type PageKey, readCursor, takePage } from './paging.ts'
-import { answer, parsed, refuse } from './rest-answers.ts'
+import { isKnown, readTags, versionOf } from './preconditions.ts'
+import { answer, NOT_MODIFIED, parsed, refuse } from './rest-answers.ts'
 import * as views from './rest-views.ts'
 import { API } from './routes.ts'
 
@@ -50,12 +51,18 @@ export function addJobRoutes(app: FastifyInstance, deps: HttpDeps): void {
   app.get<{ Params: JobParams }>(`${API}/jobs/:role/:environment/:rest`, (request, reply) => {
     const { key, verb } = jobOf(request.params)
     if (verb !== null) return reply.callNotFound()
-    const scheduler = leading(deps, request, reply)
-    if (scheduler === null) return reply
+    const unless = readTags('if-none-match', request, reply)
+    const scheduler = unless === null ? null : leading(deps, request, reply)
+    if (unless === null || scheduler === null) return reply
+    const { view } = scheduler.ledger
+    const version = versionOf(view, key)
+    if (isKnown(version, unless)) return answer(scheduler, reply, NOT_MODIFIED, { version })
     const placement = scheduler.placement()
     const reasons = views.pendingReasons(placement)
-    const detail = views.jobDetailDocument(scheduler.ledger.view, key, reasons, placement)
-    return answer(scheduler, reply, detail ?? rejected('NOT_FOUND', `Job ${jobKeyText(key)} does not exist`))
+    const detail = views.jobDetailDocument(view, key, reasons, placement)
+    return answer(scheduler, reply, detail ?? rejected('NOT_FOUND', `Job ${jobKeyText(key)} does not exist`), {
+      version,
+    })
   })
 
   app.post<{ Params: JobParams }>(`${API}/jobs/:role/:environment/:rest`, (request, reply) => {

@@ -29,7 +29,7 @@ export function addLogTransferRoute(app: FastifyInstance, deps: HttpDeps): void 
     if (scheduler === null) return refuse(reply, notReady())
     if (sentOn(scheduler, request, reply)) return reply
     const outcome = await scheduler.log.transfer(body.to ?? null)
-    logger.info('leadership-transfer', { user, to: body.to ?? null, outcome: outcome.type })
+    logger.info('leadership-transfer', { user, to: body.to ?? null, outcome: outcome.type, callId: request.id })
     switch (outcome.type) {
       case 'refused':
         return refuse(reply, rejected(CODES[outcome.why], outcome.detail, { remedy: outcome.remedy }))

@@ -8,9 +8,11 @@ import type { Ref } from '../../actors/actor.ts'
 import type * as JobKeeper from '../../actors/job-keeper.ts'
 import { compareIds } from '../../core/base/ids.ts'
 import { type Rejection, rejected } from '../../core/base/rejection.ts'
+import type { WantedVersion } from '../../core/job/job-version.ts'
 import * as rest from '../../wire/rest.ts'
 import type { HttpDeps, SchedulerDeps } from '../http-server.ts'
 import { leading, notReady } from './leader-guard.ts'
+import { readTags } from './preconditions.ts'
 import { asked, refuse } from './rest-answers.ts'
 
 /** A change waits for its commit; past this the outcome is unknown and the same request id asks again. */
@@ -29,20 +31,30 @@ export interface Mutation<O> {
 export interface Target<C, O> {
   readonly ref: (scheduler: SchedulerDeps) => Ref<C> | null
   readonly document: (outcome: O) => object
+  /** What is changed has a version, so that a condition on it can be kept. */
+  readonly isVersioned?: true
 }
 
 /** A change of a job. */
-export function mutate(
+export async function mutate(
   deps: HttpDeps,
   request: FastifyRequest,
   reply: FastifyReply,
   how: { readonly status: 200 | 201; readonly body: object },
-  command: (mutation: Mutation<JobKeeper.JobOutcome>) => JobKeeper.Command,
+  command: (mutation: JobMutation) => JobKeeper.Command,
 ): Promise<FastifyReply> {
-  return mutateAt(JOBS, deps, request, reply, how, command)
+  const ifVersion = readTags('if-match', request, reply)
+  if (ifVersion === null) return reply
+  const condition = ifVersion === undefined ? {} : { ifVersion }
+  return mutateAt(JOBS, deps, request, reply, how, mutation => command({ ...mutation, ...condition }))
+}
+
+interface JobMutation extends Mutation<JobKeeper.JobOutcome> {
+  readonly ifVersion?: WantedVersion
 }
 
 const JOBS: Target<JobKeeper.Command, JobKeeper.JobOutcome> = {
+  isVersioned: true,
   ref: scheduler => scheduler.jobKeeper(),
   document: ({ key, instances, message, warnings }): rest.JobOutcomeView => {
     return { key, instances: [...instances], message, warnings: [...warnings] }
@@ -61,8 +73,11 @@ export async function mutateAt<C, O extends { readonly type: string }>(
   if (!REQUEST_ID.test(requestId)) {
     return refuse(reply, rejected('MALFORMED', `${rest.REQUEST_ID_HEADER} must be 1 to 255 printable characters`))
   }
+  // Said back, drawn ones above all: the log of the cluster names a change by it.
+  reply.header(rest.REQUEST_ID_HEADER, requestId)
   const user = userOf(request)
   if (typeof user !== 'string') return refuse(reply, user)
+  if (request.headers['if-match'] !== undefined && !target.isVersioned) return refuse(reply, notVersioned(request.url))
   const scheduler = leading(deps, request, reply)
   if (scheduler === null) return reply
   const ref = target.ref(scheduler)
@@ -80,6 +95,13 @@ export async function mutateAt<C, O extends { readonly type: string }>(
   )
   if (outcome.type === 'rejected') return refuse(reply, outcome as Rejection)
   return reply.code(status).send(target.document(outcome as O))
+}
+
+/** A condition that nobody looks at must not seem to be kept. */
+function notVersioned(url: string): Rejection {
+  return rejected('INVALID_REQUEST', `If-Match is for changes of jobs, and ${url.split('?')[0]} is none`, {
+    remedy: 'leave the header out',
+  })
 }
 
 /** Who asks: as they have shown, or by their own word while security is off. */

@@ -1,131 +1,18 @@
 /** The OpenAPI 3.1 document of `/api/v1`, made from the schemas that also check the requests. Built when first asked for. */
 import { z } from 'zod'
-import { eventDocument, eventQuery } from '../../wire/events.ts'
-import * as rest from '../../wire/rest.ts'
+import {
+  ANSWER_HEADERS,
+  CALL_ID,
+  type Json,
+  NOT_MODIFIED,
+  PARAMETERS,
+  REFUSALS,
+  type Refusal,
+  reference,
+  refusedResponses,
+} from './openapi-parts.ts'
+import { DOCUMENTED, type Documented, SCHEMAS } from './openapi-routes.ts'
 import { API, ROUTES } from './routes.ts'
-
-type Json = Record<string, unknown>
-interface Documented {
-  readonly query?: z.ZodObject
-  readonly body?: z.ZodType
-  /** Name of the answer's schema in `SCHEMAS`. */
-  readonly answer: keyof typeof SCHEMAS
-  readonly status?: 200 | 201
-  /** Default: application/json. */
-  readonly media?: string
-  /** A POST that may be sent again as it is: no request id is kept for it. */
-  readonly isRepeatable?: true
-}
-
-const logEntries = z.object({
-  entries: z.array(
-    z.object({
-      position: z.number().int(),
-      ballot: z.tuple([z.number(), z.number()]),
-      type: z.enum(['NOP', 'DATA', 'TRUNCATE', 'CONFIG', 'LEADER', 'CHECKPOINT']),
-      payload: z.string().describe('base64'),
-    }),
-  ),
-  next: z.number().int().nullable(),
-})
-const SCHEMAS = {
-  CreateJob: rest.createJob,
-  KillJob: rest.killJob,
-  RestartJob: rest.restartJob,
-  AddInstances: rest.addInstances,
-  DiffJob: rest.diffJob,
-  JobDiff: rest.jobDiff,
-  JobOutcome: rest.jobOutcome,
-  JobList: rest.jobList,
-  JobDetail: rest.jobDetail,
-  JobExplanation: rest.jobExplanation,
-  TaskWhy: rest.taskWhy,
-  WhatIf: rest.whatIf,
-  WhatIfPlan: rest.whatIfPlan,
-  QuotaList: rest.quotaList,
-  RoleQuota: rest.roleQuota,
-  SetQuota: rest.setQuota,
-  IncreaseQuota: rest.increaseQuota,
-  QuotaSet: rest.quotaSet,
-  TaskList: rest.taskList,
-  Task: rest.task,
-  LogPiece: rest.logPiece,
-  ForceState: rest.forceState,
-  Forced: rest.forced,
-  PruneTasks: rest.pruneTasks,
-  Pruned: rest.pruned,
-  Reconcile: rest.reconcile,
-  ReconcileStarted: rest.reconcileStarted,
-  ReleaseHeld: rest.releaseHeld,
-  HeldReleased: rest.heldReleased,
-  BackupList: rest.backupList,
-  BackupNow: rest.backupNow,
-  BackupWritten: rest.backupWritten,
-  StageBackup: rest.stageBackup,
-  DropBackupTasks: rest.dropBackupTasks,
-  UnloadBackup: rest.unloadBackup,
-  StagedBackup: rest.stagedBackup,
-  BackupTaskList: rest.backupTaskList,
-  BackupDiff: rest.backupDiff,
-  CommitBackup: rest.commitBackup,
-  BackupRestored: rest.backupRestored,
-  AgentList: rest.agentList,
-  Pending: rest.pending,
-  TierList: rest.tierList,
-  Whoami: rest.whoami,
-  Cluster: rest.cluster,
-  LogStatus: rest.logStatus,
-  LogEntries: logEntries,
-  TransferLog: rest.transferLog,
-  LogTransfer: rest.logTransfer,
-  Event: eventDocument,
-  Problem: rest.problem,
-} as const
-
-const DOCUMENTED: Readonly<Record<string, Documented>> = {
-  [`GET ${API}/whoami`]: { answer: 'Whoami', query: rest.whoamiQuery },
-  [`GET ${API}/cluster`]: { answer: 'Cluster' },
-  [`GET ${API}/log/status`]: { answer: 'LogStatus' },
-  [`GET ${API}/log/entries`]: {
-    answer: 'LogEntries',
-    query: z.object({ from: z.number().int().min(1).optional(), to: z.number().int().min(1).optional() }),
-  },
-  [`POST ${API}/log:transfer`]: { answer: 'LogTransfer', body: rest.transferLog },
-  [`GET ${API}/jobs`]: { answer: 'JobList', query: rest.jobQuery },
-  [`POST ${API}/jobs`]: { answer: 'JobOutcome', body: rest.createJob, status: 201 },
-  [`GET ${API}/jobs/{role}/{environment}/{name}`]: { answer: 'JobDetail' },
-  [`GET ${API}/jobs/{role}/{environment}/{name}/explain`]: { answer: 'JobExplanation' },
-  [`POST ${API}/jobs/{role}/{environment}/{name}:kill`]: { answer: 'JobOutcome', body: rest.killJob },
-  [`POST ${API}/jobs/{role}/{environment}/{name}:restart`]: { answer: 'JobOutcome', body: rest.restartJob },
-  [`POST ${API}/jobs/{role}/{environment}/{name}:add`]: { answer: 'JobOutcome', body: rest.addInstances },
-  [`POST ${API}/jobs/{role}/{environment}/{name}:diff`]: { answer: 'JobDiff', body: rest.diffJob, isRepeatable: true },
-  [`GET ${API}/tasks`]: { answer: 'TaskList', query: rest.taskQuery },
-  [`GET ${API}/tasks/{taskId}`]: { answer: 'Task' },
-  [`GET ${API}/tasks/{taskId}/why`]: { answer: 'TaskWhy' },
-  [`GET ${API}/tasks/{taskId}/logs`]: { answer: 'LogPiece', query: rest.logQuery },
-  [`POST ${API}/tasks/{taskId}:force-state`]: { answer: 'Forced', body: rest.forceState },
-  [`POST ${API}/tasks:prune`]: { answer: 'Pruned', body: rest.pruneTasks },
-  [`POST ${API}/admin:reconcile`]: { answer: 'ReconcileStarted', body: rest.reconcile, isRepeatable: true },
-  [`POST ${API}/admin:release-held`]: { answer: 'HeldReleased', body: rest.releaseHeld, isRepeatable: true },
-  [`GET ${API}/backups`]: { answer: 'BackupList' },
-  [`POST ${API}/backups`]: { answer: 'BackupWritten', body: rest.backupNow, status: 201 },
-  [`POST ${API}/backups:stage`]: { answer: 'StagedBackup', body: rest.stageBackup },
-  [`GET ${API}/backups/tasks`]: { answer: 'BackupTaskList', query: rest.taskQuery },
-  [`POST ${API}/backups:drop`]: { answer: 'StagedBackup', body: rest.dropBackupTasks },
-  [`GET ${API}/backups/diff`]: { answer: 'BackupDiff' },
-  [`POST ${API}/backups:unload`]: { answer: 'StagedBackup', body: rest.unloadBackup },
-  [`POST ${API}/backups:commit`]: { answer: 'BackupRestored', body: rest.commitBackup },
-  [`GET ${API}/agents`]: { answer: 'AgentList', query: rest.pageQuery },
-  [`GET ${API}/pending`]: { answer: 'Pending' },
-  [`GET ${API}/tiers`]: { answer: 'TierList' },
-  [`POST ${API}/what-if`]: { answer: 'WhatIfPlan', body: rest.whatIf, isRepeatable: true },
-  [`GET ${API}/quotas`]: { answer: 'QuotaList' },
-  [`GET ${API}/quotas/{role}`]: { answer: 'RoleQuota' },
-  [`POST ${API}/quotas/{role}:set`]: { answer: 'QuotaSet', body: rest.setQuota },
-  [`POST ${API}/quotas/{role}:increase`]: { answer: 'QuotaSet', body: rest.increaseQuota },
-  // Each event of the stream is one of these.
-  [`GET ${API}/events`]: { answer: 'Event', query: eventQuery, media: 'text/event-stream' },
-}
 
 let built: { readonly version: string; readonly document: Json } | null = null
 
@@ -142,11 +29,9 @@ function build(version: string): Json {
     const path = route.path.slice(API.length)
     paths[path] = { ...paths[path], [route.method.toLowerCase()]: operation(route, documented) }
   }
+  const bodies = new Set<z.ZodType | undefined>(Object.values(DOCUMENTED).map(({ body }) => body))
   const schemas = Object.fromEntries(
-    Object.entries(SCHEMAS).map(([name, schema]) => [
-      name,
-      schemaOf(schema, REQUEST_BODIES.has(name) ? 'input' : 'output'),
-    ]),
+    Object.entries(SCHEMAS).map(([name, schema]) => [name, schemaOf(schema, bodies.has(schema) ? 'input' : 'output')]),
   )
   return {
     openapi: '3.1.0',
@@ -155,12 +40,19 @@ function build(version: string): Json {
       version,
       description:
         'Times are ms since the epoch. Paths marked x-answered-by: leader answer 307 on other nodes. Where security is on, requests without credentials are answered 401, those without the permission 403; both are problems as any other.',
+      license: { name: 'Apache 2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: API }],
     // Each by itself; none where security is off.
     security: [{ basic: [] }, { token: [] }, {}],
     paths,
-    components: { schemas, securitySchemes: SECURITY_SCHEMES },
+    components: {
+      schemas,
+      securitySchemes: SECURITY_SCHEMES,
+      parameters: PARAMETERS,
+      headers: ANSWER_HEADERS,
+      responses: refusedResponses(),
+    },
   }
 }
 
@@ -169,77 +61,68 @@ const SECURITY_SCHEMES = {
   token: { type: 'http', scheme: 'bearer' },
 } as const
 
-const REQUEST_BODIES: ReadonlySet<string> = new Set([
-  'CreateJob',
-  'KillJob',
-  'RestartJob',
-  'AddInstances',
-  'DiffJob',
-  'ForceState',
-  'PruneTasks',
-  'Reconcile',
-  'ReleaseHeld',
-  'TransferLog',
-  'BackupNow',
-  'StageBackup',
-  'DropBackupTasks',
-  'UnloadBackup',
-  'CommitBackup',
-  'SetQuota',
-  'WhatIf',
-  'IncreaseQuota',
-])
-
-function operation(
-  route: (typeof ROUTES)[number],
-  { query, body, answer, status = 200, media = 'application/json', isRepeatable }: Documented,
-): Json {
-  const mutates = route.method === 'POST'
+function operation(route: (typeof ROUTES)[number], documented: Documented): Json {
+  const { query, body, answer, status = 200, media = 'application/json', isRepeatable, version } = documented
+  const isChange = route.method !== 'GET' && isRepeatable === undefined
+  const inPath = [...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name)
   const parameters = [
-    ...[...route.path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
-      name,
-      in: 'path',
-      required: true,
-      schema: { type: 'string' },
-    })),
+    ...inPath.map(name => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
     ...(query === undefined ? [] : queryParameters(query)),
-    ...(mutates ? HEADERS.filter(({ name }) => !isRepeatable || name !== 'Idempotency-Key') : []),
+    { $ref: '#/components/parameters/CallId' },
+    ...(route.method === 'GET' ? [] : [{ $ref: '#/components/parameters/User' }]),
+    ...(isChange ? [{ $ref: '#/components/parameters/RequestId' }] : []),
+    ...(version === 'change' ? [{ $ref: '#/components/parameters/IfMatch' }] : []),
+    ...(version === 'read' && route.method === 'GET' ? [{ $ref: '#/components/parameters/IfNoneMatch' }] : []),
+    ...(media === 'text/event-stream' ? [{ $ref: '#/components/parameters/LastEventId' }] : []),
   ]
   const bodyName = Object.entries(SCHEMAS).find(([, schema]) => schema === body)?.[0]
+  const headers = {
+    ...CALL_ID,
+    ...(isChange ? { 'Idempotency-Key': { $ref: '#/components/headers/RequestId' } } : {}),
+    ...(version === 'read' ? { ETag: { $ref: '#/components/headers/Version' } } : {}),
+  }
   return {
     operationId: operationId(route.method, route.path),
     summary: route.meaning,
+    tags: [tagOf(route.path)],
     'x-answered-by': route.by,
-    ...(parameters.length === 0 ? {} : { parameters }),
-    ...(bodyName === undefined
-      ? {}
-      : { requestBody: { required: true, content: { 'application/json': { schema: reference(bodyName) } } } }),
+    parameters,
+    ...(bodyName === undefined ? {} : { requestBody: bodyOf(bodyName, body) }),
     responses: {
-      [String(status)]: { description: 'Done', content: { [media]: { schema: reference(answer) } } },
-      ...(route.by === 'leader' ? { 307: { description: 'Another node leads; ask it at Location' } } : {}),
-      default: { description: 'Refused', content: { 'application/problem+json': { schema: reference('Problem') } } },
+      [String(status)]: { description: 'Done', headers, content: { [media]: { schema: reference(answer) } } },
+      ...(version === 'read' && route.method === 'GET' ? { 304: NOT_MODIFIED } : {}),
+      ...(route.by === 'leader' ? { 307: { $ref: '#/components/responses/AnotherNodeLeads' } } : {}),
+      ...Object.fromEntries(
+        refusalsOf(route, documented).map(code => [code, { $ref: `#/components/responses/${REFUSALS[code].name}` }]),
+      ),
+      default: { $ref: '#/components/responses/Refused' },
     },
   }
 }
 
-const HEADERS = [
-  {
-    name: 'Idempotency-Key',
-    in: 'header',
-    required: false,
-    description: 'The id of this request: a retry under the same id gets the first answer and is not done twice',
-    schema: { type: 'string', maxLength: 255 },
-  },
-  {
-    name: 'Daybreak-User',
-    in: 'header',
-    required: false,
-    description: 'Who asks; counts only where security is off',
-    schema: { type: 'string', maxLength: 255 },
-  },
-] as const
+/** All can be optional: then no body is the same as an empty one. */
+function bodyOf(name: string, body: z.ZodType | undefined): Json {
+  const required = body?.safeParse({}).success !== true
+  return { required, content: { 'application/json': { schema: reference(name) } } }
+}
 
-const reference = (name: string): Json => ({ $ref: `#/components/schemas/${name}` })
+/** What follows from the form of a route, and what it says of itself. */
+function refusalsOf(
+  { by, path, method }: (typeof ROUTES)[number],
+  { query, body, version, refusals = [] }: Documented,
+): Refusal[] {
+  const found = new Set<Refusal>([401, 403, 500, ...refusals])
+  if (by === 'leader' || path !== `${API}/openapi.json`) found.add(503)
+  if (path.includes('{')) found.add(404)
+  if (query !== undefined || method !== 'GET' || version === 'read') found.add(400)
+  if (query !== undefined || method !== 'GET') found.add(422)
+  if (body !== undefined) for (const code of [413, 415] as const) found.add(code)
+  if (version === 'change') found.add(412)
+  return [...found].sort((a, b) => a - b)
+}
+
+/** The first word of a path: `jobs`, `log`. */
+const tagOf = (path: string): string => /^\/([\w-]+)/.exec(path.slice(API.length))?.[1] ?? 'node'
 
 /** `GET /api/v1/jobs/{role}/{environment}/{name}` is `getJobsByRoleEnvironmentName`. */
 function operationId(method: string, path: string): string {

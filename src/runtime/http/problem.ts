@@ -7,15 +7,16 @@ const RETRY_AFTER_SECONDS = 1
 
 /** `status` where HTTP is more exact than the table: 405, 413, 415. */
 export function sendProblem(reply: FastifyReply, rejection: Rejection, status?: number): void {
-  const problem = problemOf(rejection, status)
+  const problem = { ...problemOf(rejection, status), callId: reply.request.id }
   if (problem.status === 503) reply.header('retry-after', String(RETRY_AFTER_SECONDS))
+  if (rejection.version !== undefined) reply.header('etag', `"${rejection.version}"`)
   reply
     .code(problem.status)
     .header('content-type', 'application/problem+json')
     .send(Buffer.from(JSON.stringify(problem)))
 }
 
-export function problemOf(rejection: Rejection, status?: number): Problem {
+export function problemOf(rejection: Rejection, status?: number): Omit<Problem, 'callId'> {
   const row = REJECTIONS[rejection.code]
   return {
     type: `urn:daybreak:error:${rejection.code}`,
@@ -24,6 +25,7 @@ export function problemOf(rejection: Rejection, status?: number): Problem {
     code: rejection.code,
     detail: rejection.detail,
     ...(rejection.remedy === undefined ? {} : { remedy: rejection.remedy }),
+    ...(rejection.version === undefined ? {} : { version: rejection.version }),
     ...(rejection.faults === undefined
       ? {}
       : {

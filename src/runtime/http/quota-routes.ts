@@ -9,6 +9,7 @@ import type { HttpDeps } from '../http-server.ts'
 import type { Quotas } from '../leader.ts'
 import { leading, notReady } from './leader-guard.ts'
 import { mutateAt, type Target } from './mutation.ts'
+import { readCursor, takePage } from './paging.ts'
 import { answer, parsed, refuse } from './rest-answers.ts'
 import { API } from './routes.ts'
 
@@ -19,16 +20,20 @@ const QUOTAS: Target<QuotaKeeper.Command, QuotaKeeper.QuotaSet> = {
 
 export function addQuotaRoutes(app: FastifyInstance, deps: HttpDeps): void {
   app.get(`${API}/quotas`, (request, reply) => {
+    const query = parsed(reply, rest.pageQuery, request.query)
+    if (query === null) return reply
+    const cursor = readCursor(query.cursor, ['string'])
+    if (!cursor.ok) return refuse(reply, cursor.rejection)
     const scheduler = leading(deps, request, reply)
     if (scheduler === null) return reply
     const quotas = scheduler.quotas()
     if (quotas === null) return refuse(reply, notReady())
-    return answer(scheduler, reply, {
-      quotas: quotas
-        .view()
-        .roles()
-        .map(role => roleDocument(quotas, role)),
-    })
+    const roles = quotas
+      .view()
+      .roles()
+      .map(role => [[role], role] as const)
+    const { items, next } = takePage(roles, cursor.after, query.limit)
+    return answer(scheduler, reply, { quotas: items.map(role => roleDocument(quotas, role)), next })
   })
 
   app.get<{ Params: { role: string } }>(`${API}/quotas/:role`, (request, reply) => {

@@ -18,10 +18,21 @@ export function refuse(reply: FastifyReply, rejection: Rejection): FastifyReply 
 
 const isRejection = (value: object): value is Rejection => 'type' in value && value.type === 'rejected'
 
-/** The one door for what was computed on the leader's state, staged changes included: it leaves when that is known to be true. */
-export function answer(scheduler: SchedulerDeps, reply: FastifyReply, document: object): FastifyReply {
+/** Whoever asks has it already. */
+export const NOT_MODIFIED = 'not modified'
+
+/** The one door for what was computed on the leader's state, staged changes included: it leaves when that is known to be true. `version`: of the job it shows. */
+export function answer(
+  scheduler: SchedulerDeps,
+  reply: FastifyReply,
+  document: object | typeof NOT_MODIFIED,
+  { version = null }: { readonly version?: string | null } = {},
+): FastifyReply {
   const send = (): void => {
-    if (isRejection(document)) sendProblem(reply, document)
+    if (typeof document === 'object' && isRejection(document)) return sendProblem(reply, document)
+    // Tasks move while the version of their job stays, so nobody but who asks for the version should hear it is the same.
+    if (version !== null) reply.header('etag', `"${version}"`).header('cache-control', 'no-store')
+    if (document === NOT_MODIFIED) reply.code(304).send()
     else reply.send(document)
   }
   scheduler.ledger.whenLeased(send, reason => passOn(scheduler, reply, reason))

@@ -8,6 +8,7 @@ import type { HttpDeps } from '../http-server.ts'
 import { addAdminRoutes } from './admin-routes.ts'
 import { addBackupRoutes } from './backup-routes.ts'
 import { addClusterRoutes } from './cluster-routes.ts'
+import { addDirectoryRoutes } from './directory-routes.ts'
 import { addEventRoutes } from './event-routes.ts'
 import { addExplainRoutes } from './explain-routes.ts'
 import { addJobRoutes } from './job-routes.ts'
@@ -27,6 +28,7 @@ export function addRestRoutes(app: FastifyInstance, deps: HttpDeps): void {
   addReconciliationRoutes(app, deps)
   addBackupRoutes(app, deps)
   addPlaceRoutes(app, deps)
+  addDirectoryRoutes(app, deps)
   addQuotaRoutes(app, deps)
   addWhatIfRoute(app, deps)
   addClusterRoutes(app, deps)

@@ -3,7 +3,7 @@ import type { AgentLiveView } from '../../actors/agent-gateway.ts'
 import type { PlacementView } from '../../actors/offer-broker.ts'
 import { placeWarnings } from '../../core/agents/place-attributes.ts'
 import { sandboxPath } from '../../core/agents/sandbox-path.ts'
-import { compareIds, type JobKey, jobKeyText, taskId } from '../../core/base/ids.ts'
+import { type ConfigId, compareIds, type JobKey, jobKeyText, taskId } from '../../core/base/ids.ts'
 import type { Fault } from '../../core/base/rejection.ts'
 import type { AgentRow, JobRow, TaskRow } from '../../core/ledger/rows.ts'
 import type { LedgerView } from '../../core/ledger/view.ts'
@@ -11,6 +11,7 @@ import { everyHostPlan } from '../../core/scheduling/every-host.ts'
 import type { TaskQuery } from '../../core/task/query.ts'
 import { ACTIVE, isActive, TASK_STATUSES, type TaskStatus, TERMINAL } from '../../core/task/status.ts'
 import type { AgentView, JobDetail, JobSummary, PendingList, Task, TaskQueryText } from '../../wire/rest.ts'
+import { comparePageKeys, type PageKey } from './paging.ts'
 
 /** `*` and `?` stand for any characters and for one. */
 export function globPattern(glob: string | undefined): RegExp | null {
@@ -30,18 +31,17 @@ export interface JobFilter {
 
 /** Job keys that match, in their order, from `from` on. */
 export function* matchingJobs(view: LedgerView, filter: JobFilter, from: string | null): Generator<JobKey> {
-  const [role, environment, name] = [
-    globPattern(filter.role),
-    globPattern(filter.environment),
-    globPattern(filter.name),
-  ]
+  const isWanted = jobMatcher(filter)
   for (const key of view.jobKeys()) {
     if (from !== null && compareIds(jobKeyText(key), from) < 0) continue
-    if (role !== null && !role.test(key.role)) continue
-    if (environment !== null && !environment.test(key.environment)) continue
-    if (name !== null && !name.test(key.name)) continue
-    yield key
+    if (isWanted(key)) yield key
   }
+}
+
+function jobMatcher(filter: JobFilter): (key: JobKey) => boolean {
+  const [role, environment, name] = [filter.role, filter.environment, filter.name].map(globPattern)
+  return key =>
+    (role?.test(key.role) ?? true) && (environment?.test(key.environment) ?? true) && (name?.test(key.name) ?? true)
 }
 
 /** `RUNNING,PENDING`, `active`, `terminal`; null for a word that is none of these. */
@@ -249,18 +249,28 @@ export function agentDocument(
   }
 }
 
-/** Groups in one answer; a cluster in which more wait is looked at job by job. */
-const GROUPS_SHOWN_MAX = 1000
+type PendingGroup = PendingList['pending'][number]
 
-export function pendingDocument(placement: PlacementView | null): PendingList {
-  return {
-    pending: (placement?.pending(GROUPS_SHOWN_MAX) ?? []).map(({ job, taskIds, penaltyMs, reasons, details }) => ({
-      job,
-      taskIds: [...taskIds],
-      penaltyMs,
-      reasons: [...reasons],
-      details: [...details],
-    })),
+/** What waits, by job and configuration; what the placement has to say of a group is asked when its turn comes. */
+export function* pendingGroups(
+  view: LedgerView,
+  filter: JobFilter,
+  placement: PlacementView | null,
+  after: PageKey | null,
+): Generator<readonly [PageKey, PendingGroup]> {
+  if (placement === null) return
+  const isWanted = jobMatcher(filter)
+  const jobs = new Map<ConfigId, JobKey>()
+  for (const { configId, job } of view.tasksByStatus('PENDING')) {
+    if (!jobs.has(configId) && isWanted(job)) jobs.set(configId, job)
+  }
+  const keys = [...jobs].map(([configId, job]) => [jobKeyText(job), configId] as const)
+  for (const key of keys.sort(comparePageKeys)) {
+    if (after !== null && comparePageKeys(key, after) <= 0) continue
+    const group = placement.waiting(key[1])
+    if (group === null) continue
+    const { job, taskIds, penaltyMs, reasons, details } = group
+    yield [key, { job, taskIds: [...taskIds], penaltyMs, reasons: [...reasons], details: [...details] }]
   }
 }
 

@@ -129,6 +129,9 @@ const NEEDS: Readonly<Record<RouteName, RouteNeed>> = {
   [`POST ${API}/backups:unload`]: admin('unloadRecovery'),
   [`POST ${API}/backups:commit`]: admin('commitRecovery'),
   [`GET ${API}/agents`]: READ,
+  [`GET ${API}/agents/{agentId}`]: READ,
+  [`GET ${API}/roles`]: READ,
+  [`GET ${API}/search`]: READ,
   [`GET ${API}/pending`]: READ,
   // It changes nothing, and costs as much as a round of placement.
   [`POST ${API}/what-if`]: USER,

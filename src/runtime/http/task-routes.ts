@@ -40,7 +40,12 @@ export function addTaskRoutes(app: FastifyInstance, deps: HttpDeps): void {
     const tookMs = deps.clock.read().monoMs - startMs
     if (tookMs >= SLOW_MS) {
       const { limit: _, cursor: __, ...filter } = query
-      deps.logger.warn('task-query-slow', { tookMs: Math.round(tookMs), plan: plan.kind, ...filter })
+      deps.logger.warn('task-query-slow', {
+        tookMs: Math.round(tookMs),
+        plan: plan.kind,
+        callId: request.id,
+        ...filter,
+      })
     }
     return answer(scheduler, reply, {
       tasks: page.items.map(row => views.taskDocument(view, row, reasons)),

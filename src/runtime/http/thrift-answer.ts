@@ -43,7 +43,7 @@ export async function answerCall(
   const code = said === 'unknown' ? 'UNKNOWN' : (said.responseCode ?? 'ERROR')
   deps.metrics.count('thrift_responses_total', 1, { method: call.method, code })
   deps.metrics.observe('thrift_call_seconds', (performance.now() - startedMs) / 1000, { method: call.method })
-  const fields = { method: call.method, user, code, arguments: argumentsText(call) }
+  const fields = { method: call.method, user, code, callId: request.id, arguments: argumentsText(call) }
   if (need.type === 'none') deps.logger.debug('thrift-call', fields)
   else {
     deps.logger.info('thrift-call', fields)
@@ -111,7 +111,7 @@ async function outcomeOf(deps: HttpDeps, request: FastifyRequest, call: Call): P
     const said = answerOf(call, world, { scheduler, user })
     return said instanceof Promise ? await said : await whenLeased(scheduler, said)
   } catch (cause) {
-    deps.logger.error('thrift-call-failed', { method: call.method, cause })
+    deps.logger.error('thrift-call-failed', { method: call.method, callId: request.id, cause })
     return failed('ERROR', cause instanceof Error ? cause.message : String(cause))
   }
 }
