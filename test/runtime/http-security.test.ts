@@ -354,6 +354,29 @@ describe('limits', () => {
     expect(said).toMatch(/^HTTP\/1\.1 408 Request Timeout/)
   })
 
+  test('who is taken out while the body is on its way does not get in with it', async () => {
+    for (const path of [KILL, '/api']) {
+      const made = node()
+      const server = await startHttpServer({ ...made.deps, host: '127.0.0.1', port: 0 })
+      const body = path === KILL ? '{"all":true}' : JSON.stringify([1, 'killTasks', 1, 7, kill('a', 'devel', 'b')])
+      const socket = connect(server.port, '127.0.0.1')
+      let said = ''
+      socket.on('data', chunk => {
+        said += String(chunk)
+      })
+      socket.write(
+        `POST ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: ${as('root').authorization}\r\nConnection: close\r\n` +
+          `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, 5)}`,
+      )
+      await new Promise(resolve => setTimeout(resolve, 50))
+      made.deps.guard?.renew({ reads: 'users', users: new Map(), tokens: new Map() })
+      socket.write(body.slice(5))
+      await once(socket, 'close')
+      await server.close(0)
+      expect([said.split('\r\n')[0], made.told]).toEqual(['HTTP/1.1 401 Unauthorized', []])
+    }
+  })
+
   test('a body that is too large is refused unread, and without credentials at once', async () => {
     const made = node({ reads: 'anyone' })
     const big = 'x'.repeat(5 * 1024 * 1024)
@@ -495,6 +518,20 @@ describe('browsers', () => {
     made.deps.guard?.renew({ reads: 'users', users: new Map(), tokens: new Map() })
     expect(await answer.text()).toContain('retry: 1000')
     expect((await fetch(`${server.url}/api/v1/events`, { headers: as('nil') })).status).toBe(401)
+    await server.close(0)
+  })
+
+  test('nor who is taken out just before the stream begins', async () => {
+    const made = node()
+    const log = made.deps.scheduler?.log
+    if (log === undefined) throw new Error('no scheduler')
+    const status = log.status.bind(log)
+    log.status = async () => {
+      made.deps.guard?.renew({ reads: 'users', users: new Map(), tokens: new Map() })
+      return status()
+    }
+    const server = await startHttpServer({ ...made.deps, host: '127.0.0.1', port: 0 })
+    expect((await fetch(`${server.url}/api/v1/events`, { headers: as('nil') })).status).toBe(503)
     await server.close(0)
   })
 

@@ -30,6 +30,20 @@ export function addGate(app: FastifyInstance, deps: HttpDeps): void {
   const guard = deps.guard ?? null
   app.decorateRequest('subject', null)
 
+  /** False: the reply has been sent. */
+  const admitted = async (guard: Guard, request: FastifyRequest, reply: FastifyReply): Promise<boolean> => {
+    const who = await subjectOf(guard, request)
+    if (!('type' in who)) {
+      request.subject = who
+      return true
+    }
+    request.subject = null
+    deps.logger.info('login-refused', { from: fromOf(request), path: pathOf(request), why: who.detail })
+    deps.metrics.count('logins_refused_total')
+    refuse(reply, who)
+    return false
+  }
+
   app.addHook('onRequest', async (request, reply) => {
     if (request.is404) return
     const need = needOfRequest(request)
@@ -37,25 +51,25 @@ export function addGate(app: FastifyInstance, deps: HttpDeps): void {
     const foreign = isChange(request, need) ? foreignOrigin(request, deps) : null
     if (foreign !== null) return refuse(reply, foreign)
     if (guard === null) return
-    const who = await subjectOf(guard, request)
-    if ('type' in who) {
-      deps.logger.info('login-refused', { from: fromOf(request), path: pathOf(request), why: who.detail })
-      deps.metrics.count('logins_refused_total')
-      return refuse(reply, who)
-    }
-    request.subject = who
+    if (!(await admitted(guard, request, reply))) return reply
     if (need === null) {
       const { rejection, status, allow } = missingRoute(request.method, request.url)
       if (allow !== null) reply.header('allow', allow)
       return refuse(reply, rejection, status)
     }
-    if (who.name === null && !isForAnyone(need, guard)) return refuse(reply, unauthenticated(LOG_IN))
+    if (request.subject?.name === null && !isForAnyone(need, guard)) return refuse(reply, unauthenticated(LOG_IN))
   })
 
   app.addHook('preHandler', async (request, reply) => {
     if (guard === null || request.is404) return
     const need = needOfRequest(request)
-    if (need?.type !== 'permission') return
+    if (need === null || need.type === 'open') return
+    // A body may take its time; who has been taken out meanwhile does not get in with it.
+    if (request.subject === null || !guard.isCurrent(request.subject)) {
+      if (!(await admitted(guard, request, reply))) return reply
+      if (request.subject?.name === null && !isForAnyone(need, guard)) return refuse(reply, unauthenticated(LOG_IN))
+    }
+    if (need.type !== 'permission') return
     const permission = need.of(request)
     if (permission === null) {
       deps.metrics.count('shiro_bad_requests')
