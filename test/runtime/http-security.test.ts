@@ -1,5 +1,8 @@
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { request } from 'node:https'
 import { connect } from 'node:net'
+import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { type Logger, silentLogger } from '../../src/actors/ports.ts'
 import { rejected } from '../../src/core/base/rejection.ts'
@@ -467,6 +470,28 @@ describe('browsers', () => {
     const made = node({ guard: null, ownHost: 'daybreak.example' })
     const { statusCode } = await post(made, KILL, { all: true }, page('http://evil.example:8081', 'evil.example:8081'))
     expect([statusCode, made.told]).toEqual([403, []])
+  })
+
+  test('with TLS, a page that came in clear is foreign, whatever its name: somebody in between may have made it', async () => {
+    const pem = (name: string): string => readFileSync(join(import.meta.dirname, `../fixtures/tls/${name}.pem`), 'utf8')
+    const made = node()
+    const tls = { cert: pem('node-1'), key: pem('node-1-key') }
+    const server = await startHttpServer({ ...made.deps, host: '127.0.0.1', port: 0, tls })
+    const status = (scheme: string) =>
+      new Promise(resolve => {
+        const headers = {
+          ...as('root'),
+          origin: `${scheme}://127.0.0.1:${server.port}`,
+          'content-type': 'application/json',
+        }
+        const sent = request(`${server.url}${KILL}`, { method: 'POST', headers, ca: pem('ca') }, answer => {
+          answer.resume()
+          resolve(answer.statusCode)
+        })
+        sent.end('{"all":true}')
+      })
+    expect([await status('https'), await status('http')]).toEqual([200, 403])
+    await server.close(0)
   })
 
   const CORS = {

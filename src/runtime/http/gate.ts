@@ -156,13 +156,18 @@ const isChange = ({ method }: FastifyRequest, need: RouteNeed | null): boolean =
  * is. Programs send none. Where nobody has to show anything, a page of a name of its own is foreign even when `Host` is
  * that name: whoever owns it can let it stand for this address.
  */
-function foreignOrigin({ headers }: FastifyRequest, { guard, corsOrigins, ownHost }: HttpDeps): Rejection | null {
+function foreignOrigin(
+  { headers, protocol }: FastifyRequest,
+  { guard, corsOrigins, ownHost }: HttpDeps,
+): Rejection | null {
   const { origin, host } = headers
   if (origin === undefined || corsOrigins?.includes(origin) === true) return null
   const url = URL.canParse(origin) ? new URL(origin) : null
   const isOwnName = (name: string): boolean =>
     name === 'localhost' || name === ownHost || isIP(name.replace(/^\[|\]$/g, '')) > 0
-  if (url !== null && url.host === host && (guard != null || isOwnName(url.hostname))) return null
+  // What came in clear may be a page of somebody in between.
+  const isAsSafe = protocol !== 'https' || url?.protocol === 'https:'
+  if (url !== null && isAsSafe && url.host === host && (guard != null || isOwnName(url.hostname))) return null
   return rejected('AUTH_FAILED', `A page of ${origin.slice(0, 255)} may not change anything here`, {
     remedy: 'list its origin in http.corsOrigins of the scheduler nodes if it may',
   })
