@@ -168,15 +168,20 @@ function tlsFaults(config: NodeConfig): RuleFault[] {
 }
 
 /** Whoever reaches a port without security may stop the node and kill every task. */
-function securityFaults({ http, security }: NodeConfig, readFiles: boolean): RuleFault[] {
+function securityFaults({ roles, cluster, http, security }: NodeConfig, readFiles: boolean): RuleFault[] {
   if (security.file !== null) {
     if (security.allowUnsecured) {
       const text = 'contradicts security.file: remove one of the two'
       return [{ keys: ['security.allowUnsecured', 'security.file'], text }]
     }
-    if (!readFiles) return []
-    const read = readSecurityFile(security.file)
-    return read.ok ? [] : read.faults.map(text => ({ keys: ['security.file'], text }))
+    const faults: RuleFault[] = []
+    // Agents and members do not pass by the users: without a secret nothing asks them who they are.
+    if (roles.includes('scheduler') && cluster.secretFile === null) {
+      const text = `says who may do what, but without a secret whoever reaches port ${http.port} can come in as an agent, and be given tasks: set cluster.secretFile`
+      faults.push({ keys: ['security.file', 'cluster.secretFile'], text })
+    }
+    const read = readFiles ? readSecurityFile(security.file) : { ok: true as const }
+    return read.ok ? faults : [...faults, ...read.faults.map(text => ({ keys: ['security.file'], text }))]
   }
   if (security.allowUnsecured || isLoopback(http.host)) return []
   const text = `${http.host} is not a loopback address and nothing says who may do what: set security.file (docs/operating/security.md), use 127.0.0.1, or set security.allowUnsecured where others keep the port`

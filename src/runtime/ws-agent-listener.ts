@@ -55,6 +55,8 @@ export function listenForAgents(server: Server, place: () => AgentPlace): WsAgen
     socket.on('error', () => socket.destroy())
     const path = (request.url ?? '').split('?')[0]
     if (path !== AGENT_PATH) return refuse(socket, '404 Not Found', `agents connect at ${AGENT_PATH}\n`)
+    // Any page may open a WebSocket to loopback, where no secret is asked for; a browser always says whose page it is.
+    if (request.headers.origin !== undefined) return refuse(socket, '403 Forbidden', 'a web page is no agent\n')
     const where = place()
     if (where.type === 'elsewhere') {
       return refuse(socket, '307 Temporary Redirect', 'another node leads\n', [

@@ -68,7 +68,10 @@ test('https and users: who may runs a job by the embedded agent, who may not is 
     '--http.tls.caFile',
     pem('ca'),
   ]
-  node = await startRealNode(folder.path, { flags: ['--security.file', securityFile(), ...tls] })
+  const secret = join(folder.path, 'secret')
+  writeFileSync(secret, 'sixteen letters!')
+  const flags = ['--security.file', securityFile(), '--cluster.secretFile', secret, ...tls]
+  node = await startRealNode(folder.path, { flags })
   expect(node.url).toMatch(/^https:/)
 
   const unknown = await as(null, 'job', 'create', KEY, 'examples/hello.yaml')

@@ -167,7 +167,16 @@ describe('faults', () => {
       '10.0.0.1 is not a loopback address and nothing says who may do what',
     ],
     ['security and none', 'security: {file: x.yaml, allowUnsecured: true}', 'contradicts security.file: remove one'],
-    ['no security file', 'security: {file: /nowhere/security.yaml}', 'cannot be read: ENOENT'],
+    [
+      'no security file',
+      'security: {file: /nowhere/security.yaml}\ncluster: {secretFile: package.json}',
+      'cannot be read: ENOENT',
+    ],
+    [
+      'security without a secret',
+      'security: {file: config/security.yaml}',
+      'without a secret whoever reaches port 8081 can come in as an agent, and be given tasks: set cluster.secretFile',
+    ],
     [
       'an http key without its certificate',
       'http: {tls: {keyFile: x.pem}}',
@@ -252,7 +261,7 @@ describe('faults', () => {
   test('faults of the security file are faults of the config, each with its file and line', () => {
     const file = join(folder, 'security.yaml')
     writeFileSync(file, 'users:\n  ann:\n    password: x\nroles:\n  web: [thrift.AuroraAdmn]\n')
-    expect(faultsOf(`security: {file: ${file}}`)).toEqual([
+    expect(faultsOf(`security: {file: ${file}}\ncluster: {secretFile: package.json}`)).toEqual([
       expect.stringContaining(`security.file: ${file}:5: roles.web.0: there is no service`),
       expect.stringContaining(`security.file: ${file}:3: users.ann.password: is no scrypt hash`),
     ])

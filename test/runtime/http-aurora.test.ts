@@ -339,6 +339,15 @@ describe('documents', () => {
 })
 
 describe('pages', () => {
+  test("what an agent says of itself runs in nobody's browser: no link to a script, and no script at all", async () => {
+    const served = await serve(
+      putAgent(agentRow('a', { logUrl: 'javascript:fetch("/abortabortabort",{method:"POST"})' })),
+    )
+    const response = await ask(served, '/agents')
+    expect(await response.text()).not.toContain('javascript:')
+    expect(response.headers.get('content-security-policy')).toMatch(/^default-src 'none'/)
+  })
+
   test('/agents and /slaves: hosts by name with mode and attributes, linked where the agent serves; markup is shown as text', async () => {
     const served = await serve(
       putAgent(agentRow('b', { mode: 'DRAINED', logUrl: 'http://b.example:8080' })),

@@ -1,5 +1,8 @@
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { request } from 'node:https'
 import { connect } from 'node:net'
+import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { type Logger, silentLogger } from '../../src/actors/ports.ts'
 import { rejected } from '../../src/core/base/rejection.ts'
@@ -354,6 +357,29 @@ describe('limits', () => {
     expect(said).toMatch(/^HTTP\/1\.1 408 Request Timeout/)
   })
 
+  test('who is taken out while the body is on its way does not get in with it', async () => {
+    for (const path of [KILL, '/api']) {
+      const made = node()
+      const server = await startHttpServer({ ...made.deps, host: '127.0.0.1', port: 0 })
+      const body = path === KILL ? '{"all":true}' : JSON.stringify([1, 'killTasks', 1, 7, kill('a', 'devel', 'b')])
+      const socket = connect(server.port, '127.0.0.1')
+      let said = ''
+      socket.on('data', chunk => {
+        said += String(chunk)
+      })
+      socket.write(
+        `POST ${path} HTTP/1.1\r\nHost: x\r\nAuthorization: ${as('root').authorization}\r\nConnection: close\r\n` +
+          `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body.slice(0, 5)}`,
+      )
+      await new Promise(resolve => setTimeout(resolve, 50))
+      made.deps.guard?.renew({ reads: 'users', users: new Map(), tokens: new Map() })
+      socket.write(body.slice(5))
+      await once(socket, 'close')
+      await server.close(0)
+      expect([said.split('\r\n')[0], made.told]).toEqual(['HTTP/1.1 401 Unauthorized', []])
+    }
+  })
+
   test('a body that is too large is refused unread, and without credentials at once', async () => {
     const made = node({ reads: 'anyone' })
     const big = 'x'.repeat(5 * 1024 * 1024)
@@ -446,6 +472,28 @@ describe('browsers', () => {
     expect([statusCode, made.told]).toEqual([403, []])
   })
 
+  test('with TLS, a page that came in clear is foreign, whatever its name: somebody in between may have made it', async () => {
+    const pem = (name: string): string => readFileSync(join(import.meta.dirname, `../fixtures/tls/${name}.pem`), 'utf8')
+    const made = node()
+    const tls = { cert: pem('node-1'), key: pem('node-1-key') }
+    const server = await startHttpServer({ ...made.deps, host: '127.0.0.1', port: 0, tls })
+    const status = (scheme: string) =>
+      new Promise(resolve => {
+        const headers = {
+          ...as('root'),
+          origin: `${scheme}://127.0.0.1:${server.port}`,
+          'content-type': 'application/json',
+        }
+        const sent = request(`${server.url}${KILL}`, { method: 'POST', headers, ca: pem('ca') }, answer => {
+          answer.resume()
+          resolve(answer.statusCode)
+        })
+        sent.end('{"all":true}')
+      })
+    expect([await status('https'), await status('http')]).toEqual([200, 403])
+    await server.close(0)
+  })
+
   const CORS = {
     'access-control-allow-origin': 'https://ui.example',
     'access-control-allow-methods': 'DELETE,GET,HEAD,OPTIONS,POST,PUT',
@@ -495,6 +543,20 @@ describe('browsers', () => {
     made.deps.guard?.renew({ reads: 'users', users: new Map(), tokens: new Map() })
     expect(await answer.text()).toContain('retry: 1000')
     expect((await fetch(`${server.url}/api/v1/events`, { headers: as('nil') })).status).toBe(401)
+    await server.close(0)
+  })
+
+  test('nor who is taken out just before the stream begins', async () => {
+    const made = node()
+    const log = made.deps.scheduler?.log
+    if (log === undefined) throw new Error('no scheduler')
+    const status = log.status.bind(log)
+    log.status = async () => {
+      made.deps.guard?.renew({ reads: 'users', users: new Map(), tokens: new Map() })
+      return status()
+    }
+    const server = await startHttpServer({ ...made.deps, host: '127.0.0.1', port: 0 })
+    expect((await fetch(`${server.url}/api/v1/events`, { headers: as('nil') })).status).toBe(503)
     await server.close(0)
   })
 

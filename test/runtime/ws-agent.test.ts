@@ -204,6 +204,15 @@ describe('agents over WebSocket', () => {
     expect(await told).toEqual({ code: 1001, reason: 'restarting' })
   })
 
+  test('a web page is no agent: a browser names its origin, and is refused', async () => {
+    listener.onConnection = () => expect.unreachable('a page has come in')
+    const raw = new WebSocket(`${url.replace('http', 'ws')}/agent/v1`, [AGENT_SUBPROTOCOL], {
+      origin: 'https://evil.example',
+    })
+    const [cause] = (await once(raw, 'error')) as [Error]
+    expect(cause.message).toMatch(/403/)
+  })
+
   test('another path: 404 that names the right one', async () => {
     const raw = new WebSocket(`${url.replace('http', 'ws')}/elsewhere`)
     const [cause] = (await once(raw, 'error')) as [Error]

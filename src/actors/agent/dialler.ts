@@ -49,7 +49,10 @@ export class Dialler {
       const { connection, nonce } = result
       return this.connected({ url: this.search.url as string, connection, listenerNonce: nonce })
     }
-    if (!this.search.redirected(result.redirect)) return this.redial(`more than ${REDIRECTS_MAX} redirects`)
+    if (!this.search.redirected(result.redirect))
+      return this.redial(
+        `sent on to ${result.redirect}, after more than ${REDIRECTS_MAX} redirects or from https to http`,
+      )
     this.dial()
   }
 

@@ -36,9 +36,9 @@ export class LeaderSearch {
     return this.redirect ?? this.schedulers[this.next % this.schedulers.length] ?? null
   }
 
-  /** To be dialled next. False: sent on too often, which counts as a failure. */
+  /** To be dialled next. False: sent on too often, or from https to where all can be read, which counts as a failure. */
   redirected(to: string): boolean {
-    if (this.redirects >= REDIRECTS_MAX) return false
+    if (this.redirects >= REDIRECTS_MAX || (isSecure(this.url ?? '') && !isSecure(to))) return false
     this.redirects += 1
     this.redirect = to
     return true
@@ -71,6 +71,8 @@ export class LeaderSearch {
     this.failures = 0
   }
 }
+
+const isSecure = (url: string): boolean => /^(https|wss):/i.test(url)
 
 /** Full-jitter back-off, ms: `random` uniform in [0, 1), `attempts` failed dials in a row. */
 export function redialDelayMs(attempts: number, random: number, loopback: boolean, maxMs: number): number {

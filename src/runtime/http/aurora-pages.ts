@@ -44,7 +44,8 @@ function agentsPage(view: LedgerView): string {
   const cells = rows.map(row => {
     const host = escapeHtml(row.host)
     return [
-      row.logUrl === undefined ? host : `<a href="${escapeHtml(row.logUrl)}">${host}</a>`,
+      // What an agent says of itself must not run in the browser of who may do more.
+      !/^https?:/i.test(row.logUrl ?? '') ? host : `<a href="${escapeHtml(row.logUrl)}">${host}</a>`,
       escapeHtml(row.agentId),
       row.mode,
       escapeHtml(attributesText(row)),

@@ -52,6 +52,8 @@ export function addEventRoutes(app: FastifyInstance, deps: HttpDeps): void {
         const remedy = `read the present state (/jobs, /tasks), then events from there; ?from=${begin} is the oldest that is held`
         return refuse(reply, rejected('LOG_TRUNCATED', truncatedText(cursor, begin), { remedy }))
       }
+      if (deps.guard != null && request.subject !== null && !deps.guard.isCurrent(request.subject))
+        return refuse(reply, rejected('BUSY', 'Who may do what has just changed', { remedy: 'ask again' }))
       if (streams.size >= READERS_MAX) {
         const remedy = 'ask another node, or end readers of this one'
         return refuse(reply, rejected('BUSY', `${READERS_MAX} readers follow the events of this node`, { remedy }))

@@ -30,6 +30,20 @@ export function addGate(app: FastifyInstance, deps: HttpDeps): void {
   const guard = deps.guard ?? null
   app.decorateRequest('subject', null)
 
+  /** False: the reply has been sent. */
+  const admitted = async (guard: Guard, request: FastifyRequest, reply: FastifyReply): Promise<boolean> => {
+    const who = await subjectOf(guard, request)
+    if (!('type' in who)) {
+      request.subject = who
+      return true
+    }
+    request.subject = null
+    deps.logger.info('login-refused', { from: fromOf(request), path: pathOf(request), why: who.detail })
+    deps.metrics.count('logins_refused_total')
+    refuse(reply, who)
+    return false
+  }
+
   app.addHook('onRequest', async (request, reply) => {
     if (request.is404) return
     const need = needOfRequest(request)
@@ -37,25 +51,25 @@ export function addGate(app: FastifyInstance, deps: HttpDeps): void {
     const foreign = isChange(request, need) ? foreignOrigin(request, deps) : null
     if (foreign !== null) return refuse(reply, foreign)
     if (guard === null) return
-    const who = await subjectOf(guard, request)
-    if ('type' in who) {
-      deps.logger.info('login-refused', { from: fromOf(request), path: pathOf(request), why: who.detail })
-      deps.metrics.count('logins_refused_total')
-      return refuse(reply, who)
-    }
-    request.subject = who
+    if (!(await admitted(guard, request, reply))) return reply
     if (need === null) {
       const { rejection, status, allow } = missingRoute(request.method, request.url)
       if (allow !== null) reply.header('allow', allow)
       return refuse(reply, rejection, status)
     }
-    if (who.name === null && !isForAnyone(need, guard)) return refuse(reply, unauthenticated(LOG_IN))
+    if (request.subject?.name === null && !isForAnyone(need, guard)) return refuse(reply, unauthenticated(LOG_IN))
   })
 
   app.addHook('preHandler', async (request, reply) => {
     if (guard === null || request.is404) return
     const need = needOfRequest(request)
-    if (need?.type !== 'permission') return
+    if (need === null || need.type === 'open') return
+    // A body may take its time; who has been taken out meanwhile does not get in with it.
+    if (request.subject === null || !guard.isCurrent(request.subject)) {
+      if (!(await admitted(guard, request, reply))) return reply
+      if (request.subject?.name === null && !isForAnyone(need, guard)) return refuse(reply, unauthenticated(LOG_IN))
+    }
+    if (need.type !== 'permission') return
     const permission = need.of(request)
     if (permission === null) {
       deps.metrics.count('shiro_bad_requests')
@@ -142,13 +156,18 @@ const isChange = ({ method }: FastifyRequest, need: RouteNeed | null): boolean =
  * is. Programs send none. Where nobody has to show anything, a page of a name of its own is foreign even when `Host` is
  * that name: whoever owns it can let it stand for this address.
  */
-function foreignOrigin({ headers }: FastifyRequest, { guard, corsOrigins, ownHost }: HttpDeps): Rejection | null {
+function foreignOrigin(
+  { headers, protocol }: FastifyRequest,
+  { guard, corsOrigins, ownHost }: HttpDeps,
+): Rejection | null {
   const { origin, host } = headers
   if (origin === undefined || corsOrigins?.includes(origin) === true) return null
   const url = URL.canParse(origin) ? new URL(origin) : null
   const isOwnName = (name: string): boolean =>
     name === 'localhost' || name === ownHost || isIP(name.replace(/^\[|\]$/g, '')) > 0
-  if (url !== null && url.host === host && (guard != null || isOwnName(url.hostname))) return null
+  // What came in clear may be a page of somebody in between.
+  const isAsSafe = protocol !== 'https' || url?.protocol === 'https:'
+  if (url !== null && isAsSafe && url.host === host && (guard != null || isOwnName(url.hostname))) return null
   return rejected('AUTH_FAILED', `A page of ${origin.slice(0, 255)} may not change anything here`, {
     remedy: 'list its origin in http.corsOrigins of the scheduler nodes if it may',
   })

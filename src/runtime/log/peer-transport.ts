@@ -208,7 +208,9 @@ export class PeerTransport implements LogTransport {
 
   #onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, origin: Origin): void {
     const isOurs = (request.url ?? '').split('?')[0] === PEER_PATH
-    const mayCome = this.#options.secret !== '' || isLoopback(hostOf(origin))
+    // Any page may open a WebSocket to loopback; a browser always says whose page it is.
+    const isPage = request.headers.origin !== undefined
+    const mayCome = !isPage && (this.#options.secret !== '' || isLoopback(hostOf(origin)))
     if (this.#stopped || !isOurs || !mayCome) {
       const status = isOurs ? '503 Service Unavailable' : '404 Not Found'
       socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)

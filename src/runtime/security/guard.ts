@@ -29,7 +29,9 @@ export interface Guard {
   renew(policy: Policy): void
   /** Told after each renewal: what goes on for long has to show anew who it is for. */
   onRenewed(told: () => void): void
-  /** UNAUTHENTICATED when it proves nothing, BUSY when too many wait for scrypt. */
+  /** Whether what was found out still holds: the policy has not been renewed since. */
+  isCurrent(subject: Subject): boolean
+  /** UNAUTHENTICATED when it proves nothing, BUSY when too many wait for scrypt. By the policy of the moment it answers. */
   identify(authorization: string): Promise<Subject | Rejection>
 }
 
@@ -77,11 +79,14 @@ export function createGuard({ policy, clock, verify = verifyPassword }: GuardOpt
     return answer
   }
 
-  return {
+  const guard: Guard = {
     get reads() {
       return present.policy.reads
     },
-    nobody: { name: null, permissions: [], may: () => false },
+    get nobody() {
+      return present.nobody
+    },
+    isCurrent: subject => subject === (subject.name === null ? present.nobody : present.subjects.get(subject.name)),
     renew: next => {
       present = stateOf(next)
       for (const told of listeners) told()
@@ -106,12 +111,15 @@ export function createGuard({ policy, clock, verify = verifyPassword }: GuardOpt
             return rejected('BUSY', 'Too many passwords wait to be checked', { remedy })
           }
           const subject = (await said) ? state.subjects.get(given.name) : undefined
+          // Somebody may have been taken out, or given another password, while scrypt was at it.
+          if (state !== present) return guard.identify(authorization)
           // Not which of the two is wrong.
           return subject ?? unauthenticated('The user or the password is wrong')
         }
       }
     },
   }
+  return guard
 }
 
 /** Of one policy; what was found under another is forgotten with it. */
@@ -119,13 +127,15 @@ interface State {
   readonly serial: string
   readonly policy: Policy
   readonly subjects: ReadonlyMap<string, Subject>
+  readonly nobody: Subject
   /** Digests of what was right, and until when it need not be looked at again. */
   readonly right: Map<string, number>
 }
 
 function stateOf(policy: Policy): State {
   const subjects = new Map([...policy.users.values()].map(user => [user.name, subjectOf(user)]))
-  return { serial: randomBytes(8).toString('hex'), policy, subjects, right: new Map() }
+  const nobody: Subject = { name: null, permissions: [], may: () => false }
+  return { serial: randomBytes(8).toString('hex'), policy, subjects, nobody, right: new Map() }
 }
 
 export function unauthenticated(detail: string): Rejection {

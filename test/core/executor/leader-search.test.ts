@@ -30,6 +30,16 @@ describe('where an agent looks for its leader', () => {
     expect(search.redirected(A)).toBe(true)
   })
 
+  test('what began with https is not sent on to http, where all can be read; http may go over to https', () => {
+    const search = new LeaderSearch(['https://10.0.0.1:8081', A], 30_000)
+    expect(search.redirected(`${B}/agent/v1`)).toBe(false)
+    expect(search.redirected('https://10.0.0.2:8081/agent/v1')).toBe(true)
+    expect(search.redirected('ws://10.0.0.2:8081/agent/v1')).toBe(false)
+    search.failed(0, 0)
+    expect(search.url).toBe(A)
+    expect(search.redirected('https://10.0.0.2:8081/agent/v1')).toBe(true)
+  })
+
   test('told to come back later: no dial before that moment, whatever the pause', () => {
     const search = new LeaderSearch([A], 30_000)
     search.rejected(61_000)

@@ -279,6 +279,13 @@ describe('strangers at the door of a member with TLS', () => {
     expect(await answerTo(`GET / HTTP/1.1\r\nX: ${'x'.repeat(5_000)}\r\n\r\n`)).toMatch(/^HTTP\/1\.1 431 /)
   })
 
+  test('a web page is no member: a browser names its origin, and is turned away', async () => {
+    const { port } = await alone(null)
+    const socket = kept(connectTcp(port, '127.0.0.1'))
+    socket.write(upgradeRequest(PEER_PATH, 'Origin: https://evil.example'))
+    expect(await allOf(socket)).toMatch(/^HTTP\/1\.1 503 /)
+  })
+
   test.each([
     ['with TLS', own(1)],
     ['in clear', null],
@@ -380,7 +387,7 @@ async function allOf(socket: Socket): Promise<string> {
   return Buffer.concat(parts).toString('latin1')
 }
 
-const upgradeRequest = (path = PEER_PATH): string =>
+const upgradeRequest = (path = PEER_PATH, ...more: string[]): string =>
   `${[
     `GET ${path} HTTP/1.1`,
     'Host: x',
@@ -389,6 +396,7 @@ const upgradeRequest = (path = PEER_PATH): string =>
     'Sec-WebSocket-Version: 13',
     `Sec-WebSocket-Key: ${Buffer.alloc(16).toString('base64')}`,
     `Sec-WebSocket-Protocol: ${PEER_SUBPROTOCOL}`,
+    ...more,
   ].join('\r\n')}\r\n\r\n`
 
 /** What a client of TLS says first. */

@@ -56,6 +56,24 @@ describe('passwords', () => {
     expect(checks).toHaveLength(4)
   })
 
+  test('who is taken out while scrypt is at it does not get in; nor what was found out before', async () => {
+    const { guard, named, release } = guarded({ held: true })
+    const asked = named(basic('ann', 'right'))
+    await turns()
+    guard.renew({ ...POLICY, users: new Map() })
+    release()
+    await turns()
+    release()
+    expect(await asked).toBe('UNAUTHENTICATED')
+    const { guard: other } = guarded()
+    const ann = await other.identify(basic('ann', 'right'))
+    if ('type' in ann) throw new Error(ann.code)
+    expect([other.isCurrent(ann), other.isCurrent(other.nobody)]).toEqual([true, true])
+    const { nobody } = other
+    other.renew(POLICY)
+    expect([other.isCurrent(ann), other.isCurrent(nobody)]).toEqual([false, false])
+  })
+
   test('right: no scrypt again until the time is over; a wrong one beside it is not taken for it', async () => {
     const { named, checks, pass } = guarded()
     await named(basic('ann', 'right'))
