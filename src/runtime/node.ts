@@ -29,6 +29,7 @@ import { type EmbeddedAgent, startAgentThread } from './agent/agent-thread-clien
 import { backupFolder } from './backup-folder.ts'
 import { realClock } from './clock.ts'
 import { advertisedHttpUrl, agentWorkDir, backupPath, machineName, type NodeConfig, nodeName } from './config.ts'
+import { configFacts } from './config-facts.ts'
 import { isLoopback, readHttpTlsOf, readTlsOf } from './config-rules.ts'
 import { eventLoopLag } from './event-loop-lag.ts'
 import { EXIT, type ExitStatus, exitStatusOf, NodeFailure } from './exit.ts'
@@ -536,21 +537,6 @@ function oldestOf(
 
 /** Before the log thread is there. */
 const NOT_BEGUN: LifeView = lifeView(IDLE_LIFE, false, LIFE_SETTINGS)
-
-/** The effective config for `/vars`, one line a key. */
-function configFacts(config: NodeConfig): Record<string, string | number> {
-  const facts: Record<string, string | number> = {}
-  const walk = (value: unknown, path: string): void => {
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-      for (const [key, inner] of Object.entries(value)) walk(inner, path === '' ? key : `${path}.${key}`)
-    } else {
-      facts[`config_${path}`] =
-        typeof value === 'number' ? value : typeof value === 'string' ? value : JSON.stringify(value)
-    }
-  }
-  walk(config, '')
-  return facts
-}
 
 export function packageVersion(): string {
   for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {

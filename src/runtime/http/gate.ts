@@ -139,8 +139,9 @@ export const nameless = (guard: Guard | null | undefined): string => (guard == n
 
 const LOG_IN = 'This needs somebody who has shown who they are'
 
-async function subjectOf(guard: Guard, { headers }: FastifyRequest): Promise<Subject | Rejection> {
-  return headers.authorization === undefined ? guard.nobody : guard.identify(headers.authorization)
+async function subjectOf(guard: Guard, { headers, socket }: FastifyRequest): Promise<Subject | Rejection> {
+  const { authorization } = headers
+  return authorization === undefined ? guard.nobody : guard.identify(authorization, socket.remoteAddress ?? '?')
 }
 
 /** Which call it is stands in the body of Thrift's, so that is looked at later. */

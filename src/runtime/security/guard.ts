@@ -31,8 +31,11 @@ export interface Guard {
   onRenewed(told: () => void): void
   /** Whether what was found out still holds: the policy has not been renewed since. */
   isCurrent(subject: Subject): boolean
-  /** UNAUTHENTICATED when it proves nothing, BUSY when too many wait for scrypt. By the policy of the moment it answers. */
-  identify(authorization: string): Promise<Subject | Rejection>
+  /**
+   * UNAUTHENTICATED when it proves nothing, BUSY when too many wait for scrypt, in all or from one address. By the policy of
+   * the moment it answers. `from`: the address that asks.
+   */
+  identify(authorization: string, from: string): Promise<Subject | Rejection>
 }
 
 export interface GuardOptions {
@@ -47,23 +50,29 @@ export const REMEMBERED_MS = 10 * 60_000
 const REMEMBERED_MAX = 1_000
 /** Questions that wait for their scrypt. */
 export const WAITING_MAX = 32
+/** Of them from one address: whoever tries passwords leaves places to others. */
+export const WAITING_FROM_ONE_MAX = 8
 
 export function createGuard({ policy, clock, verify = verifyPassword }: GuardOptions): Guard {
   const processKey = randomBytes(32)
   let present = stateOf(policy)
   const listeners: (() => void)[] = []
   const asked = new Map<string, Promise<boolean>>()
+  /** By address: how many of them. */
+  const askedFrom = new Map<string, number>()
   let last: Promise<unknown> = Promise.resolve()
 
   /** Null: too many wait. */
-  const isRight = (state: State, name: string, password: string): Promise<boolean> | null => {
+  const isRight = (state: State, name: string, password: string, from: string): Promise<boolean> | null => {
     const digest = createHmac('sha256', processKey).update(`${state.serial}\0${name}\0${password}`).digest('base64')
     const untilMs = state.right.get(digest) ?? 0
     if (clock.read().monoMs < untilMs) return Promise.resolve(true)
     state.right.delete(digest)
     const running = asked.get(digest)
     if (running !== undefined) return running
-    if (asked.size >= WAITING_MAX) return null
+    const fromThere = askedFrom.get(from) ?? 0
+    if (asked.size >= WAITING_MAX || fromThere >= WAITING_FROM_ONE_MAX) return null
+    askedFrom.set(from, fromThere + 1)
     const hash = state.policy.users.get(name)?.password ?? null
     const answer = last.then(async () => {
       const isMatch = await verify(password, hash ?? NOBODY)
@@ -73,7 +82,12 @@ export function createGuard({ policy, clock, verify = verifyPassword }: GuardOpt
       state.right.set(digest, clock.read().monoMs + REMEMBERED_MS)
       return true
     })
-    const over = (): void => void asked.delete(digest)
+    const over = (): void => {
+      asked.delete(digest)
+      const left = askedFrom.get(from)! - 1
+      if (left > 0) askedFrom.set(from, left)
+      else askedFrom.delete(from)
+    }
     last = answer.then(over, over)
     asked.set(digest, answer)
     return answer
@@ -92,7 +106,7 @@ export function createGuard({ policy, clock, verify = verifyPassword }: GuardOpt
       for (const told of listeners) told()
     },
     onRenewed: told => void listeners.push(told),
-    async identify(authorization) {
+    async identify(authorization, from) {
       const state = present
       const given = readAuthorization(authorization)
       switch (given.type) {
@@ -105,14 +119,14 @@ export function createGuard({ policy, clock, verify = verifyPassword }: GuardOpt
           )
         }
         case 'password': {
-          const said = isRight(state, given.name, given.password)
+          const said = isRight(state, given.name, given.password, from)
           if (said === null) {
             const remedy = 'try again; a token costs no check'
             return rejected('BUSY', 'Too many passwords wait to be checked', { remedy })
           }
           const subject = (await said) ? state.subjects.get(given.name) : undefined
           // Somebody may have been taken out, or given another password, while scrypt was at it.
-          if (state !== present) return guard.identify(authorization)
+          if (state !== present) return guard.identify(authorization, from)
           // Not which of the two is wrong.
           return subject ?? unauthenticated('The user or the password is wrong')
         }

@@ -1,7 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { HASH_COST } from '../../../src/core/security/password-hash.ts'
 import type { Policy } from '../../../src/core/security/policy.ts'
-import { createGuard, REMEMBERED_MS, readAuthorization, WAITING_MAX } from '../../../src/runtime/security/guard.ts'
+import {
+  createGuard,
+  REMEMBERED_MS,
+  readAuthorization,
+  WAITING_FROM_ONE_MAX,
+  WAITING_MAX,
+} from '../../../src/runtime/security/guard.ts'
 import { tokenHash } from '../../../src/runtime/security/scrypt.ts'
 
 const HASH = { ...HASH_COST, salt: 'A'.repeat(22), hash: 'B'.repeat(43) }
@@ -30,8 +36,8 @@ function guarded({ held = false } = {}) {
       return password === 'right'
     },
   })
-  const named = async (header: string): Promise<string | null> => {
-    const found = await guard.identify(header)
+  const named = async (header: string, from = 'here'): Promise<string | null> => {
+    const found = await guard.identify(header, from)
     return 'type' in found ? found.code : found.name
   }
   return {
@@ -66,7 +72,7 @@ describe('passwords', () => {
     release()
     expect(await asked).toBe('UNAUTHENTICATED')
     const { guard: other } = guarded()
-    const ann = await other.identify(basic('ann', 'right'))
+    const ann = await other.identify(basic('ann', 'right'), 'here')
     if ('type' in ann) throw new Error(ann.code)
     expect([other.isCurrent(ann), other.isCurrent(other.nobody)]).toEqual([true, true])
     const { nobody } = other
@@ -102,7 +108,7 @@ describe('passwords', () => {
 
   test('too many wait: BUSY at once; a token goes through', async () => {
     const { named, release } = guarded({ held: true })
-    const waiting = Array.from({ length: WAITING_MAX }, (_, at) => named(basic('ann', `no-${at}`)))
+    const waiting = Array.from({ length: WAITING_MAX }, (_, at) => named(basic('ann', `no-${at}`), `host-${at}`))
     expect(await named(basic('ann', 'right'))).toBe('BUSY')
     expect(await named('Bearer dbk_1')).toBe('bot')
     for (const answer of waiting) {
@@ -116,6 +122,24 @@ describe('passwords', () => {
     expect(await late).toBe('ann')
   })
 
+  test('one address fills its own places and no more: from another one a password is checked in its turn', async () => {
+    const { named, release } = guarded({ held: true })
+    const waiting = Array.from({ length: WAITING_MAX }, (_, at) => named(basic('ann', `no-${at}`), 'attacker'))
+    const other = named(basic('ann', 'right'), 'elsewhere')
+    const refused = (await Promise.all(waiting.slice(WAITING_FROM_ONE_MAX))).filter(code => code === 'BUSY')
+    expect(refused).toHaveLength(WAITING_MAX - WAITING_FROM_ONE_MAX)
+    for (let checks = 0; checks <= WAITING_FROM_ONE_MAX; checks++) {
+      await turns()
+      release()
+    }
+    expect(await other).toBe('ann')
+    // Its places are free again.
+    const again = named(basic('ann', 'right'), 'attacker')
+    await turns()
+    release()
+    expect(await again).toBe('ann')
+  })
+
   test('a check that fails is a failure of that request, and the next one is checked', async () => {
     let fails = true
     const guard = createGuard({
@@ -126,9 +150,9 @@ describe('passwords', () => {
         return true
       },
     })
-    await expect(guard.identify(basic('ann', 'right'))).rejects.toThrow('no memory')
+    await expect(guard.identify(basic('ann', 'right'), 'here')).rejects.toThrow('no memory')
     fails = false
-    expect(await guard.identify(basic('ann', 'right'))).toMatchObject({ name: 'ann' })
+    expect(await guard.identify(basic('ann', 'right'), 'here')).toMatchObject({ name: 'ann' })
   })
 })
 
