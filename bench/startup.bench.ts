@@ -81,7 +81,7 @@ interface Node {
 
 async function startNode(dir: string): Promise<Node> {
   const root = packageRoot()
-  const args = [join(root, 'dist/src/cli/main.js'), 'start', join(root, 'config/local.yaml')]
+  const args = [join(root, 'dist/bundle/main.js'), 'start', join(root, 'config/local.yaml')]
   const flags = ['--data.dir', dir, '--http.port', '0', '--peer.port', '0', '--logging.level', 'warn']
   const child = spawn(process.execPath, [...args, ...flags], { stdio: ['ignore', 'pipe', 'inherit'] })
   const url = await new Promise<string>((resolve, reject) => {

@@ -22,7 +22,7 @@ const POLL_MS = 150
 const INDENT = '  '
 const KEY = { cluster: 'local', role: 'www-data', environment: 'devel', name: 'hello' }
 const root = packageRoot()
-const main = join(root, 'dist', 'src', 'cli', 'main.js')
+const main = join(root, 'dist', 'bundle', 'main.js')
 
 const HELP = `npm run demo -- [--once] [--data DIR] [--port N] [--nodes N [--kill-leader]]
 

@@ -11,7 +11,7 @@ import { AGENT_FAULTS } from '../test/sim/tasks/plan.ts'
 import { simulateTasks } from '../test/sim/tasks/simulation.ts'
 
 const HELP = `npm run sim -- [--profile log|tasks] [--seeds 1000] [--from 1] [--seed N] [--nodes 3|5|7] [--minutes 1] [--only FAULT,…] [--trace]
-npm run sim -- [--profile log|tasks] --mutations [NAME,…] [--seeds 2000]
+npm run sim -- [--profile log|tasks] --mutations [NAME[@SEED],…] [--seeds 2000]
 
   --profile P    log (default): the replicated log alone; tasks: whole schedulers, with agents and clients
   --seeds N      how many seeds to run (default 200; with --mutations at most so many for each, default 2000)
@@ -23,7 +23,7 @@ npm run sim -- [--profile log|tasks] --mutations [NAME,…] [--seeds 2000]
   --trace        prints every event of the run
   --shrink       with --seed: leaves out one fault after the other while the run still fails the same way
   --mutations    puts known bugs back, one at a time, into a copy of the built program, and counts the seeds until each is
-                 found; status 1 if one is not
+                 found; status 1 if one is not. NAME@SEED begins at that seed
 `
 
 const { values: flags, positionals } = parseArgs({
@@ -164,16 +164,21 @@ async function shrink(): Promise<void> {
 
 async function proveMutations(): Promise<void> {
   const seedsMax = numberOf('seeds', flags.seeds) ?? 2_000
-  const asked = positionals.flatMap(names => names.split(','))
+  const asked = positionals
+    .flatMap(names => names.split(','))
+    .map(text => {
+      const [name = '', from] = text.split('@')
+      return { name, from: numberOf('mutations', from) ?? 1 }
+    })
   const known = mutationNames(profile)
-  const unknown = asked.filter(name => !known.includes(name))
+  const unknown = asked.map(({ name }) => name).filter(name => !known.includes(name))
   if (unknown.length > 0) stop(`no mutation is called ${unknown.join(', ')}; there are ${known.join(', ')}`)
-  for (const name of asked.length > 0 ? asked : known) {
-    const found = await proveMutation(name, { profile, seedsMax, nodes: numberOf('nodes', flags.nodes) })
+  for (const { name, from } of asked.length > 0 ? asked : known.map(name => ({ name, from: 1 }))) {
+    const found = await proveMutation(name, { profile, seedsMax, from, nodes: numberOf('nodes', flags.nodes) })
     if (found === null) {
       say(`${name}: NOT FOUND in ${seedsMax} seeds`)
       process.exitCode = 1
-    } else say(`${name}: found by seed ${found.seeds} (${found.invariant})`)
+    } else say(`${name}: found by seed ${from + found.seeds - 1} (${found.invariant})`)
   }
 }
 

@@ -226,10 +226,12 @@ class StackPlaces {
   }
 }
 
-/** A file of this program, from the sources or as it was built. */
+/** A file of this program beside or below this one: from the sources, or as it was built; bundled, it is not beside this. */
 function ownFile(name: string): string {
-  const end = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
-  return fileURLToPath(new URL(`${name}${end}`, import.meta.url))
+  if (import.meta.url.endsWith('.ts')) return fileURLToPath(new URL(`${name}.ts`, import.meta.url))
+  const here = dirname(fileURLToPath(import.meta.url))
+  const folder = here.endsWith(join('dist', 'bundle')) ? join(here, '..', 'src', 'cli') : here
+  return resolve(folder, `${name}.js`)
 }
 
 function shownFile(path: string, file: string): string {

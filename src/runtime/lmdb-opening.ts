@@ -96,5 +96,5 @@ export function readInAnotherProcess(folder: string, tables: readonly string[]):
 /** Runs as built code. Beside this file when it is built itself; in `dist` when it runs from the source (tests). */
 function trialEntry(): string {
   const isBuilt = import.meta.url.endsWith('.js')
-  return fileURLToPath(new URL(isBuilt ? './lmdb-trial.js' : '../../dist/src/runtime/lmdb-trial.js', import.meta.url))
+  return fileURLToPath(new URL(isBuilt ? './lmdb-trial.js' : '../../dist/bundle/lmdb-trial.js', import.meta.url))
 }

@@ -29,7 +29,7 @@ function start(args: readonly string[], nodeFlags: readonly string[] = []): Chil
   // The spinner stays still where CI is set, whatever the terminal.
   const { CI: _, ...inherited } = process.env
   const env = { ...inherited, DAYBREAK_URL: scheduler.url, NO_COLOR: '', TERM: 'xterm' }
-  const command = [...nodeFlags, join(root, 'dist/src/cli/main.js'), ...args]
+  const command = [...nodeFlags, join(root, 'dist/bundle/main.js'), ...args]
   return spawn(process.execPath, command, { env, stdio: ['ignore', 'pipe', 'pipe'] })
 }
 

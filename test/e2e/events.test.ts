@@ -28,7 +28,7 @@ afterAll(async () => {
 
 /** `daybreak events -f` against that node, and what it has printed. */
 function follow(url: string, ...more: string[]): { events: () => EventDocument[]; err: () => string } {
-  const main = join(projectRoot, 'dist', 'src', 'cli', 'main.js')
+  const main = join(projectRoot, 'dist', 'bundle', 'main.js')
   const child = spawn(process.execPath, [main, 'events', '-f', '--json', '--job', JOB, ...more], {
     env: { ...process.env, DAYBREAK_URL: url },
     stdio: ['ignore', 'pipe', 'pipe'],

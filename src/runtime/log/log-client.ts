@@ -103,5 +103,5 @@ function remoteOf(api: Remote<LogThreadApi>, stream: MessagePort, lease: LeaseVi
 /** A worker runs built code. Beside this file when it is built itself; in `dist` when it runs from the source (tests). */
 function entryOf(name: string): URL {
   if (import.meta.url.endsWith('.js')) return new URL(`./${name}.js`, import.meta.url)
-  return new URL(`../../../dist/src/runtime/log/${name}.js`, import.meta.url)
+  return new URL(`../../../dist/bundle/${name}.js`, import.meta.url)
 }
