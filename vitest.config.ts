@@ -18,9 +18,9 @@ export default defineConfig({
     // Worker threads and child processes run the built program, so it is built once before the first test.
     globalSetup: ['test/build.ts'],
     pool: 'forks',
-    // Most files wait for processes and disks more than they compute: two at a time also on two cores, where the
+    // Most files wait for processes and disks more than they compute: three at a time also on two cores, where the
     // default is one.
-    maxWorkers: 2,
+    maxWorkers: 3,
     // Projects run in the order of their names: what takes longest begins first.
     projects: [
       { test: { ...limits, name: 'apart', include: APART } },
