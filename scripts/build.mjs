@@ -36,7 +36,6 @@ await build({
   platform: 'node',
   format: 'esm',
   target: 'node20',
-  keepNames: true,
   legalComments: 'linked',
   logLevel: 'warning',
   // With native parts, or with files of their own to run; the last two are optional parts of ws.

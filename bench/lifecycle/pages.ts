@@ -8,7 +8,7 @@ export interface PagesRead {
 const PAGE_TASKS = 1_000
 
 /** Round and round, `pages` of them. Time is from sending to the last byte; the text is parsed outside of it. */
-export async function readPages(url: string, pages: number): Promise<PagesRead> {
+export async function readPages(url: string, pages: number, tasks = PAGE_TASKS): Promise<PagesRead> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   const tookMs: number[] = []
   try {
@@ -16,7 +16,7 @@ export async function readPages(url: string, pages: number): Promise<PagesRead> 
     while (tookMs.length < pages) {
       const behind: string = cursor === null ? '' : `&cursor=${cursor}`
       const began = performance.now()
-      const text = await textOf(`${url}/api/v1/tasks?limit=${PAGE_TASKS}${behind}`, agent)
+      const text = await textOf(`${url}/api/v1/tasks?limit=${tasks}${behind}`, agent)
       tookMs.push(performance.now() - began)
       cursor = (JSON.parse(text) as { readonly next: string | null }).next
     }

@@ -214,6 +214,9 @@ export class Tables implements LedgerView {
       .map(task => task.taskId)
     return this.#rowsOf(job.pageOrder)
   }
+  statusCountsOfJob(key: JobKey): ReadonlyMap<TaskStatus, number> {
+    return this.#byJob.get(jobKeyText(key))?.byStatus ?? NO_COUNTS
+  }
   endedCountOfJob(key: JobKey): number {
     const job = this.#byJob.get(jobKeyText(key))
     return job === undefined ? 0 : job.tasks.size - job.active.size
@@ -322,7 +325,7 @@ export class Tables implements LedgerView {
     const text = jobKeyText(task.job)
     let job = this.#byJob.get(text)
     if (job === undefined) {
-      job = { key: task.job, tasks: new Set(), active: new Map(), pageOrder: null }
+      job = { key: task.job, tasks: new Set(), active: new Map(), byStatus: new Map(), pageOrder: null }
       this.#byJob.set(text, job)
       this.#jobKeysSorted = null
     }
@@ -331,6 +334,7 @@ export class Tables implements LedgerView {
       job.pageOrder = null
     }
     if (ACTIVE.has(task.status)) this.#takeSlot(job, task)
+    job.byStatus.set(task.status, (job.byStatus.get(task.status) ?? 0) + 1)
     if (task.agentId !== undefined && HOST_ASSIGNED.has(task.status)) {
       let onAgent = this.#byAgent.get(task.agentId)
       if (onAgent === undefined) {
@@ -368,6 +372,10 @@ export class Tables implements LedgerView {
     const job = this.#byJob.get(text)
     assert(job !== undefined, 'a stored task is in the index of its job', { task: task.taskId })
     if (job.active.get(task.instance) === task.taskId) job.active.delete(task.instance)
+    const others = (job.byStatus.get(task.status) ?? 0) - 1
+    assert(others >= 0, 'tasks of a job are counted by status', { task: task.taskId })
+    if (others > 0) job.byStatus.set(task.status, others)
+    else job.byStatus.delete(task.status)
     if (isLeaving) {
       job.tasks.delete(task.taskId)
       job.pageOrder = null
@@ -408,11 +416,15 @@ export class Tables implements LedgerView {
   }
 }
 
+const NO_COUNTS: ReadonlyMap<TaskStatus, number> = new Map()
+
 interface JobTasks {
   readonly key: JobKey
   readonly tasks: Set<string>
   /** Instance to the id of the task that holds its slot. */
   readonly active: Map<InstanceId, string>
+  /** How many of `tasks`; none is 0. */
+  readonly byStatus: Map<TaskStatus, number>
   /** All of `tasks` by (instance, id), or null until it is asked for again. */
   pageOrder: readonly string[] | null
 }

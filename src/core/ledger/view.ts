@@ -43,6 +43,8 @@ export interface LedgerView {
   tasksOfJob(key: JobKey): readonly TaskRow[]
   /** All tasks of a job by (instance, id): an order in which a task never moves. */
   tasksInPageOrder(key: JobKey): readonly TaskRow[]
+  /** How many of its tasks, history included, are in each status; those in none are not there. */
+  statusCountsOfJob(key: JobKey): ReadonlyMap<TaskStatus, number>
   /** Terminal ones of the job. */
   endedCountOfJob(key: JobKey): number
   /** Terminal tasks, the one that ended first in front. Change nothing while reading. */

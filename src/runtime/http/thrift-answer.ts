@@ -43,7 +43,13 @@ export async function answerCall(
   const code = said === 'unknown' ? 'UNKNOWN' : (said.responseCode ?? 'ERROR')
   deps.metrics.count('thrift_responses_total', 1, { method: call.method, code })
   deps.metrics.observe('thrift_call_seconds', (performance.now() - startedMs) / 1000, { method: call.method })
-  const fields = { method: call.method, user, code, callId: request.id, arguments: argumentsText(call) }
+  const fields = {
+    ...{ method: call.method, user, code, callId: request.id },
+    // Reads are many, and mostly nobody asks for their lines.
+    get arguments() {
+      return argumentsText(call)
+    },
+  }
   if (need.type === 'none') deps.logger.debug('thrift-call', fields)
   else {
     deps.logger.info('thrift-call', fields)

@@ -52,13 +52,16 @@ const hasTasks = (view: LedgerView, key: JobKey): boolean =>
 export function getJobSummary({ view }: ReadWorld, { role }: Arguments<'getJobSummary'>): Answer {
   const summaries = view.jobKeys().flatMap((key): Struct<'JobSummary'>[] => {
     if (!isRole(role, key)) return []
-    const tasks = view.tasksInPageOrder(key)
+    const counts = view.statusCountsOfJob(key)
+    let tasks = 0
+    for (const count of counts.values()) tasks += count
     const job = view.job(key)
     const cron = job?.cron === undefined ? undefined : job
-    const config = configOf(view, cron, tasks)
-    if (config === undefined || (tasks.length === 0 && cron === undefined)) return []
-    const count = cron?.instanceCount ?? tasks.length
-    return [{ job: jobConfiguration(key, config, count, cron), stats: statsOf(tasks) }]
+    // An active task is newer than any that has ended, so mostly the history need not be read.
+    const active = view.activeTasksOfJob(key)
+    const config = configOf(view, cron, active.length > 0 ? active : view.tasksInPageOrder(key))
+    if (config === undefined || (tasks === 0 && cron === undefined)) return []
+    return [{ job: jobConfiguration(key, config, cron?.instanceCount ?? tasks, cron), stats: statsOf(counts) }]
   })
   return ok({ jobSummaryResult: { summaries } })
 }
@@ -112,13 +115,13 @@ function jobConfiguration(
 const PENDING: ReadonlySet<TaskStatus> = new Set(['INIT', 'PENDING', 'THROTTLED'])
 const FAILED: ReadonlySet<TaskStatus> = new Set(['FAILED', 'LOST'])
 
-function statsOf(tasks: readonly TaskRow[]): Struct<'JobStats'> {
+function statsOf(counts: ReadonlyMap<TaskStatus, number>): Struct<'JobStats'> {
   const stats = { activeTaskCount: 0, finishedTaskCount: 0, failedTaskCount: 0, pendingTaskCount: 0 }
-  for (const { status } of tasks) {
-    if (PENDING.has(status)) stats.pendingTaskCount += 1
-    else if (FAILED.has(status)) stats.failedTaskCount += 1
-    else if (isTerminal(status)) stats.finishedTaskCount += 1
-    else stats.activeTaskCount += 1
+  for (const [status, count] of counts) {
+    if (PENDING.has(status)) stats.pendingTaskCount += count
+    else if (FAILED.has(status)) stats.failedTaskCount += count
+    else if (isTerminal(status)) stats.finishedTaskCount += count
+    else stats.activeTaskCount += count
   }
   return stats
 }

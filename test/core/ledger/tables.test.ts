@@ -35,6 +35,11 @@ function recomputed(tasks: readonly TaskRow[], jobs: readonly JobRow[]) {
     ),
     byAgent: ['a1', 'a2'].map(id => ids(tasks.filter(task => task.agentId === id && HOST_ASSIGNED.has(task.status)))),
     byStatus: STATUSES.map(status => ids(tasks.filter(task => task.status === status))),
+    counts: [HELLO, BYE].map(key =>
+      STATUSES.map(
+        status => tasks.filter(task => jobKeyText(task.job) === jobKeyText(key) && task.status === status).length,
+      ),
+    ),
     uses: ['c1', 'c2'].map(uses),
     tasks: tasks.length,
   }
@@ -47,6 +52,7 @@ function shown(tables: Tables) {
     active: [HELLO, BYE].map(key => ids(tables.activeTasksOfJob(key))),
     byAgent: ['a1', 'a2'].map(id => ids(tables.tasksOnAgent(agentId(id)))),
     byStatus: STATUSES.map(status => ids(tables.tasksByStatus(status))),
+    counts: [HELLO, BYE].map(key => STATUSES.map(status => tables.statusCountsOfJob(key).get(status) ?? 0)),
     uses: ['c1', 'c2'].map(id => tables.configUses(configId(id))),
     tasks: tables.counts.tasks,
   }
