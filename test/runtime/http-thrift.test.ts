@@ -4,8 +4,11 @@ import type * as JobKeeper from '../../src/actors/job-keeper.ts'
 import type * as TaskAdmin from '../../src/actors/task-admin.ts'
 import { agentId, configId } from '../../src/core/base/ids.ts'
 import { rejected } from '../../src/core/base/rejection.ts'
+import { replyBytes } from '../../src/runtime/http/thrift-answer.ts'
 import { argumentsText, UNBUILT } from '../../src/runtime/thrift/calls.ts'
 import { readCall } from '../../src/wire/thrift/message.ts'
+import type { Response } from '../../src/wire/thrift/types.ts'
+import { ReplyTooLarge } from '../../src/wire/thrift/writer.ts'
 import { FOLLOWING, type HttpNode, httpNode } from '../fixtures/http-node.ts'
 import { agentRow, configRow, HELLO, jobRow, putAgent, putConfig, putJob, putTask, taskRow } from '../fixtures/rows.ts'
 
@@ -358,6 +361,21 @@ test('api-15: the log of a call has the configuration of its executor blanked', 
   const text = argumentsText(call)
   expect(text).toContain('"executorConfig":"BLANKED"')
   expect(text).not.toContain('secret')
+})
+
+test('an answer that nobody should make is an ERROR that says what to ask instead', async () => {
+  const made = node()
+  const write = function* (response: Response): Generator<undefined, Buffer> {
+    yield
+    if (response.result !== undefined) throw new ReplyTooLarge()
+    return Buffer.from(JSON.stringify(response))
+  }
+  const bytes = await replyBytes(made.deps, { responseCode: 'OK', result: {} }, write)
+  expect(JSON.parse(String(bytes))).toMatchObject({
+    responseCode: 'ERROR',
+    serverInfo: { clusterName: 'local' },
+    details: [{ message: expect.stringContaining('getTasksWithoutConfigs') }],
+  })
 })
 
 describe('changing', () => {
