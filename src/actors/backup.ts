@@ -6,7 +6,9 @@
 import { backupDueInMs, surplusBackups } from '../core/backup/backup-schedule.ts'
 import { type RestorePlan, restorePlan } from '../core/backup/restore-plan.ts'
 import { assertNever } from '../core/base/assert.ts'
+import type { ConfigId } from '../core/base/ids.ts'
 import { type Rejection, type RejectionCode, rejected } from '../core/base/rejection.ts'
+import type { TaskConfig } from '../core/job/task-config.ts'
 import { TRANSACTION_BYTES_MAX } from '../core/ledger/payload-parts.ts'
 import { requestChange, requestOutcome } from '../core/ledger/request-outcomes.ts'
 import type { TaskRow } from '../core/ledger/rows.ts'
@@ -93,6 +95,8 @@ export interface Shown {
   readonly type: 'shown'
   readonly name: string
   readonly tasks: readonly TaskRow[]
+  /** Theirs, which the cluster need not have any more. */
+  readonly configs: ReadonlyMap<ConfigId, TaskConfig>
 }
 export interface DiffBackup extends Question<Differs> {
   readonly type: 'diff'
@@ -295,7 +299,13 @@ function backup(context: Context<Message>, options: BackupOptions): Behaviour<Me
   function show({ replyTo, query }: ShowTasks): void {
     if (staged === null) return void replyTo.tell(nothingLoaded())
     const found = tasksMatching(staged.view, query)
-    replyTo.tell('type' in found ? found : { type: 'shown', name: staged.name, tasks: found })
+    if ('type' in found) return void replyTo.tell(found)
+    const configs = new Map<ConfigId, TaskConfig>()
+    for (const { configId } of found) {
+      const config = configs.has(configId) ? undefined : staged.view.config(configId)
+      if (config !== undefined) configs.set(configId, config)
+    }
+    replyTo.tell({ type: 'shown', name: staged.name, tasks: found, configs })
   }
 
   // ---- restoring ----

@@ -70,15 +70,16 @@ export function createJobOperations<M>(
     const job = view.job(key)
     if (job === undefined && view.tasksOfJob(key).length === 0) return answerUnchanged(ledger, command, noSuchJob(key))
     const active = view.activeTasksOfJob(key)
-    const chosen = instances === null ? active : active.filter(task => instances.includes(task.instance))
-    if (command.type === 'restart' && instances !== null && chosen.length < new Set(instances).size)
+    const wanted = instances === null ? null : new Set(instances)
+    const chosen = wanted === null ? active : active.filter(task => wanted.has(task.instance))
+    if (command.type === 'restart' && wanted !== null && chosen.length < wanted.size)
       return answerUnchanged(ledger, command, notActive(command, chosen))
 
     // The job goes first: what comes after it under its name is another one.
     const isWhole = command.type === 'kill' && instances === null
     const changes: RowChange[] = isWhole && job ? [{ type: 'delete', table: 'job', key: jobKeyText(key) }] : []
     const targets = chosen.map(({ taskId, instance }): Target => ({ taskId, instance }))
-    if (targets.length === 0) return finish(command, [command.replyTo], [], changes)
+    if (targets.length === 0) return finish(command, [command.replyTo], [], changes, false)
     const begun: Begun = { type: 'begun', targets }
     const record = requestChange(command.requestId, command.fingerprint, begun, context.now().wallMs)
     ledger.stage({ cause: causeOf(command, context.now().wallMs), changes: [...changes, record] })
@@ -129,7 +130,7 @@ export function createJobOperations<M>(
     }
     if (open.size > 0) return
     close(command.requestId)
-    finish(command, operation.replyTo, [...done], [])
+    finish(command, operation.replyTo, [...done], [], true)
   }
 
   function isDone(command: Kill | Restart, taskId: TaskId): boolean {
@@ -143,6 +144,7 @@ export function createJobOperations<M>(
     replyTo: readonly Ref<JobOutcome | Rejection>[],
     done: readonly InstanceId[],
     changes: readonly RowChange[],
+    wereAsked: boolean,
   ): void {
     const { key, requestId, fingerprint } = command
     const instances = done.toSorted((a, b) => a - b)
@@ -151,13 +153,16 @@ export function createJobOperations<M>(
     const reply = (said: JobOutcome | Rejection): void => {
       for (const ref of replyTo) ref.tell(said)
     }
+    // That the outcome is certainly not written says nothing of the tasks: who hears that nothing was done does it again.
+    const lost = (reason: Rejection): void =>
+      reply(wereAsked ? rejected('OUTCOME_UNKNOWN', undefined, { remedy: REPEAT }) : reason)
     // Full or busy by now: what was done is done, and a retry finds it so.
-    if (ledger.refusal() !== null) return ledger.whenLeased(() => reply(outcome), reply)
+    if (ledger.refusal() !== null) return ledger.whenLeased(() => reply(outcome), lost)
     const record = requestChange(requestId, fingerprint, outcome, context.now().wallMs)
     ledger.stage(
       { cause: causeOf(command, context.now().wallMs), changes: [...changes, record] },
       () => reply(outcome),
-      reply,
+      lost,
     )
   }
 

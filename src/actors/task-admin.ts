@@ -183,12 +183,18 @@ function taskAdmin(context: Context<Message>, options: TaskAdminOptions): Behavi
   // ---- prune ----
 
   function prune(command: PruneTasks, done: number): void {
-    const replies = (said: Pruned | Rejection): void => {
-      for (const ref of prunes.get(command.requestId) ?? []) answer(ref, said)
+    const over = (tell: (ref: Ref<Pruned | Rejection>) => void): void => {
+      for (const ref of prunes.get(command.requestId) ?? []) tell(ref)
       prunes.delete(command.requestId)
     }
+    const replies = (said: Rejection): void => over(ref => answer(ref, said))
+    // Told as it is, and never as less: who hears that nothing was done does it again.
+    const lost = (reason: Rejection): void => {
+      const said = done === 0 ? reason : rejected('OUTCOME_UNKNOWN', `${done} tasks are pruned, and not all`)
+      over(ref => void ref.tell(said))
+    }
     const refusal = ledger.refusal()
-    if (refusal !== null) return replies(refusal)
+    if (refusal !== null) return lost(refusal)
     const asked = [...(command.query.statuses ?? [])]
     if (asked.some(status => !isTerminal(status))) return replies(rejected('INVALID_REQUEST', NOT_TERMINAL))
     const found = tasksMatching(view, { ...command.query, statuses: asked.length > 0 ? asked : TERMINAL })
@@ -203,9 +209,9 @@ function taskAdmin(context: Context<Message>, options: TaskAdminOptions): Behavi
     changes.push(requestChange(requestId, fingerprint, outcome, context.now().wallMs))
     metrics.count('tasks_pruned', going.length)
     if (isLast) context.log.info('tasks-pruned', { tasks: total, user, reason })
-    stage(command, changes, lost => {
-      if (lost !== null) replies(lost)
-      else if (outcome.type === 'pruned') replies(outcome)
+    stage(command, changes, reason => {
+      if (reason !== null) lost(reason)
+      else if (outcome.type === 'pruned') over(ref => void ref.tell(outcome))
       else context.self.tell({ type: 'pruneOn', command, done: total })
     })
   }

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { SourceMap, type SourceMapPayload } from 'node:module'
 import { tmpdir } from 'node:os'
@@ -50,6 +51,9 @@ const MEMORY_MB = 512
 /** How long to look where it is before it is ended. */
 const LOOK_MS = 1_000
 const OUTPUT = 'job-file.mjs'
+/** How often what holds up the end of a thread is looked for, and how long its end is waited for. */
+const ENDING_LOOK_MS = 250
+const ENDING_MS_MAX = 2_000
 
 /** Runs the module at `path`. Faults of its own are values; rejects when it cannot be read or this program fails. */
 export async function readJobModule(
@@ -135,6 +139,7 @@ type Ended =
 
 function runInThread(file: string, question: JobFileQuestion, limits: ModuleLimits): Promise<Ended> {
   const { limitMs = LIMIT_MS, memoryMb = MEMORY_MB, interrupted, print } = limits
+  const others = new Set(programsUnder('self'))
   const worker = new Worker(pathToFileURL(file), {
     workerData: question,
     name: 'job file',
@@ -151,7 +156,15 @@ function runInThread(file: string, question: JobFileQuestion, limits: ModuleLimi
       isEnded = true
       clearTimeout(timer)
       interrupted?.removeEventListener('abort', stop)
-      void worker.terminate().then(() => done(ended))
+      // A thread that waits for a program it runs (`execSync`) is not ended before that is.
+      const look = setInterval(() => endPrograms(others), ENDING_LOOK_MS)
+      const over = (): void => {
+        clearInterval(look)
+        clearTimeout(late)
+        done(ended)
+      }
+      const late = setTimeout(over, ENDING_MS_MAX)
+      void worker.terminate().then(over)
     }
     const stop = (): void => end({ type: 'interrupted' })
     const timer = setTimeout(
@@ -167,6 +180,31 @@ function runInThread(file: string, question: JobFileQuestion, limits: ModuleLimi
     })
     worker.on('exit', () => end({ type: 'left' }))
   })
+}
+
+/** Ends what the thread has started, by its id; `others` were there before. */
+function endPrograms(others: ReadonlySet<number>): void {
+  for (const pid of programsUnder('self')) {
+    if (others.has(pid)) continue
+    try {
+      process.kill(pid, 'SIGKILL')
+    } catch {
+      // It has ended by itself.
+    }
+  }
+}
+
+/** Ids of the programs that a process has started, and of those that they have. */
+function programsUnder(pid: number | 'self'): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`)
+      .flatMap(thread => readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').trim().split(' '))
+      .filter(child => child !== '')
+      .flatMap(child => [Number(child), ...programsUnder(Number(child))])
+  } catch {
+    // It has ended meanwhile, or the kernel does not tell.
+    return []
+  }
 }
 
 function outcome(path: string, ended: Ended, places: StackPlaces, limits: ModuleLimits): JobModule {

@@ -108,11 +108,13 @@ export type TierList = z.infer<typeof tierList>
 export const createJob = z.object({ job: jobConfiguration })
 
 const instances = z.array(z.number().int().nonnegative()).min(1).max(100_000)
+/** It stands in the history of each task that is killed. */
+export const KILL_MESSAGE_CHARACTERS_MAX = 4_096
 /** POST /jobs/{role}/{environment}/{name}:kill — exactly one of `instances` and `all`. */
 export const killJob = z.object({
   instances: instances.optional(),
   all: z.literal(true).optional().describe('every instance, and the job with them'),
-  message: text(4096).optional(),
+  message: text(KILL_MESSAGE_CHARACTERS_MAX).optional(),
 })
 /** POST /jobs/{role}/{environment}/{name}:restart — exactly one of `instances` and `all`. */
 export const restartJob = z.object({ instances: instances.optional(), all: z.literal(true).optional() })

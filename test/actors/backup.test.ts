@@ -231,7 +231,10 @@ describe('bringing one back', () => {
     const it = await Bench.start()
     it.ledger.put(putConfig(configRow()), running('stray', 5))
     await it.staged(putConfig(configRow()), putJob(jobRow()), running('a'), running('b', 1))
-    expect(await it.ask({ type: 'show', query: {} })).toMatchObject({ tasks: [{ taskId: 'a' }, { taskId: 'b' }] })
+    expect(await it.ask({ type: 'show', query: {} })).toMatchObject({
+      tasks: [{ taskId: 'a' }, { taskId: 'b' }],
+      configs: new Map([['c1', configRow().config]]),
+    })
     expect(await it.ask({ type: 'drop', query: { taskIds: [taskId('b')] } })).toMatchObject({ tasks: 1, dropped: 1 })
     const { plan } = await it.diff()
     expect(plan.consequences.killed.map(task => task.taskId)).toEqual(['stray'])

@@ -530,6 +530,27 @@ describe('a crash in the middle', () => {
     expect(again).toEqual(retried)
   }
 
+  test.each(['kill', 'restart'] as const)(
+    '%s, its outcome is certainly not written: unknown all the same, for its tasks were reached',
+    async type => {
+      const leader = await lead()
+      await leader.create()
+      await leader.run()
+      leader.log.hold()
+      const answers = leader.ask({ type, requestId: 'mine' })
+      await leader.sim.settle()
+      const outcome = () => leader.ledger.view.request('mine')?.outcome as { type: string } | undefined
+      for (let n = 0; n < 9 && outcome()?.type !== 'done'; n++) {
+        leader.log.release(1)
+        await leader.sim.settle()
+      }
+      expect([outcome()?.type, leader.log.waiting, answers]).toEqual(['done', 1, []])
+      leader.log.fail({ type: 'noSpace', freeBytes: 1 })
+      await leader.sim.settle()
+      expect(answers).toMatchObject([{ code: 'OUTCOME_UNKNOWN' }])
+    },
+  )
+
   test('a repeat while the first is under way: both get the one answer', async () => {
     const leader = await lead()
     await leader.create()

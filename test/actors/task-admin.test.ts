@@ -21,6 +21,10 @@ class Desk {
     this.#ref = leader.sim.spawn(taskAdminSpec({ ledger: leader.ledger, tasks: leader.tasks }))
   }
   async ask(asked: Asked): Promise<Answer | undefined> {
+    return (await this.begin(asked))[0]
+  }
+  /** Those that have come, and those that are to come. */
+  async begin(asked: Asked): Promise<Answer[]> {
     const answers: Answer[] = []
     const replyTo = { path: 'test', tell: (answer: Answer) => answers.push(answer) > 0 }
     const defaults = {
@@ -32,7 +36,7 @@ class Desk {
     }
     this.#ref.tell({ ...defaults, replyTo, ...asked } as TaskAdmin.Command)
     await this.leader.sim.settle()
-    return answers[0]
+    return answers
   }
 }
 const desk = async () => {
@@ -163,4 +167,33 @@ test('prune of many: at most 300 rows a transaction, and a retry after a crash i
   await it.leader.put([{ type: 'put', table: 'request', key: 'y', row }])
   expect(await it.ask({ ...asked, limit: 40, requestId: 'y' })).toEqual({ type: 'pruned', tasks: 40 })
   expect(sizes).toEqual([300, 300, 50, 10])
+})
+
+test('a prune whose fate nobody knows, or that is done in part, never sounds as if nothing had happened', async () => {
+  const prune = { type: 'pruneTasks', query: {} } as const
+  const unknown = await desk()
+  await unknown.leader.put(endedRows(10))
+  unknown.leader.log.hold()
+  const first = await unknown.begin(prune)
+  unknown.leader.log.lose({ type: 'unknown' })
+  await unknown.leader.sim.settle()
+  expect(first).toMatchObject([{ code: 'OUTCOME_UNKNOWN' }])
+
+  const part = await desk()
+  await part.leader.put(endedRows(400))
+  part.leader.log.hold()
+  const second = await part.begin(prune)
+  part.leader.log.release(1)
+  await part.leader.sim.settle()
+  expect(count(part)).toBe(1)
+  part.leader.log.fail({ type: 'noSpace', freeBytes: 1 })
+  await part.leader.sim.settle()
+  expect(second).toMatchObject([{ code: 'OUTCOME_UNKNOWN' }])
+})
+
+test('a prune that is committed is told so, lease or not: nobody prunes as many again', async () => {
+  const it = await desk()
+  await it.leader.put(endedRows(10))
+  it.leader.log.isLeased = false
+  expect(await it.ask({ type: 'pruneTasks', query: {}, limit: 3 })).toEqual({ type: 'pruned', tasks: 3 })
 })

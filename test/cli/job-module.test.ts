@@ -138,6 +138,14 @@ describe('a program that fails', () => {
     ])
   })
 
+  test('it waits for a program that does not end: both are ended after a time', async () => {
+    const begunMs = Date.now()
+    const text = "import { execSync } from 'node:child_process'\nexecSync('sleep 40; true')\nexport default {}"
+    const [told] = await faultOf({ 'web.js': text }, 300)
+    expect(told).toContain('The module was ended after 0.3 s')
+    expect(Date.now() - begunMs).toBeLessThan(15_000)
+  })
+
   test('it loops: ended after a time, named with the line it loops in', async () => {
     const lib =
       'export function sum(all: number[]): number {\n  let i = 0\n  while (i < 1 || all.length > 0) i += 1\n  return i\n}'

@@ -4,8 +4,11 @@ import type * as JobKeeper from '../../src/actors/job-keeper.ts'
 import type * as TaskAdmin from '../../src/actors/task-admin.ts'
 import { agentId, configId } from '../../src/core/base/ids.ts'
 import { rejected } from '../../src/core/base/rejection.ts'
+import { replyBytes } from '../../src/runtime/http/thrift-answer.ts'
 import { argumentsText, UNBUILT } from '../../src/runtime/thrift/calls.ts'
 import { readCall } from '../../src/wire/thrift/message.ts'
+import type { Response } from '../../src/wire/thrift/types.ts'
+import { ReplyTooLarge } from '../../src/wire/thrift/writer.ts'
 import { FOLLOWING, type HttpNode, httpNode } from '../fixtures/http-node.ts'
 import { agentRow, configRow, HELLO, jobRow, putAgent, putConfig, putJob, putTask, taskRow } from '../fixtures/rows.ts'
 
@@ -264,6 +267,60 @@ describe('reading', () => {
     expect(group[3].rec ?? group[3].set.slice(2)).toEqual([{ 1: { i32: 0 }, 2: { i32: 2 } }])
     expect((await groups({ ...KEY, 3: { str: 'nobody' } }))[1]).toBe(0)
   })
+
+  test('a diff looks at the instances of its ranges, however many those hold and however often they say so', async () => {
+    const made = node()
+    fill(made, 3)
+    const diff = async (...ranges: (readonly [number, number])[]) => {
+      const set = ranges.map(([first, last]) => ({ 1: { i32: first }, 2: { i32: last } }))
+      const settings = { 7: { set: ['rec', set.length, ...set] } }
+      const request = { 1: { rec: TASK }, 2: { i32: 5 }, 3: { rec: settings } }
+      const said = await call(made, 'getJobUpdateDiff', { 1: { rec: request } })
+      const groups = said.result[26].rec
+      const [add, remove, update] = [1, 2, 3].map(id =>
+        groups[id].set
+          .slice(2)
+          .map((group: { 3: { set: { 1: { i32: number }; 2: { i32: number } }[] } }) =>
+            group[3].set.slice(2).map(range => [range[1].i32, range[2].i32]),
+          ),
+      )
+      return { add, remove, update }
+    }
+    const all = { add: [[[3, 4]]], remove: [], update: [[[0, 2]]] }
+    expect(await diff()).toEqual(all)
+    expect(await diff([1, 1], [4, 9])).toEqual({ add: [[[4, 4]]], remove: [], update: [[[1, 1]]] })
+    expect(await diff([-2_147_483_648, 0])).toEqual({ add: [], remove: [], update: [[[0, 0]]] })
+    expect(await diff([2, 1])).toEqual({ add: [], remove: [], update: [] })
+    expect(await diff(...Array.from({ length: 50_000 }, () => [0, 2_147_483_647] as const))).toEqual(all)
+  })
+
+  test('what was taken for an answer stays with it: its configuration too, whatever goes while it waits', async () => {
+    const made = node()
+    fill(made, 1)
+    made.ledger.isHeld = true
+    const asked = call(made, 'getTasksStatus')
+    while (made.ledger.waiting === 0) await new Promise(done => setImmediate(done))
+    made.ledger.view.apply([
+      { type: 'delete', table: 'task', key: 't0' },
+      { type: 'delete', table: 'task', key: 'old' },
+      { type: 'delete', table: 'config', key: 'c1' },
+    ])
+    made.ledger.commit()
+    const [, , ...tasks] = (await asked).result[3].rec[1].lst
+    expect(tasks.map((task: { 1: { rec: object } }) => Object.hasOwn(task[1].rec, '4'))).toEqual([true, true])
+  })
+
+  test('tasks of a backup come with the configurations of the backup, which the cluster need not have', async () => {
+    const made = node()
+    const { config } = configRow('c9')
+    made.set.backup = command => {
+      const configs = new Map([[configId('c9'), config]])
+      const tasks = [taskRow('t', { configId: configId('c9') })]
+      command.replyTo.tell({ type: 'shown', name: 'b', tasks, configs } as never)
+    }
+    const [, , task] = (await call(made, 'queryRecovery', { 1: { rec: {} } })).result[9].rec[1].set
+    expect(task[1].rec[4].rec[28]).toEqual({ rec: KEY })
+  })
 })
 
 const NO_PLACEMENT = {
@@ -304,6 +361,21 @@ test('api-15: the log of a call has the configuration of its executor blanked', 
   const text = argumentsText(call)
   expect(text).toContain('"executorConfig":"BLANKED"')
   expect(text).not.toContain('secret')
+})
+
+test('an answer that nobody should make is an ERROR that says what to ask instead', async () => {
+  const made = node()
+  const write = function* (response: Response): Generator<undefined, Buffer> {
+    yield
+    if (response.result !== undefined) throw new ReplyTooLarge()
+    return Buffer.from(JSON.stringify(response))
+  }
+  const bytes = await replyBytes(made.deps, { responseCode: 'OK', result: {} }, write)
+  expect(JSON.parse(String(bytes))).toMatchObject({
+    responseCode: 'ERROR',
+    serverInfo: { clusterName: 'local' },
+    details: [{ message: expect.stringContaining('getTasksWithoutConfigs') }],
+  })
 })
 
 describe('changing', () => {
@@ -355,6 +427,11 @@ describe('changing', () => {
       'Multiple resource values are not supported for CPU',
     ],
     [
+      'endless cores',
+      job({ 32: { set: ['rec', 3, { 1: { dbl: 'Infinity' } }, { 2: { i64: 64 } }, { 3: { i64: 64 } }] } }),
+      'num_cpus is more than can be counted',
+    ],
+    [
       'files to fetch',
       job({ 33: { set: ['rec', 1, { 1: { str: 'http://x' } }] } }),
       'Mesos Fetcher for individual jobs is disabled in this cluster.',
@@ -393,6 +470,26 @@ describe('changing', () => {
       code: OK,
       messages: ['No tasks to kill.'],
     })
+  })
+
+  test('killTasks: a message that would swell the history of every task is refused, and nothing is killed', async () => {
+    const made = node()
+    const kill = (message: string) => call(made, 'killTasks', { 4: { rec: KEY }, 6: { str: message } })
+    expect(await kill('x'.repeat(4_097))).toMatchObject({
+      code: INVALID,
+      messages: ['The message has 4097 characters; at most 4096 are kept with each task.'],
+    })
+    expect(made.told).toEqual([])
+    expect(await kill('x'.repeat(4_096))).toMatchObject({ code: OK })
+  })
+
+  test('setQuota: a role that is no name is refused, and its keeper goes on', async () => {
+    const made = node()
+    for (const role of ['a b', 'a/b', 'x'.repeat(2_000)])
+      expect(await call(made, 'setQuota', { 1: { str: role } })).toMatchObject({
+        code: INVALID,
+        messages: [`Role ${role.slice(0, 255)} is invalid.`],
+      })
   })
 
   test('restartShards and addInstances reach the job keeper; an empty set of shards is an ERROR', async () => {

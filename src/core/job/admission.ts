@@ -205,6 +205,11 @@ const dedicatedPath = (constraints: readonly Constraint[]): string =>
 function resourceFaults({ resources }: TaskConfig, settings: AdmissionSettings): Found[] {
   return [
     ...unless(resources.cpusMilli > 0, 'task.resources.cpusMilli', 'num_cpus must be greater than 0.0'),
+    ...unless(
+      !(resources.cpusMilli > Number.MAX_SAFE_INTEGER),
+      'task.resources.cpusMilli',
+      'num_cpus is more than can be counted',
+    ),
     ...unless(resources.ramMb > 0, 'task.resources.ramMb', 'ram_mb must be greater than 0.0'),
     ...unless(resources.diskMb > 0, 'task.resources.diskMb', 'disk_mb must be greater than 0.0'),
     ...unless(
@@ -212,6 +217,7 @@ function resourceFaults({ resources }: TaskConfig, settings: AdmissionSettings):
       'task.resources.gpus',
       'GPU resource support is disabled in this cluster.',
     ),
+    ...unless(resources.gpus >= 0, 'task.resources.gpus', 'num_gpus must not be negative'),
   ]
 }
 

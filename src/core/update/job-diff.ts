@@ -24,7 +24,7 @@ export interface Desired {
   readonly configId: ConfigId
   readonly instanceCount: number
   /** Only these are looked at; null: all. */
-  readonly only: ReadonlySet<InstanceId> | null
+  readonly only: Pick<ReadonlySet<InstanceId>, 'has'> | null
 }
 
 /** `active`: the active tasks of the job. */

@@ -14,7 +14,7 @@ import type { HttpDeps } from '../http-server.ts'
 import { failed } from '../thrift/response.ts'
 import { isBypassed, sentOn } from './leader-guard.ts'
 import { readJsonBody } from './problem.ts'
-import { answerCall, inSlices, responseOf } from './thrift-answer.ts'
+import { answerCall, replyBytes, responseOf } from './thrift-answer.ts'
 
 /** Expects bodies as bytes, whatever they are called. */
 export function addApiBetaRoutes(app: FastifyInstance, deps: HttpDeps): void {
@@ -23,9 +23,9 @@ export function addApiBetaRoutes(app: FastifyInstance, deps: HttpDeps): void {
     const { scheduler } = deps
     if (scheduler !== null && sentOn(scheduler, request, reply)) return reply
     const read = readPlainCall(request.params.method, request.body)
-    if ('fault' in read) return send(reply, read.status, responseOf(deps, failed('ERROR', ...read.fault)))
+    if ('fault' in read) return send(deps, reply, read.status, responseOf(deps, failed('ERROR', ...read.fault)))
     const response = await answerCall(deps, request, reply, read)
-    return response === null ? reply : send(reply, statusOf(response, request), response)
+    return response === null ? reply : send(deps, reply, statusOf(response, request), response)
   })
 }
 
@@ -34,8 +34,8 @@ function statusOf({ responseCode }: Response, request: FastifyRequest): 200 | 50
   return responseCode === 'ERROR_TRANSIENT' && !isBypassed(request) ? 503 : 200
 }
 
-async function send(reply: FastifyReply, status: number, response: Response): Promise<FastifyReply> {
-  const text = await inSlices(writePlain(structPlan('Response'), response))
+async function send(deps: HttpDeps, reply: FastifyReply, status: number, response: Response): Promise<FastifyReply> {
+  const text = await replyBytes(deps, response, said => writePlain(structPlan('Response'), said))
   return reply.code(status).type('application/json; charset=utf-8').send(text)
 }
 

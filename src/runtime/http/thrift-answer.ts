@@ -12,6 +12,7 @@ import { REJECTIONS, type Rejection } from '../../core/base/rejection.ts'
 import { adminPermission, jobPermission } from '../../core/security/permission.ts'
 import type { Call } from '../../wire/thrift/message.ts'
 import type { Response } from '../../wire/thrift/types.ts'
+import { ReplyTooLarge } from '../../wire/thrift/writer.ts'
 import type { HttpDeps, SchedulerDeps } from '../http-server.ts'
 import type { Subject } from '../security/guard.ts'
 import { answerOf, argumentsText, type Need, needOf } from '../thrift/calls.ts'
@@ -70,8 +71,23 @@ export function responseOf({ node }: Pick<HttpDeps, 'node'>, said: Answer): Resp
   return { ...said, serverInfo: { clusterName: node.cluster.name, statsUrlPrefix: '' } }
 }
 
+/** A reply as bytes; one that is too large for anybody is an ERROR that says so. */
+export async function replyBytes(
+  deps: Pick<HttpDeps, 'node' | 'logger'>,
+  response: Response,
+  write: (response: Response) => Generator<undefined, Buffer>,
+): Promise<Buffer> {
+  try {
+    return await inSlices(write(response))
+  } catch (cause) {
+    if (!(cause instanceof ReplyTooLarge)) throw cause
+    deps.logger.warn('thrift-reply-too-large', { result: Object.keys(response.result ?? {}).join() })
+    return inSlices(write(responseOf(deps, failed('ERROR', cause.message))))
+  }
+}
+
 /** Others get their turn while a long reply is written. */
-export async function inSlices(steps: Generator<undefined, Buffer>): Promise<Buffer> {
+async function inSlices(steps: Generator<undefined, Buffer>): Promise<Buffer> {
   for (let untilMs = performance.now() + SLICE_MS; ; ) {
     const step = steps.next()
     if (step.done === true) return step.value

@@ -9,7 +9,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { type Protocol, readCall, writeException, writeReply } from '../../wire/thrift/message.ts'
 import type { HttpDeps } from '../http-server.ts'
 import { sentOn } from './leader-guard.ts'
-import { answerCall, inSlices } from './thrift-answer.ts'
+import { answerCall, replyBytes } from './thrift-answer.ts'
 
 const TYPES = { binary: 'application/vnd.apache.thrift.binary', json: 'application/vnd.apache.thrift.json' } as const
 const JSON_TYPES: ReadonlySet<string> = new Set([TYPES.json, 'application/json'])
@@ -40,7 +40,8 @@ async function serve(deps: HttpDeps, request: FastifyRequest, reply: FastifyRepl
   if (call.type === 'refusal') return reply.type(TYPES[accepted]).send(writeException(call, accepted))
   const response = await answerCall(deps, request, reply, call)
   if (response === null) return reply
-  return reply.type(TYPES[accepted]).send(await inSlices(writeReply(call, response, accepted)))
+  const bytes = await replyBytes(deps, response, said => writeReply(call, said, accepted))
+  return reply.type(TYPES[accepted]).send(bytes)
 }
 
 /** Of the type alone: the character set is always UTF-8. Null: none of ours. */

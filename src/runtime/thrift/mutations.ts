@@ -13,14 +13,15 @@ import type * as JobKeeper from '../../actors/job-keeper.ts'
 import type * as QuotaKeeper from '../../actors/quota-keeper.ts'
 import * as TaskAdmin from '../../actors/task-admin.ts'
 import { BATCH_TASKS_MAX } from '../../core/agents/reconcile-schedule.ts'
-import { taskId } from '../../core/base/ids.ts'
+import { isIdentifier, taskId } from '../../core/base/ids.ts'
 import { type Rejection, rejected } from '../../core/base/rejection.ts'
 import { checkConfiguration } from '../../core/job/admission.ts'
 import { quotaResources } from '../../core/job/resource-list.ts'
 import { isTerminal } from '../../core/task/status.ts'
+import { KILL_MESSAGE_CHARACTERS_MAX } from '../../wire/rest.ts'
 import { listedResources, readJobConfiguration, readKey } from '../../wire/thrift/task-config-mapping.ts'
 import { readTaskQuery, scheduledTask } from '../../wire/thrift/task-mapping.ts'
-import type { Arguments } from '../../wire/thrift/types.ts'
+import { type Arguments, many } from '../../wire/thrift/types.ts'
 import { asked } from '../http/rest-answers.ts'
 import type { SchedulerDeps } from '../http-server.ts'
 import { NO_TASK } from './reads.ts'
@@ -56,6 +57,10 @@ export async function createJob(caller: Caller, { description }: Arguments<'crea
 }
 
 export async function killTasks(caller: Caller, { job, instances, message }: Arguments<'killTasks'>): Promise<Outcome> {
+  if (message !== undefined && message.length > KILL_MESSAGE_CHARACTERS_MAX) {
+    const found = `The message has ${message.length} characters`
+    return failed('INVALID_REQUEST', `${found}; at most ${KILL_MESSAGE_CHARACTERS_MAX} are kept with each task.`)
+  }
   const chosen = instances === undefined || instances.length === 0 ? null : [...instances]
   const said = await askKeeper(caller, mutation => {
     return { type: 'kill', key: readKey(job), instances: chosen, message: message ?? null, ...mutation }
@@ -127,6 +132,7 @@ function outcome<A extends { readonly type: string }>(
 
 export async function setQuota(caller: Caller, { ownerRole = '', quota }: Arguments<'setQuota'>): Promise<Outcome> {
   if (ownerRole.trim() === '') return failed('ERROR', BLANK)
+  if (!isIdentifier(ownerRole)) return failed('INVALID_REQUEST', `Role ${ownerRole.slice(0, 255)} is invalid.`)
   const read = quotaResources(listedResources(quota?.resources))
   if (read.type === 'rejected') return failed('ERROR', read.detail)
   const keeper = caller.scheduler.quotas()?.keeper ?? null
@@ -232,10 +238,10 @@ export function stageRecovery(caller: Caller, { backupId = '' }: Arguments<'stag
 
 export function queryRecovery(caller: Caller, { query: given }: Arguments<'queryRecovery'>): Promise<Outcome> {
   const { query } = readTaskQuery(given)
-  const { view } = caller.scheduler.ledger
   return backupAnswer(
     askBackup<Backup.Shown>(caller, ({ replyTo }) => ({ type: 'show', query, replyTo })),
-    ({ tasks }) => ok({ queryRecoveryResult: { tasks: tasks.map(row => scheduledTask(view, row)) } }),
+    ({ tasks, configs }) =>
+      ok({ queryRecoveryResult: { tasks: many(tasks, row => scheduledTask(row, configs.get(row.configId))) } }),
   )
 }
 

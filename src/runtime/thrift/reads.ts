@@ -20,7 +20,7 @@ import {
   readJobConfiguration,
   readKey,
 } from '../../wire/thrift/task-config-mapping.ts'
-import { queryText, rangesOf, readTaskQuery, scheduledTask } from '../../wire/thrift/task-mapping.ts'
+import { inRanges, queryText, rangesOf, readTaskQuery, scheduledTask } from '../../wire/thrift/task-mapping.ts'
 import { type Arguments, many, type Struct } from '../../wire/thrift/types.ts'
 import { type Answer, failed, ok, refused } from './response.ts'
 
@@ -140,14 +140,15 @@ function tasksAnswer({ view }: ReadWorld, given: Struct<'TaskQuery'> | undefined
   const { query, offset, limit } = readTaskQuery(given)
   const plan = planTaskQuery(view, query)
   if ('type' in plan) return refused(plan)
-  const rows: TaskRow[] = []
+  const found: { readonly row: TaskRow; readonly config: TaskConfig | undefined }[] = []
   let at = 0
   for (const row of plan.read(null)) {
     if (at++ < offset) continue
-    rows.push(row)
-    if (limit > 0 && rows.length === limit) break
+    // Taken now: while a long answer is written, a configuration may go with its last task, or all with leadership.
+    found.push({ row, config: view.config(row.configId) })
+    if (limit > 0 && found.length === limit) break
   }
-  return ok({ scheduleStatusResult: { tasks: many(rows, row => scheduledTask(view, row, how)) } })
+  return ok({ scheduleStatusResult: { tasks: many(found, ({ row, config }) => scheduledTask(row, config, how)) } })
 }
 
 export function getPendingReason(
@@ -212,16 +213,11 @@ export function getJobUpdateDiff(world: ReadWorld, { request = {} }: Arguments<'
   if ('type' in checked) return refused(checked)
   if (view.job(key)?.cron !== undefined) return failed('INVALID_REQUEST', 'Cron jobs are not supported.')
   const id = configIdOf(checked.task, sha256)
-  const only = new Set(
-    [...(settings?.updateOnlyTheseInstances ?? [])].flatMap(({ first = 0, last = -1 }) => {
-      const length = Math.min(Math.max(0, last - first + 1), admission.tasksPerJobMax * 2)
-      return Array.from({ length }, (_, at) => first + at)
-    }),
-  )
+  const only = settings?.updateOnlyTheseInstances ?? []
   const diff = jobDiff(view.activeTasksOfJob(key), {
     configId: configId(id),
     instanceCount,
-    only: only.size === 0 ? null : only,
+    only: only.length === 0 ? null : inRanges(only),
   })
   const more = { id, config: checked.task }
   return ok({

@@ -5,12 +5,17 @@
 import { assert } from '../../core/base/assert.ts'
 import type { FieldPlan, StructPlan, TypePlan } from './plan.ts'
 import type { Many } from './types.ts'
-import { clamped, isShared, STEP_ELEMENTS, type Writer } from './writer.ts'
+import { clamped, isShared, REPLY_BYTES_MAX, ReplyTooLarge, STEP_ELEMENTS, type Writer } from './writer.ts'
 
 export class BinaryWriter implements Writer {
   #bytes = Buffer.allocUnsafe(4096)
   #at = 0
   readonly #shared = new Map<object, Buffer>()
+  readonly #bytesMax: number
+
+  constructor(bytesMax = REPLY_BYTES_MAX) {
+    this.#bytesMax = bytesMax
+  }
 
   byte(value: number): void {
     this.#room(1)
@@ -135,8 +140,9 @@ export class BinaryWriter implements Writer {
   }
 
   #room(bytes: number): void {
+    if (this.#at + bytes > this.#bytesMax) throw new ReplyTooLarge()
     if (this.#at + bytes <= this.#bytes.length) return
-    const larger = Buffer.allocUnsafe(Math.max(this.#bytes.length * 2, this.#at + bytes))
+    const larger = Buffer.allocUnsafe(Math.min(this.#bytesMax, Math.max(this.#bytes.length * 2, this.#at + bytes)))
     this.#bytes.copy(larger, 0, 0, this.#at)
     this.#bytes = larger
   }

@@ -2,19 +2,24 @@
 import { assert } from '../../core/base/assert.ts'
 import type { StructPlan, TypePlan } from './plan.ts'
 import type { Many } from './types.ts'
-import { clamped, isShared, STEP_ELEMENTS, type Writer } from './writer.ts'
+import { clamped, isShared, REPLY_BYTES_MAX, ReplyTooLarge, STEP_ELEMENTS, type Writer } from './writer.ts'
 
 export class JsonWriter implements Writer {
   readonly #parts: string[] = []
   readonly #shared = new Map<object, string>()
+  #left: number
+
+  constructor(charactersMax = REPLY_BYTES_MAX) {
+    this.#left = charactersMax
+  }
 
   /** As it is. */
   raw(text: string): void {
-    this.#parts.push(text)
+    this.#push(text)
   }
 
   struct(plan: StructPlan, value: object): void {
-    this.#parts.push(this.#structText(plan, value))
+    this.#push(this.#structText(plan, value))
   }
 
   *structInSteps(plan: StructPlan, value: object): Generator<undefined, void> {
@@ -22,12 +27,12 @@ export class JsonWriter implements Writer {
     for (const field of plan.fields) {
       const inner = (value as Record<string, unknown>)[field.name] ?? field.zero
       if (inner === undefined) continue
-      this.#parts.push(`${separator}"${field.id}":{"${field.type.tag}":`)
+      this.#push(`${separator}"${field.id}":{"${field.type.tag}":`)
       yield* this.#inSteps(field.type, inner)
-      this.#parts.push('}')
+      this.#push('}')
       separator = ','
     }
-    this.#parts.push(separator === '{' ? '{}' : '}')
+    this.#push(separator === '{' ? '{}' : '}')
   }
 
   take(): Buffer {
@@ -38,15 +43,21 @@ export class JsonWriter implements Writer {
     if (type.kind === 'struct' && !isShared(type.struct)) yield* this.structInSteps(type.struct, value as object)
     else if (type.kind === 'list' || type.kind === 'set') {
       const elements = value as Many<unknown>
-      this.#parts.push(`["${type.element.tag}",${elements.length}`)
+      this.#push(`["${type.element.tag}",${elements.length}`)
       let written = 0
       for (const element of elements) {
-        this.#parts.push(',', this.#text(type.element, element))
+        this.#push(`,${this.#text(type.element, element)}`)
         if (++written % STEP_ELEMENTS === 0) yield
       }
       assert(written === elements.length, 'a list has as many elements as it says', { written })
-      this.#parts.push(']')
-    } else this.#parts.push(this.#text(type, value))
+      this.#push(']')
+    } else this.#push(this.#text(type, value))
+  }
+
+  #push(text: string): void {
+    this.#left -= text.length
+    if (this.#left < 0) throw new ReplyTooLarge()
+    this.#parts.push(text)
   }
 
   #structText(plan: StructPlan, value: object): string {

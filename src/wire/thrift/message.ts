@@ -97,15 +97,16 @@ function jsonHead(bytes: Buffer): Head {
 
 const isI32 = (value: unknown): value is number => Number.isInteger(value) && Math.abs(value as number) <= 2 ** 31
 
-/** A pause after every so many elements of a long list; the bytes at the end. */
+/** A pause after every so many elements of a long list; the bytes at the end. Throws ReplyTooLarge. */
 export function* writeReply(
   { method, seqid }: { readonly method: string; readonly seqid: number },
   response: Response,
   protocol: Protocol,
+  bytesMax?: number,
 ): Generator<undefined, Buffer> {
   const plan = structPlan('Response')
   if (protocol === 'binary') {
-    const writer = binaryMessage(method, MESSAGE.REPLY, seqid)
+    const writer = binaryMessage(method, MESSAGE.REPLY, seqid, bytesMax)
     // Field 0 of the reply is what the call returns.
     writer.byte(WIRE.struct)
     writer.byte(0)
@@ -114,7 +115,7 @@ export function* writeReply(
     writer.byte(0)
     return writer.take()
   }
-  const writer = new JsonWriter()
+  const writer = new JsonWriter(bytesMax)
   writer.raw(`[1,${JSON.stringify(method)},${MESSAGE.REPLY},${seqid},{"0":{"rec":`)
   yield* writer.structInSteps(plan, response)
   writer.raw('}}]')
@@ -135,8 +136,8 @@ export function writeException({ name, seqid, kind, text }: Refusal, protocol: P
   return writer.take()
 }
 
-function binaryMessage(name: string, type: number, seqid: number): BinaryWriter {
-  const writer = new BinaryWriter()
+function binaryMessage(name: string, type: number, seqid: number, bytesMax?: number): BinaryWriter {
+  const writer = new BinaryWriter(bytesMax)
   writer.i32((VERSION << 16) | type)
   writer.string(name)
   writer.i32(seqid)

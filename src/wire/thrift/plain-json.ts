@@ -8,7 +8,7 @@
 import type { MethodName } from './methods.ts'
 import { argumentsPlan, type StructPlan, structPlan, type TypePlan } from './plan.ts'
 import type { Arguments, Many, Struct } from './types.ts'
-import { clamped, STEP_ELEMENTS } from './writer.ts'
+import { clamped, REPLY_BYTES_MAX, ReplyTooLarge, STEP_ELEMENTS } from './writer.ts'
 
 // ---- written ------------------------------------------------------------------------------------------------------
 
@@ -48,13 +48,34 @@ function plainValue(type: TypePlan, value: unknown): unknown {
 }
 
 /** The bytes at the end; a pause after every so many elements of a long list. */
-export function* writePlain(plan: StructPlan, value: object): Generator<undefined, Buffer> {
-  const parts: string[] = []
+export function* writePlain(
+  plan: StructPlan,
+  value: object,
+  charactersMax = REPLY_BYTES_MAX,
+): Generator<undefined, Buffer> {
+  const parts = new Parts(charactersMax)
   yield* structInSteps(parts, plan, value)
-  return Buffer.from(parts.join(''))
+  return Buffer.from(parts.join())
 }
 
-function* structInSteps(parts: string[], { fields, isUnion }: StructPlan, value: object): Generator<undefined, void> {
+class Parts {
+  readonly #texts: string[] = []
+  #left: number
+
+  constructor(charactersMax: number) {
+    this.#left = charactersMax
+  }
+  push(text: string): void {
+    this.#left -= text.length
+    if (this.#left < 0) throw new ReplyTooLarge()
+    this.#texts.push(text)
+  }
+  join(): string {
+    return this.#texts.join('')
+  }
+}
+
+function* structInSteps(parts: Parts, { fields, isUnion }: StructPlan, value: object): Generator<undefined, void> {
   let separator = '{'
   for (const { name, type } of fields) {
     const inner = (value as Record<string, unknown>)[name] ?? (isUnion ? undefined : zeroOf(type))
@@ -69,10 +90,10 @@ function* structInSteps(parts: string[], { fields, isUnion }: StructPlan, value:
   parts.push(separator === '{' ? '{}' : '}')
 }
 
-function* listInSteps(parts: string[], element: TypePlan, values: Many<unknown>): Generator<undefined, void> {
+function* listInSteps(parts: Parts, element: TypePlan, values: Many<unknown>): Generator<undefined, void> {
   let written = 0
   for (const value of values) {
-    parts.push(written === 0 ? '[' : ',', JSON.stringify(plainValue(element, value)))
+    parts.push(`${written === 0 ? '[' : ','}${JSON.stringify(plainValue(element, value))}`)
     if (++written % STEP_ELEMENTS === 0) yield
   }
   parts.push(written === 0 ? '[]' : ']')

@@ -1,7 +1,7 @@
 /** Tasks and questions about them as Aurora's clients know them. Source: api.thrift (ScheduledTask, TaskQuery). */
 import { type JobKey, taskId } from '../../core/base/ids.ts'
+import type { TaskConfig } from '../../core/job/task-config.ts'
 import type { TaskRow } from '../../core/ledger/rows.ts'
-import type { LedgerView } from '../../core/ledger/view.ts'
 import type { TaskQuery } from '../../core/task/query.ts'
 import type { TaskStatus } from '../../core/task/status.ts'
 import { auroraTaskConfig, readKey } from './task-config-mapping.ts'
@@ -9,11 +9,10 @@ import type { Struct } from './types.ts'
 
 /** `bare`: without the data of the executor. */
 export function scheduledTask(
-  view: LedgerView,
   row: TaskRow,
+  config: TaskConfig | undefined,
   how: 'whole' | 'bare' = 'whole',
 ): Struct<'ScheduledTask'> {
-  const config = view.config(row.configId)
   return {
     assignedTask: {
       taskId: row.taskId,
@@ -69,6 +68,29 @@ export function queryText(given: Struct<'TaskQuery'>): string {
 function partText(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(partText).join(', ')}]`
   return typeof value === 'object' && value !== null ? Object.values(value).join('/') : String(value)
+}
+
+/** Whether an instance lies in any of these ranges. They are never written out: a single one may hold a billion. */
+export function inRanges(ranges: Iterable<Struct<'Range'>>): Pick<ReadonlySet<number>, 'has'> {
+  const given = Array.from(ranges, ({ first = 0, last = 0 }) => ({ first, last }))
+  const merged: { first: number; last: number }[] = []
+  for (const { first, last } of given.filter(one => one.first <= one.last).sort((a, b) => a.first - b.first)) {
+    const open = merged.at(-1)
+    if (open !== undefined && first <= open.last + 1) open.last = Math.max(open.last, last)
+    else merged.push({ first, last })
+  }
+  return {
+    has(id) {
+      let [low, high] = [0, merged.length]
+      while (low < high) {
+        const middle = (low + high) >>> 1
+        if ((merged[middle]?.last ?? 0) < id) low = middle + 1
+        else high = middle
+      }
+      const range = merged[low]
+      return range !== undefined && range.first <= id
+    },
+  }
 }
 
 /** Closed ranges that hold just these numbers, ascending. */

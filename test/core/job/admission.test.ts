@@ -396,3 +396,9 @@ describe('a job that can never fit', () => {
     expect(result).toMatchObject({ type: 'admitted', warnings: [expect.stringContaining('No agent has registered')] })
   })
 })
+
+test('GPUs that are less than none would be room on the machine: refused where GPUs are allowed too', () => {
+  const allowed = { ...ADMISSION_SETTINGS, allowGpus: true }
+  const result = admit(job(resources({ gpus: -1 })), allowed, MACHINES)
+  expect(result).toMatchObject({ type: 'rejected', detail: 'num_gpus must not be negative' })
+})

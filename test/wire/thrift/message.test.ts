@@ -1,6 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { type Call, type Protocol, readCall, writeException, writeReply } from '../../../src/wire/thrift/message.ts'
+import { writePlain } from '../../../src/wire/thrift/plain-json.ts'
+import { structPlan } from '../../../src/wire/thrift/plan.ts'
 import { many, type Response } from '../../../src/wire/thrift/types.ts'
+import { ReplyTooLarge } from '../../../src/wire/thrift/writer.ts'
 
 const GOLDEN_BINARY = Buffer.from('800100010000000e676574526f6c6553756d6d6172790000000100', 'hex')
 const GOLDEN_JSON = Buffer.from('[1,"getRoleSummary",1,0,{}]')
@@ -188,5 +191,16 @@ describe('a reply', () => {
       expect(pauses).toBe(100)
       expect(reads).toBe(1)
     }
+  })
+
+  test('one that would be too large is given up before it is: in no protocol does it take more than it may', () => {
+    const tasks = many([...Array(1_000).keys()], instanceId => ({ assignedTask: { instanceId } }))
+    const response = { responseCode: 'OK', result: { scheduleStatusResult: { tasks } } } as const
+    for (const protocol of ['binary', 'json'] as const) {
+      const all = (max: number) => [...writeReply({ method: 'getTasksStatus', seqid: 1 }, response, protocol, max)]
+      expect(() => all(5_000)).toThrow(ReplyTooLarge)
+      expect(() => all(500_000)).not.toThrow()
+    }
+    expect(() => [...writePlain(structPlan('Response'), response, 5_000)]).toThrow(ReplyTooLarge)
   })
 })
