@@ -448,6 +448,15 @@ describe('changing', () => {
     expect(made.told).toEqual([])
   })
 
+  test('a constraint of a kind that is not known is refused, not left out', async () => {
+    const made = node()
+    const task = { ...TASK, 20: { set: ['rec', 1, { 1: { str: 'rack' }, 2: { rec: { 9: { rec: {} } } } }] } }
+    const said = await call(made, 'createJob', { 1: { rec: { 9: { rec: KEY }, 6: { rec: task }, 8: { i32: 1 } } } })
+    expect(said).toMatchObject({ code: INVALID })
+    expect(said.messages.join()).toContain('The constraint rack is of a kind that is not known here.')
+    expect(made.told).toEqual([])
+  })
+
   test('what the job keeper refuses comes with its text first, then the remedy', async () => {
     const made = node()
     made.set.keeper = command => void command.replyTo.tell(rejected('JOB_UPDATING', undefined, { remedy: 'wait' }))

@@ -137,5 +137,7 @@ export function answerOf(call: Call, world: read.ReadWorld, caller: change.Calle
 
 /** The arguments as they may stand in a log: what an executor is given is long, and may hold secrets. */
 export function argumentsText({ args }: Call): string {
-  return JSON.stringify(args, (name, value: unknown) => (name === 'executorConfig' ? 'BLANKED' : value))
+  const text = JSON.stringify(args, (name, value: unknown) => (name === 'executorConfig' ? 'BLANKED' : value))
+  return text.length <= LOGGED_MAX ? text : `${text.slice(0, LOGGED_MAX)}… (${text.length} letters)`
 }
+const LOGGED_MAX = 4_096

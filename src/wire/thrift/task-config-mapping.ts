@@ -208,6 +208,11 @@ function foreignFaults(given: AuroraTaskConfig, resources: string | null): Forei
     faults.container.push(fault('task.container.mesos.image', text))
   }
   if (resources !== null) faults.resources.push(fault('task.resources', resources))
+  for (const { name = '', constraint } of given.constraints ?? []) {
+    if (constraint?.limit !== undefined || constraint?.value !== undefined) continue
+    // Left out, its tasks would go where they must not.
+    faults.resources.push(fault('task.constraints', `The constraint ${name} is of a kind that is not known here.`))
+  }
   if ((mesosFetcherUris?.length ?? 0) > 0)
     faults.fetcher.push(
       fault('task.mesosFetcherUris', 'Mesos Fetcher for individual jobs is disabled in this cluster.'),
