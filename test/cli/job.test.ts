@@ -334,6 +334,19 @@ describe('job kill and killall', () => {
     expect(scheduler.tasks.map(task => task.status)).toEqual(['KILLED', 'KILLED', 'RUNNING', 'KILLED'])
   })
 
+  test('an instance that was replaced before its turn: what is killed then is waited for', async () => {
+    let second = scheduler.tasks[1]!
+    scheduler.next = task => (task.taskId === second.taskId ? null : task.status === 'KILLING' ? 'KILLED' : null)
+    const onSleep = (_nowMs: number, sleeps: number): void => {
+      if (sleeps > 1) return
+      Object.assign(second, { status: 'FAILED' })
+      second = scheduler.addTask(JOB, 1, 'RUNNING')
+    }
+    const ran = await daybreak(`job kill ${KEY}/0-1 --timeout 10`, scheduler, { onSleep })
+    expect(second.status).toBe('KILLING')
+    expect(ran).toMatchObject({ exit: 4, out: 'Successfully killed instances [0]\n' })
+  })
+
   test('kill without instances: status 6, and nothing is sent', async () => {
     const ran = await daybreak(`job kill ${KEY}`, scheduler)
     expect(ran.exit).toBe(6)
