@@ -305,6 +305,16 @@ describe('job status and list', () => {
     expect(json.json()).toEqual({ jobspec: 'local/nobody/devel/x', error: 'No matching jobs found' })
   })
 
+  test('what listens there is no node: its 404 is not taken for a job that does not exist', async () => {
+    for (const line of [`job status ${KEY} --json`, `job killall ${KEY}`]) {
+      scheduler.trouble.push({ status: 404, problem: {} })
+      const ran = await daybreak(line, scheduler)
+      expect(ran.exit).toBe(7)
+      expect(ran.err).toContain('answers, but not as a Daybreak node does')
+    }
+    expect(mutations()).toEqual([])
+  })
+
   test('patterns: what matches, one key per line in a pipe, a table on a terminal', async () => {
     scheduler.addTask(JOB, 0, 'RUNNING')
     scheduler.addTask({ ...JOB, name: 'other' }, 0, 'PENDING')
