@@ -10,7 +10,7 @@
  * Source: the task life cycle, sections 3 and 4; the API spec, section 5 (createJob, killTasks, restartShards).
  */
 import { assert } from '../core/base/assert.ts'
-import { type InstanceId, type JobKey, jobKeyText } from '../core/base/ids.ts'
+import { type ConfigId, type InstanceId, type JobKey, jobKeyText } from '../core/base/ids.ts'
 import { type Rejection, rejected } from '../core/base/rejection.ts'
 import { addedInstances } from '../core/job/added-instances.ts'
 import { ADMISSION_SETTINGS, type AdmissionSettings, admit, type Machines } from '../core/job/admission.ts'
@@ -146,8 +146,7 @@ function jobKeeper(context: Context<Message>, options: JobKeeperOptions): Behavi
   /** Looked at in the turn in which the change is staged, so nothing comes in between. */
   function begun(command: Command): void {
     const key = command.type === 'create' ? command.job.key : command.key
-    const moved =
-      command.ifVersion === undefined ? null : versionFault(key, command.ifVersion, jobVersion(view, key, sha256))
+    const moved = command.ifVersion === undefined ? null : versionFault(key, command.ifVersion, versionNow(key))
     if (moved !== null) return answerUnchanged(ledger, command, moved)
     switch (command.type) {
       case 'create':
@@ -159,6 +158,18 @@ function jobKeeper(context: Context<Message>, options: JobKeeperOptions): Behavi
         return locked === null ? operations.begin(command) : answerUnchanged(ledger, command, locked)
       }
     }
+  }
+
+  /** A kill that was taken up has moved it, although its tasks hear of it one by one. */
+  function versionNow(key: JobKey): string | null {
+    const dying = operations.dying(key)
+    const seen = {
+      job: (of: JobKey) => view.job(of),
+      config: (of: ConfigId) => view.config(of),
+      tasksOfJob: (of: JobKey) => view.tasksOfJob(of),
+      activeTasksOfJob: (of: JobKey) => view.activeTasksOfJob(of).filter(({ taskId }) => !dying.has(taskId)),
+    }
+    return jobVersion(seen, key, sha256)
   }
 
   function create(command: Create): void {

@@ -50,6 +50,8 @@ export interface JobOperations {
   /** A request that was recorded and has no outcome yet: joins it, or goes on with it after a change of leader. */
   resume(command: Kill | Restart, begun: Begun): void
   receive(message: OperationMessage): void
+  /** Tasks of the job that are to be killed, whether they have heard of it yet or not. */
+  dying(key: JobKey): ReadonlySet<TaskId>
   /** Tells whoever waits that the outcome is not known. */
   stop(): void
   readonly size: number
@@ -70,9 +72,9 @@ export function createJobOperations<M>(
     const job = view.job(key)
     if (job === undefined && view.tasksOfJob(key).length === 0) return answerUnchanged(ledger, command, noSuchJob(key))
     const active = view.activeTasksOfJob(key)
-    const wanted = instances === null ? null : new Set(instances)
-    const chosen = wanted === null ? active : active.filter(task => wanted.has(task.instance))
-    if (command.type === 'restart' && wanted !== null && chosen.length < wanted.size)
+    const named = new Set(instances)
+    const chosen = instances === null ? active : active.filter(task => named.has(task.instance))
+    if (command.type === 'restart' && instances !== null && chosen.length < named.size)
       return answerUnchanged(ledger, command, notActive(command, chosen))
 
     // The job goes first: what comes after it under its name is another one.
@@ -176,6 +178,14 @@ export function createJobOperations<M>(
     for (const ref of replyTo) ref.tell(rejected('OUTCOME_UNKNOWN', detail, { remedy: REPEAT }))
   }
 
+  function dying(key: JobKey): ReadonlySet<TaskId> {
+    const name = jobKeyText(key)
+    const kills = [...operations.values()].filter(({ command }) => command.type === 'kill')
+    return new Set(
+      kills.filter(({ command }) => jobKeyText(command.key) === name).flatMap(({ open }) => [...open.keys()]),
+    )
+  }
+
   function close(requestId: string): void {
     operations.delete(requestId)
     context.cancelTimer(requestId)
@@ -188,6 +198,7 @@ export function createJobOperations<M>(
       if (message.type === 'answered') answered(message.operation, message.answer)
       else answersExpired(message.requestId)
     },
+    dying,
     stop() {
       for (const { replyTo } of operations.values())
         for (const ref of replyTo) ref.tell(rejected('OUTCOME_UNKNOWN', undefined, { remedy: REPEAT }))

@@ -90,10 +90,10 @@ async function kill(
       const message = options.message === undefined ? {} : { message: options.message }
       const body: KillJob = { ...target, ...message }
       await client.post<JobOutcomeView>(`${jobPath(key)}:kill`, body)
-      const waited = victims.filter(task => batch.includes(task.instance))
+      const waited = victims.filter(task => batch.includes(task.instance)).map(task => task.taskId)
       progress.show(`${killed.length}/${ids.length} killed, killing ${instancesText(batch)}`)
       const told = (left: readonly Task[]): void => progress.detail(`${left.length} have not ended yet`)
-      const left = await untilEnded(io, client, key, waited, untilMs ?? io.now() + BATCH_MS, told)
+      const left = await untilEnded(io, client, key, { waited, batch }, untilMs ?? io.now() + BATCH_MS, told)
       const late = new Set(left.map(task => task.instance))
       const done = batch.filter(id => !late.has(id))
       killed.push(...done)
@@ -127,19 +127,25 @@ export function isSlaCounted(detail: JobDetail | null): boolean {
   return type === 'count' || type === 'percentage'
 }
 
-/** Waits until none of these tasks is active any more; gives back those that still are when time is up. */
+/**
+ * Waits until nothing that was killed is active any more; gives back what still is when time is up. An instance may have
+ * had another task by the time of the kill: what is KILLING right after it is waited for too.
+ */
 async function untilEnded(
   io: Io,
   client: RestClient,
   key: FullKey,
-  tasks: readonly Task[],
+  { waited, batch }: { readonly waited: readonly string[]; readonly batch: readonly number[] },
   untilMs: number,
   told: (left: readonly Task[]) => void,
 ): Promise<readonly Task[]> {
-  const ids = new Set(tasks.map(task => task.taskId))
+  const ids = new Set(waited)
+  const instances = new Set(batch)
   for (let round = 0; ; round++) {
     const detail = await client.find<JobDetail>(jobPath(key), { retryUntilMs: untilMs })
-    const left = (detail?.active ?? []).filter(task => ids.has(task.taskId))
+    const active = (detail?.active ?? []).filter(task => instances.has(task.instance))
+    if (round === 0) for (const task of active) if (task.status === 'KILLING') ids.add(task.taskId)
+    const left = active.filter(task => ids.has(task.taskId))
     told(left)
     const delayMs = Math.min(100 * 2 ** Math.floor(round / 5), 2000)
     if (left.length === 0 || io.now() + delayMs > untilMs) return left

@@ -37,7 +37,10 @@ export async function jobStatus(io: Io, text: string, options: StatusOptions): P
       )
     return exit
   }
-  if (found.length === 0) throw new CliFailure(CLIENT_EXIT.notFound, `Found no jobs matching ${text}`)
+  if (found.length === 0) {
+    // It may well be in the cluster that was not asked.
+    throw new CliFailure(exit === CLIENT_EXIT.ok ? CLIENT_EXIT.notFound : exit, `Found no jobs matching ${text}`)
+  }
   const style = styleOf(io.stdout, io.env)
   const shown = found.map(({ cluster, detail }) => {
     return options.verbose === true ? auroraText(cluster, detail) : statusText(cluster, detail, io.now(), style)

@@ -7,6 +7,7 @@ import { CliFailure, type Io } from './io.ts'
 import { instancesText } from './keys.ts'
 import { jobPath, type RestClient } from './rest-client.ts'
 import type { Program, ProgramEnd } from './run-program.ts'
+import { printable } from './screen.ts'
 
 /** The tasks of a job that can be reached on their machines: what `task run`, `task ssh` and `task scp` share. */
 export interface LiveTask {
@@ -27,6 +28,9 @@ const LIVE: ReadonlySet<TaskStatus> = new Set([
   'KILLING',
 ])
 
+/** What newer versions of ssh refuse in the name of a host. */
+const STEERING = /^-|[\s\p{Cc}'`"$\\;&<>|(){}]/u
+
 /** By instance, never none. `instances`: each of them has to be there; null asks for all that are. */
 export async function liveTasks(
   client: RestClient,
@@ -45,6 +49,12 @@ export async function liveTasks(
   }
   return chosen.map(task => {
     const host = task.host as string
+    // An agent names its host itself, and in a ProxyCommand or a Match of the user's ssh_config a shell would read it.
+    if (STEERING.test(host)) {
+      throw new CliFailure(CLIENT_EXIT.commandFailed, `'${printable(host)}' is no name of a host to log in to`, {
+        remedy: `instance ${task.instance} is on an agent that registered under that name`,
+      })
+    }
     // Nodes and agents of versions before this one do not tell.
     if (task.sandbox == null) {
       throw new CliFailure(CLIENT_EXIT.commandFailed, `The agent on ${host} does not say where its sandboxes are`, {

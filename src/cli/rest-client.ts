@@ -99,6 +99,9 @@ export function restClient(
     },
     find: async <T>(path: string, more: { retryUntilMs?: number } = {}) => {
       const answer = await read<T>(path, more.retryUntilMs)
+      // That nothing is there is known from a node only, not from whatever else listens at that address.
+      if (answer.status === 404 && typeof (answer.value as Partial<Problem> | null)?.code !== 'string')
+        throw stranger(url)
       if (answer.status === 404) return null
       if (answer.status >= 300) throw refusal(answer)
       return answer.value
@@ -142,10 +145,14 @@ function parseBody(text: string, status: number, url: string): unknown {
   } catch {
     // A refusal in plain text is shown as it is; an answer that is no JSON comes from something else than a scheduler.
     if (status >= 400) return { detail: text.trim().slice(0, 500) }
-    throw new CliFailure(CLIENT_EXIT.network, `${url} answers, but not as a Daybreak node does`, {
-      remedy: 'check the URL and that the port is the HTTP port of a node (8081 unless configured)',
-    })
+    throw stranger(url)
   }
+}
+
+function stranger(url: string): CliFailure {
+  return new CliFailure(CLIENT_EXIT.network, `${url} answers, but not as a Daybreak node does`, {
+    remedy: 'check the URL and that the port is the HTTP port of a node (8081 unless configured)',
+  })
 }
 
 const TLS_TROUBLE = /CERT|SIGNATURE|ISSUER/

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
-import { createInterface } from 'node:readline'
+import { createInterface, type Interface } from 'node:readline'
 import { Interrupted } from './io.ts'
 
 /** Another program, run without a shell: its arguments are taken as they are. */
@@ -25,6 +25,9 @@ export interface ProgramEnd {
   readonly status: number
 }
 
+/** How long after its end what a program wrote is waited for, ms. */
+const LINGER_MS = 1_000
+
 /** Rejects when the program cannot be run at all (`ENOENT`: there is none of that name), and with `Interrupted`. */
 export function runProgram(
   { name, args, stdio, input, env = {}, started }: Program,
@@ -43,7 +46,17 @@ export function runProgram(
     const stop = (): void => void (owns || child.kill('SIGTERM'))
     interrupted.addEventListener('abort', stop, { once: true })
     child.once('spawn', () => started?.(child.pid as number))
+    const readers: Interface[] = []
     const read = owns || isMute ? [] : [linesOf(child.stdout, 'stdout'), linesOf(child.stderr, 'stderr')]
+    let linger: NodeJS.Timeout | undefined
+    // What it has left running may hold its output open for ever: a daemon, or the master of ssh's ControlPersist.
+    child.once('exit', () => {
+      linger = setTimeout(() => {
+        for (const lines of readers) lines.close()
+        child.stdout?.destroy()
+        child.stderr?.destroy()
+      }, LINGER_MS)
+    })
     // A program may end without reading what it was given.
     child.stdin?.on('error', () => {})
     child.stdin?.end(input)
@@ -53,6 +66,7 @@ export function runProgram(
     })
     child.once('close', (status, signal) => {
       interrupted.removeEventListener('abort', stop)
+      clearTimeout(linger)
       void Promise.all(read).then(() => {
         if (interrupted.aborted && !owns) return reject(new Interrupted())
         resolve({ status: status ?? 128 + (signal === null ? 0 : constants.signals[signal]) })
@@ -62,6 +76,7 @@ export function runProgram(
     function linesOf(from: NodeJS.ReadableStream | null, stream: 'stdout' | 'stderr'): Promise<void> {
       if (from === null || typeof stdio === 'string') return Promise.resolve()
       const lines = createInterface({ input: from, crlfDelay: Number.POSITIVE_INFINITY })
+      readers.push(lines)
       lines.on('line', text => stdio.line(text, stream))
       return new Promise(done => lines.once('close', () => done()))
     }

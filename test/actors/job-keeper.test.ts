@@ -224,6 +224,25 @@ describe('on a condition', () => {
     expect(answers).toMatchObject([[{ type: 'done', instances: [1] }], [{ code: 'VERSION_MISMATCH' }]])
   })
 
+  test('a kill at a version moves it at once, also before its tasks have heard of it', async () => {
+    const leader = await lead({ sha256 })
+    await leader.create({ instanceCount: 3 })
+    const [first] = [await leader.run(0), await leader.run(1), await leader.run(2)]
+    const ifVersion = [versionOf(leader)]
+    leader.cutOff.add(first)
+    leader.ask({ type: 'kill', instances: [0], requestId: 'mine', ifVersion })
+    const answers = [
+      leader.ask({ type: 'kill', instances: [1], ifVersion }),
+      leader.ask({ type: 'add', like: 2, count: 1, ifVersion }),
+    ]
+    await leader.sim.settle()
+    expect(answers).toMatchObject([[{ code: 'VERSION_MISMATCH' }], [{ code: 'VERSION_MISMATCH' }]])
+    // The version that it names is the one that the job has when the kill has come through.
+    leader.propose(first, 'KILLING')
+    await leader.sim.settle()
+    expect(answers[0]).toMatchObject([{ version: versionOf(leader) }])
+  })
+
   test('the same request again after it has moved the version: the first answer, and no refusal', async () => {
     const leader = await lead()
     await leader.create()

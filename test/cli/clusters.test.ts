@@ -101,6 +101,9 @@ describe('several clusters', () => {
       expect(ran.out).toContain('local/www-data/devel/hello')
       expect(ran.err).toContain(`warning: Cannot reach the scheduler at ${lost}`)
     }
+    // Nothing was found where it could be looked, which is no word about the other.
+    const unknown = await daybreak("job status '*/www-data/devel/nothing'", null, { files: files(lost) })
+    expect(unknown).toMatchObject({ exit: 7, out: '' })
     const alone = await daybreak('job list lost', null, { files: files(lost) })
     expect(alone).toMatchObject({ exit: 7, out: '' })
     expect(alone.err).toContain('error: Cannot reach')

@@ -40,6 +40,15 @@ describe('command hooks', () => {
     })
   })
 
+  test('what a hook leaves running behind it holds up nothing', async () => {
+    const yaml = `hooks: [{name: tell, on: job kill, before: 'echo told; sleep 30 & echo $! > ${folder}/pid'}]`
+    const startMs = performance.now()
+    const ran = await withHooks(`job kill ${KEY}/0`, yaml)
+    process.kill(Number(read('pid')))
+    expect(ran).toMatchObject({ exit: 0, err: 'told\n' })
+    expect(performance.now() - startMs).toBeLessThan(4_000)
+  })
+
   test('before that says no: nothing is sent, no later hook runs, and the status is its own', async () => {
     const yaml = `
 hooks:

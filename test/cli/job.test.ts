@@ -305,6 +305,16 @@ describe('job status and list', () => {
     expect(json.json()).toEqual({ jobspec: 'local/nobody/devel/x', error: 'No matching jobs found' })
   })
 
+  test('what listens there is no node: its 404 is not taken for a job that does not exist', async () => {
+    for (const line of [`job status ${KEY} --json`, `job killall ${KEY}`]) {
+      scheduler.trouble.push({ status: 404, problem: {} })
+      const ran = await daybreak(line, scheduler)
+      expect(ran.exit).toBe(7)
+      expect(ran.err).toContain('answers, but not as a Daybreak node does')
+    }
+    expect(mutations()).toEqual([])
+  })
+
   test('patterns: what matches, one key per line in a pipe, a table on a terminal', async () => {
     scheduler.addTask(JOB, 0, 'RUNNING')
     scheduler.addTask({ ...JOB, name: 'other' }, 0, 'PENDING')
@@ -332,6 +342,19 @@ describe('job kill and killall', () => {
       [0, 1, 3].map(id => ({ instances: [id], message: 'because' })),
     )
     expect(scheduler.tasks.map(task => task.status)).toEqual(['KILLED', 'KILLED', 'RUNNING', 'KILLED'])
+  })
+
+  test('an instance that was replaced before its turn: what is killed then is waited for', async () => {
+    let second = scheduler.tasks[1]!
+    scheduler.next = task => (task.taskId === second.taskId ? null : task.status === 'KILLING' ? 'KILLED' : null)
+    const onSleep = (_nowMs: number, sleeps: number): void => {
+      if (sleeps > 1) return
+      Object.assign(second, { status: 'FAILED' })
+      second = scheduler.addTask(JOB, 1, 'RUNNING')
+    }
+    const ran = await daybreak(`job kill ${KEY}/0-1 --timeout 10`, scheduler, { onSleep })
+    expect(second.status).toBe('KILLING')
+    expect(ran).toMatchObject({ exit: 4, out: 'Successfully killed instances [0]\n' })
   })
 
   test('kill without instances: status 6, and nothing is sent', async () => {

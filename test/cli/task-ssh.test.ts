@@ -64,6 +64,18 @@ describe('task run', () => {
     )
   })
 
+  test.each(['-oProxyCommand=x', 'a;id', 'a b', '$(id)', 'a\n'])(
+    'a host by the name of %j: nothing is run',
+    async host => {
+      program('ssh')
+      running(0, { host })
+      const ran = await onPath(`task run ${KEY} ls`)
+      expect(ran.exit).toBe(4)
+      expect(ran.err).toContain('is no name of a host to log in to')
+      expect(await calls()).toEqual([])
+    },
+  )
+
   test('what a launch fills in is filled in for each task; the user and options of ssh are the ones given', async () => {
     program('ssh')
     running(3, { ports: { http: 31_003 } })

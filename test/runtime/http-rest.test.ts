@@ -365,6 +365,55 @@ describe('jobs', () => {
   })
 })
 
+describe('questions that would keep the leader busy', () => {
+  const tookMs = async (work: () => Promise<unknown>): Promise<number> => {
+    const startMs = performance.now()
+    await work()
+    return performance.now() - startMs
+  }
+
+  test('a pattern of many stars: answered in time, and rightly', async () => {
+    const { app, ledger } = httpNode()
+    const key = { role: 'www-data', environment: 'prod', name: 'front-cache-of-the-shop-0123456789' }
+    ledger.put(putConfig(configRow()), putJob(jobRow(key)))
+    const found = async (name: string) =>
+      rest.jobList.parse((await app.inject(`/api/v1/jobs?name=${encodeURIComponent(name)}`)).json()).jobs.length
+    expect(await tookMs(async () => expect(await found(`${'*?'.repeat(8)}*!`)).toBe(0))).toBeLessThan(300)
+    for (const good of ['front*', '*9', '*cache*shop*', '?ront-*', '*', '**', key.name])
+      expect(await found(good)).toBe(1)
+    for (const bad of ['front', '*8', '?', '*shop*cache*', `?${key.name}`, 'f.*']) expect(await found(bad)).toBe(0)
+  })
+
+  test('ranges of instances over and over: refused instead of written out', async () => {
+    const { app, ledger } = httpNode()
+    ledger.put(putConfig(configRow()))
+    const query = Array.from({ length: 500 }, () => '0-99999').join(',')
+    let response = { statusCode: 0, json: (): unknown => null }
+    const ms = await tookMs(async () => {
+      response = await app.inject(`/api/v1/tasks?instance=${query}`)
+    })
+    expect(response.statusCode).toBe(422)
+    expect(response.json()).toMatchObject({ faults: [{ path: 'instance' }] })
+    expect(ms).toBeLessThan(300)
+  })
+
+  test.each([
+    [900, 'The request is not valid: it has more than 150000 parts'],
+    [120, expect.stringMatching(/and 119900 more faults$/)],
+  ])('a body with a thousand lists of %d things that are wrong: refused in time, and shortly', async (each, detail) => {
+    const { app } = httpNode()
+    const values = Array.from({ length: each }, () => 1)
+    const constraint = { name: 'rack', rule: { type: 'value', negated: false, values } }
+    const constraints = Array.from({ length: 1000 }, () => constraint)
+    const payload = { job: { ...JOB, task: { ...JOB.task, constraints } } }
+    const startMs = performance.now()
+    const response = await app.inject({ method: 'POST', url: '/api/v1/jobs', payload })
+    expect([response.statusCode, response.json().detail]).toEqual([422, detail])
+    expect(response.payload.length).toBeLessThan(50_000)
+    expect(performance.now() - startMs).toBeLessThan(each === 900 ? 1_000 : 3_000)
+  })
+})
+
 describe('tasks', () => {
   test('list by status and instance: stable pages in the order of job, instance and id', async () => {
     const { app, ledger } = httpNode()

@@ -49,8 +49,8 @@ function diffDocument(
   // On every host the hosts decide how many there are: what is there is compared.
   const last = active.reduce((highest, { instance }) => Math.max(highest, instance), -1)
   const there = everyHost ? active.map(({ instance }) => instance) : null
-  const asked = instances ?? null
-  const only = there === null ? asked : asked === null ? there : there.filter(id => asked.includes(id))
+  const asked = instances === undefined ? null : new Set<InstanceId>(instances)
+  const only = there === null ? asked : asked === null ? there : there.filter(id => asked.has(id))
   const diff = jobDiff(active, {
     configId: configIdOf(task, sha256),
     instanceCount: everyHost ? last + 1 : checked.instanceCount,

@@ -13,14 +13,32 @@ import { ACTIVE, isActive, TASK_STATUSES, type TaskStatus, TERMINAL } from '../.
 import type { AgentView, JobDetail, JobSummary, PendingList, Task, TaskQueryText } from '../../wire/rest.ts'
 import { comparePageKeys, type PageKey } from './paging.ts'
 
-/** `*` and `?` stand for any characters and for one. */
-export function globPattern(glob: string | undefined): RegExp | null {
+/** `*` and `?` stand for any characters and for one. No RegExp: with many stars one can look for ever. */
+export function globPattern(glob: string | undefined): { test(text: string): boolean } | null {
   if (glob === undefined || glob === '*') return null
-  const source = glob
-    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
-    .replaceAll('*', '.*')
-    .replaceAll('?', '.')
-  return new RegExp(`^${source}$`)
+  return { test: text => fitsGlob(glob, text) }
+}
+
+/** At most as many steps as the lengths of both multiplied: only what the latest star stands for is tried again. */
+function fitsGlob(glob: string, text: string): boolean {
+  let at = 0
+  /** Where the latest star is, and where in the text what it stands for ends. */
+  let star = -1
+  let end = 0
+  for (let from = 0; from < text.length; ) {
+    if (glob[at] === '*') {
+      star = at++
+      end = from
+    } else if (at < glob.length && (glob[at] === '?' || glob[at] === text[from])) {
+      at++
+      from++
+    } else if (star >= 0) {
+      at = star + 1
+      from = ++end
+    } else return false
+  }
+  while (glob[at] === '*') at++
+  return at === glob.length
 }
 
 export interface JobFilter {
@@ -65,11 +83,11 @@ export function taskQueryOf(asked: TaskQueryText): TaskQuery | Fault {
       path: 'status',
       text: `must be statuses, \`active\` or \`terminal\`, found ${JSON.stringify(asked.status)}`,
     }
-  const instances = words(asked.instance).flatMap(rangeOf)
-  if (instances.includes(Number.NaN))
+  const instances = instancesOf(words(asked.instance))
+  if (instances === null)
     return {
       path: 'instance',
-      text: `must be numbers and ranges such as 0,2-4, found ${JSON.stringify(asked.instance)}`,
+      text: `must be numbers and ranges such as 0,2-4, at most ${RANGE_MAX} numbers, found ${shortly(asked.instance)}`,
     }
   const jobKeys = words(asked.job).map(text => text.split('/'))
   if (jobKeys.some(parts => parts.length !== 3 || parts.includes('')))
@@ -103,15 +121,24 @@ const words = (text: string | undefined): string[] =>
     .map(word => word.trim())
     .filter(word => word !== '')
 
+/** Numbers in all. */
 const RANGE_MAX = 100_000
 
-/** `3`, `0-4`; NaN for what is neither. */
-function rangeOf(word: string): number[] {
-  const found = /^(\d{1,9})(?:-(\d{1,9}))?$/.exec(word)
-  const from = Number(found?.[1])
-  const to = Number(found?.[2] ?? found?.[1])
-  if (found === null || to < from || to - from >= RANGE_MAX) return [Number.NaN]
-  return Array.from({ length: to - from + 1 }, (_, at) => from + at)
+const shortly = (text = ''): string => JSON.stringify(text.length <= 100 ? text : `${text.slice(0, 100)}…`)
+
+/** Of `3` and `0-4`, however often; null for what is neither, or too many to write out. */
+function instancesOf(ranges: readonly string[]): readonly number[] | null {
+  const found = new Set<number>()
+  let left = RANGE_MAX
+  for (const word of ranges) {
+    const range = /^(\d{1,9})(?:-(\d{1,9}))?$/.exec(word)
+    const from = Number(range?.[1])
+    const to = Number(range?.[2] ?? range?.[1])
+    left -= to - from + 1
+    if (range === null || to < from || left < 0) return null
+    for (let id = from; id <= to; id++) found.add(id)
+  }
+  return [...found]
 }
 
 /** Why a task has no place; null when that is not known. */
