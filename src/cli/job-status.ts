@@ -204,14 +204,18 @@ async function overClusters<T>(
     try {
       found.push(...(await read(cluster, client)))
     } catch (cause) {
-      if (!(cause instanceof CliFailure) || cause.exit !== CLIENT_EXIT.network) throw cause
+      // Away, or not for this user: no reason to hide what the others say.
+      const isOfOne = cause instanceof CliFailure && OF_ONE_CLUSTER.has(cause.exit)
+      if (!isOfOne) throw cause
       lost.push(cause)
     }
   }
   if (lost.length === clients.length) throw lost[0]
   for (const { message } of lost) warn(io, message)
-  return { found, exit: lost.length === 0 ? CLIENT_EXIT.ok : CLIENT_EXIT.network }
+  return { found, exit: (lost[0]?.exit ?? CLIENT_EXIT.ok) as ClientExit }
 }
+
+const OF_ONE_CLUSTER: ReadonlySet<number> = new Set([CLIENT_EXIT.network, CLIENT_EXIT.authentication])
 
 interface Found<T> {
   readonly found: readonly T[]

@@ -92,6 +92,14 @@ describe('several clusters', () => {
     expect((await daybreak('job list west', null, { files: files() })).out).toBe('west/www-data/devel/other\n')
   })
 
+  test('one that lets this user see nothing hides nothing of the others either, and the status is 30', async () => {
+    east.addTask(JOB, 0, 'RUNNING')
+    west.refusals.set('/api/v1/jobs', { status: 401, code: 'UNAUTHENTICATED', detail: 'Who asks has not been shown' })
+    const ran = await daybreak("job list '*'", null, { files: files() })
+    expect(ran).toMatchObject({ exit: 30, out: 'local/www-data/devel/hello\n' })
+    expect(ran.err).toContain('warning: Who asks has not been shown')
+  })
+
   test('one that cannot be reached hides nothing of the others: they are shown, it is told, and the status is 7', async () => {
     east.addTask(JOB, 0, 'RUNNING')
     const lost = 'http://127.0.0.1:1'
