@@ -85,7 +85,7 @@ export async function fakeScheduler(): Promise<FakeScheduler> {
         status,
         host: status === 'PENDING' ? null : 'worker-1',
         agentId: null,
-        sandbox: status === 'PENDING' ? null : `/work/tasks/task-${ids - 1}/sandbox`,
+        sandbox: status === 'PENDING' ? null : `/var/lib/daybreak/tasks/task-${ids - 1}/sandbox`,
         ports: { http: 31_000 + instance },
         failureCount: 0,
         maxTaskFailures: 1,

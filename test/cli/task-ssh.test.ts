@@ -43,7 +43,7 @@ const calls = async (): Promise<string[][]> => {
 const running = (instance: number, more = {}) =>
   scheduler.addTask(JOB, instance, 'RUNNING', {
     host: `worker-${instance}`,
-    sandbox: `/work/tasks/t${instance}/sandbox`,
+    sandbox: `/var/lib/daybreak/tasks/t${instance}/sandbox`,
     ...more,
   })
 
@@ -60,7 +60,12 @@ describe('task run', () => {
     )
     expect(ran.err).toBe('worker-0:  oops\nworker-1:  oops\n')
     expect(await calls()).toEqual(
-      [0, 1].map(n => ['-n', '--', `www-data@worker-${n}`, `cd '/work/tasks/t${n}/sandbox' || exit 1; ls -l`]),
+      [0, 1].map(n => [
+        '-n',
+        '--',
+        `www-data@worker-${n}`,
+        `cd '/var/lib/daybreak/tasks/t${n}/sandbox' || exit 1; ls -l`,
+      ]),
     )
   })
 
@@ -85,7 +90,7 @@ describe('task run', () => {
     expect(await calls()).toEqual([
       [
         ...['-n', '-p', '2222', '-o', 'User Known=x y', '--', 'ops@worker-3'],
-        "cd '/work/tasks/t3/sandbox' || exit 1; echo 3 worker-3 31003 www-data {{kept}}",
+        "cd '/var/lib/daybreak/tasks/t3/sandbox' || exit 1; echo 3 worker-3 31003 www-data {{kept}}",
       ],
     ])
   })
@@ -166,7 +171,7 @@ describe('task ssh', () => {
     running(1)
     expect(await onPath(`task ssh ${KEY}`)).toMatchObject({ exit: 37, out: '' })
     expect(await calls()).toEqual([
-      ['-t', '--', 'www-data@worker-1', "cd '/work/tasks/t1/sandbox' || exit 1; exec bash -l"],
+      ['-t', '--', 'www-data@worker-1', "cd '/var/lib/daybreak/tasks/t1/sandbox' || exit 1; exec bash -l"],
     ])
   })
 
@@ -179,7 +184,7 @@ describe('task ssh', () => {
     expect(await calls()).toEqual([
       [
         ...['-L', '8080:worker-1:31001', '-L', '8081:worker-1:31002', '--', 'ops@worker-1'],
-        "cd '/work/tasks/t1/sandbox' || exit 1; echo 1",
+        "cd '/var/lib/daybreak/tasks/t1/sandbox' || exit 1; echo 1",
       ],
     ])
     expect(readFileSync(`${folder}/pid`, 'utf8')).toBe(readFileSync(`${folder}/own-pid`, 'utf8'))
@@ -220,7 +225,7 @@ describe('task scp', () => {
       [
         '-r',
         '--',
-        'www-data@worker-0:/work/tasks/t0/sandbox/logs/a',
+        'www-data@worker-0:/var/lib/daybreak/tasks/t0/sandbox/logs/a',
         'www-data@worker-1:/etc/hosts',
         './odd:name',
         './b',
@@ -234,7 +239,7 @@ describe('task scp', () => {
     await onPath(`task scp conf ${KEY}/0:`, { DAYBREAK_SSH_USER: 'env' })
     await onPath(`task scp conf ${KEY}/0: -l ops`, { DAYBREAK_SSH_USER: 'env' })
     expect(await calls()).toEqual(
-      ['env', 'ops'].map(user => ['--', 'conf', `${user}@[fd00::1]:/work/tasks/t0/sandbox/`]),
+      ['env', 'ops'].map(user => ['--', 'conf', `${user}@[fd00::1]:/var/lib/daybreak/tasks/t0/sandbox/`]),
     )
   })
 

@@ -69,8 +69,9 @@ export interface SlotsFound {
 /** Hosts that one task has a choice of, and for each further task. */
 const CHOICE = 32
 const CHOICE_PER_TASK = 2
-/** Tasks that are looked at one by one in a search: about a millisecond. Trying a host in vain costs as many looks. */
+/** Tasks that are looked at one by one in a search: about a millisecond. */
 const LOOKS_MAX = 30_000
+/** What trying one host in vain costs. */
 const LOOKS_OF_TRIAL = 100
 
 /** Hosts that are looked at in a row: what is read of them lies side by side, and a rack is mostly larger. */
