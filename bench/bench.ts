@@ -10,7 +10,34 @@ export interface Bench {
   /** As typed on the command line, and the first part of the file name. */
   readonly name: string
   readonly title: string
+  /** Those that it can measure beside Daybreak in the same run. */
+  readonly peers?: readonly PeerName[]
+  /** The pictures of its figures in `docs/benchmarks.md`. */
+  readonly plots?: readonly Plot[]
   run(options: BenchOptions): Promise<BenchResult>
+}
+
+/** What a user would pick instead of Daybreak, or of a part of it. */
+export const PEER_NAMES = ['etcd', 'zookeeper', 'slurm', 'nact', 'json-ws'] as const
+export type PeerName = (typeof PEER_NAMES)[number]
+
+/** One picture: a figure is a bar, or a point of a line where `x` says at which place (writers, hosts, tasks). */
+export interface Plot {
+  /** Kebab case, stable: the picture is `docs/benchmarks/<bench>-<name>.svg`. */
+  readonly name: string
+  readonly title: string
+  readonly kind: 'bars' | 'lines'
+  /** What the places of lines are: `writers`. */
+  readonly xTitle?: string
+  readonly points: readonly {
+    /** Name of the figure; one that was not measured in a run is left out of its picture. */
+    readonly figure: string
+    /** Whose it is or which variant: `Daybreak`, `etcd`. */
+    readonly series: string
+    /** What stands under the bar; for lines, `x`. */
+    readonly label: string
+    readonly x?: number
+  }[]
 }
 
 export interface BenchOptions {
@@ -20,12 +47,26 @@ export interface BenchOptions {
   readonly runs: number
   /** Shows progress; never part of the result. */
   readonly say: (line: string) => void
+  /** Peers that were asked for and that this bench can measure. */
+  readonly peers: readonly PeerName[]
 }
 
 export interface BenchResult {
   readonly figures: readonly Figure[]
   /** What a reader must know to read the figures: sizes used, what was fake, why a target was missed. */
   readonly notes: readonly string[]
+  /** One for each peer that was asked for. */
+  readonly peers?: readonly PeerReport[]
+}
+
+export interface PeerReport {
+  readonly name: PeerName
+  /** As the peer itself says; null if it was skipped. */
+  readonly version: string | null
+  /** Why it was not measured and what to do about it, in one line; null if it was. */
+  readonly skipped: string | null
+  /** How it was set up and loaded, above all what makes it durable: one fact a line. */
+  readonly configuration: readonly string[]
 }
 
 export interface Figure extends FigureSpec {

@@ -115,6 +115,7 @@ async function main(args: readonly string[]): Promise<number> {
     quick: values.quick,
     runs: values.quick ? 3 : 5,
     say: line => console.error(`  … ${line}`),
+    peers: [],
   }
   const benches: BenchReport['benches'][number][] = []
   for (const bench of all.filter(({ name }) => positionals.includes('all') || positionals.includes(name))) {
