@@ -53,7 +53,8 @@ export function framesOf(profile: CpuProfile, placeOf: PlaceOf): FrameTree {
     for (const id of ids.flatMap(parent => nodes.get(parent)?.children ?? [])) {
       const node = nodes.get(id)
       if (node === undefined) continue
-      const name = node.callFrame.functionName || '(anonymous)'
+      const { functionName, url } = node.callFrame
+      const name = functionName || (url === '' ? '(native)' : '(anonymous)')
       if (name === '(idle)') {
         idleMicros += self.get(id) ?? 0
         continue
