@@ -1,5 +1,5 @@
 /** `--profile`: a CPU profile of this process, and pictures and lists of all that a bench leaves in its folder. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { Session } from 'node:inspector/promises'
 import { join } from 'node:path'
 import { flameSvg } from './flame.ts'
@@ -33,14 +33,25 @@ export async function profiledHere<T>(folder: string, work: () => Promise<T>): P
   }
 }
 
-/** Names of the profiles in a folder and those below, without their ending. */
+/**
+ * Names of the profiles in a folder and those below, without their ending. Those that Node has named by day, time, process,
+ * thread and number are called by process and thread from then on: `node-1/2024-main`, `node-1/2024-thread-1`.
+ */
 export function profilesIn(folder: string): readonly string[] {
   if (!existsSync(folder)) return []
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter(name => name.endsWith('.cpuprofile'))
-    .map(name => name.slice(0, -'.cpuprofile'.length))
+    .map(name => {
+      const called = name.replace(NAMED_BY_NODE, (_, pid: string, thread: string) => {
+        return `${pid}-${thread === '0' ? 'main' : `thread-${thread}`}.cpuprofile`
+      })
+      if (called !== name) renameSync(join(folder, name), join(folder, called))
+      return called.slice(0, -'.cpuprofile'.length)
+    })
     .sort()
 }
+
+const NAMED_BY_NODE = /\bCPU\.\d+\.\d+\.(\d+)\.(\d+)\.\d+\.cpuprofile$/
 
 /** Draws `<name>.svg` beside each profile; answers the lines to print. */
 export function drawProfiles(folder: string, names: readonly string[], placeOf: PlaceOf): readonly string[] {

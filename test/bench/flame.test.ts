@@ -1,11 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { flameSvg } from '../../bench/profile/flame.ts'
 import { type CpuProfile, framesOf, hottest } from '../../bench/profile/frames.ts'
 import { placesFrom } from '../../bench/profile/places.ts'
-import { drawProfiles } from '../../bench/profile/profiler.ts'
+import { drawProfiles, profilesIn } from '../../bench/profile/profiler.ts'
 
 const node = (id: number, functionName: string, children: number[] = [], lineNumber = 0) => ({
   id,
@@ -115,6 +115,23 @@ describe('a flame graph', () => {
       rmSync(folder, { recursive: true, force: true })
     }
   })
+})
+
+test('profiles that Node has named are called by process and thread', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'daybreak-bench-profiles-'))
+  try {
+    mkdirSync(join(folder, 'node-1'))
+    for (const name of ['CPU.20260101.010203.77.0.001', 'CPU.20260101.010204.77.1.002']) {
+      writeFileSync(join(folder, 'node-1', `${name}.cpuprofile`), JSON.stringify(PROFILE))
+    }
+    writeFileSync(join(folder, 'bench.cpuprofile'), JSON.stringify(PROFILE))
+    const names = ['bench', 'node-1/77-main', 'node-1/77-thread-1']
+    expect(profilesIn(folder)).toEqual(names)
+    expect(profilesIn(folder)).toEqual(names)
+    expect(profilesIn(join(folder, 'no'))).toEqual([])
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 })
 
 test('places are told by the source map beside a file, and without one by the file itself', () => {

@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import type { Bench } from '../../bench/bench.ts'
 import { type Order, orderOf } from '../../bench/harness/order.ts'
@@ -61,4 +63,19 @@ describe('what the command line asks for', () => {
   ])('%s is refused in one line with what to do', (line, message) => {
     expect(() => of(line)).toThrow(message)
   })
+})
+
+test('the command ends with status 2 and one line, and without arguments lists the benches', () => {
+  const run = (...args: readonly string[]) => {
+    const main = join(import.meta.dirname, '..', '..', 'dist', 'bench', 'main.js')
+    const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], { encoding: 'utf8' })
+    return { status, stdout, stderr }
+  }
+  expect(run('actors', '--against', '/nowhere/r.json')).toEqual({
+    ...{ status: 2, stdout: '' },
+    stderr: '--against /nowhere/r.json is not there: name a file that --json has written\n',
+  })
+  const listed = run()
+  expect(listed).toMatchObject({ status: 0, stderr: '' })
+  expect(listed.stdout).toMatch(/^ {2}ledger +Ledger: stage, commit and load$/m)
 })
