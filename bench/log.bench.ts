@@ -1,8 +1,8 @@
 /**
  * Durable appends through the replicated log: one voter alone, in this process, and three nodes with clients in other
  * processes. Every acknowledgement is after a flush on a quorum, to a real disk (the system's temporary folder, or where
- * DAYBREAK_BENCH_DIR says: a RAM disk would measure nothing). With DAYBREAK_BENCH_PROFILE=FOLDER every thread of every
- * node and client leaves a CPU profile there.
+ * DAYBREAK_BENCH_DIR says: a RAM disk would measure nothing). Under `--profile` every thread of every node and client
+ * leaves a CPU profile.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -87,7 +87,7 @@ async function run(options: BenchOptions): Promise<BenchResult> {
           `durable-placements: ${jobs} jobs of ${INSTANCES} instances, ${JOBS_IN_FLIGHT} requests at a time, from the first request to the last launch at one of ${AGENTS} agents; -middle: between the first and the last tenth of the launches`,
           'durable-cpu-per-placement: of all three nodes and all their threads, the creation of the task, its launch and the acknowledgement included; -leader: of the leader alone',
           `create-to-launch: a job of one instance every ${SINGLES_EVERY_MS} ms, from the request to the launch at the agent: more than PENDING to ASSIGNED, whose targets it is held to`,
-          'with DAYBREAK_BENCH_PROFILE set to a folder, CPU profiles of the leader are left there, and figures are lower',
+          'under --profile all threads of the leader leave a CPU profile of each burst, and figures are lower',
           `nodes, agents and client share this machine: load average ${loadBefore.toFixed(1)} before, ${loadavg()[0]!.toFixed(1)} after`,
         ],
       }

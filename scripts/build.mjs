@@ -37,6 +37,9 @@ await build({
   format: 'esm',
   target: 'node20',
   legalComments: 'linked',
+  // Beside the files and not named in them: profiles are read with them, nodes never are.
+  sourcemap: 'external',
+  sourcesContent: false,
   logLevel: 'warning',
   // With native parts, or with files of their own to run; the last two are optional parts of ws.
   external: ['lmdb', 'msgpackr', 'esbuild', 'bufferutil', 'utf-8-validate'],

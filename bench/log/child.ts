@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
+import { PROFILE_VARIABLE } from '../profile/profiler.ts'
 
 /** What may be asked, by name. Plain data: it travels. */
 export type Questions = Record<string, { readonly ask: unknown; readonly answer: unknown }>
@@ -27,9 +28,9 @@ export class Child<Q extends Questions> {
   readonly #ended: Promise<unknown>
   #asked = 0
 
-  /** `entry` is built code. With DAYBREAK_BENCH_PROFILE set, all its threads leave a CPU profile in that folder. */
+  /** `entry` is built code. Under `--profile` all its threads leave a CPU profile in the folder of the bench. */
   constructor(entry: URL, name: string) {
-    const profiles = process.env.DAYBREAK_BENCH_PROFILE
+    const profiles = process.env[PROFILE_VARIABLE]
     const execArgv = profiles === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${profiles}/${name}`]
     this.#child = fork(entry, [name], {
       serialization: 'advanced',
