@@ -24,6 +24,9 @@ export interface WorkerNodeOptions {
 }
 
 const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+const TIED = ['setpriv', '--pdeathsig', 'KILL']
+/** Node takes this option on its command line only, and worker threads leave profiles only for it. Then the folder. */
+const PROFILED = [...['sh', '-c'], `node=$1; shift; exec ${TIED.join(' ')} "$node" --cpu-prof --cpu-prof-dir="$0" "$@"`]
 const WAIT_MS_MAX = 120_000
 const RAM_MB = 4
 
@@ -75,8 +78,7 @@ export class WorkerNode {
         ...['--agent.workDir', workFolder(folder)],
       ],
       // The kernel ends it with us, should we be killed.
-      within: ['setpriv', '--pdeathsig', 'KILL'],
-      env: profiles === undefined ? {} : { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profiles}` },
+      within: profiles === undefined ? TIED : [...PROFILED, profiles],
     })
     const worker = new WorkerNode(node, folder, new TaskEvents(node.url))
     try {
