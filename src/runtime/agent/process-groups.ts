@@ -28,7 +28,9 @@ export class ProcessGroups {
   private readonly sessions = new Map<number, string>()
   /** Pid → start ticks of processes that are not ours by their environment and were old when it was read. */
   private strangers = new Map<number, number>()
-  private look: { goodUntilMs: number; byTask: Map<string, ProcessStat[]> } | null = null
+  /** Tasks with a session that the last look did not know yet. */
+  private readonly unseen = new Set<string>()
+  private look: { begunMs: number; goodUntilMs: number; byTask: Map<string, ProcessStat[]> } | null = null
 
   /** `agent`: what names this agent on its machine, its work folder. */
   constructor(agent: string) {
@@ -41,7 +43,7 @@ export class ProcessGroups {
    */
   addSession(sid: number, taskId: string): void {
     this.sessions.set(sid, taskId)
-    this.look = null
+    this.unseen.add(taskId)
   }
 
   /**
@@ -60,23 +62,33 @@ export class ProcessGroups {
 
   /** Living processes of the task now; empty when none is left. */
   ofTask(taskId: string): readonly ProcessStat[] {
-    return this.tasks().get(taskId) ?? []
+    if (this.unseen.has(taskId)) this.look = null
+    return this.looked().get(taskId) ?? []
   }
 
   /** Every task of this agent that has a living process. */
   tasks(): ReadonlyMap<string, readonly ProcessStat[]> {
-    const beginMs = performance.now()
-    if (this.look === null || beginMs > this.look.goodUntilMs) {
-      const byTask = this.lookNow()
-      const endMs = performance.now()
-      this.look = { goodUntilMs: endMs + Math.max(LOOK_AGE_MS_MIN, 2 * (endMs - beginMs)), byTask }
-    }
-    return this.look.byTask
+    if (this.unseen.size > 0) this.look = null
+    return this.looked()
   }
 
-  /** The next question looks anew: what matters may have begun this very moment. */
-  refresh(): void {
-    this.look = null
+  /**
+   * The next question is answered by a look that began later than this, ms of `performance.now()`. Default: it looks
+   * anew, because what matters may have begun this very moment.
+   */
+  refresh(sinceMs = Number.POSITIVE_INFINITY): void {
+    if (this.look !== null && this.look.begunMs <= sinceMs) this.look = null
+  }
+
+  private looked(): ReadonlyMap<string, readonly ProcessStat[]> {
+    const begunMs = performance.now()
+    if (this.look === null || begunMs > this.look.goodUntilMs) {
+      this.unseen.clear()
+      const byTask = this.lookNow()
+      const endMs = performance.now()
+      this.look = { begunMs, goodUntilMs: endMs + Math.max(LOOK_AGE_MS_MIN, 2 * (endMs - begunMs)), byTask }
+    }
+    return this.look.byTask
   }
 
   private lookNow(): Map<string, ProcessStat[]> {

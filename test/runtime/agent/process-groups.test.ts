@@ -48,3 +48,12 @@ test('the clock of start ticks is that of this machine: a new process has begun 
   expect(age).toBeGreaterThanOrEqual(-1)
   expect(age).toBeLessThan(60 * TICKS_PER_SECOND)
 })
+
+test('asked for a look that began after a moment: one from before it does not answer', async () => {
+  const groups = new ProcessGroups(AGENT)
+  expect(groups.ofTask('task-1')).toEqual([])
+  const child = await started(`exec env ${MARK} sleep 60`)
+  await expect.poll(() => environmentOf(child.pid)?.some(entry => entry.startsWith(TASK_VARIABLE))).toBe(true)
+  groups.refresh(performance.now())
+  expect(groups.ofTask('task-1').map(stat => stat.pid)).toEqual([child.pid])
+})
