@@ -1,7 +1,7 @@
 /**
  * What the kernel says about processes. A pid alone names nobody: pids wrap, so whoever is to be signalled is named by
  * pid and start ticks, and both by the kernel's boot id. Reads are small and synchronous; the cost of a whole look is
- * about 15 µs per process, which is why looks of one turn are shared by `process-groups.ts`.
+ * about 17 µs per process, which is why looks of one turn are shared by `process-groups.ts`.
  */
 import { closeSync, openSync, readdirSync, readFileSync, readSync } from 'node:fs'
 
