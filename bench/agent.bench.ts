@@ -234,7 +234,7 @@ function notes(sizes: Sizes, loadBefore: number, hasSlurm: boolean): string[] {
     ...(hasSlurm
       ? [
           `slurm-array-jobs: sbatch --array of ${burst} jobs; slurm-jobs: ${burst} sbatch commands, ${IN_FLIGHT} at a time, because that is how Slurm takes jobs: its figure has a process of a client per job in it, Daybreak’s a request on an open connection`,
-          'what is durable: Daybreak answers a creation after it is flushed; slurmctld answers after it is in memory and writes its state behind, so a crash of the machine may lose jobs that were accepted; Slurm keeps no output of these jobs',
+          'what is durable: Daybreak answers a creation after it is flushed; slurmctld holds jobs in memory and a thread of its own saves them to StateSaveLocation now and then; Slurm keeps no output of these jobs',
         ]
       : []),
     `node, tasks, peer and client share this machine: load average ${loadBefore.toFixed(1)} before, ${loadavg()[0]!.toFixed(1)} after`,

@@ -47,6 +47,7 @@ export class WorkerNode {
     this.#killAll = () => {
       node.child.kill('SIGKILL')
       killTasksOf(workFolder(folder))
+      rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
     }
     this.#onSignal = signal => {
       this.#killAll()

@@ -28,6 +28,7 @@ import { readEnded, SCHEDULER_PARAMETERS, slurmConf, slurmVersion } from './slur
 const run = promisify(execFile)
 
 const PROGRAMS = ['munged', 'slurmctld', 'slurmd', 'sbatch', 'sinfo', 'setpriv'] as const
+const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 const START_MS_MAX = 30_000
 const ROUND_MS_MAX = 180_000
 const POLL_MS = 10
@@ -67,7 +68,12 @@ export class Slurm {
   readonly #folder: string
   readonly #env: NodeJS.ProcessEnv
   readonly #daemons: ChildProcess[] = []
-  readonly #killAll = (): void => this.#killNow()
+  readonly #atExit = (): void => this.#vanish()
+  readonly #onSignal = (signal: NodeJS.Signals): void => {
+    this.#vanish()
+    this.#forget()
+    process.kill(process.pid, signal)
+  }
   #read = 0
 
   private constructor(folder: string, env: NodeJS.ProcessEnv, version: string, slots: number) {
@@ -80,7 +86,8 @@ export class Slurm {
       `select/cons_tres, CR_Core, one machine with ${slots} cores claimed, one core a job; proctrack/linuxproc, task/none`,
       'jobcomp/filetxt, which is how the bench hears of the ends; jobs without output file (--output=/dev/null)',
     ]
-    process.once('exit', this.#killAll)
+    process.once('exit', this.#atExit)
+    for (const signal of ENDING_SIGNALS) process.once(signal, this.#onSignal)
   }
 
   /** Settles when the machine takes jobs. Rejects with the last words of the daemons, and leaves nothing behind. */
@@ -119,12 +126,21 @@ export class Slurm {
 
   /** SIGKILL: what it would save on the way out nobody reads, and it takes its time. */
   async end(): Promise<void> {
-    process.removeListener('exit', this.#killAll)
+    this.#forget()
     this.#killNow()
     await Promise.all(this.#daemons.map(child => child.exitCode ?? child.signalCode ?? once(child, 'exit')))
-    // What a daemon was just starting when it was killed.
+    // With what a daemon was just starting when it was killed.
+    this.#vanish()
+  }
+
+  #vanish(): void {
     this.#killNow()
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 })
+  }
+
+  #forget(): void {
+    process.removeListener('exit', this.#atExit)
+    for (const signal of ENDING_SIGNALS) process.removeListener(signal, this.#onSignal)
   }
 
   async #start(slots: number): Promise<void> {
