@@ -18,6 +18,8 @@ const CLEAN_LOOKS = 2
 const LOOK_SOON_MS = 5
 const LOOK_AGAIN_MS = 100
 const LOOK_AGAIN_MS_MAX = 1_000
+/** Looks that are not urgent fall on multiples of this, so that tasks which end within it share one. */
+const LOOK_GRID_MS = 20
 /** SIGKILL first spares the shims; a group that resists is killed as a whole. */
 const SPARED_KILLS = 2
 
@@ -38,14 +40,15 @@ export class GroupEnds {
   sweep(id: RunId): void {
     const shim = this.runs.takeOver(id)
     if (shim === null) return
-    const { pid, startTicks } = shim
-    const sweep = (): void => {
-      this.groups.refresh()
+    const { pid, startTicks, heardMs } = shim
+    const sweep = (sinceMs?: number): void => {
+      this.groups.refresh(sinceMs)
       const found = this.groups.ofSession(id.taskId, pid, startTicks)
       for (const stat of found) signalProcess(stat.pid, stat.startTicks, 'SIGKILL')
-      if (found.length > 0 && !this.closed) setTimeout(sweep, LOOK_AGAIN_MS).unref()
+      if (found.length > 0 && !this.closed) setTimeout(() => sweep(), LOOK_AGAIN_MS).unref()
     }
-    sweep()
+    // Runs whose ends were heard together share a look.
+    sweep(heardMs)
   }
 
   terminate(taskId: string): void {
@@ -115,7 +118,9 @@ export class GroupEnds {
 
   private lookIn(afterMs: number, taskId: string, wait: EmptyWait): void {
     stopTimer(wait)
-    wait.timer = setTimeout(() => this.look(taskId), afterMs)
+    const untilGridMs = LOOK_GRID_MS - ((performance.now() + afterMs) % LOOK_GRID_MS)
+    const waitMs = afterMs < LOOK_AGAIN_MS ? afterMs : afterMs + untilGridMs
+    wait.timer = setTimeout(() => this.look(taskId), waitMs)
   }
 
   private kill(taskId: string, found: readonly ProcessStat[], { sparesShims }: { sparesShims: boolean }): void {

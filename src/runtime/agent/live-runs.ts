@@ -22,6 +22,12 @@ export interface Shim {
   readonly startTicks: number
 }
 
+/** Of a run that is over. */
+export interface OverRun extends Shim {
+  /** When we heard of it, ms of `performance.now()`: whatever is left of it was there by then. */
+  readonly heardMs: number
+}
+
 export interface RunId {
   readonly taskId: string
   readonly process: string
@@ -50,7 +56,7 @@ export class LiveRuns {
   private readonly parts: LiveRunsParts
   private readonly live = new Map<string, LiveRun>()
   /** Runs that are over and not yet swept → who led their session. */
-  private readonly over = new Map<string, Shim>()
+  private readonly over = new Map<string, OverRun>()
   private adoptedCheck: NodeJS.Timeout | null = null
   private closed = false
 
@@ -93,13 +99,14 @@ export class LiveRuns {
   }
 
   /** Who led the session of a run that is over; asked once per run. Null: its shim never said who it was. */
-  takeOver(id: RunId): Shim | null {
+  takeOver(id: RunId): OverRun | null {
     const key = keyOf(id)
     const shim = this.over.get(key)
     this.over.delete(key)
     if (shim !== undefined) return shim
     try {
-      return readStarted(this.parts.folders.runRecords(id.taskId, id.process, id.run))
+      const started = readStarted(this.parts.folders.runRecords(id.taskId, id.process, id.run))
+      return started === null ? null : { ...started, heardMs: performance.now() }
     } catch {
       return null // already reported where it was read first
     }
@@ -205,7 +212,7 @@ export class LiveRuns {
     over.watcher?.close()
     live.watcher?.close()
     this.live.delete(keyOf(live))
-    this.over.set(keyOf(live), { pid: live.pid, startTicks: live.startTicks })
+    this.over.set(keyOf(live), { pid: live.pid, startTicks: live.startTicks, heardMs: performance.now() })
     let code = shimStatus
     try {
       code = readEnded(live.folder)?.code ?? shimStatus

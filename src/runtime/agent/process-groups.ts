@@ -5,7 +5,7 @@
  * What it cannot see without cgroups: a process that cleared its environment, left its session and whose parent has
  * ended. Names two variables, so that agents on one machine (and tests) never touch each other's tasks.
  */
-import { allProcesses, environmentOf, type ProcessStat } from './proc.ts'
+import { allProcesses, environmentOf, type ProcessStat, TICKS_PER_SECOND, ticksNow } from './proc.ts'
 
 export const TASK_VARIABLE = 'DAYBREAK_TASK_ID'
 export const AGENT_VARIABLE = 'DAYBREAK_AGENT'
@@ -16,11 +16,21 @@ export const AGENT_VARIABLE = 'DAYBREAK_AGENT'
  */
 const LOOK_AGE_MS_MIN = 2
 
+/**
+ * A process that has lived so long without our name in its environment will not get it any more: a young one may be
+ * between the fork and the exec that brings it.
+ */
+const STRANGER_TICKS_MIN = 10 * TICKS_PER_SECOND
+
 export class ProcessGroups {
   private readonly agentEntry: string
   /** Session id of a living run → its task. */
   private readonly sessions = new Map<number, string>()
-  private look: { goodUntilMs: number; byTask: Map<string, ProcessStat[]> } | null = null
+  /** Pid → start ticks of processes that are not ours by their environment and were old when it was read. */
+  private strangers = new Map<number, number>()
+  /** Tasks with a session that the last look did not know yet. */
+  private readonly unseen = new Set<string>()
+  private look: { begunMs: number; goodUntilMs: number; byTask: Map<string, ProcessStat[]> } | null = null
 
   /** `agent`: what names this agent on its machine, its work folder. */
   constructor(agent: string) {
@@ -33,7 +43,7 @@ export class ProcessGroups {
    */
   addSession(sid: number, taskId: string): void {
     this.sessions.set(sid, taskId)
-    this.look = null
+    this.unseen.add(taskId)
   }
 
   /**
@@ -52,23 +62,33 @@ export class ProcessGroups {
 
   /** Living processes of the task now; empty when none is left. */
   ofTask(taskId: string): readonly ProcessStat[] {
-    return this.tasks().get(taskId) ?? []
+    if (this.unseen.has(taskId)) this.look = null
+    return this.looked().get(taskId) ?? []
   }
 
   /** Every task of this agent that has a living process. */
   tasks(): ReadonlyMap<string, readonly ProcessStat[]> {
-    const beginMs = performance.now()
-    if (this.look === null || beginMs > this.look.goodUntilMs) {
-      const byTask = this.lookNow()
-      const endMs = performance.now()
-      this.look = { goodUntilMs: endMs + Math.max(LOOK_AGE_MS_MIN, 2 * (endMs - beginMs)), byTask }
-    }
-    return this.look.byTask
+    if (this.unseen.size > 0) this.look = null
+    return this.looked()
   }
 
-  /** The next question looks anew: what matters may have begun this very moment. */
-  refresh(): void {
-    this.look = null
+  /**
+   * The next question is answered by a look that began later than this, ms of `performance.now()`. Default: it looks
+   * anew, because what matters may have begun this very moment.
+   */
+  refresh(sinceMs = Number.POSITIVE_INFINITY): void {
+    if (this.look !== null && this.look.begunMs <= sinceMs) this.look = null
+  }
+
+  private looked(): ReadonlyMap<string, readonly ProcessStat[]> {
+    const begunMs = performance.now()
+    if (this.look === null || begunMs > this.look.goodUntilMs) {
+      this.unseen.clear()
+      const byTask = this.lookNow()
+      const endMs = performance.now()
+      this.look = { begunMs, goodUntilMs: endMs + Math.max(LOOK_AGE_MS_MIN, 2 * (endMs - begunMs)), byTask }
+    }
+    return this.look.byTask
   }
 
   private lookNow(): Map<string, ProcessStat[]> {
@@ -76,10 +96,20 @@ export class ProcessGroups {
     const processes = allProcesses()
     const inhabited = new Set(processes.map(stat => stat.session))
     for (const sid of this.sessions.keys()) if (!inhabited.has(sid)) this.sessions.delete(sid)
-    for (const stat of processes) {
-      const task = this.sessions.get(stat.session) ?? this.taskInEnvironment(stat.pid)
-      if (task !== undefined && task !== null) owner.set(stat.pid, task)
+    const youngFrom = ticksNow() - STRANGER_TICKS_MIN
+    const strangers = new Map<number, number>()
+    for (const { pid, session, startTicks } of processes) {
+      let task = this.sessions.get(session)
+      const isStranger = this.strangers.get(pid) === startTicks
+      if (task === undefined && !isStranger) {
+        const environment = environmentOf(pid)
+        task = this.taskIn(environment)
+        if (task === undefined && (environment === null || startTicks >= youngFrom)) continue
+      }
+      if (task !== undefined) owner.set(pid, task)
+      else strangers.set(pid, startTicks)
     }
+    this.strangers = strangers
     // Parents come in no order, so until nothing is found any more.
     for (let found = owner.size > 0; found; ) {
       found = false
@@ -101,10 +131,9 @@ export class ProcessGroups {
     return byTask
   }
 
-  private taskInEnvironment(pid: number): string | null {
-    const environment = environmentOf(pid)
-    if (environment === null || !environment.includes(this.agentEntry)) return null
+  private taskIn(environment: readonly string[] | null): string | undefined {
+    if (environment === null || !environment.includes(this.agentEntry)) return undefined
     const entry = environment.find(text => text.startsWith(`${TASK_VARIABLE}=`))
-    return entry === undefined ? null : entry.slice(TASK_VARIABLE.length + 1)
+    return entry?.slice(TASK_VARIABLE.length + 1)
   }
 }
