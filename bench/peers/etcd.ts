@@ -82,7 +82,9 @@ export async function startEtcd(installed: EtcdInstalled, folder: string): Promi
         nodes[at] = null
         return killed
       },
-      start: at => void (nodes[at] = start(at)),
+      start(at) {
+        nodes[at] = start(at)
+      },
       end,
     }
   } catch (cause) {

@@ -14,7 +14,7 @@ export interface PeerCluster {
   readonly addresses: readonly string[]
   /** By node; null while it is down. */
   readonly nodes: readonly (PeerProcess | null)[]
-  /** Which node leads, once all that live agree and have applied the same. */
+  /** Which node leads, once all that live agree and have caught up. */
   leader(): Promise<number>
   /** SIGKILL; settles when the process is gone. The signal is sent before this returns. */
   kill(at: number): Promise<void>

@@ -37,16 +37,16 @@ export function zooConfig(folder: string, at: number, ports: readonly ZooKeeperP
 
 export interface ZooKeeperStatus {
   readonly version: string
+  /** `leader` or `follower`. */
   readonly mode: string
-  readonly zxid: string
 }
 
 /** The answer to `srvr`; null while the node does not serve. */
 export function readSrvr(text: string): ZooKeeperStatus | null {
   const value = (name: string): string | undefined => new RegExp(`^${name}: *(.*)$`, 'm').exec(text)?.[1]
-  const [version, mode, zxid] = [value('Zookeeper version'), value('Mode'), value('Zxid')]
-  if (version === undefined || mode === undefined || zxid === undefined) return null
-  return { version: /^[0-9.]+[0-9]/.exec(version)?.[0] ?? version, mode, zxid }
+  const [version, mode] = [value('Zookeeper version'), value('Mode')]
+  if (version === undefined || mode === undefined) return null
+  return { version: /^[0-9.]+[0-9]/.exec(version)?.[0] ?? version, mode }
 }
 
 function srvr(port: number): Promise<ZooKeeperStatus | null> {
@@ -82,6 +82,7 @@ export async function startZooKeeper(installed: ZooKeeperInstalled, folder: stri
         `-Xms${HEAP}`,
         `-Xmx${HEAP}`,
         '-Dzookeeper.jmx.log4j.disable=true',
+        '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn',
         '-cp',
         installed.classPath,
         'org.apache.zookeeper.server.quorum.QuorumPeerMain',
@@ -99,9 +100,9 @@ export async function startZooKeeper(installed: ZooKeeperInstalled, folder: stri
       async () => {
         const all = await Promise.all(ports.map(({ client }, at) => (nodes[at] === null ? null : srvr(client))))
         const alive = all.filter((_, at) => nodes[at] !== null)
-        const zxid = alive[0]?.zxid
-        const isLevel = alive.every(one => one !== null && one.zxid === zxid)
-        return isLevel && alive.some(one => one!.mode === 'leader') ? all : null
+        // A follower serves once it has what the leader has.
+        const isWhole = alive.every(one => one !== null) && alive.some(one => one!.mode === 'leader')
+        return isWhole ? all : null
       },
       () => nodes.map(node => node?.tail() ?? '').join('\n'),
     )
@@ -122,7 +123,9 @@ export async function startZooKeeper(installed: ZooKeeperInstalled, folder: stri
         nodes[at] = null
         return killed
       },
-      start: at => void (nodes[at] = start(at)),
+      start(at) {
+        nodes[at] = start(at)
+      },
       end,
     }
   } catch (cause) {
