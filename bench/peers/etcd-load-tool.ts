@@ -10,9 +10,20 @@ export interface LoadToolRun {
   readonly writers: number
   readonly valueBytes: number
   readonly total: number
+  /** It waits for ever for a server that is gone; after so long it is killed. */
+  readonly msMax: number
 }
 
-export function loadToolArgs({ addresses, connections, writers, valueBytes, total }: LoadToolRun): readonly string[] {
+/** Of what it complains, the last part: a connection that fails makes it talk without end. */
+const COMPLAINT_MAX = 500
+
+export function loadToolArgs({
+  addresses,
+  connections,
+  writers,
+  valueBytes,
+  total,
+}: Omit<LoadToolRun, 'program' | 'msMax'>): readonly string[] {
   return [
     'put',
     `--endpoints=${addresses.join(',')}`,
@@ -31,17 +42,20 @@ export async function runLoadTool(run: LoadToolRun): Promise<PeerRound | string>
   const child = spawn(run.program, loadToolArgs(run), { stdio: ['ignore', 'pipe', 'pipe'] })
   const end = (): void => void child.kill('SIGKILL')
   process.once('exit', end)
+  const late = setTimeout(end, run.msMax)
   let said = ''
   let complained = ''
   child.stdout.on('data', bytes => {
     said += bytes
   })
   child.stderr.on('data', bytes => {
-    complained += bytes
+    complained = (complained + bytes).slice(-COMPLAINT_MAX)
   })
-  const [code] = await once(child, 'close')
-  process.off('exit', end)
-  if (code !== 0) return `etcd's load tool ended with ${code}: ${complained.slice(-500)}`
+  const [code, signal] = await once(child, 'close').finally(() => {
+    clearTimeout(late)
+    process.off('exit', end)
+  })
+  if (code !== 0) return `etcd's load tool ended with ${code ?? signal}: ${complained}`
   return readLoadTool(said, run.total)
 }
 

@@ -26,7 +26,8 @@ export class PeerProcess {
   readonly title: string
   readonly #child: ChildProcess
   readonly #logFile: string
-  readonly #ended: Promise<unknown>
+  /** Settles when it is gone. */
+  readonly ended: Promise<unknown>
 
   constructor({ title, command, args, cwd, logFile }: PeerCommand) {
     this.title = title
@@ -36,7 +37,7 @@ export class PeerProcess {
     const [first, ...rest] = tied === null ? [command, ...args] : [tied, '--pdeathsig', 'KILL', command, ...args]
     this.#child = spawn(first!, rest, { cwd, stdio: ['ignore', log, log] })
     closeSync(log)
-    this.#ended = once(this.#child, 'exit').catch(() => {})
+    this.ended = once(this.#child, 'exit').catch(() => {})
     this.#child.on('error', () => running.delete(this))
     this.#child.on('exit', () => running.delete(this))
     if (running.size === 0) watchOwnEnd()
@@ -59,7 +60,7 @@ export class PeerProcess {
   async kill(): Promise<void> {
     if (this.hasEnded) return
     this.signal('SIGKILL')
-    await this.#ended
+    await this.ended
   }
 
   /** Asks it to end; after a moment it is killed. */
@@ -67,7 +68,7 @@ export class PeerProcess {
     if (this.hasEnded) return
     this.signal('SIGTERM')
     const late = setTimeout(() => this.signal('SIGKILL'), STOP_MS_MAX)
-    await this.#ended
+    await this.ended
     clearTimeout(late)
   }
 

@@ -22,6 +22,7 @@ export interface LoadShape extends Shape {
 const FIRST_PER_SECOND_PER_WRITER = 20
 /** The tool takes a number of writes and not a time. */
 const TOTAL_MIN = 100
+const TOOL_MS_MAX = 20_000
 
 /**
  * etcd's own load tool over one connection and over four, and our gRPC clients, all with the leader: writes that reach
@@ -48,7 +49,15 @@ export async function etcdShapes(cluster: PeerCluster, installed: EtcdInstalled,
       async round(writers, ms) {
         const expected = perSecond.get(writers) ?? FIRST_PER_SECOND_PER_WRITER * writers
         const total = Math.max(TOTAL_MIN, 2 * writers, Math.round((expected * ms) / 1_000))
-        const round = await runLoadTool({ program, addresses, connections, writers, valueBytes, total })
+        const round = await runLoadTool({
+          program,
+          addresses,
+          connections,
+          writers,
+          valueBytes,
+          total,
+          msMax: TOOL_MS_MAX + 5 * ms,
+        })
         if (typeof round !== 'string') perSecond.set(writers, round.perSecond)
         return round
       },
