@@ -40,20 +40,21 @@ interface Setting {
   readonly heartbeatMs: number
   readonly kills: number
   readonly stops: number
-  /** Of the leader of each peer, spread over those of Daybreak's. */
-  readonly peerKills: number
+  /** Each kill of Daybreak's leader is followed by one of every peer's. */
+  readonly peers: BenchOptions['peers']
   readonly killMsTarget: number
   /** At the end of the name of each figure. */
   readonly suffix: string
 }
 
-const settings = (quick: boolean): readonly Setting[] => [
+const settings = ({ quick, peers }: BenchOptions): readonly Setting[] => [
   {
     leaseMs: 1_000,
     heartbeatMs: 150,
-    kills: quick ? 3 : 20,
+    // Beside peers fewer, so that all have their turns within minutes.
+    kills: peers.length === 0 ? (quick ? 3 : 20) : quick ? 2 : 10,
     stops: quick ? 2 : 10,
-    peerKills: quick ? 2 : 10,
+    peers,
     killMsTarget: 2_000,
     suffix: '',
   },
@@ -62,19 +63,20 @@ const settings = (quick: boolean): readonly Setting[] => [
     heartbeatMs: 80,
     kills: quick ? 2 : 10,
     stops: 0,
-    peerKills: 0,
+    peers: [],
     killMsTarget: 1_000,
     suffix: '-lease-500',
   },
 ]
 
-async function run({ quick, say, peers }: BenchOptions): Promise<BenchResult> {
+async function run(options: BenchOptions): Promise<BenchResult> {
+  const { quick, say, peers } = options
   const [tasks, idleMs] = quick ? [1_000, 2_000] : [100_000, 10_000]
   const figures: Figure[] = []
   const notes: string[] = []
   const reports: PeerReport[] = []
-  for (const setting of settings(quick)) {
-    const measured = await failovers(setting, { tasks, idleMs, say, peers: setting.peerKills === 0 ? [] : peers })
+  for (const setting of settings(options)) {
+    const measured = await failovers(setting, { tasks, idleMs, say })
     figures.push(...measured.figures)
     notes.push(...measured.notes)
     reports.push(...(measured.peers ?? []))
@@ -100,14 +102,9 @@ async function run({ quick, say, peers }: BenchOptions): Promise<BenchResult> {
 
 async function failovers(
   setting: Setting,
-  {
-    tasks,
-    idleMs,
-    say,
-    peers: wanted,
-  }: { readonly tasks: number; readonly idleMs: number } & Pick<BenchOptions, 'say' | 'peers'>,
+  { tasks, idleMs, say }: { readonly tasks: number; readonly idleMs: number; readonly say: BenchOptions['say'] },
 ): Promise<BenchResult> {
-  const { leaseMs, heartbeatMs, kills, stops, peerKills, killMsTarget, suffix } = setting
+  const { leaseMs, heartbeatMs, kills, stops, killMsTarget, suffix } = setting
   const folder = mkdtempSync(join(process.env.DAYBREAK_BENCH_DIR ?? tmpdir(), 'daybreak-bench-failover-'))
   const flags = ['--log.lease', `${leaseMs}ms`, '--log.heartbeat', `${heartbeatMs}ms`]
   const cluster = await startRealCluster(folder, 3, undefined, flags)
@@ -119,14 +116,13 @@ async function failovers(
     const fillMs = Math.round(performance.now() - began)
     say(`lease ${leaseMs} ms: ${tasks} tasks in the ledger after ${fillMs} ms`)
     const idle = await idleCpu(cluster, idleMs)
-    const { started, missing } = await startFailoverPeers(folder, { peers: wanted, say })
+    const { started, missing } = await startFailoverPeers(folder, { peers: setting.peers, say })
     peers = started
     const killMs: number[] = []
     for (let at = 0; at < kills; at++) {
       killMs.push(await replaceLeader(cluster, writer, 'kill', leaseMs))
       say(`lease ${leaseMs} ms, kill ${at + 1}: ${killMs.at(-1)!.toFixed(0)} ms`)
-      const isPeersTurn = Math.floor(((at + 1) * peerKills) / kills) > Math.floor((at * peerKills) / kills)
-      if (isPeersTurn) await killPeers(peers, say)
+      await killPeers(peers, say)
     }
     await Promise.all(peers.map(peer => peer.end()))
     const stopMs: number[] = []
