@@ -1,18 +1,34 @@
 /**
  * What a failover costs clients: three real scheduler processes on this machine, many tasks in the ledger, the leader
  * killed with SIGKILL (and, for comparison, stopped as planned), and the time until another one accepts a write. One
- * client asks every node in turn, without a pause, as clients do that do not know who leads.
+ * client asks every node in turn, without a pause, as clients do that do not know who leads. Leaders of peers are killed
+ * in turn with Daybreak's.
  */
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type RealCluster, startRealCluster } from '../test/fixtures/real-cluster.ts'
-import { type Bench, type BenchOptions, type BenchResult, type Figure, figure } from './bench.ts'
+import { type Bench, type BenchOptions, type BenchResult, type Figure, figure, type PeerReport } from './bench.ts'
 import { level, MS_PER_TICK, replaceLeader, ticksOf, Writer } from './cluster/take-over.ts'
+import { FAILOVER_PEERS, type FailoverPeer, startFailoverPeers } from './peers/failover.ts'
 
 export const bench: Bench = {
   name: 'failover',
   title: 'three nodes: from the death of the leader to the next accepted write, and from a planned stop, by lease',
+  peers: FAILOVER_PEERS,
+  plots: [
+    {
+      name: 'kill-to-write',
+      title: 'Milliseconds from the death of the leader to the next accepted write',
+      kind: 'bars',
+      points: [
+        { figure: 'kill-to-write', series: 'Daybreak', label: 'Daybreak' },
+        { figure: 'kill-to-write-lease-500', series: 'Daybreak', label: 'Daybreak, lease 500 ms' },
+        { figure: 'etcd-kill-to-write', series: 'etcd', label: 'etcd' },
+        { figure: 'zookeeper-kill-to-write', series: 'ZooKeeper', label: 'ZooKeeper' },
+      ],
+    },
+  ],
   run,
 }
 
@@ -24,33 +40,62 @@ interface Setting {
   readonly heartbeatMs: number
   readonly kills: number
   readonly stops: number
+  /** Each kill of Daybreak's leader is followed by one of every peer's. */
+  readonly peers: BenchOptions['peers']
   readonly killMsTarget: number
   /** At the end of the name of each figure. */
   readonly suffix: string
 }
 
-const settings = (quick: boolean): readonly Setting[] => [
-  { leaseMs: 1_000, heartbeatMs: 150, kills: quick ? 3 : 20, stops: quick ? 2 : 10, killMsTarget: 2_000, suffix: '' },
-  { leaseMs: 500, heartbeatMs: 80, kills: quick ? 2 : 10, stops: 0, killMsTarget: 1_000, suffix: '-lease-500' },
+const settings = ({ quick, peers }: BenchOptions): readonly Setting[] => [
+  {
+    leaseMs: 1_000,
+    heartbeatMs: 150,
+    // Beside peers fewer, so that all have their turns within minutes.
+    kills: peers.length === 0 ? (quick ? 3 : 20) : quick ? 2 : 10,
+    stops: quick ? 2 : 10,
+    peers,
+    killMsTarget: 2_000,
+    suffix: '',
+  },
+  {
+    leaseMs: 500,
+    heartbeatMs: 80,
+    kills: quick ? 2 : 10,
+    stops: 0,
+    peers: [],
+    killMsTarget: 1_000,
+    suffix: '-lease-500',
+  },
 ]
 
-async function run({ quick, say }: BenchOptions): Promise<BenchResult> {
+async function run(options: BenchOptions): Promise<BenchResult> {
+  const { quick, say, peers } = options
   const [tasks, idleMs] = quick ? [1_000, 2_000] : [100_000, 10_000]
   const figures: Figure[] = []
   const notes: string[] = []
-  for (const setting of settings(quick)) {
+  const reports: PeerReport[] = []
+  for (const setting of settings(options)) {
     const measured = await failovers(setting, { tasks, idleMs, say })
     figures.push(...measured.figures)
     notes.push(...measured.notes)
+    reports.push(...(measured.peers ?? []))
   }
   return {
     figures,
+    peers: reports,
     notes: [
       ...notes,
       'kill-to-write: from the signal to the answer 201 of a job of one instance; every node is asked in turn, the next as soon as one has refused',
       'between two of them the ended node is started again and waited for until all three hold the same position, and then two leases more',
       'idle-cpu: CPU of all three nodes together per second while nobody asks anything of them; a leader of three sends two heartbeats each time, and two are answered',
       'all three nodes, an agent and the client share this machine and its disk',
+      ...(peers.length === 0
+        ? []
+        : [
+            'etcd-…, zookeeper-…: from the signal to the next accepted write, in turn with the kills of Daybreak of no suffix; the peer starts its killed node again, is waited for until it has caught up, and rests as long as Daybreak does',
+            `clients differ in the peers' favour: both nodes that are left are asked at the same time over open connections, Daybreak's one after the other; and Daybreak has ${tasks} tasks in its ledger while the peers hold a few keys`,
+          ]),
     ],
   }
 }
@@ -63,6 +108,7 @@ async function failovers(
   const folder = mkdtempSync(join(process.env.DAYBREAK_BENCH_DIR ?? tmpdir(), 'daybreak-bench-failover-'))
   const flags = ['--log.lease', `${leaseMs}ms`, '--log.heartbeat', `${heartbeatMs}ms`]
   const cluster = await startRealCluster(folder, 3, undefined, flags)
+  let peers: readonly FailoverPeer[] = []
   try {
     const writer = new Writer(cluster, folder)
     const began = performance.now()
@@ -70,11 +116,15 @@ async function failovers(
     const fillMs = Math.round(performance.now() - began)
     say(`lease ${leaseMs} ms: ${tasks} tasks in the ledger after ${fillMs} ms`)
     const idle = await idleCpu(cluster, idleMs)
+    const { started, missing } = await startFailoverPeers(folder, { peers: setting.peers, say })
+    peers = started
     const killMs: number[] = []
     for (let at = 0; at < kills; at++) {
       killMs.push(await replaceLeader(cluster, writer, 'kill', leaseMs))
       say(`lease ${leaseMs} ms, kill ${at + 1}: ${killMs.at(-1)!.toFixed(0)} ms`)
+      await killPeers(peers, say)
     }
+    await Promise.all(peers.map(peer => peer.end()))
     const stopMs: number[] = []
     for (let at = 0; at < stops; at++) {
       stopMs.push(await replaceLeader(cluster, writer, 'stop', leaseMs))
@@ -89,14 +139,23 @@ async function failovers(
         of('kill-to-write-worst', [Math.max(...killMs)], 1.5 * killMsTarget),
         ...planned,
         figure({ name: `idle-cpu${suffix}`, unit: 'ms/s', better: 'lower' }, [idle]),
+        ...peers.flatMap(peer => peer.figures(killMs)),
       ],
+      peers: [...peers.map(peer => peer.report()), ...missing],
       notes: [
         `${suffix === '' ? 'no suffix' : suffix}: lease ${leaseMs} ms, heartbeat ${heartbeatMs} ms; ${tasks} PENDING tasks in the ledger, made by jobs of at most ${INSTANCES_MAX} instances over REST in ${fillMs} ms`,
       ],
     }
   } finally {
-    await cluster.end()
+    await Promise.all([cluster.end(), ...peers.map(peer => peer.end())])
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+  }
+}
+
+async function killPeers(peers: readonly FailoverPeer[], say: BenchOptions['say']): Promise<void> {
+  for (const peer of peers) {
+    const tookMs = await peer.kill()
+    say(tookMs === null ? `${peer.name} has failed` : `${peer.name}, kill: ${tookMs.toFixed(0)} ms`)
   }
 }
 

@@ -170,8 +170,8 @@ export class LogCluster {
 
   async #followLeader(): Promise<void> {
     const leads = ({ view }: LogStatusReport): boolean => view.role === 'LEADER'
-    await this.#until(all => all.some(leads))
-    this.#leader = (await this.#reports()).findIndex(leads)
+    // The very reports in which one leads: asked again, it may lead no more.
+    this.#leader = (await this.#until(all => all.some(leads))).findIndex(leads)
     const port = this.#ports[this.#leader]!
     await Promise.all(this.#clients.map((client, at) => client.ask('connect', { port, name: `client-${at + 1}` })))
   }
@@ -190,9 +190,10 @@ export class LogCluster {
     return leaderFirst.filter(at => at !== this.#stopped).map(at => this.#nodes[at]!)
   }
 
-  async #until(wanted: (reports: readonly LogStatusReport[]) => boolean): Promise<void> {
+  async #until(wanted: (reports: readonly LogStatusReport[]) => boolean): Promise<readonly LogStatusReport[]> {
     for (const endMs = performance.now() + LEVEL_MS_MAX; performance.now() < endMs; ) {
-      if (wanted(await this.#reports())) return
+      const reports = await this.#reports()
+      if (wanted(reports)) return reports
       await new Promise(resolve => setTimeout(resolve, POLL_MS))
     }
     throw new Error(
