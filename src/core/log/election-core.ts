@@ -36,7 +36,13 @@ export type ElectionEffect =
   | { readonly type: 'cancelTimer' }
   /** To the own replica, which knows where the log ends. */
   | { readonly type: 'canvass'; readonly roundSeen: number }
-  | { readonly type: 'stand'; readonly roundSeen: number; readonly releasedBallot?: Ballot }
+  | {
+      readonly type: 'stand'
+      readonly roundSeen: number
+      readonly releasedBallot?: Ballot
+      /** What a quorum was asked about: whoever has got the promise of this member since then is not disturbed. */
+      readonly canvassed?: Ballot
+    }
   | { readonly type: 'send'; readonly to: number; readonly message: Prevote }
   | { readonly type: 'giveUp'; readonly reason: string }
   | { readonly type: 'view'; readonly view: ElectionView }
@@ -172,7 +178,9 @@ export class ElectionCore {
     const { memberId } = message.from
     if (message.granted) canvass.yes.add(memberId)
     else if (message.freeInMs !== undefined) canvass.later.set(memberId, message.freeInMs)
-    return canvass.yes.size >= quorumOf(this.#voters.length) ? this.#stand() : this.#askAgain(canvass)
+    return canvass.yes.size >= quorumOf(this.#voters.length)
+      ? this.#stand({ canvassed: canvass.ballot })
+      : this.#askAgain(canvass)
   }
 
   /**
@@ -191,21 +199,23 @@ export class ElectionCore {
   /** Whoever has just got the promise of this member would only be deposed by a candidacy of its own. */
   #onPromised(ballot: Ballot): readonly ElectionEffect[] {
     this.#roundSeen = Math.max(this.#roundSeen, ballot[0])
-    if (ballot[1] === this.#self || (this.#phase !== 'waiting' && this.#phase !== 'canvassing')) return []
-    return this.#wait(this.#silenceMs(ballot[1]))
+    if (ballot[1] === this.#self || this.#phase === 'closed' || this.#phase === 'leading') return []
+    const giveUp: ElectionEffect[] =
+      this.#phase === 'standing' ? [{ type: 'giveUp', reason: `member ${ballot[1]} has the promise of this one` }] : []
+    return [...giveUp, ...this.#wait(this.#silenceMs(ballot[1]))]
   }
 
   /** The leader that this member follows has ended in its favour: no pre-vote, for nobody is disturbed. */
   #onRelease({ ballot, successor }: Release): readonly ElectionEffect[] {
     const isMeant = successor === null || successor === this.#self
     const isFollowing = this.#phase === 'waiting' && sameBallot(ballot, this.#heard)
-    return isMeant && isFollowing && !this.#full ? this.#stand(ballot) : []
+    return isMeant && isFollowing && !this.#full ? this.#stand({ releasedBallot: ballot }) : []
   }
 
-  #stand(releasedBallot?: Ballot): readonly ElectionEffect[] {
+  #stand(how: { readonly releasedBallot?: Ballot; readonly canvassed?: Ballot } = {}): readonly ElectionEffect[] {
     this.#phase = 'standing'
     const effects: ElectionEffect[] = [
-      { type: 'stand', roundSeen: this.#roundSeen, ...(releasedBallot === undefined ? {} : { releasedBallot }) },
+      { type: 'stand', roundSeen: this.#roundSeen, ...how },
       ...this.#show('CANDIDATE', null, null),
     ]
     // Alone, only the own disk is waited for, and the store has its own watchdog.

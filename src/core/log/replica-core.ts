@@ -62,7 +62,13 @@ export type ReplicaMessage =
   | { readonly type: 'damaged' }
   /** The election of this node wants to know who would promise, or stands. Rounds up to `roundSeen` are taken. */
   | { readonly type: 'canvass'; readonly roundSeen: number }
-  | { readonly type: 'stand'; readonly roundSeen: number; readonly releasedBallot?: Ballot }
+  | {
+      readonly type: 'stand'
+      readonly roundSeen: number
+      readonly releasedBallot?: Ballot
+      /** Nothing is done once this or a higher ballot is promised: another member was faster. */
+      readonly canvassed?: Ballot
+    }
   /** The coordinator of this node leads no longer, or gave up its candidacy. */
   | { readonly type: 'reignOver' }
   /** The node is about to stop: what is only in memory is written. */
@@ -216,7 +222,7 @@ export class ReplicaCore {
       case 'canvass':
         return this.#onCanvass(message.roundSeen)
       case 'stand':
-        return this.#onStand(message.roundSeen, message.releasedBallot, now)
+        return this.#onStand(message, now)
       case 'reignOver':
         this.#ownReign = null
         return []
@@ -467,7 +473,9 @@ export class ReplicaCore {
   }
 
   /** The own PREPARE is judged by the same rules as anybody's, and its ballot is on disk before it goes to others. */
-  #onStand(roundSeen: number, releasedBallot: Ballot | undefined, now: Now): readonly ReplicaEffect[] {
+  #onStand(message: ReplicaMessage & { type: 'stand' }, now: Now): readonly ReplicaEffect[] {
+    const { roundSeen, releasedBallot, canvassed } = message
+    if (canvassed !== undefined && compareBallots(canvassed, this.#meta.promised) <= 0) return []
     const prepare: Prepare = {
       type: 'prepare',
       ...this.#bid(roundSeen),

@@ -96,6 +96,28 @@ describe('the leader is gone', () => {
   })
 })
 
+test('two ask at once, and one is promised before the other stands: that one is not deposed', () => {
+  const cluster = ledBy(3)
+  cluster.crash(3)
+  cluster.monoMs += 2 * leaseMs
+  const [first, second] = [cluster.member(1), cluster.member(2)]
+  for (const one of [first, second]) one.toElection({ type: 'timeout', attempt: one.electionTimer!.attempt })
+  const canvassed = first.replica.meta.promised
+  // Their questions and answers.
+  cluster.deliver()
+  const prepare = { type: 'prepare', from: { memberId: 1, incarnation: 'disk-1' } } as const
+  second.receive({
+    ...prepare,
+    ballot: [canvassed[0] + 1, 1],
+    last: first.replica.last,
+    voters: first.replica.voters,
+  })
+  const { phase } = second.election
+  second.toReplica({ type: 'stand', roundSeen: 0, canvassed: [canvassed[0] + 1, 1] })
+  expect([phase, second.replica.meta.promised]).toEqual(['waiting', [canvassed[0] + 1, 1]])
+  expect(dueIn(cluster, 2)).toBe(leaseMs)
+})
+
 describe('the leader is there', () => {
   test('one follower cut off for long: all others refuse it, and no ballot grows', () => {
     const cluster = ledBy(3)
