@@ -23,6 +23,8 @@ export type ElectionMessage =
   | { readonly type: 'heardLeader'; readonly ballot: Ballot; readonly memberId: number }
   | { readonly type: 'canvass'; readonly prevote: Prevote }
   | PrevoteReply
+  /** The own replica has told a member that asked that it would promise. */
+  | { readonly type: 'favoured'; readonly memberId: number }
   /** The own replica has promised another member, which is now given the time to win. */
   | { readonly type: 'promised'; readonly ballot: Ballot }
   | Release
@@ -105,6 +107,8 @@ export class ElectionCore {
         return this.#onCanvass(message.prevote)
       case 'prevoteReply':
         return this.#onPrevoteReply(message)
+      case 'favoured':
+        return this.#onFavoured(message.memberId)
       case 'promised':
         return this.#onPromised(message.ballot)
       case 'release':
@@ -196,6 +200,12 @@ export class ElectionCore {
     return this.#timer(Math.max(1, Math.ceil(afterMs)))
   }
 
+  /** Whoever asks first is left to stand first, for as long as a promise and the first heartbeat take to arrive. */
+  #onFavoured(memberId: number): readonly ElectionEffect[] {
+    if (memberId === this.#self || this.#phase !== 'waiting') return []
+    return this.#wait(2 * this.#timing.heartbeatMs + this.#turnMs(memberId))
+  }
+
   /** Whoever has just got the promise of this member would only be deposed by a candidacy of its own. */
   #onPromised(ballot: Ballot): readonly ElectionEffect[] {
     this.#roundSeen = Math.max(this.#roundSeen, ballot[0])
@@ -250,9 +260,13 @@ export class ElectionCore {
 
   /** How long nothing may be heard of this leader: until its lease is over, and then those before this member in line. */
   #silenceMs(leaderId: number): number {
-    const { leaseMs, heartbeatMs } = this.#timing
+    return this.#timing.leaseMs + this.#turnMs(leaderId)
+  }
+
+  /** How much later than the first in line this member asks. */
+  #turnMs(leaderId: number): number {
     const rank = this.#voters.filter(memberId => memberId !== leaderId).indexOf(this.#self)
-    return leaseMs + (Math.max(0, rank) * heartbeatMs) / 2
+    return (Math.max(0, rank) * this.#timing.heartbeatMs) / 2
   }
 
   #electionTimeoutMs(): number {

@@ -89,6 +89,8 @@ export type ReplicaEffect =
       readonly begin: number
     }
   | { readonly type: 'heardLeader'; readonly ballot: Ballot; readonly memberId: number }
+  /** For the election of this node: somebody has asked, and would get the promise. */
+  | { readonly type: 'favoured'; readonly memberId: number }
   /** For the election of this node: somebody has the promise now, which is still on its way to the disk. */
   | { readonly type: 'promised'; readonly ballot: Ballot }
   /** A leader's log does not go on from this one: it begins at `begin` and is committed up to `end`. */
@@ -246,7 +248,9 @@ export class ReplicaCore {
     const { ballot, from } = message
     const reply = { type: 'prevoteReply', from: this.#self, ballot, granted, promised: this.#meta.promised } as const
     const isHeldOnly = wouldPromise && heldMs > 0 && heldMs < Number.POSITIVE_INFINITY
-    return [{ type: 'send', to: from.memberId, message: isHeldOnly ? { ...reply, freeInMs: heldMs } : reply }]
+    const answer = isHeldOnly ? { ...reply, freeInMs: heldMs } : reply
+    const sent: ReplicaEffect = { type: 'send', to: from.memberId, message: answer }
+    return granted ? [{ type: 'favoured', memberId: from.memberId }, sent] : [sent]
   }
 
   #onPrepare(message: Prepare, now: Now): readonly ReplicaEffect[] {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { LOG_TIMING } from '../../../src/core/log/timing.ts'
-import { LogCluster } from './log-cluster.ts'
+import { Disk, LogCluster, metaOf } from './log-cluster.ts'
 
 const { leaseMs, heartbeatMs } = LOG_TIMING
 
@@ -94,6 +94,22 @@ describe('the leader is gone', () => {
     cluster.settle()
     expect(cluster.leaders()).toEqual([1])
   })
+})
+
+test('whoever said that it would promise lets the other stand first', () => {
+  const cluster = ledBy(3)
+  cluster.crash(3)
+  cluster.monoMs += leaseMs
+  const first = cluster.member(1)
+  first.toElection({ type: 'timeout', attempt: first.electionTimer!.attempt })
+  cluster.deliver()
+  expect(dueIn(cluster, 2)).toBe(2 * heartbeatMs)
+  // It is gone before it stood: the other has its turn all the same.
+  cluster.crash(1)
+  const [second, third] = [cluster.member(2), cluster.restart(3, new Disk(metaOf(3, 3)))]
+  expect(third.replica.last.position).toBe(0)
+  cluster.advance(3 * heartbeatMs, 1)
+  expect(second.serving).not.toBeNull()
 })
 
 test('two ask at once, and one is promised before the other stands: that one is not deposed', () => {

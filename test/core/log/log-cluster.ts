@@ -200,6 +200,7 @@ export class Member {
       case 'candidacy':
         return this.toCoordinator(effect)
       case 'canvass':
+      case 'favoured':
       case 'promised':
       case 'heardLeader':
         return this.toElection(effect)
