@@ -10,9 +10,11 @@ import {
   type ElectionMessage,
   type ElectionView,
 } from '../core/log/election-core.ts'
+import { type TakeOverMs, TakeOverWatch } from '../core/log/take-over-watch.ts'
 import type { LogTiming } from '../core/log/timing.ts'
 import type { ActorSpec, Context, Ref } from './actor.ts'
 import type { LogTransport } from './log-ports.ts'
+import type { Metrics } from './ports.ts'
 import type { ReplicaCommand } from './replica.ts'
 
 export interface LeaderElectionOptions {
@@ -22,6 +24,7 @@ export interface LeaderElectionOptions {
   readonly replica: () => Ref<ReplicaCommand>
   readonly coordinator: () => Ref<CoordinatorMessage>
   readonly onView: (view: ElectionView) => void
+  readonly metrics: Metrics
 }
 
 export function leaderElectionSpec(options: LeaderElectionOptions): ActorSpec<ElectionMessage> {
@@ -32,9 +35,13 @@ export function leaderElectionSpec(options: LeaderElectionOptions): ActorSpec<El
     start: context => {
       const { memberId, timing } = options
       const core = new ElectionCore({ self: memberId, timing, random: context.random })
+      const watch = new TakeOverWatch()
       return {
         receive: message => {
-          for (const effect of core.handle(message)) run(effect, options, context)
+          const effects = core.handle(message)
+          const took = watch.look(message, effects, context.now().monoMs)
+          for (const effect of effects) run(effect, options, context)
+          if (took !== null) tell(took, options, context)
         },
         summary: () => ({
           phase: core.phase,
@@ -44,6 +51,22 @@ export function leaderElectionSpec(options: LeaderElectionOptions): ActorSpec<El
         }),
       }
     },
+  }
+}
+
+function tell(
+  took: TakeOverMs,
+  { metrics }: Pick<LeaderElectionOptions, 'metrics'>,
+  context: Context<ElectionMessage>,
+): void {
+  const { silence, canvass, election } = took
+  context.log.info('log-take-over', {
+    silenceMs: silence === null ? null : Math.round(silence),
+    canvassMs: Math.round(canvass),
+    electionMs: Math.round(election),
+  })
+  for (const [phase, ms] of Object.entries({ silence: silence ?? 0, canvass, election })) {
+    metrics.gauge('takeover_seconds', ms / 1_000, { phase })
   }
 }
 

@@ -167,6 +167,8 @@ class Replica {
       case 'voting':
         return onVoting()
       case 'canvass':
+      case 'favoured':
+      case 'promised':
         election().tell(effect)
         return
       case 'candidacy':

@@ -64,13 +64,15 @@ export function schedulerLifecycleSpec(options: SchedulerLifecycleOptions): Acto
     supervision: { type: 'endProcess' },
     start: context => {
       let life = IDLE_LIFE
+      let electedMs = 0
       return {
         receive(message) {
+          if (message.type === 'elected') electedMs = context.now().monoMs
           const next = step(life, message, context.now(), settings)
           invariants(next.life)
           life = next.life
           options.onLife(life)
-          for (const effect of next.effects) run(effect, options, context)
+          for (const effect of next.effects) run(effect, options, context, electedMs)
         },
         summary: () => ({
           state: life.state,
@@ -85,7 +87,12 @@ export function schedulerLifecycleSpec(options: SchedulerLifecycleOptions): Acto
   }
 }
 
-function run(effect: LifeEffect, options: SchedulerLifecycleOptions, context: Context<Command>): void {
+function run(
+  effect: LifeEffect,
+  options: SchedulerLifecycleOptions,
+  context: Context<Command>,
+  electedMs: number,
+): void {
   const { driver, reign: services, logger } = options
   const { self } = context
   switch (effect.type) {
@@ -134,7 +141,7 @@ function run(effect: LifeEffect, options: SchedulerLifecycleOptions, context: Co
     case 'endProcess':
       return options.endProcess(effect.cause)
     case 'say':
-      return say(effect.what, driver, logger)
+      return say(effect.what, driver, logger, () => Math.round(context.now().monoMs - electedMs))
     default:
       return assertNever(effect)
   }
@@ -156,12 +163,12 @@ function told(result: { ok: true; value: TransferOutcome } | { ok: false; cause:
   return value.type === 'already' ? 'this node is the one to lead' : value.detail
 }
 
-function say(what: LifeEvent, driver: DriverPort, logger: Logger): void {
+function say(what: LifeEvent, driver: DriverPort, logger: Logger, sinceElectedMs: () => number): void {
   switch (what.type) {
     case 'elected':
       return logger.info('Elected as leading scheduler!', { epoch: what.epoch, driver: driver.name })
     case 'leading':
-      return logger.info('leading', { epoch: what.epoch })
+      return logger.info('leading', { epoch: what.epoch, startMs: sinceElectedMs() })
     case 'notRegistered':
       return logger.error('Framework has not been registered within the tolerated delay.', {
         driver: driver.name,

@@ -71,6 +71,7 @@ const all: readonly PeerMessage[] = [
   { type: 'snapshotFetch', from, ask: 5, id: '2-ab', cursor: { table: 3, key: 'a/b' }, bytesMax: 1_000 },
   { type: 'snapshotPage', from, ask: 5, header, cursor: { table: 3, key: 'a/b' }, rows, done: false },
   { type: 'snapshotPage', from, ask: 6, header, cursor: null, rows: [], done: true },
+  { type: 'prevoteReply', from, ballot: [4, 1], granted: false, promised: [3, 1], freeInMs: 12.25 },
 ]
 
 const decoded = (data: Uint8Array) => {

@@ -1,7 +1,12 @@
 /**
- * When this member runs for leader. With one voter at once; with more, after nobody was heard for a random part of one to
- * two leases, and only when a quorum says beforehand that it would promise: a member that comes back after a partition
- * can then neither raise ballots nor disturb a leader that works. Source: the replicated log, C5 and C6.
+ * When this member runs for leader. With one voter at once; with more, only when a quorum says beforehand that it would
+ * promise: a member that comes back after a partition can then neither raise ballots nor disturb a leader that works.
+ *
+ * It asks as soon as a lease has passed since the leader was last heard, for that is when the grant of this voter, and
+ * of all who heard the same heartbeat, is over. Who leads is known, so it is known too who is next: the voters ask in the
+ * order of their ids, half a heartbeat apart, and do not meet. A voter whose grant still runs says for how long, and is
+ * asked again right then. Where nobody was heard, a random part of one to two leases keeps them apart. Source: the
+ * replicated log, C5 and C6; that the time out is not random there is decided in docs/design/0002-replicated-log.md.
  *
  * It also keeps the one view of leadership that the rest of the node sees; its version only grows.
  */
@@ -13,11 +18,15 @@ import type { Prevote, PrevoteReply, Release } from './messages.ts'
 import type { LogTiming } from './timing.ts'
 
 export type ElectionMessage =
-  /** The store is open and this member votes; the voter count of the config in force. */
-  | { readonly type: 'ready'; readonly voterCount: number }
+  /** The store is open and this member votes; the ids of all voters of the config in force. */
+  | { readonly type: 'ready'; readonly voters: readonly number[] }
   | { readonly type: 'heardLeader'; readonly ballot: Ballot; readonly memberId: number }
   | { readonly type: 'canvass'; readonly prevote: Prevote }
   | PrevoteReply
+  /** The own replica has told a member that asked that it would promise. */
+  | { readonly type: 'favoured'; readonly memberId: number }
+  /** The own replica has promised another member, which is now given the time to win. */
+  | { readonly type: 'promised'; readonly ballot: Ballot }
   | Release
   | { readonly type: 'serving'; readonly ballot: Ballot }
   | { readonly type: 'lost'; readonly reason: string; readonly roundSeen: number; readonly isHandedOver?: boolean }
@@ -29,7 +38,13 @@ export type ElectionEffect =
   | { readonly type: 'cancelTimer' }
   /** To the own replica, which knows where the log ends. */
   | { readonly type: 'canvass'; readonly roundSeen: number }
-  | { readonly type: 'stand'; readonly roundSeen: number; readonly releasedBallot?: Ballot }
+  | {
+      readonly type: 'stand'
+      readonly roundSeen: number
+      readonly releasedBallot?: Ballot
+      /** What a quorum was asked about: whoever has got the promise of this member since then is not disturbed. */
+      readonly canvassed?: Ballot
+    }
   | { readonly type: 'send'; readonly to: number; readonly message: Prevote }
   | { readonly type: 'giveUp'; readonly reason: string }
   | { readonly type: 'view'; readonly view: ElectionView }
@@ -43,17 +58,27 @@ export interface ElectionView {
 
 type Phase = 'closed' | 'waiting' | 'canvassing' | 'standing' | 'leading'
 
+interface Canvass {
+  readonly ballot: Ballot
+  readonly yes: Set<number>
+  /** Who would promise after so many ms, when a grant of its is over. */
+  readonly later: Map<number, number>
+  /** Asked again at the next time out, because then a quorum is free. */
+  isAskedAgain: boolean
+}
+
 export class ElectionCore {
   readonly #self: number
   readonly #timing: LogTiming
   readonly #random: Prng
   #phase: Phase = 'closed'
-  #voterCount = 0
+  /** By id. */
+  #voters: readonly number[] = []
   #roundSeen = 0
   #failures = 0
   /** Tells the timer that is meant from one that was overtaken. */
   #attempt = 0
-  #canvass: { readonly ballot: Ballot; readonly yes: Set<number> } | null = null
+  #canvass: Canvass | null = null
   #heard: Ballot = NO_BALLOT
   #full = false
   #view: ElectionView = { version: 0, role: 'NONE', ballot: null, leaderId: null }
@@ -74,14 +99,18 @@ export class ElectionCore {
   handle(message: ElectionMessage): readonly ElectionEffect[] {
     switch (message.type) {
       case 'ready':
-        this.#voterCount = message.voterCount
-        return message.voterCount === 1 ? this.#stand() : this.#wait(this.#electionTimeoutMs())
+        this.#voters = message.voters.toSorted((a, b) => a - b)
+        return this.#voters.length === 1 ? this.#stand() : this.#wait(this.#electionTimeoutMs())
       case 'heardLeader':
         return this.#onHeardLeader(message.ballot, message.memberId)
       case 'canvass':
         return this.#onCanvass(message.prevote)
       case 'prevoteReply':
         return this.#onPrevoteReply(message)
+      case 'favoured':
+        return this.#onFavoured(message.memberId)
+      case 'promised':
+        return this.#onPromised(message.ballot)
       case 'release':
         return this.#onRelease(message)
       case 'serving':
@@ -109,7 +138,7 @@ export class ElectionCore {
         ? [{ type: 'giveUp', reason: `member ${memberId} leads with ballot ${ballot[0]}.${ballot[1]}` }]
         : []
     this.#failures = 0
-    return [...giveUp, ...this.#wait(this.#electionTimeoutMs()), ...this.#show('FOLLOWER', ballot, memberId)]
+    return [...giveUp, ...this.#wait(this.#silenceMs(memberId)), ...this.#show('FOLLOWER', ballot, memberId)]
   }
 
   #onTimeout(): readonly ElectionEffect[] {
@@ -118,11 +147,11 @@ export class ElectionCore {
       case 'leading':
         return []
       case 'waiting':
-        if (this.#voterCount === 1) return this.#stand()
+        if (this.#voters.length === 1) return this.#stand()
         // A member that could not store what it would lead does not run.
         return this.#full ? this.#wait(this.#electionTimeoutMs()) : this.#startCanvass()
       case 'canvassing':
-        return this.#backOff()
+        return this.#canvass?.isAskedAgain === true ? this.#startCanvass() : this.#backOff()
       case 'standing':
         return [{ type: 'giveUp', reason: 'no quorum has promised in time' }]
       default:
@@ -142,7 +171,7 @@ export class ElectionCore {
 
   #onCanvass(prevote: Prevote): readonly ElectionEffect[] {
     if (this.#phase !== 'canvassing') return []
-    this.#canvass = { ballot: prevote.ballot, yes: new Set() }
+    this.#canvass = { ballot: prevote.ballot, yes: new Set(), later: new Map(), isAskedAgain: false }
     return prevote.voters.map(voter => ({ type: 'send', to: voter.memberId, message: prevote }))
   }
 
@@ -150,25 +179,57 @@ export class ElectionCore {
     this.#roundSeen = Math.max(this.#roundSeen, message.promised[0])
     const canvass = this.#canvass
     if (this.#phase !== 'canvassing' || canvass === null || !sameBallot(canvass.ballot, message.ballot)) return []
-    if (message.granted) canvass.yes.add(message.from.memberId)
-    return canvass.yes.size >= quorumOf(this.#voterCount) ? this.#stand() : []
+    const { memberId } = message.from
+    if (message.granted) canvass.yes.add(memberId)
+    else if (message.freeInMs !== undefined) canvass.later.set(memberId, message.freeInMs)
+    return canvass.yes.size >= quorumOf(this.#voters.length)
+      ? this.#stand({ canvassed: canvass.ballot })
+      : this.#askAgain(canvass)
+  }
+
+  /**
+   * Once grants that have nearly run out are all that keeps a quorum from saying yes, it is asked when they have. Not
+   * stood for: a leader may be heard by them until then, and would be disturbed.
+   */
+  #askAgain(canvass: Canvass): readonly ElectionEffect[] {
+    const missing = quorumOf(this.#voters.length) - canvass.yes.size
+    const later = [...canvass.later].filter(([memberId]) => !canvass.yes.has(memberId)).map(([, afterMs]) => afterMs)
+    const afterMs = later.toSorted((a, b) => a - b)[missing - 1]
+    if (afterMs === undefined || afterMs > this.#timing.leaseMs / 2) return []
+    canvass.isAskedAgain = true
+    return this.#timer(Math.max(1, Math.ceil(afterMs)))
+  }
+
+  /** Whoever asks first is left to stand first, for as long as a promise and the first heartbeat take to arrive. */
+  #onFavoured(memberId: number): readonly ElectionEffect[] {
+    if (memberId === this.#self || this.#phase !== 'waiting') return []
+    return this.#wait(2 * this.#timing.heartbeatMs + this.#turnMs(memberId))
+  }
+
+  /** Whoever has just got the promise of this member would only be deposed by a candidacy of its own. */
+  #onPromised(ballot: Ballot): readonly ElectionEffect[] {
+    this.#roundSeen = Math.max(this.#roundSeen, ballot[0])
+    if (ballot[1] === this.#self || this.#phase === 'closed' || this.#phase === 'leading') return []
+    const giveUp: ElectionEffect[] =
+      this.#phase === 'standing' ? [{ type: 'giveUp', reason: `member ${ballot[1]} has the promise of this one` }] : []
+    return [...giveUp, ...this.#wait(this.#silenceMs(ballot[1]))]
   }
 
   /** The leader that this member follows has ended in its favour: no pre-vote, for nobody is disturbed. */
   #onRelease({ ballot, successor }: Release): readonly ElectionEffect[] {
     const isMeant = successor === null || successor === this.#self
     const isFollowing = this.#phase === 'waiting' && sameBallot(ballot, this.#heard)
-    return isMeant && isFollowing && !this.#full ? this.#stand(ballot) : []
+    return isMeant && isFollowing && !this.#full ? this.#stand({ releasedBallot: ballot }) : []
   }
 
-  #stand(releasedBallot?: Ballot): readonly ElectionEffect[] {
+  #stand(how: { readonly releasedBallot?: Ballot; readonly canvassed?: Ballot } = {}): readonly ElectionEffect[] {
     this.#phase = 'standing'
     const effects: ElectionEffect[] = [
-      { type: 'stand', roundSeen: this.#roundSeen, ...(releasedBallot === undefined ? {} : { releasedBallot }) },
+      { type: 'stand', roundSeen: this.#roundSeen, ...how },
       ...this.#show('CANDIDATE', null, null),
     ]
     // Alone, only the own disk is waited for, and the store has its own watchdog.
-    return this.#voterCount === 1 ? effects : [...effects, ...this.#timer(this.#electionTimeoutMs())]
+    return this.#voters.length === 1 ? effects : [...effects, ...this.#timer(this.#electionTimeoutMs())]
   }
 
   #onLost(roundSeen: number, isHandedOver: boolean): readonly ElectionEffect[] {
@@ -195,6 +256,17 @@ export class ElectionCore {
 
   #timer(afterMs: number): readonly ElectionEffect[] {
     return [{ type: 'startTimer', afterMs, attempt: ++this.#attempt }]
+  }
+
+  /** How long nothing may be heard of this leader: until its lease is over, and then those before this member in line. */
+  #silenceMs(leaderId: number): number {
+    return this.#timing.leaseMs + this.#turnMs(leaderId)
+  }
+
+  /** How much later than the first in line this member asks. */
+  #turnMs(leaderId: number): number {
+    const rank = this.#voters.filter(memberId => memberId !== leaderId).indexOf(this.#self)
+    return (Math.max(0, rank) * this.#timing.heartbeatMs) / 2
   }
 
   #electionTimeoutMs(): number {

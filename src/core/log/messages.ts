@@ -26,6 +26,8 @@ export interface PrevoteReply {
   readonly ballot: Ballot
   readonly granted: boolean
   readonly promised: Ballot
+  /** Refused only because a grant still runs: for so long, ms. */
+  readonly freeInMs?: number
 }
 export interface Prepare {
   readonly type: 'prepare'

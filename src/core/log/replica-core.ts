@@ -62,7 +62,13 @@ export type ReplicaMessage =
   | { readonly type: 'damaged' }
   /** The election of this node wants to know who would promise, or stands. Rounds up to `roundSeen` are taken. */
   | { readonly type: 'canvass'; readonly roundSeen: number }
-  | { readonly type: 'stand'; readonly roundSeen: number; readonly releasedBallot?: Ballot }
+  | {
+      readonly type: 'stand'
+      readonly roundSeen: number
+      readonly releasedBallot?: Ballot
+      /** Nothing is done once this or a higher ballot is promised: another member was faster. */
+      readonly canvassed?: Ballot
+    }
   /** The coordinator of this node leads no longer, or gave up its candidacy. */
   | { readonly type: 'reignOver' }
   /** The node is about to stop: what is only in memory is written. */
@@ -83,6 +89,10 @@ export type ReplicaEffect =
       readonly begin: number
     }
   | { readonly type: 'heardLeader'; readonly ballot: Ballot; readonly memberId: number }
+  /** For the election of this node: somebody has asked, and would get the promise. */
+  | { readonly type: 'favoured'; readonly memberId: number }
+  /** For the election of this node: somebody has the promise now, which is still on its way to the disk. */
+  | { readonly type: 'promised'; readonly ballot: Ballot }
   /** A leader's log does not go on from this one: it begins at `begin` and is committed up to `end`. */
   | {
       readonly type: 'behind'
@@ -214,7 +224,7 @@ export class ReplicaCore {
       case 'canvass':
         return this.#onCanvass(message.roundSeen)
       case 'stand':
-        return this.#onStand(message.roundSeen, message.releasedBallot, now)
+        return this.#onStand(message, now)
       case 'reignOver':
         this.#ownReign = null
         return []
@@ -226,22 +236,21 @@ export class ReplicaCore {
   }
 
   #onPrevote(message: Prevote, now: Now): readonly ReplicaEffect[] {
-    const granted =
+    const wouldPromise =
       this.#meta.status === 'VOTING' &&
       !this.#damaged &&
       !this.#isSlow() &&
       this.#isVoterIn(message.voters) &&
       compareBallots(message.ballot, this.#meta.promised) > 0 &&
-      !this.#isHeldBack(message, now) &&
       compareEnds(message.last, this.last) >= 0
+    const heldMs = this.#heldBackMs(message, now)
+    const granted = wouldPromise && heldMs === 0
     const { ballot, from } = message
-    return [
-      {
-        type: 'send',
-        to: from.memberId,
-        message: { type: 'prevoteReply', from: this.#self, ballot, granted, promised: this.#meta.promised },
-      },
-    ]
+    const reply = { type: 'prevoteReply', from: this.#self, ballot, granted, promised: this.#meta.promised } as const
+    const isHeldOnly = wouldPromise && heldMs > 0 && heldMs < Number.POSITIVE_INFINITY
+    const answer = isHeldOnly ? { ...reply, freeInMs: heldMs } : reply
+    const sent: ReplicaEffect = { type: 'send', to: from.memberId, message: answer }
+    return granted ? [{ type: 'favoured', memberId: from.memberId }, sent] : [sent]
   }
 
   #onPrepare(message: Prepare, now: Now): readonly ReplicaEffect[] {
@@ -253,9 +262,9 @@ export class ReplicaCore {
     const order = compareBallots(ballot, this.#meta.promised)
     if (order < 0) return this.#refuse(message, { type: 'BALLOT' })
     if (order === 0) return this.#promise(message)
-    if (this.#isHeldBack(message, now)) return this.#refuse(message, { type: 'LEASE' })
+    if (this.#heldBackMs(message, now) > 0) return this.#refuse(message, { type: 'LEASE' })
     if (compareEnds(message.last, this.last) < 0) return this.#refuse(message, { type: 'BEHIND', last: this.last })
-    return [this.#persist({ promised: ballot }), ...this.#promise(message)]
+    return [this.#persist({ promised: ballot }), { type: 'promised', ballot }, ...this.#promise(message)]
   }
 
   #promise(message: Prepare): readonly ReplicaEffect[] {
@@ -468,7 +477,9 @@ export class ReplicaCore {
   }
 
   /** The own PREPARE is judged by the same rules as anybody's, and its ballot is on disk before it goes to others. */
-  #onStand(roundSeen: number, releasedBallot: Ballot | undefined, now: Now): readonly ReplicaEffect[] {
+  #onStand(message: ReplicaMessage & { type: 'stand' }, now: Now): readonly ReplicaEffect[] {
+    const { roundSeen, releasedBallot, canvassed } = message
+    if (canvassed !== undefined && compareBallots(canvassed, this.#meta.promised) <= 0) return []
     const prepare: Prepare = {
       type: 'prepare',
       ...this.#bid(roundSeen),
@@ -549,16 +560,18 @@ export class ReplicaCore {
    *   promised (a leader's own replica: after that leader had ended), and has acknowledged no earlier ballot since. The
    *   same if it was raised by what that leader has committed (`learn`, or a snapshot).
    * A release of any other ballot proves nothing, for the leader of `promised` may be alive.
+   *
+   * Answers for how long, ms; 0: not at all; infinite: until the own reign ends.
    */
-  #isHeldBack(message: Prevote | Prepare, now: Now): boolean {
+  #heldBackMs(message: Prevote | Prepare, now: Now): number {
     const released = message.type === 'prepare' ? message.releasedBallot : undefined
     const isReleased = (ballot: Ballot): boolean => released !== undefined && sameBallot(released, ballot)
-    if (now.monoMs < this.#silentUntilMonoMs && !isReleased(this.#meta.promised)) return true
+    const silentMs = isReleased(this.#meta.promised) ? 0 : Math.max(0, this.#silentUntilMonoMs - now.monoMs)
     // The own coordinator counts this replica as there at any moment, and hears of a promise only after it was given.
-    if (this.#ownReign !== null && message.ballot[1] !== this.#self.memberId) return true
+    if (this.#ownReign !== null && message.ballot[1] !== this.#self.memberId) return Number.POSITIVE_INFINITY
     const grant = this.#grant
-    if (grant === null || now.monoMs >= grant.untilMonoMs || grant.ballot[1] === message.ballot[1]) return false
-    return !isReleased(grant.ballot)
+    if (grant === null || grant.ballot[1] === message.ballot[1] || isReleased(grant.ballot)) return silentMs
+    return Math.max(silentMs, grant.untilMonoMs - now.monoMs)
   }
 
   #holds(prev: LogEnd): boolean {

@@ -52,7 +52,12 @@ export type FrontEvent =
       readonly by: number
       readonly labels: Readonly<Record<string, string>>
     }
-  | { readonly type: 'gauge'; readonly name: string; readonly value: number }
+  | {
+      readonly type: 'gauge'
+      readonly name: string
+      readonly value: number
+      readonly labels?: Readonly<Record<string, string>> | undefined
+    }
   | { readonly type: 'observe'; readonly name: string; readonly values: readonly number[] }
 
 export interface FrontPorts {
@@ -157,7 +162,7 @@ export class LogFront implements LogPort {
       case 'count':
         return metrics.count(event.name, event.by, event.labels)
       case 'gauge':
-        return metrics.gauge(event.name, event.value)
+        return metrics.gauge(event.name, event.value, event.labels)
       case 'observe':
         for (const value of event.values) metrics.observe(event.name, value)
         return

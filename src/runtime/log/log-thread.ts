@@ -57,7 +57,7 @@ const flushSeconds: number[] = []
 /** Counts and gauges go out as they are; flush times, which may be thousands a second, a few at a time. */
 const metrics: Metrics = {
   count: (name, by = 1, labels = {}) => tell({ type: 'count', name, by, labels }),
-  gauge: (name, value) => tell({ type: 'gauge', name, value }),
+  gauge: (name, value, labels) => tell({ type: 'gauge', name, value, labels }),
   observe: (name, seconds) => {
     if (flushSeconds.push(seconds) === 1) {
       setTimeout(() => tell({ type: 'observe', name, values: flushSeconds.splice(0) }), 100).unref()

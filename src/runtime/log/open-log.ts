@@ -51,8 +51,9 @@ export class OpenLog {
 
   /** It may vote now: it may stand, too. */
   begin(): void {
-    const voterCount = this.meta.descriptor?.members.filter(member => member.role === 'VOTER').length ?? 1
-    this.actors.election.tell({ type: 'ready', voterCount })
+    const { descriptor, memberId } = this.meta
+    const voters = descriptor?.members.filter(member => member.role === 'VOTER').map(member => member.memberId)
+    this.actors.election.tell({ type: 'ready', voters: voters ?? [memberId] })
   }
 
   tellSpace({ full, freeBytes }: SpaceReading, { reserveBytes, checkEveryMs: lookMs }: SpaceLimits): void {

@@ -256,7 +256,7 @@ function fieldsOf(message: PeerMessage, entries: EntriesOut): readonly unknown[]
     case 'prevote':
       return [number, message.ballot, endFields(message.last), voterFields(message.voters)]
     case 'prevoteReply':
-      return [number, message.ballot, message.granted, message.promised]
+      return [number, message.ballot, message.granted, message.promised, message.freeInMs ?? null]
     case 'prepare':
       return [
         number,
@@ -312,8 +312,17 @@ function messageOf(fields: readonly unknown[], from: Sender, entries: EntriesIn)
   switch (number) {
     case NUMBERS.prevote:
       return { type: 'prevote', from, ballot: ballotBy(a, from), last: endOf(b), voters: votersOf(c) }
-    case NUMBERS.prevoteReply:
-      return { type: 'prevoteReply', from, ballot: ballotOf(a), granted: b === true, promised: ballotOf(c) }
+    case NUMBERS.prevoteReply: {
+      const reply = {
+        type: 'prevoteReply',
+        from,
+        ballot: ballotOf(a),
+        granted: b === true,
+        promised: ballotOf(c),
+      } as const
+      // Earlier versions say nothing of it.
+      return d === null || d === undefined ? reply : { ...reply, freeInMs: msOf(d) }
+    }
     case NUMBERS.prepare: {
       const prepare = { type: 'prepare', from, ballot: ballotBy(a, from), last: endOf(b), voters: votersOf(c) } as const
       return d === null || d === undefined ? prepare : { ...prepare, releasedBallot: ballotOf(d) }

@@ -38,7 +38,7 @@ class Simulation {
   constructor(count: number, seed: number) {
     this.sim = createSimSystem({ seed })
     for (let id = 1; id <= count; id++) this.nodes.set(id, this.#spawn(id, new MemoryDisk(metaOf(id, count))))
-    for (const node of this.nodes.values()) node.election.tell({ type: 'ready', voterCount: count })
+    for (const node of this.nodes.values()) node.election.tell({ type: 'ready', voters: [...this.nodes.keys()] })
   }
 
   async advance(ms: number): Promise<void> {

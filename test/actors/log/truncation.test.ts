@@ -63,7 +63,7 @@ class Alone {
       onStoreTrouble: cause => void this.troubles.push(cause),
       onFailStop: reason => void this.troubles.push(reason),
     })
-    this.actors.election.tell({ type: 'ready', voterCount: 1 })
+    this.actors.election.tell({ type: 'ready', voters: [1] })
   }
 
   async advance(ms: number): Promise<void> {

@@ -24,7 +24,7 @@ describe('taking over', () => {
 
   test('one voter: elects itself without any other, quorum is itself', () => {
     const cluster = new LogCluster(1)
-    cluster.member(1).toElection({ type: 'ready', voterCount: 1 })
+    cluster.member(1).toElection({ type: 'ready', voters: [1] })
     cluster.settle()
     expect(cluster.member(1).serving).toEqual([1, 1])
     expect(cluster.member(1).ticking).toBe(false)
@@ -419,7 +419,8 @@ describe('appending', () => {
 describe('elections by time', () => {
   const start = (count: number): LogCluster => {
     const cluster = new LogCluster(count)
-    for (const member of cluster.members.values()) member.toElection({ type: 'ready', voterCount: count })
+    for (const member of cluster.members.values())
+      member.toElection({ type: 'ready', voters: [...cluster.members.keys()] })
     return cluster
   }
 

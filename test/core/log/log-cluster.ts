@@ -200,7 +200,8 @@ export class Member {
       case 'candidacy':
         return this.toCoordinator(effect)
       case 'canvass':
-        return this.toElection(effect)
+      case 'favoured':
+      case 'promised':
       case 'heardLeader':
         return this.toElection(effect)
       case 'failStop':

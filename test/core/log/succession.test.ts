@@ -11,7 +11,8 @@ const LOOK_MS = 500
 /** With a leader that serves and has been quiet for a while. */
 function started(count = 3): { cluster: LogCluster; old: Member; others: Member[] } {
   const cluster = new LogCluster(count)
-  for (const member of cluster.members.values()) member.toElection({ type: 'ready', voterCount: count })
+  for (const member of cluster.members.values())
+    member.toElection({ type: 'ready', voters: [...cluster.members.keys()] })
   cluster.advance(5_000)
   const old = cluster.member(cluster.leaders()[0]!)
   return { cluster, old, others: [...cluster.members.values()].filter(member => member !== old) }
@@ -174,7 +175,7 @@ describe('a hand-over soon after a voter was restarted', () => {
     const { disk } = restarted
     cluster.crash(restarted.id)
     const back = cluster.restart(restarted.id, disk, cluster.monoMs)
-    back.toElection({ type: 'ready', voterCount: 3 })
+    back.toElection({ type: 'ready', voters: [1, 2, 3] })
     if (!heard) cluster.passes = ({ from, to }) => !(from === old.id && to === back.id)
     cluster.advance(200)
     cluster.passes = () => true

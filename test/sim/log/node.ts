@@ -322,7 +322,10 @@ export class Process<S extends Scheduler = Scheduler> {
   }
 
   #ready(meta: LogMeta): void {
-    this.election.tell({ type: 'ready', voterCount: meta.descriptor?.members.length ?? 1 })
+    this.election.tell({
+      type: 'ready',
+      voters: meta.descriptor?.members.map(member => member.memberId) ?? [meta.memberId],
+    })
   }
 
   #wakeAfter(afterMs: number, wake: () => void): () => void {

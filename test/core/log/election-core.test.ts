@@ -1,0 +1,191 @@
+import { describe, expect, test } from 'vitest'
+import { LOG_TIMING } from '../../../src/core/log/timing.ts'
+import { Disk, LogCluster, metaOf } from './log-cluster.ts'
+
+const { leaseMs, heartbeatMs } = LOG_TIMING
+
+/** Led by `leader`, which has just been heard by all; every follower is at rest. */
+function ledBy(leader: number, count = 3): LogCluster {
+  const cluster = new LogCluster(count)
+  for (const member of cluster.members.values()) {
+    member.toElection({ type: 'ready', voters: [...cluster.members.keys()] })
+  }
+  cluster.lead(leader)
+  beat(cluster, leader)
+  expect(cluster.leaders()).toEqual([leader])
+  return cluster
+}
+
+/** Heartbeats of all that are due now. */
+function beat(cluster: LogCluster, leader: number): void {
+  cluster.monoMs += heartbeatMs
+  cluster.member(leader).toCoordinator({ type: 'tick' })
+  cluster.settle()
+}
+
+const dueIn = (cluster: LogCluster, id: number): number => cluster.member(id).electionTimer!.atMs - cluster.monoMs
+
+describe('the leader is gone', () => {
+  test('the next in line asks when its grant is over, the others half a heartbeat later each', () => {
+    const cluster = ledBy(2, 5)
+    expect([1, 3, 4, 5].map(id => dueIn(cluster, id) - leaseMs)).toEqual([0, 1, 2, 3].map(at => (at * heartbeatMs) / 2))
+  })
+
+  test('another leads in the very millisecond in which the grants of a quorum are over, and not before', () => {
+    const cluster = ledBy(3)
+    cluster.crash(3)
+    cluster.advance(leaseMs - 1, 1)
+    expect(cluster.leaders()).toEqual([])
+    cluster.advance(1, 1)
+    expect(cluster.leaders()).toEqual([1])
+  })
+
+  test('the first in line lacks what another holds: that one leads half a heartbeat after its grant is over', () => {
+    const cluster = ledBy(3)
+    cluster.passes = ({ to }) => to === 2 || to === 3
+    cluster.monoMs += 20
+    cluster.member(3).append(1, 'a')
+    cluster.settle()
+    expect(dueIn(cluster, 1)).toBe(leaseMs - 20)
+    cluster.passes = () => true
+    cluster.crash(3)
+    cluster.advance(leaseMs - 1, 1)
+    expect(cluster.leaders()).toEqual([])
+    cluster.advance(heartbeatMs / 2 + 1, 1)
+    expect(cluster.leaders()).toEqual([2])
+  })
+
+  test('a voter whose grant runs a little longer says for how long, and is asked again right then', () => {
+    const cluster = ledBy(3)
+    cluster.passes = ({ to }) => to !== 1
+    cluster.monoMs += 20
+    cluster.member(2).receive(heartbeatOf(cluster, 3))
+    cluster.settle()
+    cluster.passes = () => true
+    cluster.crash(3)
+    cluster.advance(leaseMs - 1, 1)
+    expect(cluster.leaders()).toEqual([])
+    cluster.advance(1, 1)
+    expect(cluster.leaders()).toEqual([1])
+  })
+
+  test('the first in line is gone too: the second leads half a heartbeat later', () => {
+    const cluster = ledBy(5, 5)
+    cluster.crash(5)
+    cluster.crash(1)
+    cluster.advance(leaseMs + heartbeatMs / 2 - 1, 1)
+    expect(cluster.leaders()).toEqual([])
+    cluster.advance(1, 1)
+    expect(cluster.leaders()).toEqual([2])
+  })
+
+  test('a slow disk of the winner does not bring the next in line onto the scene', () => {
+    const cluster = ledBy(3)
+    cluster.crash(3)
+    cluster.monoMs += leaseMs
+    const first = cluster.member(1)
+    first.toElection({ type: 'timeout', attempt: first.electionTimer!.attempt })
+    for (let turn = 0; turn < 6; turn++) cluster.deliver()
+    first.flush()
+    // Its own promise is told, then its PREPARE arrives; the promise to it is still on its way to the disk.
+    cluster.deliver()
+    cluster.deliver()
+    expect(dueIn(cluster, 2)).toBe(leaseMs)
+    cluster.settle()
+    expect(cluster.leaders()).toEqual([1])
+  })
+})
+
+test('whoever said that it would promise lets the other stand first', () => {
+  const cluster = ledBy(3)
+  cluster.crash(3)
+  cluster.monoMs += leaseMs
+  const first = cluster.member(1)
+  first.toElection({ type: 'timeout', attempt: first.electionTimer!.attempt })
+  cluster.deliver()
+  expect(dueIn(cluster, 2)).toBe(2 * heartbeatMs)
+  // It is gone before it stood: the other has its turn all the same.
+  cluster.crash(1)
+  const [second, third] = [cluster.member(2), cluster.restart(3, new Disk(metaOf(3, 3)))]
+  expect(third.replica.last.position).toBe(0)
+  cluster.advance(3 * heartbeatMs, 1)
+  expect(second.serving).not.toBeNull()
+})
+
+test('two ask at once, and one is promised before the other stands: that one is not deposed', () => {
+  const cluster = ledBy(3)
+  cluster.crash(3)
+  cluster.monoMs += 2 * leaseMs
+  const [first, second] = [cluster.member(1), cluster.member(2)]
+  for (const one of [first, second]) one.toElection({ type: 'timeout', attempt: one.electionTimer!.attempt })
+  const canvassed = first.replica.meta.promised
+  // Their questions and answers.
+  cluster.deliver()
+  const prepare = { type: 'prepare', from: { memberId: 1, incarnation: 'disk-1' } } as const
+  second.receive({
+    ...prepare,
+    ballot: [canvassed[0] + 1, 1],
+    last: first.replica.last,
+    voters: first.replica.voters,
+  })
+  const { phase } = second.election
+  second.toReplica({ type: 'stand', roundSeen: 0, canvassed: [canvassed[0] + 1, 1] })
+  expect([phase, second.replica.meta.promised]).toEqual(['waiting', [canvassed[0] + 1, 1]])
+  expect(dueIn(cluster, 2)).toBe(leaseMs)
+})
+
+describe('the leader is there', () => {
+  test('one follower cut off for long: all others refuse it, and no ballot grows', () => {
+    const cluster = ledBy(3)
+    const ballot = cluster.member(3).serving
+    cluster.passes = ({ from, to }) => !(from === 3 && to === 1)
+    for (let at = 0; at < 20; at++) cluster.advance(leaseMs / 2)
+    expect(cluster.member(3).serving).toEqual(ballot)
+    expect(cluster.member(1).replica.meta.promised).toEqual(ballot)
+    cluster.passes = () => true
+    cluster.advance(2 * leaseMs)
+    expect(cluster.member(3).serving).toEqual(ballot)
+  })
+
+  test('a flap shorter than the lease: nobody even asks', () => {
+    const cluster = ledBy(3)
+    const ballot = cluster.member(3).serving
+    cluster.passes = ({ from, to }) => from === to
+    cluster.advance(leaseMs - 2 * heartbeatMs)
+    cluster.passes = () => true
+    cluster.advance(5 * leaseMs)
+    expect(cluster.member(3).serving).toEqual(ballot)
+  })
+
+  test('a leader that stood still longer than its lease finds itself deposed', () => {
+    const cluster = ledBy(3)
+    const stopped = cluster.member(3)
+    cluster.crash(3)
+    cluster.advance(leaseMs + 100, 1)
+    expect(cluster.leaders()).toEqual([1])
+    cluster.members.set(3, stopped)
+    expect(stopped.coordinator.lease!.untilMonoMs).toBeLessThan(cluster.monoMs)
+    stopped.append(1, 'late')
+    cluster.settle()
+    expect(stopped.serving).toBeNull()
+    expect(stopped.results.get(1)).toEqual({ type: 'unknown' })
+  })
+})
+
+function heartbeatOf(cluster: LogCluster, leader: number) {
+  cluster.wire = []
+  const { ballot } = cluster.member(leader).coordinator
+  const { last, meta } = cluster.member(leader).replica
+  const from = { memberId: leader, incarnation: `disk-${leader}` }
+  return {
+    type: 'accept',
+    from,
+    ballot,
+    seq: 1_000,
+    prev: last,
+    entries: [],
+    commit: meta.commit,
+    begin: 1,
+    sentAtMs: cluster.monoMs,
+  } as const
+}
