@@ -1,5 +1,6 @@
 /** A client of a node's HTTP port: one request after the other on a connection, or many connections at once. */
 import { Agent, request } from 'node:http'
+import { REQUEST_ID_HEADER } from '../../src/wire/rest.ts'
 import { BinaryWriter } from '../../src/wire/thrift/binary-writer.ts'
 import type { MethodName } from '../../src/wire/thrift/methods.ts'
 import { argumentsPlan } from '../../src/wire/thrift/plan.ts'
@@ -35,6 +36,12 @@ export class Client {
     return this.#ask('GET', path, {}, null)
   }
 
+  /** JSON; `requestId` names the change. */
+  post(path: string, body: unknown, requestId: string): Promise<Asked> {
+    const headers = { 'content-type': 'application/json', [REQUEST_ID_HEADER]: requestId }
+    return this.#ask('POST', path, headers, Buffer.from(JSON.stringify(body)))
+  }
+
   close(): void {
     this.#agent.destroy()
   }
@@ -53,7 +60,8 @@ export class Client {
           })
           response.on('error', reject)
           response.on('end', () => {
-            if (response.statusCode === 200) resolve({ tookMs: performance.now() - beganMs, bytes })
+            if (response.statusCode === 200 || response.statusCode === 201)
+              resolve({ tookMs: performance.now() - beganMs, bytes })
             else reject(new Error(`${method} ${path}: ${response.statusCode}`))
           })
         },

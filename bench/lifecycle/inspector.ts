@@ -7,7 +7,11 @@ import type { RealNode } from '../../test/fixtures/real-node.ts'
 
 interface Said {
   readonly id?: number
-  readonly result?: { readonly usedSize?: number; readonly profile?: object }
+  readonly result?: {
+    readonly usedSize?: number
+    readonly profile?: object
+    readonly result?: { readonly value?: unknown }
+  }
 }
 
 /** Bytes in use after a collection, buffers outside the heap not included. */
@@ -20,6 +24,32 @@ export async function heapBytesOf(node: RealNode): Promise<number> {
     const { usedSize } = await inspector.ask('Runtime.getHeapUsage')
     if (usedSize === undefined) throw new Error('the inspector did not tell how large the heap is')
     return usedSize
+  } finally {
+    inspector.close()
+  }
+}
+
+export interface NodeMemory {
+  /** Bytes, after collections. */
+  readonly heapUsed: number
+  /** Of buffers and the like, which the heap refers to. */
+  readonly external: number
+  /** What the heap may grow to. */
+  readonly heapLimit: number
+}
+
+/** Of the main thread. */
+export async function memoryOf(node: RealNode): Promise<NodeMemory> {
+  const heapUsed = await heapBytesOf(node)
+  const inspector = await Inspector.of(node)
+  try {
+    const expression = `JSON.stringify({
+      external: process.memoryUsage().external,
+      heapLimit: process.getBuiltinModule('node:v8').getHeapStatistics().heap_size_limit,
+    })`
+    const { result } = await inspector.ask('Runtime.evaluate', { expression })
+    if (typeof result?.value !== 'string') throw new Error('the inspector did not tell how much memory there is')
+    return { heapUsed, ...(JSON.parse(result.value) as Omit<NodeMemory, 'heapUsed'>) }
   } finally {
     inspector.close()
   }
@@ -64,12 +94,12 @@ class Inspector {
     return new Inspector(socket)
   }
 
-  ask(method: string): Promise<NonNullable<Said['result']>> {
+  ask(method: string, params: object = {}): Promise<NonNullable<Said['result']>> {
     const id = ++this.#asked
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, ({ result = {} }) => resolve(result))
       this.#socket.once('close', () => reject(new Error(`the node has ended before it answered ${method}`)))
-      this.#socket.send(JSON.stringify({ id, method }))
+      this.#socket.send(JSON.stringify({ id, method, params }))
     })
   }
 
