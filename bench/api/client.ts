@@ -54,15 +54,18 @@ export class Client {
       const asked = request(
         { hostname, port, method, path, agent: this.#agent, headers: { ...headers, ...length } },
         response => {
+          const isOk = response.statusCode === 200 || response.statusCode === 201
           let bytes = 0
+          let said = ''
           response.on('data', (chunk: Buffer) => {
             bytes += chunk.length
+            if (!isOk) said += chunk.toString('utf8')
           })
           response.on('error', reject)
           response.on('end', () => {
             if (response.statusCode === 200 || response.statusCode === 201)
               resolve({ tookMs: performance.now() - beganMs, bytes })
-            else reject(new Error(`${method} ${path}: ${response.statusCode}`))
+            else reject(new Error(`${method} ${path}: ${response.statusCode} ${said}`))
           })
         },
       )

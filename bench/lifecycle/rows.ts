@@ -1,9 +1,10 @@
 /** The state of a large cluster as rows, put into the logs of nodes that do not run. */
-import { agentId, configId, type JobKey, jobKeyText, type TaskId, taskId } from '../../src/core/base/ids.ts'
+import { agentId, configId, type JobKey, jobKeyText, type TaskId } from '../../src/core/base/ids.ts'
 import type { TaskConfig } from '../../src/core/job/task-config.ts'
 import { batchPayload, encodeTransaction, type RowBytes } from '../../src/core/ledger/payload.ts'
 import { type Rows, TABLE_NUMBERS, type TableName, type TaskRow } from '../../src/core/ledger/rows.ts'
 import type { TaskStatus } from '../../src/core/task/status.ts'
+import { newTaskId } from '../../src/core/task/task-id.ts'
 import { encodeRow } from '../../src/wire/ledger-rows.ts'
 
 export interface Sizes {
@@ -34,8 +35,29 @@ export const hostOf = (at: number): string => `host-${at}`
 export const jobKeyOf = (at: number, roles: number): JobKey => {
   return { role: `team-${at % roles}`, environment: 'prod', name: `job-${String(at).padStart(5, '0')}` }
 }
+/** As a leader makes them, but always the same UUID for the same task. */
 export const taskIdOf = (key: JobKey, instance: number, isLive: boolean): TaskId =>
-  taskId(`${key.role}-prod-${key.name}-${instance}-${isLive ? 'live' : 'ended'}-0123456789abcdef`)
+  newTaskId(key, instance, uuidOf(`${jobKeyText(key)}/${instance}/${isLive ? 'live' : 'ended'}`))
+
+function uuidOf(text: string): string {
+  let digits = ''
+  for (let part = 0; part < 4; part++) {
+    let hash = 0x811c9dc5 ^ part
+    for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193)
+    // Names that differ in their last letter would else give numbers that are alike.
+    hash = Math.imul(hash ^ (hash >>> 15), 0x85ebca6b)
+    hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+    digits += ((hash ^ (hash >>> 16)) >>> 0).toString(16).padStart(8, '0')
+  }
+  const [a, b, c, d, e] = [
+    digits.slice(0, 8),
+    digits.slice(8, 12),
+    digits.slice(13, 16),
+    digits.slice(17, 20),
+    digits.slice(20),
+  ]
+  return `${a}-${b}-4${c}-8${d}-${e}`
+}
 
 /** Payloads of log positions, in order. */
 export function* payloads(sizes: Sizes, nowMs: number): Generator<Uint8Array> {

@@ -62,7 +62,8 @@ export async function starts(
   ]
 }
 
-async function active(url: string): Promise<void> {
+/** Until the rows are loaded and all actors have begun. */
+export async function active(url: string): Promise<void> {
   for (;;) {
     const answer = await fetch(`${url}/api/v1/cluster`)
     const life = (await answer.json()) as { readonly scheduler: { readonly state: string } }

@@ -6,6 +6,7 @@ import { Client } from '../api/client.ts'
 import { type BenchOptions, type Figure, figure, type Plot, percentile } from '../bench.ts'
 import type { LargeCluster } from '../lifecycle/large-cluster.ts'
 import { cpuMicrosOf } from './cpu.ts'
+import { active } from './footprint.ts'
 import { type Group, type Operation, operations, sizesOf } from './operations.ts'
 
 export interface Sized {
@@ -82,6 +83,7 @@ interface Side {
 
 async function sideOf({ tasks, cluster }: Sized): Promise<Side> {
   const { node } = await cluster.nodes.leader()
+  await active(node.url)
   return { tasks, pid: node.child.pid!, client: new Client(node.url), operations: operations(sizesOf(tasks)) }
 }
 

@@ -3,8 +3,9 @@ import type { AgentLiveView } from '../../actors/agent-gateway.ts'
 import type { PlacementView } from '../../actors/offer-broker.ts'
 import { placeWarnings } from '../../core/agents/place-attributes.ts'
 import { sandboxPath } from '../../core/agents/sandbox-path.ts'
-import { type ConfigId, compareIds, type JobKey, jobKeyText, taskId } from '../../core/base/ids.ts'
+import { type ConfigId, type JobKey, jobKeyText, taskId } from '../../core/base/ids.ts'
 import type { Fault } from '../../core/base/rejection.ts'
+import { jobKeysOfRole } from '../../core/ledger/directory.ts'
 import type { AgentRow, JobRow, TaskRow } from '../../core/ledger/rows.ts'
 import type { LedgerView } from '../../core/ledger/view.ts'
 import { everyHostPlan } from '../../core/scheduling/every-host.ts'
@@ -50,10 +51,10 @@ export interface JobFilter {
 /** Job keys that match, in their order, from `from` on. */
 export function* matchingJobs(view: LedgerView, filter: JobFilter, from: string | null): Generator<JobKey> {
   const isWanted = jobMatcher(filter)
-  for (const key of view.jobKeys()) {
-    if (from !== null && compareIds(jobKeyText(key), from) < 0) continue
-    if (isWanted(key)) yield key
-  }
+  const { role } = filter
+  const isExact = role !== undefined && !/[*?]/.test(role)
+  const keys = isExact ? jobKeysOfRole(view, role, from ?? '') : view.jobKeysFrom(from ?? '')
+  for (const key of keys) if (isWanted(key)) yield key
 }
 
 function jobMatcher(filter: JobFilter): (key: JobKey) => boolean {
