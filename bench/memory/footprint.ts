@@ -62,12 +62,13 @@ export async function starts(
   ]
 }
 
-/** Until the rows are loaded and all actors have begun. */
+/** Until the rows are loaded and all actors have begun: before that nothing about tasks is answered. */
 export async function active(url: string): Promise<void> {
   for (;;) {
-    const answer = await fetch(`${url}/api/v1/cluster`)
-    const life = (await answer.json()) as { readonly scheduler: { readonly state: string } }
-    if (life.scheduler.state === 'ACTIVE') return
+    const answer = await fetch(`${url}/api/v1/tasks?limit=1`)
+    await answer.arrayBuffer()
+    if (answer.ok) return
+    if (answer.status !== 503) throw new Error(`a node that starts answers ${answer.status}`)
     await new Promise(done => setTimeout(done, 20))
   }
 }
