@@ -6,7 +6,7 @@
 import { loadavg } from 'node:os'
 import type { Bench, BenchOptions, BenchResult, Figure } from './bench.ts'
 import { LargeCluster } from './lifecycle/large-cluster.ts'
-import { footprint, starts } from './memory/footprint.ts'
+import { active, footprint, starts } from './memory/footprint.ts'
 import { growth, growthPlots, type Sized } from './memory/growth.ts'
 import { sizesOf } from './memory/operations.ts'
 
@@ -27,14 +27,13 @@ async function run(options: BenchOptions): Promise<BenchResult> {
   const loadBefore = loadavg()[0]!
   const sizes = options.quick ? QUICK_SIZES : SIZES
   const most = sizes.at(-1)!
-  const starting = options.quick ? 1 : 2
   const some = await together(sizes, options, async sized => {
     const grown = await growth(sized, options)
     const { cluster } = sized.at(-1)!
     return [
       ...(await footprint(cluster, most, `${most}`, options)),
       ...grown,
-      ...(await starts(cluster, `${most}`, starting, options)),
+      ...(await starts(cluster, `${most}`, 1, options)),
     ]
   })
   options.say(`${most} live tasks are written into a log`)
@@ -42,9 +41,8 @@ async function run(options: BenchOptions): Promise<BenchResult> {
     sizesOf(most, 'all'),
     FLAGS,
     async cluster => {
-      const started = await starts(cluster, `${most}-live`, 1, options)
       await walked(cluster)
-      return [...(await footprint(cluster, most, `${most}-live`, options)), ...started]
+      return footprint(cluster, most, `${most}-live`, options)
     },
     1,
   )
@@ -52,8 +50,8 @@ async function run(options: BenchOptions): Promise<BenchResult> {
     figures: [...some, ...all],
     notes: [
       `${most} tasks: of jobs of 20 instances, 4 that run and 16 that have ended; -live: all of them run. About 50 tasks a host, 10 jobs a role, whatever the size. Rows are written into the log before the node starts; there are no agents`,
-      'leader-rss: the resident set of the whole process, log thread and pages of its files included, once it is ACTIVE and all operations have been asked for (-live: every task once, by pages), before any forced collection; -files: the part that the kernel may take back when memory is short; heap and external: after collections',
-      'NAME-cpu-TASKS: processor time of all threads of the node per operation, one operation after the other; nodes of all sizes are up at once and asked in turns',
+      'leader-rss: the resident set of the whole process, log thread and pages of its files included, once it is ACTIVE and all operations have been asked for (-live: every task once, by pages), -peak: the most it has ever been, the load of the rows included; -files: the part that the kernel may take back when memory is short; heap and external: after collections',
+      'NAME-cpu-TASKS: processor time of all threads of the node per operation, one operation after the other; nodes of all sizes are up at once and asked in turns. Each has collected its garbage once before; collections that come while it is asked count',
       'growth-NAME: processor time per operation with the most tasks over that with the fewest, run by run; growth-lookup, -list and -write: the operation of that kind that grows most',
       'start: from the start of a process after SIGKILL, rows from its own disk',
       `nodes and client share this machine: load average ${loadBefore.toFixed(1)} before, ${loadavg()[0]!.toFixed(1)} after`,
@@ -78,6 +76,7 @@ function together(
 /** Reads every task once, as a client that lists all of them would. */
 async function walked(cluster: LargeCluster): Promise<void> {
   const { node } = await cluster.nodes.leader()
+  await active(node.url)
   let cursor: string | null = null
   do {
     const behind: string = cursor === null ? '' : `&cursor=${cursor}`

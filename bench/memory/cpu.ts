@@ -16,10 +16,26 @@ export function cpuMicrosOf(pid: number): number {
   return nanos / 1_000
 }
 
+/** Until a process has used next to nothing for a while: what it does after its start, or after a burst, is over. */
+export async function settled(pid: number): Promise<void> {
+  const giveUpMs = performance.now() + SETTLED_MS_MAX
+  for (let before = cpuMicrosOf(pid); performance.now() < giveUpMs; ) {
+    await new Promise(done => setTimeout(done, SETTLED_LOOK_MS))
+    const now = cpuMicrosOf(pid)
+    if (now - before < SETTLED_LOOK_MS * 1_000 * SETTLED_SHARE) return
+    before = now
+  }
+}
+const SETTLED_LOOK_MS = 1_500
+const SETTLED_MS_MAX = 60_000
+const SETTLED_SHARE = 0.05
+
 export interface Resident {
   /** Bytes: all of it, and the part that is pages of files, above all the log and the tables of LMDB. */
   readonly all: number
   readonly files: number
+  /** The most that `all` has ever been. */
+  readonly peak: number
 }
 
 export function residentOf(pid: number): Resident {
@@ -29,5 +45,11 @@ export function residentOf(pid: number): Resident {
     if (found === undefined) throw new Error(`/proc/${pid}/status does not show ${name}`)
     return Number(found)
   }
-  return { all: kibOf('VmRSS') * 1_024, files: (kibOf('RssFile') + kibOf('RssShmem')) * 1_024 }
+  const [all, files, shared, peak] = ['VmRSS', 'RssFile', 'RssShmem', 'VmHWM'].map(kibOf) as [
+    number,
+    number,
+    number,
+    number,
+  ]
+  return { all: all * 1_024, files: (files + shared) * 1_024, peak: peak * 1_024 }
 }

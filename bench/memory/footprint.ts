@@ -22,11 +22,12 @@ export async function footprint(
   const resident = residentOf(node.child.pid!)
   const memory = await memoryOf(node)
   say(
-    `${tasks} tasks: resident ${gib(resident.all)} GiB, of files ${gib(resident.files)}, heap after collection ${gib(memory.heapUsed)}, outside of it ${gib(memory.external)}`,
+    `${tasks} tasks: resident ${gib(resident.all)} GiB (at most ${gib(resident.peak)}), of files ${gib(resident.files)}, heap after collection ${gib(memory.heapUsed)}, outside of it ${gib(memory.external)}`,
   )
   const bytes = { unit: 'bytes', better: 'lower' } as const
   return [
     figure({ name: `leader-rss-${suffix}`, ...bytes, target: LEADER_BYTES_MAX }, [resident.all]),
+    figure({ name: `leader-rss-peak-${suffix}`, ...bytes }, [resident.peak]),
     figure({ name: `leader-rss-files-${suffix}`, ...bytes }, [resident.files]),
     figure({ name: `leader-heap-${suffix}`, ...bytes }, [memory.heapUsed]),
     figure({ name: `leader-external-${suffix}`, ...bytes }, [memory.external]),

@@ -4,8 +4,9 @@
  */
 import { Client } from '../api/client.ts'
 import { type BenchOptions, type Figure, figure, type Plot, percentile } from '../bench.ts'
+import { heapBytesOf } from '../lifecycle/inspector.ts'
 import type { LargeCluster } from '../lifecycle/large-cluster.ts'
-import { cpuMicrosOf } from './cpu.ts'
+import { cpuMicrosOf, settled } from './cpu.ts'
 import { active } from './footprint.ts'
 import { type Group, type Operation, operations, sizesOf } from './operations.ts'
 
@@ -83,13 +84,18 @@ interface Side {
 
 async function sideOf({ tasks, cluster }: Sized): Promise<Side> {
   const { node } = await cluster.nodes.leader()
+  const pid = node.child.pid!
   await active(node.url)
-  return { tasks, pid: node.child.pid!, client: new Client(node.url), operations: operations(sizesOf(tasks)) }
+  await settled(pid)
+  // What the start has left would else be collected while an operation or two are measured.
+  await heapBytesOf(node)
+  await settled(pid)
+  return { tasks, pid, client: new Client(node.url), operations: operations(sizesOf(tasks)) }
 }
 
 async function measureInTurns(sides: readonly Side[], at: number, options: BenchOptions): Promise<readonly Cost[]> {
   const costs = sides.map((): Cost => ({ cpuMicros: [], p50Ms: [] }))
-  const cpuMicros = options.quick ? 50_000 : 200_000
+  const cpuMicros = options.quick ? 50_000 : 120_000
   for (let run = -1; run < options.runs; run++) {
     for (const [n, side] of sides.entries()) {
       const round = await roundOf(side, side.operations[at]!, cpuMicros, (run + 1) * 10_000)
