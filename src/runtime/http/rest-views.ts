@@ -192,17 +192,18 @@ function sandboxOf(view: LedgerView, { agentId, taskId }: TaskRow): string | nul
   return workDir === undefined ? null : sandboxPath(workDir, taskId)
 }
 
+/** Tasks are counted by status as they change; they are read only where no job row says what they are. */
 export function jobSummaryDocument(view: LedgerView, key: JobKey): JobSummary {
   const job = view.job(key)
-  const tasks = view.tasksOfJob(key)
-  const newest = newestTask(tasks)
-  const config =
-    job !== undefined ? view.config(job.configId) : newest !== undefined ? view.config(newest.configId) : undefined
+  const tasks = job === undefined ? view.tasksOfJob(key) : []
+  const configId = job?.configId ?? newestTask(tasks)?.configId
+  const config = configId === undefined ? undefined : view.config(configId)
   const byStatus: Record<string, number> = {}
-  let active = 0
-  for (const task of tasks) {
-    byStatus[task.status] = (byStatus[task.status] ?? 0) + 1
-    if (isActive(task.status)) active += 1
+  let [active, all] = [0, 0]
+  for (const [status, count] of view.statusCountsOfJob(key)) {
+    byStatus[status] = count
+    all += count
+    if (isActive(status)) active += count
   }
   return {
     key,
@@ -210,7 +211,7 @@ export function jobSummaryDocument(view: LedgerView, key: JobKey): JobSummary {
     tier: config?.tier ?? '',
     instanceCount: job?.instanceCount ?? new Set(tasks.map(task => task.instance)).size,
     active,
-    inactive: tasks.length - active,
+    inactive: all - active,
     byStatus,
     createdAtMs: job?.createdAtMs ?? null,
     createdBy: job?.createdBy ?? null,
