@@ -10,10 +10,36 @@ import { silentLogger } from '../src/actors/ports.ts'
 import { createActorSystem, type NactActorSystem } from '../src/actors/shell.ts'
 import { prng } from '../src/core/base/prng.ts'
 import { type Bench, type BenchOptions, type BenchResult, type Figure, figure, measure } from './bench.ts'
+import { packageVersion } from './package-version.ts'
 
 export const bench: Bench = {
   name: 'actors',
   title: 'the actor shell: local messages, round trips against bare nact, memory, children',
+  peers: ['nact'],
+  plots: [
+    {
+      name: 'messages',
+      title: 'Messages a second between actors',
+      kind: 'bars',
+      points: [
+        { figure: 'batched', series: 'Daybreak', label: 'many, one receiver' },
+        { figure: 'batched-bare-nact', series: 'nact', label: 'many, one receiver' },
+        { figure: 'ping-pong-shell', series: 'Daybreak', label: 'two in turns' },
+        { figure: 'ping-pong-bare-nact', series: 'nact', label: 'two in turns' },
+        { figure: 'from-outside-shell', series: 'Daybreak', label: 'from outside' },
+        { figure: 'from-outside-bare-nact', series: 'nact', label: 'from outside' },
+      ],
+    },
+    {
+      name: 'memory',
+      title: 'Heap an idle actor, bytes',
+      kind: 'bars',
+      points: [
+        { figure: 'idle-actor', series: 'Daybreak', label: 'never spoken to' },
+        { figure: 'idle-actor-bare-nact', series: 'nact', label: 'never spoken to' },
+      ],
+    },
+  ],
   run,
 }
 
@@ -27,9 +53,7 @@ async function run(options: BenchOptions): Promise<BenchResult> {
   options.say(`${messages} messages in batches, one sender and one receiver`)
   const perSecond = { unit: 'messages/s', better: 'higher' } as const
   figures.push(
-    await measure({ name: 'batched', ...perSecond, target: 10_000_000 }, options, () =>
-      withSystem(s => batched(s, messages)),
-    ),
+    ...(await batches(options, messages)),
     await measure({ name: 'batched-own-lanes', ...perSecond }, options, () => withSystem(s => fanIn(s, messages))),
   )
 
@@ -44,8 +68,19 @@ async function run(options: BenchOptions): Promise<BenchResult> {
 
   return {
     figures,
+    peers: [
+      {
+        name: 'nact',
+        version: `nact ${packageVersion('nact')}`,
+        skipped: null,
+        configuration: [
+          'the package that the shell itself is built on, as its manual shows it: start, spawn, dispatch',
+          'functions that keep no state and answer no promise, its fastest; nothing is monitored or persisted',
+        ],
+      },
+    ],
     notes: [
-      'batched: a driver tells 1,000 messages per turn to a receiver beside it; batched-own-lanes: ten drivers and the receiver, each a top-level actor.',
+      'batched: a driver tells 1,000 messages per turn to a receiver beside it, bare nact the same with a hundredth of the messages, in turns; batched-own-lanes: ten drivers and the receiver, each a top-level actor.',
       'ping-pong: two top-level actors, one message in flight; each ratio is of two runs one right after the other. The shell takes a woken actor along in the same turn of nact while the slice lasts, so most messages need no turn of their own.',
       'from-outside: each message is told from outside of any turn and handled before the next, so each does cost a turn of nact; bare nact is driven the same way.',
       'memory: heap after a full collection, per actor under a nest; awake = after it has handled a message. The spec object and closures of the actor (about 200 bytes) are included.',
@@ -132,6 +167,56 @@ function batched(system: ActorSystem, messages: number): Promise<number> {
   return timed(messages, done => {
     const target = nest.spawn(counter(messages, done))
     nest.spawn(driver('driver', target, messages)).tell('go')
+  })
+}
+
+/** Shell and bare nact in turns. */
+async function batches(options: BenchOptions, messages: number): Promise<readonly Figure[]> {
+  const shell: number[] = []
+  const bare: number[] = []
+  for (let round = 0; round <= options.runs; round++) {
+    const values = [await withSystem(s => batched(s, messages)), await bareBatched(messages / 100)] as const
+    if (round === 0) continue
+    shell.push(values[0])
+    bare.push(values[1])
+  }
+  const perSecond = { unit: 'messages/s', better: 'higher' } as const
+  return [
+    figure({ name: 'batched', ...perSecond, target: 10_000_000 }, shell),
+    figure({ name: 'batched-bare-nact', ...perSecond }, bare),
+    figure(
+      { name: 'batched-ratio', unit: 'ratio', better: 'higher' },
+      shell.map((value, round) => value / bare[round]!),
+    ),
+  ]
+}
+
+function bareBatched(messages: number): Promise<number> {
+  return timed(messages, done => {
+    const system = startNact()
+    let seen = 0
+    const target = spawnNact(
+      system,
+      (_state: undefined, _job: Job) => {
+        if (++seen === messages) {
+          stopNact(system)
+          done()
+        }
+        return undefined
+      },
+      'counter',
+    )
+    let left = messages
+    const driver: ReturnType<typeof spawnNact> = spawnNact(
+      system,
+      () => {
+        for (let number = 0; number < BATCH && left > 0; number++) dispatch(target, { type: 'job', number: left-- })
+        if (left > 0) dispatch(driver, 'go')
+        return undefined
+      },
+      'driver',
+    )
+    dispatch(driver, 'go')
   })
 }
 

@@ -1,5 +1,6 @@
 /** A client of a node's HTTP port: one request after the other on a connection, or many connections at once. */
 import { Agent, request } from 'node:http'
+import { REQUEST_ID_HEADER } from '../../src/wire/rest.ts'
 import { BinaryWriter } from '../../src/wire/thrift/binary-writer.ts'
 import type { MethodName } from '../../src/wire/thrift/methods.ts'
 import { argumentsPlan } from '../../src/wire/thrift/plan.ts'
@@ -35,6 +36,12 @@ export class Client {
     return this.#ask('GET', path, {}, null)
   }
 
+  /** JSON; `requestId` names the change. */
+  post(path: string, body: unknown, requestId: string): Promise<Asked> {
+    const headers = { 'content-type': 'application/json', [REQUEST_ID_HEADER]: requestId }
+    return this.#ask('POST', path, headers, Buffer.from(JSON.stringify(body)))
+  }
+
   close(): void {
     this.#agent.destroy()
   }
@@ -47,14 +54,18 @@ export class Client {
       const asked = request(
         { hostname, port, method, path, agent: this.#agent, headers: { ...headers, ...length } },
         response => {
+          const isOk = response.statusCode === 200 || response.statusCode === 201
           let bytes = 0
+          let said = ''
           response.on('data', (chunk: Buffer) => {
             bytes += chunk.length
+            if (!isOk) said += chunk.toString('utf8')
           })
           response.on('error', reject)
           response.on('end', () => {
-            if (response.statusCode === 200) resolve({ tookMs: performance.now() - beganMs, bytes })
-            else reject(new Error(`${method} ${path}: ${response.statusCode}`))
+            if (response.statusCode === 200 || response.statusCode === 201)
+              resolve({ tookMs: performance.now() - beganMs, bytes })
+            else reject(new Error(`${method} ${path}: ${response.statusCode} ${said}`))
           })
         },
       )

@@ -8,7 +8,11 @@ import { PROFILE_VARIABLE } from '../profile/profiler.ts'
 
 interface Said {
   readonly id?: number
-  readonly result?: { readonly usedSize?: number; readonly profile?: object }
+  readonly result?: {
+    readonly usedSize?: number
+    readonly profile?: object
+    readonly result?: { readonly value?: unknown }
+  }
   readonly method?: string
   /** Of a message about another thread; `message` is what that thread says itself. */
   readonly params?: {
@@ -34,6 +38,32 @@ export async function heapBytesOf(node: RealNode): Promise<number> {
     const { usedSize } = await inspector.ask('Runtime.getHeapUsage')
     if (usedSize === undefined) throw new Error('the inspector did not tell how large the heap is')
     return usedSize
+  } finally {
+    inspector.close()
+  }
+}
+
+export interface NodeMemory {
+  /** Bytes, after collections. */
+  readonly heapUsed: number
+  /** Of buffers and the like, which the heap refers to. */
+  readonly external: number
+  /** What the heap may grow to. */
+  readonly heapLimit: number
+}
+
+/** Of the main thread. */
+export async function memoryOf(node: RealNode): Promise<NodeMemory> {
+  const heapUsed = await heapBytesOf(node)
+  const inspector = await Inspector.of(node)
+  try {
+    const expression = `JSON.stringify({
+      external: process.memoryUsage().external,
+      heapLimit: process.getBuiltinModule('node:v8').getHeapStatistics().heap_size_limit,
+    })`
+    const { result } = await inspector.ask('Runtime.evaluate', { expression })
+    if (typeof result?.value !== 'string') throw new Error('the inspector did not tell how much memory there is')
+    return { heapUsed, ...(JSON.parse(result.value) as Omit<NodeMemory, 'heapUsed'>) }
   } finally {
     inspector.close()
   }

@@ -1,5 +1,5 @@
 /**
- * Three real scheduler processes with a large state, and a process of simulated agents. None of them outlives the
+ * Real scheduler processes with a large state, three unless another number is asked for, and a process of simulated agents. None of them outlives the
  * benchmark, and one that ends by itself ends the benchmark with what it said.
  */
 import { type ChildProcess, spawnSync } from 'node:child_process'
@@ -14,13 +14,13 @@ import type { AgentQuestions } from './agents.ts'
 import { fill } from './fill.ts'
 import { agentIdOf, hostOf, type Sizes } from './rows.ts'
 
-const NODES = 3
 const END_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 export class LargeCluster {
   readonly folder = mkdtempSync(join(process.env.DAYBREAK_BENCH_DIR ?? tmpdir(), 'daybreak-bench-lifecycle-'))
   readonly #children = new Set<ChildProcess>()
   readonly #endings: (() => void)[] = []
+  readonly #members: number
   #nodes: RealCluster | null = null
   #agents: Child<AgentQuestions> | null = null
   #fail: (cause: Error) => void = () => {}
@@ -28,13 +28,18 @@ export class LargeCluster {
     this.#fail = reject
   })
 
+  private constructor(members: number) {
+    this.#members = members
+  }
+
   /** Runs `work` on a cluster of that state; cleans up whatever happens. */
   static async with<T>(
     sizes: Sizes,
     flags: readonly string[],
     work: (cluster: LargeCluster) => Promise<T>,
+    members = 3,
   ): Promise<T> {
-    const cluster = new LargeCluster()
+    const cluster = new LargeCluster(members)
     try {
       cluster.#guard()
       return await Promise.race([cluster.#failure, cluster.#open(sizes, flags).then(() => work(cluster))])
@@ -69,7 +74,7 @@ export class LargeCluster {
     this.nodes.nodes.fill(null)
   }
   async startNodes(): Promise<void> {
-    await Promise.all(Array.from({ length: NODES }, (_, at) => this.nodes.start(at + 1)))
+    await Promise.all(Array.from({ length: this.#members }, (_, at) => this.nodes.start(at + 1)))
   }
 
   async #open(sizes: Sizes, flags: readonly string[]): Promise<void> {
@@ -81,7 +86,7 @@ export class LargeCluster {
       onSpawn: (who: number | 'agent', child: ChildProcess) => this.#watch(`node ${who}`, child),
       env: () => ({ NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --inspect=127.0.0.1:0` }),
     }
-    this.#nodes = await startRealCluster(this.folder, NODES, placement, flags)
+    this.#nodes = await startRealCluster(this.folder, this.#members, placement, flags)
     // The tasks here are those of simulated agents; the real one would be given some.
     await this.#nodes.agent().crash()
     await this.stopNodes()

@@ -89,7 +89,45 @@ export async function mixFigures(options: BenchOptions): Promise<readonly Figure
       shares.set(family!, made.median)
     }
   }
-  return [...figures, ...(await coldShapes(options))]
+  return [...figures, ...growthFigures(options), ...(await coldShapes(options))]
+}
+
+/** Hosts of the clusters on which the same groups are placed. */
+export const GROWTH_HOSTS = [1_000, 10_000, 50_000] as const
+
+/**
+ * The same ten groups of a thousand on clusters of different sizes, in turns: processor time a placement, and how much more
+ * of it the largest cluster takes than the smallest.
+ */
+function growthFigures(options: BenchOptions): readonly Figure[] {
+  const sizes = GROWTH_HOSTS.filter(hosts => !options.quick || hosts <= HOSTS)
+  options.say(`the same groups on ${sizes.join(', ')} hosts`)
+  const worlds = sizes.map(hosts => {
+    const racks = Math.ceil(hosts / 32)
+    return new Filled({ ...usual, name: `growth-${hosts}`, hosts, racks, owners: 1, groups: 10, tasks: 10_000 })
+  })
+  const whole = sizes.map((): number[] => [])
+  const decided = sizes.map((): number[] => [])
+  for (let run = -1; run < options.runs; run++) {
+    for (const [at, world] of worlds.entries()) {
+      const { microsEach, decidedMicrosEach } = world.fillOnce()
+      if (run < 0) continue
+      whole[at]!.push(microsEach)
+      decided[at]!.push(decidedMicrosEach)
+    }
+  }
+  const ratios = (costs: readonly (readonly number[])[]): number[] =>
+    costs.at(-1)!.map((cost, run) => cost / costs[0]![run]!)
+  const growth = { unit: 'ratio', better: 'lower', target: 1.5 } as const
+  const micros = { unit: 'µs', better: 'lower' } as const
+  return [
+    ...sizes.flatMap((hosts, at) => [
+      figure({ name: `cost-in-groups-${hosts}`, ...micros }, whole[at]!),
+      figure({ name: `cost-in-groups-${hosts}-decided`, ...micros }, decided[at]!),
+    ]),
+    figure({ name: 'growth-groups-hosts', ...growth }, ratios(whole)),
+    figure({ name: 'growth-groups-hosts-decided', ...growth }, ratios(decided)),
+  ]
 }
 
 class Filled {
@@ -108,7 +146,7 @@ class Filled {
   }
 
   /** Decisions with their staging, and the decisions alone. */
-  fillOnce(): { readonly perSecond: number; readonly decidedPerSecond: number } {
+  fillOnce(): Filling {
     const cluster = this.#cluster
     const { tasks, groups, name } = this.#mix
     const waiting = this.#configs.map(([id, config], n) => {
@@ -117,14 +155,15 @@ class Filled {
     })
     let placed = 0
     let round: Match[] = []
-    let stagingMs = 0
+    const staging = { ms: 0, micros: 0 }
     const stage = (): void => {
-      const began = performance.now()
+      const [began, before] = [performance.now(), process.cpuUsage()]
       cluster.stage(round)
       round = []
-      stagingMs += performance.now() - began
+      staging.ms += performance.now() - began
+      staging.micros += microsSince(before)
     }
-    const began = performance.now()
+    const [began, before] = [performance.now(), process.cpuUsage()]
     for (const [id, ids] of waiting) {
       for (let at = 0; at < ids.length; at += ROUND) {
         const result = cluster.match(id, ids.slice(at, at + ROUND))
@@ -134,11 +173,29 @@ class Filled {
       }
     }
     stage()
-    const ms = performance.now() - began
+    const [ms, micros] = [performance.now() - began, microsSince(before)]
     if (placed !== tasks) throw new Error(`${name}: ${placed} of ${tasks} tasks were placed: the cluster is too small`)
     for (const [, ids] of waiting) cluster.remove(ids as TaskId[])
-    return { perSecond: (placed * 1_000) / ms, decidedPerSecond: (placed * 1_000) / (ms - stagingMs) }
+    return {
+      perSecond: (placed * 1_000) / ms,
+      decidedPerSecond: (placed * 1_000) / (ms - staging.ms),
+      microsEach: micros / placed,
+      decidedMicrosEach: (micros - staging.micros) / placed,
+    }
   }
+}
+
+interface Filling {
+  readonly perSecond: number
+  readonly decidedPerSecond: number
+  /** Processor time of all threads of this process a placement. */
+  readonly microsEach: number
+  readonly decidedMicrosEach: number
+}
+
+function microsSince(before: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(before)
+  return user + system
 }
 
 /** One attempt at a task whose constraints nobody has had before and no host satisfies: every host is judged, and says why. */

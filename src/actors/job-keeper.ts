@@ -13,11 +13,18 @@ import { assert } from '../core/base/assert.ts'
 import { type ConfigId, type InstanceId, type JobKey, jobKeyText } from '../core/base/ids.ts'
 import { type Rejection, rejected } from '../core/base/rejection.ts'
 import { addedInstances } from '../core/job/added-instances.ts'
-import { ADMISSION_SETTINGS, type AdmissionSettings, admit, type Machines } from '../core/job/admission.ts'
+import {
+  ADMISSION_SETTINGS,
+  type AdmissionSettings,
+  admit,
+  type Machine,
+  type Machines,
+} from '../core/job/admission.ts'
 import { configIdOf } from '../core/job/canonical-config.ts'
 import { jobVersion, versionFault, type WantedVersion } from '../core/job/job-version.ts'
 import type { JobConfiguration } from '../core/job/task-config.ts'
 import { requestChange, requestOutcome } from '../core/ledger/request-outcomes.ts'
+import type { AgentRow } from '../core/ledger/rows.ts'
 import type { RowChange } from '../core/ledger/transaction.ts'
 import type { LedgerView } from '../core/ledger/view.ts'
 import { insertTasks } from '../core/task/creation.ts'
@@ -317,11 +324,19 @@ const asManyAsHosts = (key: JobKey): Rejection =>
 
 /** What admission knows of the machines. */
 export function machines(view: LedgerView, placement: PlacementView): Machines {
-  const hosts = [...view.agents()].map(({ host, total, portRanges, attributes }) => ({
+  const agents = view.agents()
+  const hosts = HOSTS_OF.get(agents) ?? hostsOf(agents)
+  HOSTS_OF.set(agents, hosts)
+  return { hosts, anyConnected: placement.largestHost() !== null }
+}
+
+/** By the list that the view gives until a machine changes: a job costs no more where there are more of them. */
+const HOSTS_OF = new WeakMap<Iterable<AgentRow>, readonly Machine[]>()
+
+const hostsOf = (agents: Iterable<AgentRow>): readonly Machine[] =>
+  [...agents].map(({ host, total, portRanges, attributes }) => ({
     host,
     total,
     attributes,
     ports: portRanges.reduce((sum, [from, to]) => sum + to - from + 1, 0),
   }))
-  return { hosts, anyConnected: placement.largestHost() !== null }
-}

@@ -55,7 +55,7 @@ function pruner(context: Context<Message>, options: PrunerOptions): Behaviour<Me
   let updatesPruned = 0
 
   const unsubscribe = ledger.subscribe('staged', staged)
-  for (const key of view.jobKeys()) noteJob(key, openedAtMs)
+  for (const key of view.jobKeysFrom('')) noteJob(key, openedAtMs)
   lookSoon()
   context.startPeriodicTimer('updates', options.updates.intervalMs, { type: 'lookAtUpdates' })
 

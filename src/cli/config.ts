@@ -13,6 +13,8 @@ export interface ConfigEnd {
   readonly exit?: (status: number) => void
 }
 
+const MIB = 1024 ** 2
+
 type Checked = Extract<LoadedConfig, { ok: true }>
 
 export function registerConfig(
@@ -42,6 +44,18 @@ export function registerConfig(
   add('show', 'show the effective values and where each comes from; flags as for start', async (_file, loaded, json) =>
     write(json ? JSON.stringify(await valuesJson(loaded), null, 2) : (await valueLines(loaded)).join('\n')),
   )
+  // For bin/daybreak, before it starts a node: MiB, or nothing where there is no such heap. Faults are told by the start.
+  config
+    .command('heap', { hidden: true })
+    .argument('[arguments...]')
+    .allowUnknownOption()
+    .action(async (_arguments: string[], _options: unknown, command: Command) => {
+      exit(
+        await checked(command.args, false, (_file, { config: { roles, scheduler } }) => {
+          if (roles.includes('scheduler')) write(String(Math.floor(scheduler.heap / MIB)))
+        }),
+      )
+    })
   config
     .command('list')
     .summary('list the jobs of a job file')

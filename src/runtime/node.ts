@@ -8,6 +8,7 @@ import { statfs } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { getHeapStatistics } from 'node:v8'
 import type { ActorSystem, Ref } from '../actors/actor.ts'
 import * as EventTail from '../actors/event-tail.ts'
 import { type HealthBoard, healthBoard, healthSpec, type ThreadProbe } from '../actors/health.ts'
@@ -104,6 +105,7 @@ export async function startNode(config: NodeConfig, { configPath }: { configPath
     const tls = httpTls(config)
     if (tls.own !== null) undo.push(watchHttpCertificate(tls.own, { logger, metrics }))
     const guard = guardOf(config, logger)
+    checkHeap(config, logger)
     if (guard !== null && config.security.file !== null) {
       const watch = watchSecurityFile(config.security.file, guard.renew, logger.child('security'))
       undo.push(() => watch.stop())
@@ -478,6 +480,14 @@ function peerTls(config: NodeConfig): PeerTls | null {
   const read = readTlsOf(config)
   if (read.ok) return read.tls
   throw new NodeFailure(EXIT.config, read.faults.map(({ key, text }) => `peer.tls.${key}: ${text}`).join('; '))
+}
+
+/** Started past bin/daybreak, Node has decided by itself: by the memory of the machine. */
+function checkHeap({ roles, scheduler }: NodeConfig, logger: Logger): void {
+  const { heap_size_limit: limitBytes } = getHeapStatistics()
+  if (!roles.includes('scheduler') || limitBytes >= scheduler.heap) return
+  const remedy = 'start the node with bin/daybreak, or give Node --max-old-space-size'
+  logger.warn('heap-limit-low', { limitBytes, wantedBytes: scheduler.heap, remedy })
 }
 
 /** The same. Null: everybody may do everything. */

@@ -102,17 +102,19 @@ export function frameCodec<In extends Message, Out extends Message>(
       } catch (cause) {
         return { ok: false, reason: `not msgpack: ${cause instanceof Error ? cause.message : String(cause)}` }
       }
-      const checked = frame.safeParse(value)
-      if (!checked.success) return { ok: false, reason: `not a frame: ${firstFault(checked.error)}` }
+      const checked = envelopesOf(value)
+      if (!checked.ok) return checked
       const messages: In[] = []
       const unsupported: { type: string; id: number }[] = []
-      for (const one of checked.data) {
+      for (const one of checked.envelopes) {
         if (one.t === UNSUPPORTED) continue
         if (!known.has(one.t)) {
           unsupported.push({ type: one.t, id: one.id })
           continue
         }
-        const body = incoming.safeParse({ ...one.b, type: one.t })
+        // Nobody else has the body, and its schema makes a copy: the type may be put where it lies.
+        one.b.type = one.t
+        const body = incoming.safeParse(one.b)
         if (body.success) {
           messages.push(body.data as In)
           continue
@@ -126,6 +128,38 @@ export function frameCodec<In extends Message, Out extends Message>(
     },
   }
 }
+
+type Envelope = z.infer<typeof envelope>
+
+/** By hand, as this is done for every message; what is wrong is told by the schema. */
+function envelopesOf(
+  value: unknown,
+): { readonly ok: true; readonly envelopes: readonly Envelope[] } | { readonly ok: false; readonly reason: string } {
+  if (Array.isArray(value) && value.length <= FRAME_MESSAGES_MAX && value.every(isEnvelope))
+    return { ok: true, envelopes: value }
+  const checked = frame.safeParse(value)
+  if (checked.success) return { ok: true, envelopes: checked.data }
+  return { ok: false, reason: `not a frame: ${firstFault(checked.error)}` }
+}
+
+function isEnvelope(value: unknown): value is Envelope {
+  if (typeof value !== 'object' || value === null) return false
+  const { v, t, id, re, b } = value as Partial<Record<keyof Envelope, unknown>>
+  return (
+    v === ENVELOPE_VERSION &&
+    typeof t === 'string' &&
+    t.length >= 1 &&
+    t.length <= 64 &&
+    isId(id) &&
+    (re === undefined || isId(re)) &&
+    typeof b === 'object' &&
+    b !== null &&
+    Object.getPrototypeOf(b) === Object.prototype
+  )
+}
+
+const isId = (value: unknown): boolean =>
+  typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 0xffff_ffff
 
 function knownTypes(union: z.ZodDiscriminatedUnion<readonly z.core.$ZodTypeDiscriminable[]>): ReadonlySet<string> {
   const types = new Set<string>()

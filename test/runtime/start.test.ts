@@ -57,6 +57,15 @@ describe('daybreak start', () => {
     })
   })
 
+  test('scheduler.heap, from the file or a flag: what Node is started with; nothing for an agent, or a config with faults', () => {
+    const heap = (...args: string[]) => daybreak('config', 'heap', ...args).stdout
+    expect(heap(file('plain.yaml', ''))).toBe('4096\n')
+    expect(heap(file('heap.yaml', 'scheduler: { heap: 6GiB }\n'))).toBe('6144\n')
+    expect(heap('heap.yaml', '--scheduler.heap', '512MiB')).toBe('512\n')
+    expect(heap(file('agent.yaml', 'roles: [agent]\nagent: { schedulers: ["http://127.0.0.1:1"] }\n'))).toBe('')
+    expect(heap(file('small.yaml', 'scheduler: { heap: 1MiB }\n'))).toBe('')
+  })
+
   test('help: every key as a flag', () => {
     const { status, stdout } = daybreak('start', '--help')
     expect(status).toBe(0)

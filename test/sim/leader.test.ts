@@ -74,6 +74,7 @@ class Day {
     this.agents = Array.from({ length: AGENTS }, (_, n) => new SimAgent(`h${n}`, this.started))
     this.ledger = createLedger({ system: sim, log, clock: sim.clock, metrics: silentMetrics, logger: silentLogger })
     const scheduler = {
+      heap: 2 ** 32,
       allowedEnvironments: '^devel$',
       maxTasksPerJob: 100,
       tiersFile: null,

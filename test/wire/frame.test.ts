@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { Packr } from 'msgpackr'
 import { describe, expect, test } from 'vitest'
 import { type FrameCodec, frameCodec, frameOf } from '../../src/wire/frame.ts'
 import {
@@ -149,6 +150,34 @@ describe('frame', () => {
       }),
       { numRuns: 2_000 },
     )
+  })
+
+  test('an envelope that breaks its form: the frame is refused, and which part is wrong', () => {
+    const fine = { v: 1, t: 'KILL_ACK', id: 1, b: { taskId: 't' } }
+    const decoded = (value: unknown) =>
+      leaderSide().decode(new Packr({ useRecords: true, sequential: true }).pack(value))
+    expect(decoded([fine])).toEqual({ ok: true, messages: [{ type: 'KILL_ACK', taskId: 't' }], unsupported: [] })
+    const bad: readonly (readonly [unknown, RegExp])[] = [
+      [7, /^not a frame: .*array/],
+      [[null], /^not a frame: 0: /],
+      [[fine, { ...fine, v: 2 }], /^not a frame: 1\.v: /],
+      [[{ ...fine, t: '' }], /^not a frame: 0\.t: /],
+      [[{ ...fine, t: 'x'.repeat(65) }], /^not a frame: 0\.t: /],
+      [[{ ...fine, id: -1 }], /^not a frame: 0\.id: /],
+      [[{ ...fine, id: 2 ** 32 }], /^not a frame: 0\.id: /],
+      [[{ ...fine, re: 0.5 }], /^not a frame: 0\.re: /],
+      [[{ ...fine, b: [] }], /^not a frame: 0\.b: /],
+      [[{ ...fine, b: new Date(0) }], /^not a frame: 0\.b: /],
+      [Array.from({ length: 10_001 }, () => fine), /^not a frame: .*10000/],
+    ]
+    for (const [value, reason] of bad)
+      expect(decoded(value)).toEqual({ ok: false, reason: expect.stringMatching(reason) })
+  })
+
+  test('a body that says a type of its own: that of the envelope counts', () => {
+    const value = [{ v: 1, t: 'KILL_ACK', id: 1, b: { type: 'STATUS', taskId: 't' } }]
+    const decoded = leaderSide().decode(new Packr({ useRecords: true, sequential: true }).pack(value))
+    expect(decoded).toMatchObject({ ok: true, messages: [{ type: 'KILL_ACK', taskId: 't' }] })
   })
 
   test('a frame over the limit is refused with both sizes', () => {

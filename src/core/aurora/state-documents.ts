@@ -5,6 +5,7 @@
 import { type AgentId, type ConfigId, compareIds, type JobKey, jobKeyText, type TaskId } from '../base/ids.ts'
 import type { Resources } from '../job/task-config.ts'
 import type { Tiers } from '../job/tiers.ts'
+import { jobKeysOfRole } from '../ledger/directory.ts'
 import type { AgentRow, HostMode, Quota, TaskRow } from '../ledger/rows.ts'
 import type { LedgerView } from '../ledger/view.ts'
 import { type Bag, EMPTY, plus, times } from '../quota/bag.ts'
@@ -198,8 +199,7 @@ export interface Used {
 export function utilization(view: LedgerView, metric: Utilization, role: string | null): readonly Used[] {
   const pools: readonly Pool[] = POOLS_OF[metric]
   const sums = new Map<string, Bag>()
-  for (const key of view.jobKeys()) {
-    if (role !== null && key.role !== role) continue
+  for (const key of role === null ? view.jobKeysFrom('') : jobKeysOfRole(view, role)) {
     const name = role === null ? key.role : `${key.environment}/${key.name}`
     const counts = new Map<ConfigId, number>()
     for (const { configId } of view.activeTasksOfJob(key)) counts.set(configId, (counts.get(configId) ?? 0) + 1)

@@ -308,7 +308,7 @@ function amounts({ cpusMilli, ramMb, diskMb, gpus }: Resources, ports: number): 
 
 function attributeWarnings(task: TaskConfig, { hosts }: Machines): string[] {
   if (hosts.length === 0) return []
-  const known = new Set(hosts.flatMap(host => host.attributes.map(attribute => attribute.name)))
+  const known = attributesOf(hosts)
   const hard = task.constraints
     .filter(({ name, rule }) => !known.has(name) && !(rule.type === 'value' && rule.negated))
     .map(({ name }) => `No agent has the attribute '${name}' that a constraint asks for: nothing will be placed.`)
@@ -320,3 +320,14 @@ function attributeWarnings(task: TaskConfig, { hosts }: Machines): string[] {
     )
   return [...hard, ...new Set(soft)]
 }
+
+/** Names of attributes that any host has; remembered for the list, which is the same for many jobs. */
+function attributesOf(hosts: readonly Machine[]): ReadonlySet<string> {
+  let names = ATTRIBUTES_OF.get(hosts)
+  if (names === undefined) {
+    names = new Set(hosts.flatMap(host => host.attributes.map(attribute => attribute.name)))
+    ATTRIBUTES_OF.set(hosts, names)
+  }
+  return names
+}
+const ATTRIBUTES_OF = new WeakMap<readonly Machine[], ReadonlySet<string>>()

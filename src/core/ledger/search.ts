@@ -3,7 +3,8 @@
  * must be in the name, in upper or lower case. Tasks, of which there are many, are found by the beginning or the end of
  * their id only, from so many letters on.
  */
-import { type AgentId, compareIds, type JobKey, jobKeyText, type TaskId, taskId } from '../base/ids.ts'
+import { type AgentId, type JobKey, jobKeyText, type TaskId, taskId } from '../base/ids.ts'
+import { ENDING_LETTERS_MIN } from './id-endings.ts'
 import type { LedgerView } from './view.ts'
 
 export type Hit =
@@ -19,58 +20,41 @@ export interface Found {
   readonly hasMore: boolean
 }
 
-const KINDS: readonly Hit['kind'][] = ['role', 'job', 'agent', 'task']
-const TASK_LETTERS_MIN = 6
-const TASKS_MAX = 1_000
-
-type Searched = Pick<LedgerView, 'jobKeys' | 'agents' | 'agent' | 'task' | 'tasks'>
+type Searched = Pick<LedgerView, 'names' | 'task'>
+type RankedHit = { readonly rank: number; readonly hit: Hit }
 
 /** Shape: `question` has a letter that is no blank. */
 export function search(view: Searched, question: string, limit: number): Found {
   const words = question.toLowerCase().split(/\s+/).filter(Boolean)
-  const whole = words.join(' ')
-  const ranked: { readonly rank: number; readonly hit: Hit }[] = []
-  const offer = (hit: Hit, also = ''): void => {
-    const rank = rankOf(hit.name, also, words, whole)
-    if (rank !== null) ranked.push({ rank, hit })
-  }
-  const roles = new Set<string>()
-  for (const job of view.jobKeys()) {
-    offer({ kind: 'job', name: jobKeyText(job), job }, job.name)
-    roles.add(job.role)
-  }
-  for (const name of roles) offer({ kind: 'role', name })
-  for (const { host, agentId: id } of view.agents()) offer({ kind: 'agent', name: host, agentId: id }, id)
-  for (const id of matchingTasks(view, question.trim())) offer({ kind: 'task', name: id, taskId: id })
-  ranked.sort(
-    (a, b) =>
-      a.rank - b.rank ||
-      KINDS.indexOf(a.hit.kind) - KINDS.indexOf(b.hit.kind) ||
-      compareIds(a.hit.name, b.hit.name) ||
-      compareIds(idOf(a.hit), idOf(b.hit)),
-  )
+  const { names } = view
+  // One more than is shown tells that there are more. Each kind comes with its best first.
+  const wanted = limit + 1
+  const ranked: RankedHit[] = [
+    ...names.roles(words, wanted).map(({ rank, value: name }) => ({ rank, hit: { kind: 'role', name } as const })),
+    ...names.jobs(words, wanted).map(({ rank, value: job }) => {
+      return { rank, hit: { kind: 'job', name: jobKeyText(job), job } as const }
+    }),
+    ...names.agents(words, wanted).map(({ rank, value: { agentId, host } }) => {
+      return { rank, hit: { kind: 'agent', name: host, agentId } as const }
+    }),
+    ...matchingTasks(view, question.trim(), wanted),
+  ]
+  // Stable: what is of one rank stays in the order of kinds, and of names within its kind.
+  ranked.sort((a, b) => a.rank - b.rank)
   return { hits: ranked.slice(0, limit).map(({ hit }) => hit), hasMore: ranked.length > limit }
 }
 
-const idOf = (hit: Hit): string => (hit.kind === 'agent' ? hit.agentId : hit.name)
-
-/** 0 the very name, 1 its beginning, 2 some part of it; null: none. `also`: another name of the same. */
-function rankOf(name: string, also: string, words: readonly string[], whole: string): number | null {
-  const [first, second] = [name.toLowerCase(), also.toLowerCase()]
-  if (first === whole || second === whole) return 0
-  if (first.startsWith(whole) || second.startsWith(whole)) return 1
-  return words.every(word => first.includes(word) || second.includes(word)) ? 2 : null
-}
-
-function matchingTasks(view: Pick<LedgerView, 'task' | 'tasks'>, text: string): TaskId[] {
+/** The very task and nothing else; or those that begin so, then those that end so. */
+function matchingTasks(view: Searched, text: string, limit: number): readonly RankedHit[] {
+  const hitOf = (rank: number, id: TaskId): RankedHit => ({ rank, hit: { kind: 'task', name: id, taskId: id } })
   const exact = view.task(taskId(text))
-  if (exact !== undefined) return [exact.taskId]
-  if (text.length < TASK_LETTERS_MIN || /\s/.test(text)) return []
-  const found: TaskId[] = []
-  for (const { taskId: id } of view.tasks()) {
-    if (!id.startsWith(text) && !id.endsWith(text)) continue
-    found.push(id)
-    if (found.length === TASKS_MAX) break
+  if (exact !== undefined) return [hitOf(0, exact.taskId)]
+  if (text.length < ENDING_LETTERS_MIN || /\s/.test(text)) return []
+  const found: RankedHit[] = []
+  for (const id of view.names.taskIdsFrom(text)) {
+    if (found.length === limit || !id.startsWith(text)) break
+    found.push(hitOf(1, id))
   }
-  return found
+  const ending = view.names.taskIdsEndingWith(text).filter(id => !id.startsWith(text))
+  return [...found, ...ending.sort().map(id => hitOf(2, id))].slice(0, limit)
 }

@@ -4,8 +4,8 @@
  * the tables of the log thread, applied in order, gives the same rows and the same indices.
  *
  * Made to hold a million tasks: indices are sets of ids and are touched only when membership changes, so a transition
- * of a task costs a few hash operations. Keys that must come in order are sorted when asked for and kept until the set
- * of keys changes.
+ * of a task costs a few hash operations. What has names is kept in order beside them (`directory.ts`); other keys that must
+ * come in order are sorted when asked for and kept until the set of keys changes.
  */
 import { assert } from '../base/assert.ts'
 import {
@@ -21,6 +21,7 @@ import type { TaskConfig } from '../job/task-config.ts'
 import { sinceMs } from '../task/history.ts'
 import { byInstance } from '../task/page-order.ts'
 import { ACTIVE, HOST_ASSIGNED, isTerminal, TASK_STATUSES, type TaskStatus } from '../task/status.ts'
+import { Directory, type Names, type RoleCounts } from './directory.ts'
 import { EndedByTime } from './ended-by-time.ts'
 import {
   type AgentRow,
@@ -68,6 +69,7 @@ export class Tables implements LedgerView {
   readonly #updatesOfJob = new Map<string, Set<string>>()
   #isLoading = false
   #jobsSorted: JobRow[] | null = null
+  readonly #directory = new Directory()
   #jobKeysSorted: JobKey[] | null = null
   #agentsSorted: AgentRow[] | null = null
 
@@ -102,6 +104,7 @@ export class Tables implements LedgerView {
     this.#configUses.clear()
     this.#eventsOfUpdate.clear()
     this.#updatesOfJob.clear()
+    this.#directory.clear()
     this.#jobsSorted = null
     this.#jobKeysSorted = null
     this.#agentsSorted = null
@@ -240,13 +243,17 @@ export class Tables implements LedgerView {
     }
   }
   jobKeys(): readonly JobKey[] {
-    if (this.#jobKeysSorted === null) {
-      const keys = new Map<string, JobKey>()
-      for (const [text, job] of this.#byJob) keys.set(text, job.key)
-      for (const [text, job] of this.#jobs) keys.set(text, job.key)
-      this.#jobKeysSorted = sortedValues(keys)
-    }
+    this.#jobKeysSorted ??= this.#directory.jobKeys()
     return this.#jobKeysSorted
+  }
+  jobKeysFrom(text: string): Iterable<JobKey> {
+    return this.#directory.jobKeysFrom(text)
+  }
+  rolesFrom(name: string): Iterable<RoleCounts> {
+    return this.#directory.rolesFrom(name)
+  }
+  get names(): Names {
+    return this.#directory
   }
   get counts(): LedgerView['counts'] {
     return {
@@ -299,20 +306,44 @@ export class Tables implements LedgerView {
     if (change.type === 'put') table.set(change.key, change.row)
     else table.delete(change.key)
     if (change.table === 'task') {
-      if (change.type === 'delete') return
+      if (change.type === 'delete') return this.#directory.deleteTask((before as TaskRow).taskId)
+      if (before === undefined) this.#directory.addTask(change.row.taskId)
       if (before === undefined || !sameIndices(before as TaskRow, change.row)) this.#indexTask(change.row)
     } else if (change.table === 'job') {
       this.#jobsSorted = null
-      if ((change.type === 'put') !== (before !== undefined)) this.#jobKeysSorted = null
+      this.#indexJob(change, before as JobRow | undefined)
       if (change.type === 'put') this.#useConfig(change.row.configId, 1)
     } else if (change.table === 'agent') {
       this.#agentsSorted = null
+      if (change.type === 'put') this.#directory.putAgent(change.row, before as AgentRow | undefined)
+      else this.#directory.deleteAgent(before as AgentRow)
     } else if (change.table === 'updateEvent') {
       this.#indexUpdateEvent(change, before as UpdateEventRow | undefined)
     } else if (change.table === 'update') {
       const job = change.type === 'put' ? change.row.job : (before as UpdateRow | undefined)?.job
       if (job !== undefined) keep(this.#updatesOfJob, jobKeyText(job), change.key, change.type === 'put')
     }
+  }
+
+  /** A key is known while it has a job row or tasks. */
+  #indexJob(change: RowChange & { table: 'job' }, before: JobRow | undefined): void {
+    const after = change.type === 'put' ? change.row : undefined
+    const key = (after ?? before)!.key
+    if (!this.#byJob.has(change.key)) {
+      if (before === undefined) this.#keyAppears(change.key, key)
+      if (after === undefined) this.#keyDisappears(change.key, key)
+    }
+    const [had, has] = [before?.cron !== undefined, after?.cron !== undefined]
+    if (had !== has) this.#directory.count(key.role, 'cronJobs', has ? 1 : -1)
+  }
+
+  #keyAppears(text: string, key: JobKey): void {
+    this.#directory.addJob(text, key)
+    this.#jobKeysSorted = null
+  }
+  #keyDisappears(text: string, key: JobKey): void {
+    this.#directory.deleteJob(text, key)
+    this.#jobKeysSorted = null
   }
 
   #indexUpdateEvent(change: RowChange & { table: 'updateEvent' }, before: UpdateEventRow | undefined): void {
@@ -327,7 +358,8 @@ export class Tables implements LedgerView {
     if (job === undefined) {
       job = { key: task.job, tasks: new Set(), active: new Map(), byStatus: new Map(), pageOrder: null }
       this.#byJob.set(text, job)
-      this.#jobKeysSorted = null
+      if (!this.#jobs.has(text)) this.#keyAppears(text, task.job)
+      this.#directory.count(task.job.role, 'jobsWithTasks', 1)
     }
     if (!job.tasks.has(task.taskId)) {
       job.tasks.add(task.taskId)
@@ -382,7 +414,8 @@ export class Tables implements LedgerView {
     }
     if (job.tasks.size === 0) {
       this.#byJob.delete(text)
-      this.#jobKeysSorted = null
+      if (!this.#jobs.has(text)) this.#keyDisappears(text, task.job)
+      this.#directory.count(task.job.role, 'jobsWithTasks', -1)
     }
     if (task.agentId !== undefined) {
       const onAgent = this.#byAgent.get(task.agentId)

@@ -1,6 +1,7 @@
 import type { AgentId, ConfigId, InstanceId, JobKey, TaskId } from '../base/ids.ts'
 import type { TaskConfig } from '../job/task-config.ts'
 import type { TaskStatus } from '../task/status.ts'
+import type { Names, RoleCounts } from './directory.ts'
 import type {
   AgentRow,
   JobRow,
@@ -58,7 +59,12 @@ export interface LedgerView {
   tasksOnHost(host: string): readonly TaskRow[]
   tasksByStatus(status: TaskStatus): Iterable<TaskRow>
   statusCount(status: TaskStatus): number
-  /** Every job key that has tasks or a job row, in order. */
+  /** Every job key that has tasks or a job row, in order. All of them are written out: rather ask for `jobKeysFrom`. */
   jobKeys(): readonly JobKey[]
+  /** The same, from the first whose `role/env/name` is not before `text` on. Change nothing while reading. */
+  jobKeysFrom(text: string): Iterable<JobKey>
+  /** Roles with a job or a task, by name, from the first that is not before `name` on. Change nothing while reading. */
+  rolesFrom(name: string): Iterable<RoleCounts>
+  readonly names: Names
   readonly counts: { readonly tasks: number; readonly jobs: number; readonly agents: number; readonly configs: number }
 }

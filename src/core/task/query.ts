@@ -9,6 +9,7 @@
  */
 import { compareIds, type InstanceId, type JobKey, jobKeyText, type TaskId } from '../base/ids.ts'
 import { type Rejection, rejected } from '../base/rejection.ts'
+import { jobKeysOfRole } from '../ledger/directory.ts'
 import type { TaskRow } from '../ledger/rows.ts'
 import type { LedgerView } from '../ledger/view.ts'
 import { byPlace, isBehind, type PagePosition } from './page-order.ts'
@@ -52,9 +53,6 @@ export function planTaskQuery(view: LedgerView, query: TaskQuery): TaskPlan | Re
       'The job key is not valid: a name beside job keys needs role and environment too',
     )
   const matches = (task: TaskRow): boolean => isWanted(wanted, task) && isJobWanted(wanted, task.job)
-  const walked = (keys: readonly JobKey[]): TaskPlan['read'] => {
-    return after => walk(view, keys, wanted, after)
-  }
   const sorted = (kind: PlanKind, rows: () => TaskRow[]): TaskPlan =>
     plan(kind, after => {
       const found = rows().filter(task => matches(task) && (after === null || isBehind(task, after)))
@@ -66,14 +64,20 @@ export function planTaskQuery(view: LedgerView, query: TaskQuery): TaskPlan | Re
   const named =
     role !== null && environment !== null && jobName !== null ? [{ role, environment, name: jobName }] : null
   const keys = named ?? (jobKeys === null ? null : [...jobKeys.values()])
-  if (keys !== null) return plan('job', walked(ordered(keys)))
+  if (keys !== null) {
+    const inOrder = ordered(keys)
+    return plan('job', after =>
+      walk(view, after === null ? inOrder : inOrder.slice(firstFrom(inOrder, after.job)), wanted, after),
+    )
+  }
   if (hosts !== null) return sorted('host', () => [...hosts].flatMap(host => view.tasksOnHost(host)))
   if (statuses !== null) {
     const count = [...statuses].reduce((sum, status) => sum + view.statusCount(status), 0)
     if (count <= SORTED_MAX)
       return sorted('status', () => [...statuses].flatMap(status => [...view.tasksByStatus(status)]))
   }
-  return plan('all', walked(view.jobKeys()))
+  const from = role === null ? view.jobKeysFrom.bind(view) : (text: string) => jobKeysOfRole(view, role, text)
+  return plan('all', after => walk(view, from(after?.job ?? ''), wanted, after))
 }
 
 /** In page order; for those who need all of them, not pages. */
@@ -137,15 +141,14 @@ function plan(kind: PlanKind, read: TaskPlan['read']): TaskPlan {
 
 const ordered = (keys: readonly JobKey[]): JobKey[] => keys.toSorted((a, b) => compareIds(jobKeyText(a), jobKeyText(b)))
 
-/** `keys` in order. Only in the job that holds the position is every task compared with it. */
+/** `keys` in order, none before the position. Only in the job that holds it is every task compared with it. */
 function* walk(
   view: LedgerView,
-  keys: readonly JobKey[],
+  keys: Iterable<JobKey>,
   wanted: Wanted,
   after: PagePosition | null,
 ): Generator<TaskRow> {
-  for (let at = after === null ? 0 : firstFrom(keys, after.job); at < keys.length; at++) {
-    const key = keys[at]!
+  for (const key of keys) {
     if (!isJobWanted(wanted, key)) continue
     const position = after !== null && jobKeyText(key) === after.job ? after : null
     for (const task of view.tasksInPageOrder(key))

@@ -1,6 +1,6 @@
 /** Numbers that are read off the state of the cluster when somebody asks for them, under the names of Aurora. */
 import { SCHEDULER_STATES } from '../../core/lifecycle/scheduler-states.ts'
-import { TASK_STATUSES } from '../../core/task/status.ts'
+import { TASK_STATUSES, type TaskStatus } from '../../core/task/status.ts'
 import type { SchedulerDeps } from '../http-server.ts'
 import type { NodeMetrics } from '../metrics.ts'
 import { logStatusNow } from './log-status.ts'
@@ -11,9 +11,8 @@ export function collectClusterNumbers(metrics: NodeMetrics, { ledger, life, log 
     metrics.gauge('framework_registered', isRegistered ? 1 : 0)
     for (const one of SCHEDULER_STATES) metrics.gauge('scheduler_lifecycle', one === state ? 1 : 0, { state: one })
     if (!ledger.open) return
-    const counts = new Map<string, number>(Object.keys(TASK_STATUSES).map(status => [status, 0]))
-    for (const { status } of ledger.view.tasks()) counts.set(status, (counts.get(status) ?? 0) + 1)
-    for (const [status, count] of counts) metrics.gauge('task_store', count, { status })
+    for (const status of Object.keys(TASK_STATUSES) as TaskStatus[])
+      metrics.gauge('task_store', ledger.view.statusCount(status), { status })
     metrics.gauge('job_store', ledger.view.counts.jobs)
     metrics.gauge('agent_store', ledger.view.counts.agents)
   })

@@ -1,12 +1,11 @@
 /** Over REST: which roles there are, and what is called so. */
 import type { FastifyInstance } from 'fastify'
-import { compareIds } from '../../core/base/ids.ts'
+import type { RoleCounts } from '../../core/ledger/directory.ts'
 import { search } from '../../core/ledger/search.ts'
-import type { LedgerView } from '../../core/ledger/view.ts'
 import * as rest from '../../wire/rest.ts'
 import type { HttpDeps } from '../http-server.ts'
 import { leading } from './leader-guard.ts'
-import { readCursor, takePage } from './paging.ts'
+import { type PageKey, readCursor, takePage } from './paging.ts'
 import { answer, parsed, refuse } from './rest-answers.ts'
 import { API } from './routes.ts'
 
@@ -18,8 +17,8 @@ export function addDirectoryRoutes(app: FastifyInstance, deps: HttpDeps): void {
     if (!cursor.ok) return refuse(reply, cursor.rejection)
     const scheduler = leading(deps, request, reply)
     if (scheduler === null) return reply
-    const keyed = rolesOf(scheduler.ledger.view).map(role => [[role.role], role] as const)
-    const { items, next } = takePage(keyed, cursor.after, query.limit)
+    const from = cursor.after === null ? '' : String(cursor.after[0])
+    const { items, next } = takePage(keyed(scheduler.ledger.view.rolesFrom(from)), cursor.after, query.limit)
     return answer(scheduler, reply, { roles: [...items], next } satisfies rest.RoleList)
   })
 
@@ -33,13 +32,6 @@ export function addDirectoryRoutes(app: FastifyInstance, deps: HttpDeps): void {
 }
 
 /** Roles that have jobs, or tasks of jobs that are gone; by name. */
-function rolesOf(view: LedgerView): rest.RoleList['roles'] {
-  const roles = new Map<string, { role: string; jobs: number; cronJobs: number }>()
-  for (const key of view.jobKeys()) {
-    const role = roles.get(key.role) ?? { role: key.role, jobs: 0, cronJobs: 0 }
-    role.jobs += 1
-    if (view.job(key)?.cron !== undefined) role.cronJobs += 1
-    roles.set(key.role, role)
-  }
-  return [...roles.values()].sort((a, b) => compareIds(a.role, b.role))
+function* keyed(roles: Iterable<RoleCounts>): Generator<readonly [PageKey, rest.RoleList['roles'][number]]> {
+  for (const { role, jobs, cronJobs } of roles) yield [[role], { role, jobs, cronJobs }]
 }

@@ -3,8 +3,9 @@ import type { AgentLiveView } from '../../actors/agent-gateway.ts'
 import type { PlacementView } from '../../actors/offer-broker.ts'
 import { placeWarnings } from '../../core/agents/place-attributes.ts'
 import { sandboxPath } from '../../core/agents/sandbox-path.ts'
-import { type ConfigId, compareIds, type JobKey, jobKeyText, taskId } from '../../core/base/ids.ts'
+import { type ConfigId, type JobKey, jobKeyText, taskId } from '../../core/base/ids.ts'
 import type { Fault } from '../../core/base/rejection.ts'
+import { jobKeysOfRole } from '../../core/ledger/directory.ts'
 import type { AgentRow, JobRow, TaskRow } from '../../core/ledger/rows.ts'
 import type { LedgerView } from '../../core/ledger/view.ts'
 import { everyHostPlan } from '../../core/scheduling/every-host.ts'
@@ -50,10 +51,10 @@ export interface JobFilter {
 /** Job keys that match, in their order, from `from` on. */
 export function* matchingJobs(view: LedgerView, filter: JobFilter, from: string | null): Generator<JobKey> {
   const isWanted = jobMatcher(filter)
-  for (const key of view.jobKeys()) {
-    if (from !== null && compareIds(jobKeyText(key), from) < 0) continue
-    if (isWanted(key)) yield key
-  }
+  const { role } = filter
+  const isExact = role !== undefined && !/[*?]/.test(role)
+  const keys = isExact ? jobKeysOfRole(view, role, from ?? '') : view.jobKeysFrom(from ?? '')
+  for (const key of keys) if (isWanted(key)) yield key
 }
 
 function jobMatcher(filter: JobFilter): (key: JobKey) => boolean {
@@ -191,17 +192,18 @@ function sandboxOf(view: LedgerView, { agentId, taskId }: TaskRow): string | nul
   return workDir === undefined ? null : sandboxPath(workDir, taskId)
 }
 
+/** Tasks are counted by status as they change; they are read only where no job row says what they are. */
 export function jobSummaryDocument(view: LedgerView, key: JobKey): JobSummary {
   const job = view.job(key)
-  const tasks = view.tasksOfJob(key)
-  const newest = newestTask(tasks)
-  const config =
-    job !== undefined ? view.config(job.configId) : newest !== undefined ? view.config(newest.configId) : undefined
+  const tasks = job === undefined ? view.tasksOfJob(key) : []
+  const configId = job?.configId ?? newestTask(tasks)?.configId
+  const config = configId === undefined ? undefined : view.config(configId)
   const byStatus: Record<string, number> = {}
-  let active = 0
-  for (const task of tasks) {
-    byStatus[task.status] = (byStatus[task.status] ?? 0) + 1
-    if (isActive(task.status)) active += 1
+  let [active, all] = [0, 0]
+  for (const [status, count] of view.statusCountsOfJob(key)) {
+    byStatus[status] = count
+    all += count
+    if (isActive(status)) active += count
   }
   return {
     key,
@@ -209,7 +211,7 @@ export function jobSummaryDocument(view: LedgerView, key: JobKey): JobSummary {
     tier: config?.tier ?? '',
     instanceCount: job?.instanceCount ?? new Set(tasks.map(task => task.instance)).size,
     active,
-    inactive: tasks.length - active,
+    inactive: all - active,
     byStatus,
     createdAtMs: job?.createdAtMs ?? null,
     createdBy: job?.createdBy ?? null,

@@ -9,6 +9,7 @@ import { rejected } from '../../core/base/rejection.ts'
 import { type AdmissionSettings, checkConfiguration } from '../../core/job/admission.ts'
 import { configIdOf } from '../../core/job/canonical-config.ts'
 import type { TaskConfig } from '../../core/job/task-config.ts'
+import { jobKeysOfRole } from '../../core/ledger/directory.ts'
 import type { JobRow, TaskRow } from '../../core/ledger/rows.ts'
 import type { LedgerView } from '../../core/ledger/view.ts'
 import { planTaskQuery } from '../../core/task/query.ts'
@@ -35,23 +36,14 @@ export interface ReadWorld {
 }
 
 export function getRoleSummary({ view }: ReadWorld): Answer {
-  const summaries = new Map<string, { role: string; jobCount: number; cronJobCount: number }>()
-  const of = (role: string) => {
-    const summary = summaries.get(role) ?? { role, jobCount: 0, cronJobCount: 0 }
-    summaries.set(role, summary)
-    return summary
-  }
-  for (const key of view.jobKeys()) if (hasTasks(view, key)) of(key.role).jobCount += 1
-  for (const { key, cron } of view.jobs()) if (cron !== undefined) of(key.role).cronJobCount += 1
-  return ok({ roleSummaryResult: { summaries: [...summaries.values()] } })
+  const summaries: Struct<'RoleSummary'>[] = []
+  for (const { role, jobsWithTasks: jobCount, cronJobs: cronJobCount } of view.rolesFrom(''))
+    if (jobCount > 0 || cronJobCount > 0) summaries.push({ role, jobCount, cronJobCount })
+  return ok({ roleSummaryResult: { summaries } })
 }
 
-const hasTasks = (view: LedgerView, key: JobKey): boolean =>
-  view.endedCountOfJob(key) > 0 || view.activeTasksOfJob(key).length > 0
-
 export function getJobSummary({ view }: ReadWorld, { role }: Arguments<'getJobSummary'>): Answer {
-  const summaries = view.jobKeys().flatMap((key): Struct<'JobSummary'>[] => {
-    if (!isRole(role, key)) return []
+  const summaries = keysOf(view, role).flatMap((key): Struct<'JobSummary'>[] => {
     const counts = view.statusCountsOfJob(key)
     let tasks = 0
     for (const count of counts.values()) tasks += count
@@ -68,8 +60,7 @@ export function getJobSummary({ view }: ReadWorld, { role }: Arguments<'getJobSu
 
 /** Jobs with active tasks, and templates. */
 export function getJobs({ view }: ReadWorld, { ownerRole }: Arguments<'getJobs'>): Answer {
-  const configs = view.jobKeys().flatMap((key): Struct<'JobConfiguration'>[] => {
-    if (!isRole(ownerRole, key)) return []
+  const configs = keysOf(view, ownerRole).flatMap((key): Struct<'JobConfiguration'>[] => {
     const active = view.activeTasksOfJob(key)
     const job = view.job(key)
     const cron = job?.cron === undefined ? undefined : job
@@ -80,8 +71,9 @@ export function getJobs({ view }: ReadWorld, { ownerRole }: Arguments<'getJobs'>
   return ok({ getJobsResult: { configs } })
 }
 
-const isRole = (wanted: string | undefined, { role }: JobKey): boolean =>
-  wanted === undefined || wanted.trim() === '' || wanted === role
+/** All of them for a role that is blank. */
+const keysOf = (view: LedgerView, role = ''): readonly JobKey[] =>
+  role.trim() === '' ? view.jobKeys() : [...jobKeysOfRole(view, role)]
 
 /** Of the template, else of the newest task: an active one where there is one. */
 function configOf(view: LedgerView, cron: JobRow | undefined, tasks: readonly TaskRow[]): TaskConfig | undefined {

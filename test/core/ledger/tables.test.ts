@@ -20,6 +20,7 @@ import {
 } from '../../fixtures/rows.ts'
 
 const BYE: JobKey = { role: 'www-data', environment: 'devel', name: 'bye' }
+const roleOf = (key: string): string => key.slice(0, key.indexOf('/'))
 const STATUSES = Object.keys(TASK_STATUSES) as TaskStatus[]
 const ids = (rows: Iterable<TaskRow>): string[] => [...rows].map(row => row.taskId).sort()
 
@@ -42,6 +43,13 @@ function recomputed(tasks: readonly TaskRow[], jobs: readonly JobRow[]) {
     ),
     uses: ['c1', 'c2'].map(uses),
     tasks: tasks.length,
+    taskIds: ids(tasks),
+    roles: [...new Set(keys.map(roleOf))].sort(compareIds).map(role => {
+      const withTasks = new Set(tasks.map(task => jobKeyText(task.job)))
+      const own = keys.filter(key => roleOf(key) === role)
+      const cronJobs = jobs.filter(({ key, cron }) => key.role === role && cron !== undefined).length
+      return { role, jobs: own.length, jobsWithTasks: own.filter(key => withTasks.has(key)).length, cronJobs }
+    }),
   }
 }
 
@@ -55,6 +63,8 @@ function shown(tables: Tables) {
     counts: [HELLO, BYE].map(key => STATUSES.map(status => tables.statusCountsOfJob(key).get(status) ?? 0)),
     uses: ['c1', 'c2'].map(id => tables.configUses(configId(id))),
     tasks: tables.counts.tasks,
+    taskIds: [...tables.names.taskIdsFrom('')],
+    roles: [...tables.rolesFrom('')].map(role => ({ ...role })),
   }
 }
 

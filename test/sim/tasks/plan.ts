@@ -55,6 +55,7 @@ export function drawTaskPlan(random: Prng, leaseMs: number, only?: ReadonlySet<s
 function schedulerConfig(random: Prng): LeaderParts['config'] {
   return {
     scheduler: {
+      heap: 2 ** 32,
       allowedEnvironments: '^devel$',
       maxTasksPerJob: 100,
       tiersFile: null,
