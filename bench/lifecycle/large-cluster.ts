@@ -16,6 +16,7 @@ import { agentIdOf, hostOf, type Sizes } from './rows.ts'
 
 const NODES = 3
 const END_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+const SAME_SIGNAL_MS = 1_000
 
 export interface Interruptible {
   /** Told of the first signal to end, after which `work` ends soon by itself; the second ends the process as ever. */
@@ -122,10 +123,12 @@ export class LargeCluster {
       for (const child of this.#children) child.kill('SIGKILL')
       rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 })
     }
-    let told = interruptible === null
+    let toldMs: number | null = interruptible === null ? Number.NEGATIVE_INFINITY : null
     const interrupted = (): void => {
-      if (told) process.exit(130)
-      told = true
+      // A terminal and the program that started this one may both tell of the same wish.
+      if (toldMs !== null && performance.now() - toldMs > SAME_SIGNAL_MS) process.exit(130)
+      if (toldMs !== null) return
+      toldMs = performance.now()
       interruptible?.onInterrupt()
     }
     process.once('exit', killAll)
