@@ -44,7 +44,7 @@ async function run(options: BenchOptions): Promise<BenchResult> {
       await walked(cluster)
       return footprint(cluster, most, `${most}-live`, options)
     },
-    1,
+    { members: 1 },
   )
   return {
     figures: [...some, ...all],
@@ -70,7 +70,7 @@ function together(
   if (tasks === undefined) return work(open)
   options.say(`${tasks} tasks are written into a log`)
   const next = (cluster: LargeCluster) => together(rest, options, work, [...open, { tasks, cluster }])
-  return LargeCluster.with(sizesOf(tasks), FLAGS, next, 1)
+  return LargeCluster.with(sizesOf(tasks), FLAGS, next, { members: 1 })
 }
 
 /** Reads every task once, as a client that lists all of them would. */

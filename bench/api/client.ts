@@ -7,6 +7,18 @@ import { argumentsPlan } from '../../src/wire/thrift/plan.ts'
 import type { Arguments } from '../../src/wire/thrift/types.ts'
 
 const BINARY = 'application/vnd.apache.thrift.binary'
+/** Of a call in binary that is answered in binary. */
+export const THRIFT_HEADERS = { 'content-type': BINARY, accept: BINARY }
+
+/** The body of a call, to be sent to `/api`. */
+export function thriftCall<M extends MethodName>(method: M, args: Arguments<M>): Buffer {
+  const writer = new BinaryWriter()
+  writer.i32(0x80010001 | 0)
+  writer.string(method)
+  writer.i32(1)
+  writer.struct(argumentsPlan(method), args)
+  return Buffer.from(writer.take())
+}
 
 export interface Asked {
   readonly tookMs: number
@@ -24,12 +36,7 @@ export class Client {
 
   /** To the last byte, in binary. */
   thrift<M extends MethodName>(method: M, args: Arguments<M>): Promise<Asked> {
-    const writer = new BinaryWriter()
-    writer.i32(0x80010001 | 0)
-    writer.string(method)
-    writer.i32(1)
-    writer.struct(argumentsPlan(method), args)
-    return this.#ask('POST', '/api', { 'content-type': BINARY, accept: BINARY }, Buffer.from(writer.take()))
+    return this.#ask('POST', '/api', THRIFT_HEADERS, thriftCall(method, args))
   }
 
   get(path: string): Promise<Asked> {

@@ -4,6 +4,7 @@
  */
 import { createHmac } from 'node:crypto'
 import type { Connection } from '../../src/actors/ports.ts'
+import { prng } from '../../src/core/base/prng.ts'
 import { isLive, type TaskRecord } from '../../src/core/executor/agent-book.ts'
 import { createAgentDialer } from '../../src/runtime/ws-agent-dialer.ts'
 import { agentKey, agentProof, type Hmac } from '../../src/wire/agent-proof.ts'
@@ -45,6 +46,15 @@ export type AgentQuestions = {
   rushed: { readonly ask: { readonly statuses: number; readonly inFlight: number }; readonly answer: StatusRound }
   /** From now on launched tasks run by themselves; those of jobs whose name begins with `crashing` fail at once. */
   runByThemselves: { readonly ask: { readonly crashing: string }; readonly answer: null }
+  /** From now on launched tasks run for a time drawn between these, and then finish; killed ones end. */
+  liveByThemselves: { readonly ask: LifeSpan; readonly answer: null }
+  /** Launches that were taken and statuses that were acknowledged, so far. */
+  changes: { readonly ask: null; readonly answer: number }
+}
+
+export interface LifeSpan {
+  readonly leastMs: number
+  readonly mostMs: number
 }
 
 const TICK_MS = 5
@@ -64,6 +74,9 @@ const waiting = new Map<string, Waiting>()
 const agents: SimAgent[] = []
 let onAcknowledged: (dueMs: number) => void = () => {}
 let crashing: string | null = null
+let lifeSpan: LifeSpan | null = null
+const random = prng(1)
+let changes = 0
 
 const hmac: Hmac = (key, text) => createHmac('sha256', key).update(text).digest('hex')
 
@@ -117,6 +130,8 @@ async function session(agent: SimAgent, url: string, key: string, ready: () => v
         socket.onMessage = message => {
           connection.send(message)
           if (message.type === 'STATUS_ACK') for (const { taskId, seq } of message.acks) acknowledged(taskId, seq)
+          if (message.type === 'KILL') unseenKills.push([agent, message.taskId])
+          if (message.type === 'TASKS_DONE') for (const id of message.kill) unseenKills.push([agent, id])
           if (message.type === 'LAUNCH') tookLaunches(agent, message.tasks)
           takeSoon(agent, ready)
         }
@@ -128,6 +143,7 @@ async function session(agent: SimAgent, url: string, key: string, ready: () => v
 
 /** Launches that an agent has not looked at yet. */
 const unseen = new Map<SimAgent, string[]>()
+const unseenKills: [SimAgent, string][] = []
 const isPumped = new Set<SimAgent>()
 /** By task: repeated launches count once. */
 const launches = new Map<string, Launch>()
@@ -139,7 +155,9 @@ function tookLaunches(agent: SimAgent, tasks: readonly LaunchedTask[]): void {
   const atMs = performance.timeOrigin + performance.now()
   for (const { taskId, info } of tasks) {
     waiting.push(taskId)
-    if (!launches.has(taskId)) launches.set(taskId, { job: info.job.name, atMs })
+    if (launches.has(taskId)) continue
+    launches.set(taskId, { job: info.job.name, atMs })
+    changes++
   }
   unseen.set(agent, waiting)
 }
@@ -155,7 +173,20 @@ function takeSoon(agent: SimAgent, ready: () => void): void {
     if (agent.isReady) ready()
     launched(agent, unseen.get(agent) ?? [])
     unseen.delete(agent)
+    endKilled()
   })
+}
+
+/** A task that was told to end does so at once, where tasks live by themselves. */
+function endKilled(): void {
+  for (const [agent, id] of unseenKills.splice(0)) if (lifeSpan !== null) end(agent, id, 'KILLING', 'KILLED')
+}
+
+function end(agent: SimAgent, id: string, from: TaskRecord['state'], to: 'KILLED' | 'FINISHED'): void {
+  const record = agent.records.get(id)
+  if (record?.state !== from) return
+  agent.report(record, to)
+  agent.pump(Number.POSITIVE_INFINITY)
 }
 
 function proven(message: AgentToLeader, nonce: string, key: string): AgentToLeader {
@@ -174,9 +205,15 @@ function launched(agent: SimAgent, taskIds: readonly string[]): void {
       const state = record === undefined || !isLive(record) ? null : nextOf(record, crashing)
       if (record === undefined || state === null) break
       agent.report(record, state)
+      if (state === 'RUNNING') endLater(agent, id)
     }
   }
   agent.pump(Number.POSITIVE_INFINITY)
+}
+
+function endLater(agent: SimAgent, id: string): void {
+  if (lifeSpan === null) return
+  setTimeout(() => end(agent, id, 'RUNNING', 'FINISHED'), random.int(lifeSpan.leastMs, lifeSpan.mostMs))
 }
 
 function nextOf(
@@ -206,6 +243,7 @@ function say(dueMs: number): SimAgent | null {
 }
 
 function acknowledged(taskId: string, seq: number): void {
+  changes++
   const one = waiting.get(taskId)
   if (one === undefined || seq < one.seq) return
   waiting.delete(taskId)
@@ -307,6 +345,13 @@ answer<AgentQuestions>(
       crashing = ask.crashing
       return null
     },
+    liveByThemselves: ask => {
+      lifeSpan = ask
+      // None fails at once: no job has such a name.
+      crashing = ' '
+      return null
+    },
+    changes: () => changes,
   },
   () => {},
 )

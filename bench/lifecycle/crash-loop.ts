@@ -1,6 +1,7 @@
 /** How long the tasks of one job take to run while another job of many instances ends again and again, and without it. */
 import { REQUEST_ID_HEADER } from '../../src/wire/rest.ts'
 import { type BenchOptions, type BenchResult, figure } from '../bench.ts'
+import { jobBody } from './job-body.ts'
 import { LargeCluster } from './large-cluster.ts'
 
 const INSTANCES = 1_000
@@ -65,20 +66,10 @@ class JobClient {
 
   async create(name: string, instanceCount: number): Promise<void> {
     const key = { role: 'bench', environment: 'test', name }
-    const process = { name: 'idles', cmdline: 'exec sleep 1000' }
-    const data = {
-      ...{ name, role: 'bench', environment: 'test', cluster: 'local', service: true },
-      task: { name, processes: [process], resources: { cpu: 0.01, ram: 1 << 20, disk: 1 << 20, gpu: 0 } },
-    }
-    const task = {
-      ...{ job: key, owner: 'bench', isService: true, maxTaskFailures: -1, priority: 0, production: false },
-      ...{ tier: 'preemptible', resources: { cpusMilli: 10, ramMb: 1, diskMb: 1, gpus: 0 }, ports: [] },
-      ...{ constraints: [], metadata: [], executor: { name: 'AuroraExecutor', data: JSON.stringify(data) } },
-    }
     const answer = await fetch(`${this.#url}/api/v1/jobs`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', [REQUEST_ID_HEADER]: `bench-${name}` },
-      body: JSON.stringify({ job: { key, owner: 'bench', instanceCount, task } }),
+      body: JSON.stringify(jobBody(key, instanceCount)),
     })
     if (!answer.ok) throw new Error(`create: ${answer.status} ${await answer.text()}`)
     await answer.arrayBuffer()

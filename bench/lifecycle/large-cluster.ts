@@ -15,6 +15,12 @@ import { fill } from './fill.ts'
 import { agentIdOf, hostOf, type Sizes } from './rows.ts'
 
 const END_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+const SAME_SIGNAL_MS = 1_000
+
+export interface Interruptible {
+  /** Told of the first signal to end, after which `work` ends soon by itself; the second ends the process as ever. */
+  readonly onInterrupt: () => void
+}
 
 export class LargeCluster {
   readonly folder = mkdtempSync(join(process.env.DAYBREAK_BENCH_DIR ?? tmpdir(), 'daybreak-bench-lifecycle-'))
@@ -37,11 +43,11 @@ export class LargeCluster {
     sizes: Sizes,
     flags: readonly string[],
     work: (cluster: LargeCluster) => Promise<T>,
-    members = 3,
+    { members = 3, interruptible = null }: { readonly members?: number; readonly interruptible?: Interruptible } = {},
   ): Promise<T> {
     const cluster = new LargeCluster(members)
     try {
-      cluster.#guard()
+      cluster.#guard(interruptible)
       return await Promise.race([cluster.#failure, cluster.#open(sizes, flags).then(() => work(cluster))])
     } finally {
       await cluster.#end()
@@ -79,8 +85,12 @@ export class LargeCluster {
 
   async #open(sizes: Sizes, flags: readonly string[]): Promise<void> {
     // Node has no way to end a child with its parent; this has, where it is installed.
-    const isThere = spawnSync('setpriv', ['--version']).status === 0
-    const within = isThere ? ['setpriv', '--pdeathsig', 'KILL'] : []
+    const isThere = (command: string): boolean => spawnSync(command, ['--version']).status === 0
+    const within = [
+      // Apart from the terminal, so that nodes are ended by the benchmark and in its order.
+      ...(isThere('setsid') ? ['setsid'] : []),
+      ...(isThere('setpriv') ? ['setpriv', '--pdeathsig', 'KILL'] : []),
+    ]
     const placement = {
       within: () => within,
       onSpawn: (who: number | 'agent', child: ChildProcess) => this.#watch(`node ${who}`, child),
@@ -111,15 +121,22 @@ export class LargeCluster {
     })
   }
 
-  #guard(): void {
+  #guard(interruptible: Interruptible | null): void {
     this.#failure.catch(() => {})
     const killAll = (): void => {
       for (const child of this.#children) child.kill('SIGKILL')
       rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 })
     }
-    const interrupted = (): void => process.exit(130)
+    let toldMs: number | null = interruptible === null ? Number.NEGATIVE_INFINITY : null
+    const interrupted = (): void => {
+      // A terminal and the program that started this one may both tell of the same wish.
+      if (toldMs !== null && performance.now() - toldMs > SAME_SIGNAL_MS) process.exit(130)
+      if (toldMs !== null) return
+      toldMs = performance.now()
+      interruptible?.onInterrupt()
+    }
     process.once('exit', killAll)
-    for (const signal of END_SIGNALS) process.once(signal, interrupted)
+    for (const signal of END_SIGNALS) process.on(signal, interrupted)
     this.#endings.push(() => {
       process.off('exit', killAll)
       for (const signal of END_SIGNALS) process.off(signal, interrupted)

@@ -97,5 +97,7 @@ export function answer<Q extends Questions>(answers: Answers<Q>, ending: () => P
           reply({ id, failed: cause instanceof Error ? (cause.stack ?? cause.message) : String(cause) }),
       )
   })
+  // A terminal tells all processes that somebody wants an end; what is done about it is for the benchmark to say.
+  process.on('SIGINT', () => {})
   process.once('disconnect', () => void Promise.resolve(ending()).finally(() => process.exit(0)))
 }

@@ -294,8 +294,8 @@ export class Tables implements LedgerView {
       const old = before as TaskRow | undefined
       if (old === undefined) return
       const next = change.type === 'put' ? change.row : undefined
-      if (next === undefined || !sameIndices(old, next))
-        this.#unindexTask(old, next === undefined || !samePlace(old, next))
+      if (next === undefined || !samePlace(old, next)) this.#unindexTask(old)
+      else if (!sameIndices(old, next)) this.#leaveIndices(old, next)
       return
     }
     if (change.table === 'job' && before !== undefined) this.#useConfig((before as JobRow).configId, -1)
@@ -307,8 +307,10 @@ export class Tables implements LedgerView {
     else table.delete(change.key)
     if (change.table === 'task') {
       if (change.type === 'delete') return this.#directory.deleteTask((before as TaskRow).taskId)
-      if (before === undefined) this.#directory.addTask(change.row.taskId)
-      if (before === undefined || !sameIndices(before as TaskRow, change.row)) this.#indexTask(change.row)
+      const old = before as TaskRow | undefined
+      if (old === undefined) this.#directory.addTask(change.row.taskId)
+      if (old === undefined || !samePlace(old, change.row)) this.#indexTask(change.row)
+      else if (!sameIndices(old, change.row)) this.#enterIndices(old, change.row)
     } else if (change.table === 'job') {
       this.#jobsSorted = null
       this.#indexJob(change, before as JobRow | undefined)
@@ -367,27 +369,11 @@ export class Tables implements LedgerView {
     }
     if (ACTIVE.has(task.status)) this.#takeSlot(job, task)
     job.byStatus.set(task.status, (job.byStatus.get(task.status) ?? 0) + 1)
-    if (task.agentId !== undefined && HOST_ASSIGNED.has(task.status)) {
-      let onAgent = this.#byAgent.get(task.agentId)
-      if (onAgent === undefined) {
-        onAgent = new Set()
-        this.#byAgent.set(task.agentId, onAgent)
-      }
-      onAgent.add(task.taskId)
-    }
+    if (task.agentId !== undefined && HOST_ASSIGNED.has(task.status)) add(this.#byAgent, task.agentId, task.taskId)
     this.#byStatus.get(task.status)?.add(task.taskId)
-    if (task.host !== undefined) this.#addToHost(task.host, task.taskId)
+    if (task.host !== undefined) add(this.#byHost, task.host, task.taskId)
     if (isTerminal(task.status)) this.#ended.add(task.taskId, sinceMs(task))
     this.#useConfig(task.configId, 1)
-  }
-
-  #addToHost(host: string, taskId: TaskId): void {
-    let onHost = this.#byHost.get(host)
-    if (onHost === undefined) {
-      onHost = new Set()
-      this.#byHost.set(host, onHost)
-    }
-    onHost.add(taskId)
   }
 
   #takeSlot(job: JobTasks | undefined, task: TaskRow): void {
@@ -398,38 +384,61 @@ export class Tables implements LedgerView {
     job.active.set(task.instance, task.taskId)
   }
 
-  /** `isLeaving`: its job loses it too; else it only changes there. */
-  #unindexTask(task: TaskRow, isLeaving: boolean): void {
+  #unindexTask(task: TaskRow): void {
     const text = jobKeyText(task.job)
-    const job = this.#byJob.get(text)
-    assert(job !== undefined, 'a stored task is in the index of its job', { task: task.taskId })
+    const job = this.#jobIndexOf(text, task)
     if (job.active.get(task.instance) === task.taskId) job.active.delete(task.instance)
-    const others = (job.byStatus.get(task.status) ?? 0) - 1
-    assert(others >= 0, 'tasks of a job are counted by status', { task: task.taskId })
-    if (others > 0) job.byStatus.set(task.status, others)
-    else job.byStatus.delete(task.status)
-    if (isLeaving) {
-      job.tasks.delete(task.taskId)
-      job.pageOrder = null
-    }
+    uncount(job, task)
+    job.tasks.delete(task.taskId)
+    job.pageOrder = null
     if (job.tasks.size === 0) {
       this.#byJob.delete(text)
       if (!this.#jobs.has(text)) this.#keyDisappears(text, task.job)
       this.#directory.count(task.job.role, 'jobsWithTasks', -1)
     }
-    if (task.agentId !== undefined) {
-      const onAgent = this.#byAgent.get(task.agentId)
-      onAgent?.delete(task.taskId)
-      if (onAgent?.size === 0) this.#byAgent.delete(task.agentId)
-    }
+    if (task.agentId !== undefined) drop(this.#byAgent, task.agentId, task.taskId)
     this.#byStatus.get(task.status)?.delete(task.taskId)
-    if (task.host !== undefined) {
-      const onHost = this.#byHost.get(task.host)
-      onHost?.delete(task.taskId)
-      if (onHost?.size === 0) this.#byHost.delete(task.host)
-    }
+    if (task.host !== undefined) drop(this.#byHost, task.host, task.taskId)
     this.#ended.delete(task.taskId)
     this.#useConfig(task.configId, -1)
+  }
+
+  /**
+   * Of a task that stays where it is in its job, which is what nearly every transition of one does: it leaves what it
+   * will not be in, and nothing else. Together with `#enterIndices` the same as to take it out and put it in again.
+   */
+  #leaveIndices(old: TaskRow, next: TaskRow): void {
+    const job = this.#jobIndexOf(jobKeyText(old.job), old)
+    if (!ACTIVE.has(next.status) && job.active.get(old.instance) === old.taskId) job.active.delete(old.instance)
+    if (old.status !== next.status) {
+      uncount(job, old)
+      this.#byStatus.get(old.status)?.delete(old.taskId)
+    }
+    if (old.agentId !== undefined && (old.agentId !== next.agentId || !HOST_ASSIGNED.has(next.status)))
+      drop(this.#byAgent, old.agentId, old.taskId)
+    if (old.host !== undefined && old.host !== next.host) drop(this.#byHost, old.host, old.taskId)
+    if (isTerminal(old.status)) this.#ended.delete(old.taskId)
+    if (old.configId !== next.configId) this.#useConfig(old.configId, -1)
+  }
+
+  #enterIndices(old: TaskRow, next: TaskRow): void {
+    const { taskId, status } = next
+    const job = this.#jobIndexOf(jobKeyText(next.job), next)
+    if (ACTIVE.has(status) && job.active.get(next.instance) !== taskId) this.#takeSlot(job, next)
+    if (old.status !== status) {
+      job.byStatus.set(status, (job.byStatus.get(status) ?? 0) + 1)
+      this.#byStatus.get(status)?.add(taskId)
+    }
+    if (next.agentId !== undefined && HOST_ASSIGNED.has(status)) add(this.#byAgent, next.agentId, taskId)
+    if (next.host !== undefined && old.host !== next.host) add(this.#byHost, next.host, taskId)
+    if (isTerminal(status)) this.#ended.add(taskId, sinceMs(next))
+    if (old.configId !== next.configId) this.#useConfig(next.configId, 1)
+  }
+
+  #jobIndexOf(text: string, task: TaskRow): JobTasks {
+    const job = this.#byJob.get(text)
+    assert(job !== undefined, 'a stored task is in the index of its job', { task: task.taskId })
+    return job
   }
 
   #useConfig(id: ConfigId, by: 1 | -1): void {
@@ -462,23 +471,39 @@ interface JobTasks {
   pageOrder: readonly string[] | null
 }
 
-/** Puts the member into the set of that name, or takes it out; no set is kept empty. */
-function keep(sets: Map<string, Set<string>>, name: string, member: string, isMember: boolean): void {
-  const set = sets.get(name) ?? new Set()
-  if (isMember) set.add(member)
-  else set.delete(member)
-  if (set.size > 0) sets.set(name, set)
-  else sets.delete(name)
+/** One task fewer of its status. */
+function uncount(job: JobTasks, task: TaskRow): void {
+  const others = (job.byStatus.get(task.status) ?? 0) - 1
+  assert(others >= 0, 'tasks of a job are counted by status', { task: task.taskId })
+  if (others > 0) job.byStatus.set(task.status, others)
+  else job.byStatus.delete(task.status)
 }
 
-/** True when a change from one row to the other leaves every index as it is. */
+/** Puts the member into the set of that name, or takes it out; no set is kept empty. */
+function keep(sets: Map<string, Set<string>>, name: string, member: string, isMember: boolean): void {
+  if (isMember) add(sets, name, member)
+  else drop(sets, name, member)
+}
+
+function add(sets: Map<string, Set<string>>, name: string, member: string): void {
+  const set = sets.get(name)
+  if (set === undefined) sets.set(name, new Set([member]))
+  else set.add(member)
+}
+
+function drop(sets: Map<string, Set<string>>, name: string, member: string): void {
+  const set = sets.get(name)
+  set?.delete(member)
+  if (set?.size === 0) sets.delete(name)
+}
+
+/** True when a change from one row to the other, of the same place, leaves every index as it is. */
 function sameIndices(a: TaskRow, b: TaskRow): boolean {
   return (
     a.status === b.status &&
     a.agentId === b.agentId &&
     a.host === b.host &&
     a.configId === b.configId &&
-    samePlace(a, b) &&
     (!isTerminal(a.status) || sinceMs(a) === sinceMs(b))
   )
 }

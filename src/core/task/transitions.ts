@@ -19,7 +19,7 @@ import type { TaskConfig } from '../job/task-config.ts'
 import type { PlacementRecord, TaskRow } from '../ledger/rows.ts'
 import type { RowChange } from '../ledger/transaction.ts'
 import { type FlappingSettings, flapsBehind, penaltyMs } from './flapping.ts'
-import { opened, recorded } from './history.ts'
+import { type RecordFacts, recorded } from './history.ts'
 import { isTerminal, type TaskStatus, type TaskStatusOrDeleted } from './status.ts'
 
 /** In the order in which they are carried out. The three conditional forms of RESCHED are one effect. */
@@ -183,18 +183,26 @@ export function decide(subject: Subject, proposal: Proposal, facts: Facts): Deci
   if (isPlacing && proposal.placement === undefined) return unchanged('ILLEGAL')
 
   const work: Work = {
-    ...WORK,
     row: begin(subject.row, proposal),
+    freshEvents: 0,
     config: subject.config,
     facts,
-    by: { who: proposal.who, why: proposal.why },
+    by: {
+      nowMs: facts.nowMs,
+      scheduler: facts.scheduler,
+      who: proposal.who,
+      why: proposal.why,
+    },
     effects: [],
     outputs: [],
+    replacement: null,
+    isDropped: false,
+    limitReached: false,
   }
   carryOut(work, cell, proposal.to, proposal.message)
   if (isPlacing) work.outputs.push({ type: 'launch', taskId: work.row.taskId })
 
-  const row = work.isDropped ? null : { ...work.row, version: subject.row.version + 1 }
+  const row = work.isDropped ? null : work.row
   const key = subject.row.taskId
   const changes: RowChange[] = [
     row === null ? { type: 'delete', table: 'task', key } : { type: 'put', table: 'task', key, row },
@@ -225,23 +233,25 @@ const isLegal = (cell: Cell): boolean => cell.includes('SAVE') || cell.includes(
 /** The state of one decision while its effects are carried out, each reading what those before it have written. */
 interface Work {
   row: TaskRow
+  /** Events of `row` that this decision has added. */
+  freshEvents: number
   readonly config: TaskConfig
   readonly facts: Facts
-  readonly by: { readonly who: string | undefined; readonly why: string | undefined }
+  readonly by: RecordFacts
   readonly effects: Effect[]
   readonly outputs: Output[]
   replacement: TaskRow | null
   isDropped: boolean
   limitReached: boolean
 }
-const WORK = { replacement: null, isDropped: false, limitReached: false }
 
+/** Each status of each task comes by here: a row is copied as seldom as can be. */
 function begin(row: TaskRow, proposal: Proposal): TaskRow {
-  return {
-    ...opened(row),
-    ...(row.status === 'PENDING' ? proposal.placement : undefined),
-    agentSeq: Math.max(row.agentSeq, proposal.agentSeq ?? 0),
-  }
+  const version = row.version + 1
+  const agentSeq = Math.max(row.agentSeq, proposal.agentSeq ?? 0)
+  return row.status === 'PENDING' && proposal.placement !== undefined
+    ? { ...row, ...proposal.placement, version, agentSeq }
+    : { ...row, version, agentSeq }
 }
 
 function carryOut(work: Work, cell: Cell, to: TaskStatusOrDeleted, message: string | undefined): void {
@@ -255,7 +265,7 @@ function carryOut(work: Work, cell: Cell, to: TaskStatusOrDeleted, message: stri
         break
       case 'SAVE':
         assert(to !== 'DELETED', 'a deleted task has no row to save', { task: work.row.taskId })
-        work.row = recorded(work.row, to, message, { ...work.facts, ...work.by })
+        work.row = recorded(work.row, to, message, work.by, work.freshEvents++)
         break
       case 'RESCHED':
         assert(work.replacement === null, 'a task is replaced once', { task: work.row.taskId })
