@@ -43,7 +43,10 @@ export class LargeCluster {
     sizes: Sizes,
     flags: readonly string[],
     work: (cluster: LargeCluster) => Promise<T>,
-    { members = 3, interruptible = null }: { readonly members?: number; readonly interruptible?: Interruptible } = {},
+    {
+      members = 3,
+      interruptible = null,
+    }: { readonly members?: number; readonly interruptible?: Interruptible | null } = {},
   ): Promise<T> {
     const cluster = new LargeCluster(members)
     try {
