@@ -19,7 +19,7 @@ import type { TaskConfig } from '../job/task-config.ts'
 import type { PlacementRecord, TaskRow } from '../ledger/rows.ts'
 import type { RowChange } from '../ledger/transaction.ts'
 import { type FlappingSettings, flapsBehind, penaltyMs } from './flapping.ts'
-import { opened, recorded } from './history.ts'
+import { type OwnRow, opened, type RecordFacts, record, recorded } from './history.ts'
 import { isTerminal, type TaskStatus, type TaskStatusOrDeleted } from './status.ts'
 
 /** In the order in which they are carried out. The three conditional forms of RESCHED are one effect. */
@@ -187,14 +187,15 @@ export function decide(subject: Subject, proposal: Proposal, facts: Facts): Deci
     row: begin(subject.row, proposal),
     config: subject.config,
     facts,
-    by: { who: proposal.who, why: proposal.why },
+    by: { nowMs: facts.nowMs, scheduler: facts.scheduler, who: proposal.who, why: proposal.why },
     effects: [],
     outputs: [],
   }
   carryOut(work, cell, proposal.to, proposal.message)
   if (isPlacing) work.outputs.push({ type: 'launch', taskId: work.row.taskId })
 
-  const row = work.isDropped ? null : { ...work.row, version: subject.row.version + 1 }
+  work.row.version++
+  const row = work.isDropped ? null : work.row
   const key = subject.row.taskId
   const changes: RowChange[] = [
     row === null ? { type: 'delete', table: 'task', key } : { type: 'put', table: 'task', key, row },
@@ -224,24 +225,31 @@ const isLegal = (cell: Cell): boolean => cell.includes('SAVE') || cell.includes(
 
 /** The state of one decision while its effects are carried out, each reading what those before it have written. */
 interface Work {
-  row: TaskRow
+  /** Ours until the decision is handed out. */
+  readonly row: OwnRow
+  /** How many of its events this decision has added. */
+  freshEvents: number
   readonly config: TaskConfig
   readonly facts: Facts
-  readonly by: { readonly who: string | undefined; readonly why: string | undefined }
+  readonly by: RecordFacts
   readonly effects: Effect[]
   readonly outputs: Output[]
   replacement: TaskRow | null
   isDropped: boolean
   limitReached: boolean
 }
-const WORK = { replacement: null, isDropped: false, limitReached: false }
+const WORK = { freshEvents: 0, replacement: null, isDropped: false, limitReached: false }
 
-function begin(row: TaskRow, proposal: Proposal): TaskRow {
-  return {
-    ...opened(row),
-    ...(row.status === 'PENDING' ? proposal.placement : undefined),
-    agentSeq: Math.max(row.agentSeq, proposal.agentSeq ?? 0),
+function begin(row: TaskRow, { placement, agentSeq }: Proposal): OwnRow {
+  const begun = opened(row)
+  if (row.status === 'PENDING' && placement !== undefined) {
+    begun.agentId = placement.agentId
+    begun.host = placement.host
+    begun.ports = placement.ports
+    if (placement.placement !== undefined) begun.placement = placement.placement
   }
+  if (agentSeq !== undefined && agentSeq > row.agentSeq) begun.agentSeq = agentSeq
+  return begun
 }
 
 function carryOut(work: Work, cell: Cell, to: TaskStatusOrDeleted, message: string | undefined): void {
@@ -251,11 +259,11 @@ function carryOut(work: Work, cell: Cell, to: TaskStatusOrDeleted, message: stri
     work.effects.push(effect)
     switch (effect) {
       case 'INC':
-        work.row = { ...work.row, failureCount: work.row.failureCount + 1 }
+        work.row.failureCount++
         break
       case 'SAVE':
         assert(to !== 'DELETED', 'a deleted task has no row to save', { task: work.row.taskId })
-        work.row = recorded(work.row, to, message, { ...work.facts, ...work.by })
+        record(work.row, work.freshEvents++, to, message, work.by)
         break
       case 'RESCHED':
         assert(work.replacement === null, 'a task is replaced once', { task: work.row.taskId })
