@@ -112,7 +112,7 @@ export function frameCodec<In extends Message, Out extends Message>(
   const pack = (message: Message, re?: number): Uint8Array => {
     packr.useBuffer(scratch)
     const packed = packr.pack(envelopeOf(message, re))
-    return Uint8Array.prototype.slice.call(packed)
+    return Buffer.from(packed)
   }
 
   return {

@@ -289,6 +289,7 @@ export class Tables implements LedgerView {
       const next = change.type === 'put' ? change.row : undefined
       if (next === undefined || !sameIndices(old, next))
         this.#unindexTask(old, next === undefined || !samePlace(old, next))
+      if (next?.configId !== old.configId) this.#useConfig(old.configId, -1)
       return
     }
     if (change.table === 'job' && before !== undefined) this.#useConfig((before as JobRow).configId, -1)
@@ -300,7 +301,9 @@ export class Tables implements LedgerView {
     else table.delete(change.key)
     if (change.table === 'task') {
       if (change.type === 'delete') return
-      if (before === undefined || !sameIndices(before as TaskRow, change.row)) this.#indexTask(change.row)
+      const old = before as TaskRow | undefined
+      if (old === undefined || !sameIndices(old, change.row)) this.#indexTask(change.row)
+      if (old?.configId !== change.row.configId) this.#useConfig(change.row.configId, 1)
     } else if (change.table === 'job') {
       this.#jobsSorted = null
       if ((change.type === 'put') !== (before !== undefined)) this.#jobKeysSorted = null
@@ -346,7 +349,6 @@ export class Tables implements LedgerView {
     this.#byStatus.get(task.status)?.add(task.taskId)
     if (task.host !== undefined) this.#addToHost(task.host, task.taskId)
     if (isTerminal(task.status)) this.#ended.add(task.taskId, sinceMs(task))
-    this.#useConfig(task.configId, 1)
   }
 
   #addToHost(host: string, taskId: TaskId): void {
@@ -396,7 +398,6 @@ export class Tables implements LedgerView {
       if (onHost?.size === 0) this.#byHost.delete(task.host)
     }
     this.#ended.delete(task.taskId)
-    this.#useConfig(task.configId, -1)
   }
 
   #useConfig(id: ConfigId, by: 1 | -1): void {
