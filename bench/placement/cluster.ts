@@ -7,6 +7,7 @@ import { Tables } from '../../src/core/ledger/tables.ts'
 import type { RowChange } from '../../src/core/ledger/transaction.ts'
 import type { OfferOrder } from '../../src/core/offers/candidate-order.ts'
 import { type Match, Matcher } from '../../src/core/scheduling/matcher.ts'
+import { opened } from '../../src/core/task/history.ts'
 
 const ROWS_PER_PUT = 10_000
 
@@ -63,12 +64,15 @@ export class Cluster {
   /** What the ledger says once the assignments are staged. */
   stage(matches: readonly Match[]): void {
     this.put(
-      matches.map(({ taskId: id, agentId: on, host, ports }) => ({
-        type: 'put',
-        table: 'task',
-        key: id,
-        row: { ...this.tables.task(id)!, status: 'ASSIGNED', agentId: on, host, ports },
-      })),
+      matches.map(({ taskId: id, agentId: on, host, ports }) => {
+        // As a decision copies it.
+        const row = opened(this.tables.task(id)!)
+        row.status = 'ASSIGNED'
+        row.agentId = on
+        row.host = host
+        row.ports = ports
+        return { type: 'put', table: 'task', key: id, row }
+      }),
     )
   }
 

@@ -3,7 +3,7 @@
  * rows are loaded and its driver is registered. Losing leadership stops all of them, leaves first; the next leader makes
  * them anew from the rows. When it is made and when it ends is decided by the life cycle of the scheduler.
  */
-import { createHash, createHmac, randomUUID } from 'node:crypto'
+import { createHmac, hash, randomUUID } from 'node:crypto'
 import type { ActorSystem, Context, Ref } from '../actors/actor.ts'
 import * as AgentGateway from '../actors/agent-gateway.ts'
 import type * as Backup from '../actors/backup.ts'
@@ -80,7 +80,7 @@ export interface Leading {
   readonly agents: AgentGateway.AgentLiveView
 }
 
-export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex')
+export const sha256 = (text: string): string => hash('sha256', text, 'hex')
 export const hmac = (key: Uint8Array | string, text: string): string =>
   createHmac('sha256', key).update(text).digest('hex')
 

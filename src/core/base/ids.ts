@@ -26,8 +26,17 @@ export interface JobKey {
 
 /** `role/env/name`: how a job is written everywhere (a client puts `cluster/` in front). Also the key of its row. */
 export function jobKeyText(key: JobKey): string {
-  return `${key.role}/${key.environment}/${key.name}`
+  if (key !== lastKey) {
+    lastKey = key
+    lastText = `${key.role}/${key.environment}/${key.name}`
+  }
+  return lastText
 }
+
+// Rows of one job share its key, and who handles one asks for its text several times: a text that is the same string
+// has its hash already, which is most of what an index costs.
+let lastKey: JobKey = { role: '', environment: '', name: '' }
+let lastText = '//'
 
 /** Byte order of UTF-16 units; never the locale's. */
 export function compareIds(a: string, b: string): number {

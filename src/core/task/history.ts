@@ -16,39 +16,73 @@ export interface RecordFacts {
   readonly why?: string | undefined
 }
 
+/** A row that its maker may still change, because nobody else has seen it. */
+export type OwnRow = { -readonly [Field in keyof TaskRow]: TaskRow[Field] }
+
 /**
- * The row after a saved transition. The event's time is never before the last one's, whatever the clock says.
- * `freshEvents`: how many of its events are new already; a row that says nothing of them has one.
+ * A copy to which a transition is going to be added: without the moment to wait for, as only a THROTTLED task has one,
+ * and none of its events is new. By hand and not by spreading: rows have many optional fields, a copy is made at every
+ * transition, and this one takes a tenth of the time.
  */
-export function recorded(
-  row: TaskRow,
+export function opened(row: TaskRow): OwnRow {
+  const { agentId, host, ancestorId, flapCount, placement } = row
+  const copy: OwnRow = {
+    v: row.v,
+    taskId: row.taskId,
+    job: row.job,
+    instance: row.instance,
+    configId: row.configId,
+    status: row.status,
+    version: row.version,
+    ports: row.ports,
+    failureCount: row.failureCount,
+    timesPartitioned: row.timesPartitioned,
+    agentSeq: row.agentSeq,
+    events: row.events,
+  }
+  if (agentId !== undefined) copy.agentId = agentId
+  if (host !== undefined) copy.host = host
+  if (ancestorId !== undefined) copy.ancestorId = ancestorId
+  if (flapCount !== undefined) copy.flapCount = flapCount
+  if (placement !== undefined) copy.placement = placement
+  return copy
+}
+
+// Does not compile when a row has a field that a copy would lose.
+type Copied = 'v' | 'taskId' | 'job' | 'instance' | 'configId' | 'status' | 'version' | 'ports' | 'failureCount'
+type CopiedToo = 'timesPartitioned' | 'agentSeq' | 'events' | 'agentId' | 'host' | 'ancestorId' | 'flapCount'
+const complete: Exclude<keyof TaskRow, Copied | CopiedToo | 'placement' | 'readyAtMs' | 'freshEvents'> extends never
+  ? true
+  : never = true
+void complete
+
+/** The row after a saved transition. The event's time is never before the last one's, whatever the clock says. */
+export function recorded(row: TaskRow, status: TaskStatus, message: string | undefined, facts: RecordFacts): TaskRow {
+  const copy = opened(row)
+  record(copy, row.freshEvents ?? (row.events.length === 0 ? 0 : 1), status, message, facts)
+  return copy
+}
+
+/** The same, into a row that is ours; `fresh`: how many of its events are new without this one. */
+export function record(
+  row: OwnRow,
+  fresh: number,
   status: TaskStatus,
   message: string | undefined,
   { nowMs, scheduler, who, why }: RecordFacts,
-  freshEvents: number = row.freshEvents ?? (row.events.length === 0 ? 0 : 1),
-): TaskRow {
-  const event: TaskEvent = {
+): void {
+  const event: { -readonly [Field in keyof TaskEvent]: TaskEvent[Field] } = {
     atMs: Math.max(nowMs, row.events.at(-1)?.atMs ?? nowMs),
     status,
     scheduler,
-    ...(message === undefined ? undefined : { message }),
-    ...(who === undefined ? undefined : { who }),
-    ...(why === undefined ? undefined : { why }),
   }
-  return {
-    ...withoutMarks(row),
-    ...(freshEvents === 0 ? undefined : { freshEvents: freshEvents + 1 }),
-    status,
-    timesPartitioned: row.timesPartitioned + (status === 'PARTITIONED' ? 1 : 0),
-    events: [...(status === 'PARTITIONED' ? compacted(row.events) : row.events), event],
-  }
-}
-
-/** Only a THROTTLED task has a moment to wait for. Few rows have either, and to leave out fields of one is slow. */
-function withoutMarks(row: TaskRow): TaskRow {
-  if (row.readyAtMs === undefined && row.freshEvents === undefined) return row
-  const { readyAtMs: _, freshEvents: __, ...rest } = row
-  return rest
+  if (message !== undefined) event.message = message
+  if (who !== undefined) event.who = who
+  if (why !== undefined) event.why = why
+  if (fresh > 0) row.freshEvents = fresh + 1
+  row.status = status
+  if (status === 'PARTITIONED') row.timesPartitioned++
+  row.events = [...(status === 'PARTITIONED' ? compacted(row.events) : row.events), event]
 }
 
 /** `…, X, PARTITIONED, X` loses its last two: what follows is PARTITIONED again, and once is enough to know. */

@@ -19,7 +19,7 @@ import type { TaskConfig } from '../job/task-config.ts'
 import type { PlacementRecord, TaskRow } from '../ledger/rows.ts'
 import type { RowChange } from '../ledger/transaction.ts'
 import { type FlappingSettings, flapsBehind, penaltyMs } from './flapping.ts'
-import { type RecordFacts, recorded } from './history.ts'
+import { type OwnRow, opened, type RecordFacts, record, recorded } from './history.ts'
 import { isTerminal, type TaskStatus, type TaskStatusOrDeleted } from './status.ts'
 
 /** In the order in which they are carried out. The three conditional forms of RESCHED are one effect. */
@@ -182,17 +182,13 @@ export function decide(subject: Subject, proposal: Proposal, facts: Facts): Deci
   const isPlacing = from === 'PENDING' && proposal.to === 'ASSIGNED'
   if (isPlacing && proposal.placement === undefined) return unchanged('ILLEGAL')
 
+  // Every field by its name: to spread the constant ones first costs 7 µs a decision.
   const work: Work = {
     row: begin(subject.row, proposal),
     freshEvents: 0,
     config: subject.config,
     facts,
-    by: {
-      nowMs: facts.nowMs,
-      scheduler: facts.scheduler,
-      who: proposal.who,
-      why: proposal.why,
-    },
+    by: { nowMs: facts.nowMs, scheduler: facts.scheduler, who: proposal.who, why: proposal.why },
     effects: [],
     outputs: [],
     replacement: null,
@@ -202,6 +198,7 @@ export function decide(subject: Subject, proposal: Proposal, facts: Facts): Deci
   carryOut(work, cell, proposal.to, proposal.message)
   if (isPlacing) work.outputs.push({ type: 'launch', taskId: work.row.taskId })
 
+  work.row.version++
   const row = work.isDropped ? null : work.row
   const key = subject.row.taskId
   const changes: RowChange[] = [
@@ -232,8 +229,9 @@ const isLegal = (cell: Cell): boolean => cell.includes('SAVE') || cell.includes(
 
 /** The state of one decision while its effects are carried out, each reading what those before it have written. */
 interface Work {
-  row: TaskRow
-  /** Events of `row` that this decision has added. */
+  /** Ours until the decision is handed out. */
+  readonly row: OwnRow
+  /** How many of its events this decision has added. */
   freshEvents: number
   readonly config: TaskConfig
   readonly facts: Facts
@@ -245,13 +243,16 @@ interface Work {
   limitReached: boolean
 }
 
-/** Each status of each task comes by here: a row is copied as seldom as can be. */
-function begin(row: TaskRow, proposal: Proposal): TaskRow {
-  const version = row.version + 1
-  const agentSeq = Math.max(row.agentSeq, proposal.agentSeq ?? 0)
-  return row.status === 'PENDING' && proposal.placement !== undefined
-    ? { ...row, ...proposal.placement, version, agentSeq }
-    : { ...row, version, agentSeq }
+function begin(row: TaskRow, { placement, agentSeq }: Proposal): OwnRow {
+  const begun = opened(row)
+  if (row.status === 'PENDING' && placement !== undefined) {
+    begun.agentId = placement.agentId
+    begun.host = placement.host
+    begun.ports = placement.ports
+    if (placement.placement !== undefined) begun.placement = placement.placement
+  }
+  if (agentSeq !== undefined && agentSeq > row.agentSeq) begun.agentSeq = agentSeq
+  return begun
 }
 
 function carryOut(work: Work, cell: Cell, to: TaskStatusOrDeleted, message: string | undefined): void {
@@ -261,11 +262,11 @@ function carryOut(work: Work, cell: Cell, to: TaskStatusOrDeleted, message: stri
     work.effects.push(effect)
     switch (effect) {
       case 'INC':
-        work.row = { ...work.row, failureCount: work.row.failureCount + 1 }
+        work.row.failureCount++
         break
       case 'SAVE':
         assert(to !== 'DELETED', 'a deleted task has no row to save', { task: work.row.taskId })
-        work.row = recorded(work.row, to, message, work.by, work.freshEvents++)
+        record(work.row, work.freshEvents++, to, message, work.by)
         break
       case 'RESCHED':
         assert(work.replacement === null, 'a task is replaced once', { task: work.row.taskId })
