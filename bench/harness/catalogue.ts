@@ -18,8 +18,8 @@ export async function findBenches(): Promise<readonly Bench[]> {
 /** One line each, with the peers that can be measured beside it. */
 export function listOf(benches: readonly Bench[]): readonly string[] {
   const width = Math.max(0, ...benches.map(({ name }) => name.length))
-  return benches.map(({ name, title, peers = [] }) => {
+  return benches.map(({ name, title, isLong = false, peers = [] }) => {
     const beside = peers.length === 0 ? '' : ` [peers: ${peers.join(', ')}]`
-    return `  ${name.padEnd(width)} ${title}${beside}`
+    return `  ${name.padEnd(width)} ${title}${beside}${isLong ? ' [not in all: it takes long]' : ''}`
   })
 }

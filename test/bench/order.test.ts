@@ -22,6 +22,13 @@ describe('what the command line asks for', () => {
     expect(named(of('log actors'))).toEqual(['actors', 'log'])
   })
 
+  test('one that takes long is not in all, unless it is quick or has its name called', () => {
+    const all = [...ALL, { ...bench('soak'), isLong: true }]
+    expect(named(orderOf(['all'], all))).not.toContain('soak')
+    expect(named(orderOf(['all', '--quick'], all))).toContain('soak')
+    expect(named(orderOf(['all', 'soak'], all))).toContain('soak')
+  })
+
   test('five runs, three under --quick, or as many as are asked for', () => {
     expect(of('log').runs).toBe(5)
     expect(of('log --quick').runs).toBe(3)
