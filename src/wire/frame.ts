@@ -62,9 +62,6 @@ const frame = z.array(envelope).max(FRAME_MESSAGES_MAX)
 
 type Message = { readonly type: string }
 
-/** Where all connections pack: each message is copied out at once, and a buffer of its own for each would never be near. */
-const scratch = Buffer.allocUnsafeSlow(64 * 1024)
-
 /**
  * `incoming` is a discriminated union on `type`; its members are the types this side knows. `inPlaceOf`: what to hand on
  * for a known type whose body failed its schema; null refuses the frame.
@@ -87,7 +84,6 @@ export function frameCodec<In extends Message, Out extends Message>(
       : { v: ENVELOPE_VERSION, t: type, id, re, b: body }
   }
   const pack = (message: Message, re?: number): Uint8Array => {
-    packr.useBuffer(scratch)
     const packed = packr.pack(envelopeOf(message, re))
     return Buffer.from(packed)
   }

@@ -153,7 +153,8 @@ export class ElectionCore {
       case 'canvassing':
         return this.#canvass?.isAskedAgain === true ? this.#startCanvass() : this.#backOff()
       case 'standing':
-        return [{ type: 'giveUp', reason: 'no quorum has promised in time' }]
+        // Its end is not waited for: a candidacy that the own replica has dropped never began, and has none to tell of.
+        return [{ type: 'giveUp', reason: 'no quorum has promised in time' }, ...this.#backOff()]
       default:
         return assertNever(this.#phase)
     }

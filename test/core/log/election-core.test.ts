@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { prng } from '../../../src/core/base/prng.ts'
+import { ElectionCore } from '../../../src/core/log/election-core.ts'
 import { LOG_TIMING } from '../../../src/core/log/timing.ts'
 import { Disk, LogCluster, metaOf } from './log-cluster.ts'
 
@@ -170,6 +172,28 @@ describe('the leader is there', () => {
     expect(stopped.serving).toBeNull()
     expect(stopped.results.get(1)).toEqual({ type: 'unknown' })
   })
+})
+
+test('a candidacy that the own replica has dropped without a word: time runs out, and another attempt is due', () => {
+  const election = new ElectionCore({ self: 1, timing: LOG_TIMING, random: prng(1) })
+  election.handle({ type: 'ready', voters: [1, 2, 3] })
+  const timerOf = (effects: ReturnType<typeof election.handle>) => effects.find(({ type }) => type === 'startTimer')
+  election.handle({ type: 'timeout', attempt: 1 })
+  const ballot = [7, 1] as const
+  const from = { memberId: 1, incarnation: 'disk-1' }
+  const voters = [1, 2, 3].map(memberId => ({ memberId, incarnation: `disk-${memberId}` }))
+  const last = { position: 0, ballot: [0, 0] as const }
+  election.handle({ type: 'canvass', prevote: { type: 'prevote', from, ballot, last, voters } })
+  for (const memberId of [1, 2])
+    election.handle({
+      ...{ type: 'prevoteReply', from: { memberId, incarnation: `disk-${memberId}` }, ballot, granted: true },
+      promised: [0, 0],
+    })
+  expect(election.phase).toBe('standing')
+  const effects = election.handle({ type: 'timeout', attempt: 3 })
+  expect(effects.map(({ type }) => type)).toContain('giveUp')
+  expect(timerOf(effects)).toBeDefined()
+  expect(election.phase).toBe('waiting')
 })
 
 function heartbeatOf(cluster: LogCluster, leader: number) {
