@@ -14,6 +14,8 @@ export interface Bench {
   readonly peers?: readonly PeerName[]
   /** The pictures of its figures in `docs/benchmarks.md`. */
   readonly plots?: readonly Plot[]
+  /** True if it takes so long that `all` leaves it out: it runs when it is named. */
+  readonly isNotOfAll?: boolean
   run(options: BenchOptions): Promise<BenchResult>
 }
 

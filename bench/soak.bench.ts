@@ -32,6 +32,7 @@ const MINUTES_ENV = 'DAYBREAK_BENCH_SOAK_MINUTES'
 
 export const bench: Bench = {
   name: 'soak',
+  isNotOfAll: true,
   title: 'three nodes, an hour of mixed load with changes of leader: what grows, what slows, what gets lost',
   plots: [
     plot('memory', 'Memory of the node that is never restarted, MiB', ['memory', 'heap']),
