@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import { AGENT_VARIABLE } from '../../src/runtime/agent/process-groups.ts'
 import { REQUEST_ID_HEADER } from '../../src/wire/rest.ts'
 import { type RealNode, startRealNode } from '../../test/fixtures/real-node.ts'
+import { PROFILE_VARIABLE } from '../profile/profiler.ts'
 import { TaskEvents } from './task-events.ts'
 
 export interface TaskShape {
@@ -72,7 +73,7 @@ export class WorkerNode {
   }
 
   static async #start({ cores }: WorkerNodeOptions, folder: string): Promise<WorkerNode> {
-    const profiles = process.env.DAYBREAK_BENCH_PROFILE
+    const profiles = process.env[PROFILE_VARIABLE]
     const node = await startRealNode(folder, {
       flags: [
         ...['--logging.level', 'warn', '--agent.resources.cpus', String(cores), '--agent.resources.ram', '16GiB'],
