@@ -10,12 +10,12 @@ export interface Bench {
   /** As typed on the command line, and the first part of the file name. */
   readonly name: string
   readonly title: string
+  /** True for one that takes so long that `all` leaves it out, except under `--quick`. */
+  readonly isLong?: boolean
   /** Those that it can measure beside Daybreak in the same run. */
   readonly peers?: readonly PeerName[]
   /** The pictures of its figures in `docs/benchmarks.md`. */
   readonly plots?: readonly Plot[]
-  /** True if it takes so long that `all` leaves it out: it runs when it is named. */
-  readonly isNotOfAll?: boolean
   run(options: BenchOptions): Promise<BenchResult>
 }
 

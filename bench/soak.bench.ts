@@ -32,8 +32,8 @@ const MINUTES_ENV = 'DAYBREAK_BENCH_SOAK_MINUTES'
 
 export const bench: Bench = {
   name: 'soak',
-  isNotOfAll: true,
   title: 'three nodes, an hour of mixed load with changes of leader: what grows, what slows, what gets lost',
+  isLong: true,
   plots: [
     plot('memory', 'Memory of the node that is never restarted, MiB', ['memory', 'heap']),
     plot('files', 'Databases of all nodes, MiB', ['files']),

@@ -15,11 +15,11 @@ export async function findBenches(): Promise<readonly Bench[]> {
   return found
 }
 
-/** One line each, with the peers that can be measured beside it, and whether `all` leaves it out. */
+/** One line each, with the peers that can be measured beside it. */
 export function listOf(benches: readonly Bench[]): readonly string[] {
   const width = Math.max(0, ...benches.map(({ name }) => name.length))
-  return benches.map(({ name, title, peers = [], isNotOfAll = false }) => {
+  return benches.map(({ name, title, isLong = false, peers = [] }) => {
     const beside = peers.length === 0 ? '' : ` [peers: ${peers.join(', ')}]`
-    return `  ${name.padEnd(width)} ${title}${beside}${isNotOfAll ? ' [not in all: name it]' : ''}`
+    return `  ${name.padEnd(width)} ${title}${beside}${isLong ? ' [not in all: it takes long]' : ''}`
   })
 }

@@ -36,10 +36,9 @@ export function orderOf(args: readonly string[], all: readonly Bench[]): Order {
   if (unknown.length > 0) {
     throw new OrderError(`no benchmark named ${unknown.join(', ')}; there are: ${names.join(', ')}, all`)
   }
-  const benches = all.filter(({ name, isNotOfAll = false }) => {
-    return positionals.includes(name) || (positionals.includes('all') && !isNotOfAll)
-  })
   const { quick = false, json = null, against = null } = values
+  const isOfAll = ({ isLong = false }: Bench): boolean => positionals.includes('all') && (quick || !isLong)
+  const benches = all.filter(bench => positionals.includes(bench.name) || isOfAll(bench))
   const meantForRuns = Object.keys(values)
   if (benches.length === 0 && meantForRuns.length > 0) {
     throw new OrderError(

@@ -333,8 +333,10 @@ describe('completion', () => {
         .map(([path]) => path)
     // `log read` has --format json.
     const node = ['log initialize', 'log read', 'log verify', 'start']
-    expect(without('--json').toSorted()).toEqual(['completion', ...node, 'task run', 'task scp', 'task ssh'])
-    expect(without('--skip-hooks').filter(path => !/^(start|log .*|config (check|show))$/.test(path))).toEqual([
+    // One number for the script that starts Node.
+    const forScripts = ['completion', 'config heap']
+    expect(without('--json').toSorted()).toEqual([...forScripts, ...node, 'task run', 'task scp', 'task ssh'])
+    expect(without('--skip-hooks').filter(path => !/^(start|log .*|config (check|heap|show))$/.test(path))).toEqual([
       'completion',
     ])
   })
