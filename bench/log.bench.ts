@@ -78,7 +78,7 @@ async function run(options: BenchOptions): Promise<BenchResult> {
       notes: [
         `Payloads are batches of the ledger with one row, ${PAYLOAD_BYTES} bytes in all; the row tables are written too.`,
         'A flush is one write of the log that was waited for; LMDB may join several into one fdatasync.',
-        `three-…: three nodes on loopback, each a process of its own, all on this machine and its one disk; writers live in ${CLIENT_PROCESSES} more processes and reach the leader by WebSocket.`,
+        `three-…: three nodes on loopback, each a process of its own, all on this machine and its one disk; writers live in ${CLIENT_PROCESSES} more processes that reach the leader by one WebSocket each, and what its writers append in one turn of a process travels in one frame. This is the log alone behind an entrance of the bench; users reach it through HTTP and the scheduler, which placement-durable, lifecycle and api measure.`,
         'three-node-cpu: microseconds of all threads of all three nodes per append, the server that stands in for a scheduler included; it moves less than the others when something else runs on the machine.',
         'three-rounds-lost: measured again, because leadership ended in the middle; on a machine that is not kept from running for a second, none.',
         'p99-follower-stopped: that p99 with one follower stopped (SIGSTOP), over the one with all three in the round before.',

@@ -1,6 +1,6 @@
 /**
  * Runs benchmarks: `npm run bench` lists them, `npm run bench -- NAME… [--quick] [--runs N] [--peers LIST] [--json FILE]
- * [--against FILE] [--profile [DIR]]` runs some, `all` every one.
+ * [--against FILE] [--profile [DIR]]` runs some, `all` every one but those that take an hour.
  *
  * Exit status: 0 when all ran, also if a target is missed, which is a finding and is printed as such; 1 when a bench
  * threw; 2 when the order cannot be carried out; 3 when all ran and a figure is worse than in `--against`.

@@ -5,8 +5,8 @@ import { memoryOf } from '../lifecycle/inspector.ts'
 import type { LargeCluster } from '../lifecycle/large-cluster.ts'
 import { residentOf } from './cpu.ts'
 
-const GIB = 1_024 ** 3
-export const LEADER_BYTES_MAX = 4 * GIB
+const MIB = 1_024 ** 2
+const LEADER_MIB_MAX = 4_096
 
 /**
  * Of the leader of a cluster of one node that has been worked with. `tasks` in all. Figures end with `suffix`; the resident
@@ -24,15 +24,15 @@ export async function footprint(
   say(
     `${tasks} tasks: resident ${gib(resident.all)} GiB (at most ${gib(resident.peak)}), of files ${gib(resident.files)}, heap after collection ${gib(memory.heapUsed)}, outside of it ${gib(memory.external)}`,
   )
-  const bytes = { unit: 'bytes', better: 'lower' } as const
+  const mib = { unit: 'MiB', better: 'lower' } as const
   return [
-    figure({ name: `leader-rss-${suffix}`, ...bytes, target: LEADER_BYTES_MAX }, [resident.all]),
-    figure({ name: `leader-rss-peak-${suffix}`, ...bytes }, [resident.peak]),
-    figure({ name: `leader-rss-files-${suffix}`, ...bytes }, [resident.files]),
-    figure({ name: `leader-heap-${suffix}`, ...bytes }, [memory.heapUsed]),
-    figure({ name: `leader-external-${suffix}`, ...bytes }, [memory.external]),
-    figure({ name: `heap-limit-${suffix}`, unit: 'bytes', better: 'higher' }, [memory.heapLimit]),
-    figure({ name: `bytes-per-task-${suffix}`, ...bytes }, [memory.heapUsed / tasks]),
+    figure({ name: `leader-rss-${suffix}`, ...mib, target: LEADER_MIB_MAX }, [resident.all / MIB]),
+    figure({ name: `leader-rss-peak-${suffix}`, ...mib }, [resident.peak / MIB]),
+    figure({ name: `leader-rss-files-${suffix}`, ...mib }, [resident.files / MIB]),
+    figure({ name: `leader-heap-${suffix}`, ...mib }, [memory.heapUsed / MIB]),
+    figure({ name: `leader-external-${suffix}`, ...mib }, [memory.external / MIB]),
+    figure({ name: `heap-limit-${suffix}`, unit: 'MiB', better: 'higher' }, [memory.heapLimit / MIB]),
+    figure({ name: `bytes-per-task-${suffix}`, unit: 'bytes', better: 'lower' }, [memory.heapUsed / tasks]),
   ]
 }
 
@@ -74,4 +74,4 @@ export async function active(url: string): Promise<void> {
   }
 }
 
-const gib = (bytes: number): string => (bytes / GIB).toFixed(2)
+const gib = (bytes: number): string => (bytes / MIB / 1_024).toFixed(2)

@@ -38,11 +38,15 @@ export function mediansOf(name: string, { points, labels, lines }: Layout, color
   return { name, type: 'bar', data, barMaxWidth: BAR_WIDTH_MAX, barGap: BAR_GAP, itemStyle: { color } }
 }
 
-/** From the least to the most of the runs, with the median as a number above. */
-export function rangesOf(name: string, layout: Layout): echarts.SeriesOption {
+/**
+ * From the least to the most of the runs, with the median as a number above. Ranges of several lines are at one place: they
+ * have the colour of their line, and no numbers, which would be written over each other.
+ */
+export function rangesOf(name: string, layout: Layout, color: string): echarts.SeriesOption {
   const own = layout.points.filter(({ series }) => series === name)
   const at = layout.names.indexOf(name)
-  const numbers = layout.points.length <= NUMBERS_MAX
+  const several = layout.lines && layout.names.length > 1
+  const numbers = layout.points.length <= NUMBERS_MAX && !several
   return {
     type: 'custom',
     silent: true,
@@ -53,7 +57,7 @@ export function rangesOf(name: string, layout: Layout): echarts.SeriesOption {
       const [x = 0, low = 0] = api.coord([api.value(0), api.value(1)])
       const [, high = 0] = api.coord([api.value(0), api.value(2)])
       const centre = x + offsetOf(api, at, layout)
-      const style = { stroke: INK, lineWidth: 1 }
+      const style = { stroke: several ? color : INK, lineWidth: several ? 2 : 1 }
       const line = (x1: number, y1: number, x2: number, y2: number) =>
         ({ type: 'line', shape: { x1, y1, x2, y2 }, style }) as const
       const cap = 4

@@ -81,7 +81,7 @@ function optionOf(plot: Plot, points: readonly Point[], unit: string): echarts.E
     },
     series: [
       ...names.map((name, at) => mediansOf(name, layout, COLOURS[at % COLOURS.length]!)),
-      ...names.map(name => rangesOf(name, layout)),
+      ...names.map((name, at) => rangesOf(name, layout, COLOURS[at % COLOURS.length]!)),
       ...targetsOf(layout),
     ],
   }

@@ -58,6 +58,12 @@ export const TARGETS: readonly TargetGroup[] = [
       { text: 'ZooKeeper, 1,000 clients', bench: 'log', figure: 'zookeeper-appends-1000' },
       { text: 'etcd, 64 clients', bench: 'log', figure: 'etcd-appends-64' },
       { text: 'ZooKeeper, 64 clients', bench: 'log', figure: 'zookeeper-appends-64' },
+      { text: 'etcd, 64 clients, p99', bench: 'log', figure: 'etcd-append-p99-64' },
+      { text: 'ZooKeeper, 64 clients, p99', bench: 'log', figure: 'zookeeper-append-p99-64' },
+      { text: 'etcd, one client, p50', bench: 'log', figure: 'etcd-append-p50-1' },
+      { text: 'ZooKeeper, one client, p50', bench: 'log', figure: 'zookeeper-append-p50-1' },
+      { text: 'one client, over etcd', bench: 'log', figure: 'ratio-appends-etcd-1' },
+      { text: 'one client, over ZooKeeper', bench: 'log', figure: 'ratio-appends-zookeeper-1' },
     ],
   },
   {
@@ -94,7 +100,8 @@ export const TARGETS: readonly TargetGroup[] = [
     title: 'A million tasks',
     targets: atMost(
       'memory',
-      ['resident memory of the leader', 'leader-rss-1000000', 4_096, 'MiB'],
+      ['resident memory of the leader, a fifth of them running', 'leader-rss-1000000', 4_096, 'MiB'],
+      ['resident memory of the leader, all of them running', 'leader-rss-1000000-live', 4_096, 'MiB'],
       ['growth of a list from 1,000 to 1,000,000 tasks', 'growth-list', 1.5, 'ratio'],
       ['growth of a lookup from 1,000 to 1,000,000 tasks', 'growth-lookup', 1.5, 'ratio'],
     ),
@@ -103,7 +110,7 @@ export const TARGETS: readonly TargetGroup[] = [
     title: 'Messages and agents',
     targets: [
       ...atLeast('actors', ['local messages, batched', 'batched', 10_000_000, 'messages/s']),
-      ...atLeast('agent', ['launches of real processes on one machine', 'launches', 100, 'launches/s']),
+      ...atLeast('agent', ['launches of real processes on one machine', 'launches', 100, 'tasks/s']),
       ...atMost(
         'agent',
         ['memory of an idle task', 'idle-task-memory', 3, 'MiB'],

@@ -1,7 +1,7 @@
 /** The targets held against what was measured, with the remarks on those that were missed. */
 import { LineCounter, parseDocument } from 'yaml'
 import { z } from 'zod'
-import type { Figure } from '../bench.ts'
+import { type Figure, PEER_NAMES } from '../bench.ts'
 import type { Measurement } from '../harness/report.ts'
 import type { Beside, Target, TargetGroup } from './targets.ts'
 
@@ -80,7 +80,7 @@ function figureOf(
   return of === undefined || found === undefined ? null : { figure: found, quick: of.quick }
 }
 
-/** Missed targets that nobody explains, and remarks on what is not missed. Each line says what to do. */
+/** Figures that a whole run should have and lacks, missed targets that nobody explains, remarks on what is not missed. */
 export function faultsOf(
   groups: readonly GroupVerdict[],
   measurements: readonly Measurement[],
@@ -95,6 +95,12 @@ export function faultsOf(
     figures.filter(({ met }) => met === false).map(({ name }) => `${bench}/${name}`),
   )
   return [
+    ...groups
+      .flatMap(({ verdicts }) => verdicts)
+      .filter(({ verdict, target }) => verdict === 'not measured' && isDue(target, measurements))
+      .map(
+        ({ target }) => `${target.bench} has no figure ${target.figure}: correct its name in bench/pages/targets.ts`,
+      ),
     ...missed
       .filter(key => remarks[key] === undefined)
       .map(key => `${key} misses its target and has no remark: say its reason and the next step`),
@@ -102,4 +108,12 @@ export function faultsOf(
       .filter(key => !missed.includes(key) && !ofBenches.includes(key))
       .map(key => `${key} has a remark and misses no target: take the remark away, or correct its name`),
   ]
+}
+
+/** Whether the bench was measured whole, with the peer that the figure is of, if it is of one. */
+function isDue({ bench, figure }: Target, measurements: readonly Measurement[]): boolean {
+  const of = measurements.find(one => one.bench === bench)
+  if (of === undefined || of.quick) return false
+  const peer = PEER_NAMES.find(name => `-${figure}-`.includes(`-${name}-`))
+  return peer === undefined || of.peers.some(({ name, skipped }) => name === peer && skipped === null)
 }

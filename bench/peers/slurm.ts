@@ -38,7 +38,7 @@ const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin']
 /** Why it cannot be measured here and what to do about it, in one line; null if it can. */
 export function slurmMissing(path = process.env.PATH ?? '', uid = process.getuid?.() ?? -1): string | null {
   const missing = PROGRAMS.filter(name => programPath(name, path) === null)
-  if (missing.length > 0) return `Slurm is not installed (no ${missing.join(', ')}): run bench/peers/install/slurm.sh`
+  if (missing.length > 0) return `Slurm is not installed (no ${missing.join(', ')}): run bench/peers/install.sh slurm`
   if (uid !== 0) return 'slurmd runs as root only: run the bench as root'
   return null
 }

@@ -78,6 +78,27 @@ describe('targets against what was measured', () => {
     expect(faults({ 'log/time': REMARK, 'api/page': REMARK }, [LOG, own])).toEqual([])
   })
 
+  test('a whole run without the figure of a target is a fault of the table; a quick run, or one without the peer, is none', () => {
+    const groups: readonly TargetGroup[] = [
+      {
+        title: 'Writes',
+        targets: [
+          { text: 'rate', bench: 'log', figure: 'rat', better: 'higher', bound: 100, unit: 'per s' },
+          { text: 'ratio', bench: 'log', figure: 'ratio-etcd-64', better: 'higher', bound: 5, unit: 'ratio' },
+        ],
+      },
+    ]
+    const faults = (one: Measurement) => faultsOf(verdictsOf(groups, [one], {}), [one], {})
+    const met = measurementOf('log', [rate])
+    const rat = 'log has no figure rat: correct its name in bench/pages/targets.ts'
+    const ratio = 'log has no figure ratio-etcd-64: correct its name in bench/pages/targets.ts'
+    expect(faults(met)).toEqual([rat])
+    expect(faults({ ...met, quick: true })).toEqual([])
+    const peer = { name: 'etcd', version: '3.4', skipped: null, configuration: [] } as const
+    expect(faults({ ...met, peers: [peer].map(one => ({ ...one, configuration: [] })) })).toEqual([rat, ratio])
+    expect(faults({ ...met, peers: [{ ...peer, skipped: 'not installed', configuration: [] }] })).toEqual([rat])
+  })
+
   test.each([
     ['a: [', 'r.yaml:1: '],
     ['log/time: {reason: x}', 'r.yaml: log/time.next: '],

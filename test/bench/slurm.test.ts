@@ -44,5 +44,5 @@ test('not installed: says what is missing and what to run, in one line', () => {
   const missing = slurmMissing('/no/such/folder', 1000)
   expect(missing).not.toBe(null)
   expect(missing).not.toContain('\n')
-  expect(missing).toMatch(/bench\/peers\/install\/slurm\.sh|run the bench as root/)
+  expect(missing).toMatch(/bench\/peers\/install\.sh slurm|run the bench as root/)
 })

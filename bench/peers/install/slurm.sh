@@ -1,35 +1,34 @@
-#!/bin/sh
-# Slurm, as the distribution has it: slurmctld, slurmd, the client commands and munge. Starts no service; the bench starts
-# its own daemons with its own configuration. Run as root. Does nothing where everything is there already.
-set -eu
+# Slurm, as Debian has it: slurmctld, slurmd, the client commands and munge. The bench starts its own daemons with its own
+# configuration.
+set -u
+. "$(dirname -- "$0")/_debian.sh"
 
-have() {
-  PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin" command -v "$1" >/dev/null 2>&1
+PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+
+missing() {
+  for program in munged slurmctld slurmd sbatch setpriv; do
+    command -v "$program" >/dev/null 2>&1 || { echo "$program"; return; }
+  done
 }
 
-if have munged && have slurmctld && have slurmd && have sbatch && have setpriv; then
-  echo "slurm: $(PATH="$PATH:/usr/sbin" slurmctld -V) is there already"
-  exit 0
+packages='slurmctld slurmd slurm-client munge util-linux'
+if [ -n "$(missing)" ]; then
+  no=$(no_packages)
+  if [ -n "$no" ]; then
+    echo "slurm: skipped, $no; have the packages $packages installed, then run this again"
+    exit 0
+  fi
+  # shellcheck disable=SC2086 # several names
+  if ! install_packages $packages; then
+    echo "slurm: skipped, Debian's packages could not be installed, see $cache/apt.log"
+    exit 0
+  fi
 fi
-if ! have apt-get; then
-  echo 'slurm: only Debian and its kin are served here; install slurmctld, slurmd, the client commands and munge by hand' >&2
-  exit 1
+lacking=$(missing)
+if [ -n "$lacking" ]; then
+  echo "slurm: skipped, $lacking is in no folder of the PATH; install it there, then run this again"
+else
+  note=
+  [ "$(id -u)" = 0 ] || note='; run its bench as root, which slurmd wants'
+  echo "slurm: $(slurmctld -V | sed 's/^slurm[^ ]* //') ($(command -v slurmctld))$note"
 fi
-if [ "$(id -u)" -ne 0 ]; then
-  echo 'slurm: installing packages needs root: run this again as root' >&2
-  exit 1
-fi
-
-# Packages start their services when they are installed, unless this says no. It is put back as it was.
-policy=/usr/sbin/policy-rc.d
-made=no
-if [ ! -e "$policy" ]; then
-  printf '#!/bin/sh\nexit 101\n' >"$policy"
-  chmod 755 "$policy"
-  made=yes
-fi
-trap '[ "$made" = no ] || rm -f "$policy"' EXIT
-export DEBIAN_FRONTEND=noninteractive
-apt-get install -y --no-install-recommends slurmctld slurmd slurm-client munge util-linux ||
-  { apt-get update && apt-get install -y --no-install-recommends slurmctld slurmd slurm-client munge util-linux; }
-echo "slurm: $(PATH="$PATH:/usr/sbin" slurmctld -V)"
