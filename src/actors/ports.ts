@@ -135,6 +135,8 @@ export interface LogPort {
   readRows(cursor: RowCursor | null, rowsMax: number): Promise<RowPage>
   /** Committed entries, both ends inclusive. */
   read(from: number, to: number): Promise<readonly LogEntryView[]>
+  /** Whether all rows are in memory here. A member that still reads them takes over only if nobody else can. */
+  rowsLoaded(loaded: boolean): void
   /** Hands leadership over to that member, or to whoever holds most. Settles when it leads, or when it will not. */
   transfer(to: number | null): Promise<TransferOutcome>
   stop(): Promise<void>

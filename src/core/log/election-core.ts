@@ -4,7 +4,8 @@
  *
  * It asks as soon as a lease has passed since the leader was last heard, for that is when the grant of this voter, and
  * of all who heard the same heartbeat, is over. Who leads is known, so it is known too who is next: the voters ask in the
- * order of their ids, half a heartbeat apart, and do not meet. A voter whose grant still runs says for how long, and is
+ * order of their ids, half a heartbeat apart, and do not meet; whoever still reads its rows, and would keep everybody
+ * waiting, asks behind them. A voter whose grant still runs says for how long, and is
  * asked again right then. Where nobody was heard, a random part of one to two leases keeps them apart. Source: the
  * replicated log, C5 and C6; that the time out is not random there is decided in docs/design/0002-replicated-log.md.
  *
@@ -31,6 +32,8 @@ export type ElectionMessage =
   | { readonly type: 'serving'; readonly ballot: Ballot }
   | { readonly type: 'lost'; readonly reason: string; readonly roundSeen: number; readonly isHandedOver?: boolean }
   | { readonly type: 'space'; readonly full: boolean }
+  /** Whether the ledger of this node has all rows in memory. */
+  | { readonly type: 'rows'; readonly loaded: boolean }
   | { readonly type: 'timeout'; readonly attempt: number }
 
 export type ElectionEffect =
@@ -81,6 +84,7 @@ export class ElectionCore {
   #canvass: Canvass | null = null
   #heard: Ballot = NO_BALLOT
   #full = false
+  #isLoading = false
   #view: ElectionView = { version: 0, role: 'NONE', ballot: null, leaderId: null }
 
   constructor(options: { readonly self: number; readonly timing: LogTiming; readonly random: Prng }) {
@@ -121,6 +125,9 @@ export class ElectionCore {
         return this.#onLost(message.roundSeen, message.isHandedOver === true)
       case 'space':
         this.#full = message.full
+        return []
+      case 'rows':
+        this.#isLoading = !message.loaded
         return []
       case 'timeout':
         return message.attempt === this.#attempt ? this.#onTimeout() : []
@@ -264,10 +271,10 @@ export class ElectionCore {
     return this.#timing.leaseMs + this.#turnMs(leaderId)
   }
 
-  /** How much later than the first in line this member asks. */
+  /** How much later than the first in line this member asks; behind all others while its rows are still read. */
   #turnMs(leaderId: number): number {
-    const rank = this.#voters.filter(memberId => memberId !== leaderId).indexOf(this.#self)
-    return (Math.max(0, rank) * this.#timing.heartbeatMs) / 2
+    const rank = Math.max(0, this.#voters.filter(memberId => memberId !== leaderId).indexOf(this.#self))
+    return ((this.#isLoading ? rank + this.#voters.length : rank) * this.#timing.heartbeatMs) / 2
   }
 
   #electionTimeoutMs(): number {

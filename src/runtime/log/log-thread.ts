@@ -34,6 +34,7 @@ export interface LogThreadApi {
   readPage: LogNode['reading']['page']
   endReading: LogNode['reading']['end']
   read: LogNode['read']
+  rowsLoaded: LogNode['rowsLoaded']
   transfer: LogNode['transfer']
   stop: LogNode['stop']
   actors: LogNode['actors']
@@ -113,6 +114,7 @@ const api: LogThreadApi = {
   },
   endReading: id => node.reading.end(id),
   read: (from, to) => node.read(from, to),
+  rowsLoaded: loaded => node.rowsLoaded(loaded),
   transfer: to => node.transfer(to),
   stop: () => node.stop(),
   actors: () => node.actors(),
