@@ -102,10 +102,7 @@ const api: LogThreadApi = {
   report: () => node.report(),
   readRows: (cursor: RowCursor | null, rowsMax: number) => {
     const page = node.readRows(cursor, rowsMax)
-    return transfer(
-      page,
-      page.rows.map(row => row.bytes.buffer as ArrayBuffer),
-    )
+    return transfer(page, [...new Set(page.rows.map(row => row.bytes.buffer as ArrayBuffer))])
   },
   beginReading: positionMin => node.beginReading(positionMin),
   readPage: id => {
