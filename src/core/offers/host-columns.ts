@@ -69,6 +69,18 @@ export class HostColumns {
     )
   }
 
+  /** Whether more is taken of something that is asked for than there is. */
+  isExceeded(slot: number, needs: Needs, isRevocable: boolean): boolean {
+    const cpus = isRevocable ? this.revocableMilli : this.cpusMilli
+    return (
+      (needs.cpusMilli > 0 && cpus[slot]! < 0) ||
+      (needs.ramMb > 0 && this.ramMb[slot]! < 0) ||
+      (needs.diskMb > 0 && this.diskMb[slot]! < 0) ||
+      (needs.ports > 0 && this.ports[slot]! < 0) ||
+      (needs.gpus > 0 && this.gpus[slot]! < 0)
+    )
+  }
+
   /** How many tasks fit, at most `most`. Claims are not looked at. */
   times(slot: number, needs: Needs, isRevocable: boolean, most: number): number {
     if (!this.fits(slot, needs, isRevocable)) return 0

@@ -492,6 +492,8 @@ export class Matcher {
         this.#dropHold(id, false)
       } else {
         this.#held.delete(id)
+        // The usual end of a hold: it has been counted there already.
+        if (was === undefined && is === held.agentId) return this.#bindInBook(after!, is)
         this.#countDown(held.job, held.agentId)
       }
     }
