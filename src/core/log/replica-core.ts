@@ -17,7 +17,16 @@ import { checksumText, foldDigest } from './crc.ts'
 import { CrcWindow } from './crc-window.ts'
 import type { ClusterDescriptor } from './descriptor.ts'
 import type { Entry } from './entry.ts'
-import type { Accept, Accepted, NackReason, Prepare, Prevote, ReplicaReply, ReplicaRequest, Sender } from './messages.ts'
+import type {
+  Accept,
+  Accepted,
+  NackReason,
+  Prepare,
+  Prevote,
+  ReplicaReply,
+  ReplicaRequest,
+  Sender,
+} from './messages.ts'
 import type { LogMeta } from './meta.ts'
 import type { LogTiming } from './timing.ts'
 
