@@ -5,9 +5,9 @@
  * It asks as soon as a lease has passed since the leader was last heard, for that is when the grant of this voter, and
  * of all who heard the same heartbeat, is over. Who leads is known, so it is known too who is next: the voters ask in the
  * order of their ids, half a heartbeat apart, and do not meet; whoever still reads its rows, and would keep everybody
- * waiting, asks behind them. A voter whose grant still runs says for how long, and is
- * asked again right then. Where nobody was heard, a random part of one to two leases keeps them apart. Source: the
- * replicated log, C5 and C6; that the time out is not random there is decided in docs/design/0002-replicated-log.md.
+ * waiting, asks behind them. A voter whose grant still runs says for how long, and is asked again right then. Where
+ * nobody was heard, a random part of one to two leases keeps them apart. Source: the replicated log, C5 and C6; that the
+ * time out is not random there is decided in docs/design/0002-replicated-log.md.
  *
  * It also keeps the one view of leadership that the rest of the node sees; its version only grows.
  */
