@@ -40,6 +40,8 @@ export interface CandidateOrder {
   remove(host: Candidate): void
   /** Its free amounts, mode or GPUs have changed. Never during a walk. */
   changed(host: Candidate): void
+  /** True when free amounts have a part in the order, so that `changed` must tell of them. */
+  readonly isByAmounts: boolean
   /** Best first; ends early when `visit` answers true. The order must not be changed meanwhile, nor walked. */
   walk(random: Prng, visit: (slot: number) => boolean): void
 }
@@ -64,7 +66,8 @@ export function rankOf(host: Candidate): number {
 
 class RandomOrder implements CandidateOrder {
   readonly isPacking = false
-  readonly #slotsByRank: number[][] = Array.from({ length: RANKS }, () => [])
+  readonly isByAmounts = false
+  readonly #slotsByRank: SlotList[] = Array.from({ length: RANKS }, () => new SlotList())
   /** By slot: the rank it stands in, -1 when it is no candidate, and where. */
   readonly #ranks: number[] = []
   readonly #indices: number[] = []
@@ -84,7 +87,7 @@ class RandomOrder implements CandidateOrder {
     const rank = rankOf(host)
     const slots = this.#slotsByRank[rank]!
     this.#ranks[slot] = rank
-    this.#indices[slot] = slots.length
+    this.#indices[slot] = slots.count
     this.#awayFromMs[slot] = host.awayFromMs
     slots.push(slot)
   }
@@ -94,9 +97,9 @@ class RandomOrder implements CandidateOrder {
     const rank = this.#ranks[slot] ?? -1
     assert(rank !== -1, 'only a candidate is removed', { slot })
     const slots = this.#slotsByRank[rank]!
-    const last = slots.pop()!
+    const last = slots.pop()
     if (last !== slot) {
-      slots[this.#indices[slot]!] = last
+      slots.of[this.#indices[slot]!] = last
       this.#indices[last] = this.#indices[slot]!
     }
     this.#ranks[slot] = -1
@@ -111,19 +114,19 @@ class RandomOrder implements CandidateOrder {
   walk(random: Prng, visit: (slot: number) => boolean): void {
     for (let rank = 0; rank < RANKS; rank++) {
       const slots = this.#slotsByRank[rank]!
-      if (slots.length === 0) continue
+      if (slots.count === 0) continue
       if ((rank & IS_AWAY) === 0 ? this.#walkDrawn(slots, random, visit) : this.#walkByTime(slots, visit)) return
     }
   }
 
   /** Fisher and Yates, one step per host that is looked at; the steps are taken back afterwards. */
-  #walkDrawn(slots: number[], random: Prng, visit: (slot: number) => boolean): boolean {
-    if (this.#steps.length < slots.length) this.#steps = new Int32Array(slots.length * 2)
+  #walkDrawn({ of: slots, count }: SlotList, random: Prng, visit: (slot: number) => boolean): boolean {
+    if (this.#steps.length < count) this.#steps = new Int32Array(count * 2)
     const steps = this.#steps
     let taken = 0
     let isOver = false
-    while (taken < slots.length && !isOver) {
-      const other = random.int(taken, slots.length)
+    while (taken < count && !isOver) {
+      const other = random.int(taken, count)
       const slot = slots[other]!
       slots[other] = slots[taken]!
       slots[taken] = slot
@@ -140,14 +143,35 @@ class RandomOrder implements CandidateOrder {
   }
 
   /** Those that will be away latest come first. There are few. */
-  #walkByTime(slots: readonly number[], visit: (slot: number) => boolean): boolean {
+  #walkByTime({ of, count }: SlotList, visit: (slot: number) => boolean): boolean {
     const from = this.#awayFromMs
-    return slots.toSorted((a, b) => from[b]! - from[a]! || a - b).some(visit)
+    return [...of.subarray(0, count)].sort((a, b) => from[b]! - from[a]! || a - b).some(visit)
+  }
+}
+
+/** Numbers side by side: half the memory of an array's, and a walk jumps about in it. */
+class SlotList {
+  /** The first `count` are in use. */
+  of = new Int32Array(64)
+  count = 0
+
+  push(slot: number): void {
+    if (this.count === this.of.length) {
+      const larger = new Int32Array(this.count * 2)
+      larger.set(this.of)
+      this.of = larger
+    }
+    this.of[this.count++] = slot
+  }
+
+  pop(): number {
+    return this.of[--this.count]!
   }
 }
 
 class SortedOrder implements CandidateOrder {
   readonly isPacking = true
+  readonly isByAmounts = true
   readonly #order: readonly OfferOrder[]
   readonly #random: Prng
   /** Slots, best first; the first `#count` are in use. */

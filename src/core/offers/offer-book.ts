@@ -13,7 +13,7 @@ import type { Prng } from '../base/prng.ts'
 import type { AgentRow, HostMode } from '../ledger/rows.ts'
 import { type AttributeSet, attributeSet } from '../scheduling/constraints.ts'
 import { AttributeColumns } from './attribute-columns.ts'
-import { type CandidateOrder, candidateOrder, type OfferOrder } from './candidate-order.ts'
+import { type CandidateOrder, candidateOrder, type OfferOrder, rankOf } from './candidate-order.ts'
 import { ClaimBook } from './claim-book.ts'
 import type { RoomClaim } from './claims.ts'
 import { FreeAmounts, HostColumns } from './host-columns.ts'
@@ -53,12 +53,6 @@ class OwnHost implements Host {
   readonly free: Needs
   readonly freeRevocable: Needs
   readonly ports: PortSpace
-  connected = false
-  awayFromMs = Number.POSITIVE_INFINITY
-  holds = 0
-  changes = 1
-  /** Its room is what an offer says. */
-  isOffered = false
   /** Of tasks that have ended since that offer came: as gone as the rest of what they took of it. */
   spentPorts: number[] = []
   readonly #columns: HostColumns
@@ -75,8 +69,24 @@ class OwnHost implements Host {
     this.#columns = columns
   }
 
+  get connected(): boolean {
+    return this.#columns.connected[this.slot] === 1
+  }
   get revocableMilli(): number {
     return this.#columns.revocableMilli[this.slot]!
+  }
+  get awayFromMs(): number {
+    return this.#columns.awayFromMs(this.slot)
+  }
+  get holds(): number {
+    return this.#columns.holds(this.slot)
+  }
+  get changes(): number {
+    return this.#columns.changes(this.slot)
+  }
+  /** Its room is what an offer says. */
+  get isOffered(): boolean {
+    return this.#columns.offered[this.slot] === 1
   }
 }
 
@@ -88,7 +98,7 @@ export interface Claim {
   readonly isRevocable: boolean
 }
 interface Taken extends Claim {
-  readonly host: OwnHost
+  readonly slot: number
   isHold: boolean
 }
 
@@ -103,6 +113,8 @@ export interface OfferedRoom {
 }
 const NOTHING: OfferedRoom = { cpusMilli: 0, ramMb: 0, diskMb: 0, gpus: 0, revocableMilli: 0, portRanges: [] }
 
+const NO_PORTS: readonly number[] = []
+
 const MODES: readonly HostMode[] = ['NONE', 'SCHEDULED', 'DRAINING', 'DRAINED']
 
 export class OfferBook {
@@ -115,6 +127,9 @@ export class OfferBook {
   /** Rises when a host gets its slot or loses it: what is remembered by slot is out of date then. */
   slotChanges = 0
   readonly #slots: (OwnHost | undefined)[] = []
+  /** By slot, beside the objects, so that whoever places a task there need not touch those. */
+  readonly #agentIds: AgentId[] = []
+  readonly #names: string[] = []
   readonly #freeSlots: number[] = []
   readonly #byAgent = new Map<AgentId, OwnHost>()
   readonly #taken = new Map<TaskId, Taken>()
@@ -151,6 +166,15 @@ export class OfferBook {
     return host
   }
 
+  /** The agent of a slot that is in use. */
+  agentAt(slot: number): AgentId {
+    return this.#agentIds[slot]!
+  }
+  /** Name of the host in a slot that is in use. */
+  nameAt(slot: number): string {
+    return this.#names[slot]!
+  }
+
   /** A new agent (not connected yet), or what has changed of a known one. */
   describe(row: AgentRow): void {
     const known = this.#byAgent.get(row.agentId)
@@ -162,7 +186,7 @@ export class OfferBook {
     }
     const revocableBefore = known.row.revocable?.cpusMilli ?? 0
     known.row = row
-    this.#noteMode(known)
+    this.#names[slot] = row.host
     if (!known.isOffered) {
       known.ports.setRanges(row.portRanges)
       const total: Needs = { ...row.total, ports: known.ports.total }
@@ -170,6 +194,7 @@ export class OfferBook {
       this.columns.revocableMilli[slot]! += (row.revocable?.cpusMilli ?? 0) - revocableBefore
       known.total = total
     }
+    this.#noteMode(known)
     this.#changed(known, true)
   }
 
@@ -180,7 +205,7 @@ export class OfferBook {
   setOffered(agentId: AgentId, room: OfferedRoom | null, unlaunched: readonly TaskId[]): void {
     const host = this.#byAgent.get(agentId)
     if (host === undefined) return
-    host.isOffered = true
+    this.columns.offered[host.slot] = 1
     host.ports.release(host.spentPorts)
     host.spentPorts = []
     const { cpusMilli, ramMb, diskMb, gpus, revocableMilli, portRanges } = room ?? NOTHING
@@ -188,18 +213,15 @@ export class OfferBook {
     host.total = { cpusMilli, ramMb, diskMb, gpus, ports: host.ports.total }
     const { columns } = this
     const { slot } = host
-    columns.cpusMilli[slot] = cpusMilli
-    columns.ramMb[slot] = ramMb
-    columns.diskMb[slot] = diskMb
-    columns.gpus[slot] = gpus
-    columns.revocableMilli[slot] = revocableMilli
+    columns.setFree(slot, host.total, revocableMilli)
     const takeOff = ({ needs, isRevocable }: Taken): void => columns.change(slot, needs, isRevocable, -1)
     if (host.holds > 0)
-      for (const taken of this.#taken.values()) if (taken.host === host && taken.isHold) takeOff(taken)
+      for (const taken of this.#taken.values()) if (taken.slot === slot && taken.isHold) takeOff(taken)
     for (const id of unlaunched) {
       const taken = this.#taken.get(id)
-      if (taken?.host === host && !taken.isHold) takeOff(taken)
+      if (taken?.slot === slot && !taken.isHold) takeOff(taken)
     }
+    this.#noteMode(host)
     this.#changed(host, room !== null)
   }
 
@@ -208,7 +230,7 @@ export class OfferBook {
     const host = this.#byAgent.get(agentId)
     if (host === undefined) return
     this.disconnect(agentId)
-    for (const [taskId, taken] of this.#taken) if (taken.host === host) this.#drop(taskId, taken)
+    for (const [taskId, taken] of this.#taken) if (taken.slot === host.slot) this.#drop(taskId, taken)
     for (const { id } of this.claims.onSlot(host.slot)) this.claims.remove(id)
     this.attributes.set(host.slot, new Map())
     this.#byAgent.delete(agentId)
@@ -221,7 +243,6 @@ export class OfferBook {
   connect(agentId: AgentId): void {
     const host = this.#byAgent.get(agentId)
     if (host === undefined || host.connected) return
-    host.connected = true
     this.columns.connected[host.slot] = 1
     this.#connected++
     this.candidates.add(host)
@@ -231,33 +252,31 @@ export class OfferBook {
   disconnect(agentId: AgentId): void {
     const host = this.#byAgent.get(agentId)
     if (host === undefined || !host.connected) return
-    host.connected = false
     this.columns.connected[host.slot] = 0
     this.#connected--
     this.candidates.remove(host)
-    host.changes++
+    this.columns.countChange(host.slot)
   }
 
   /** The store has bound the task to the agent. Ignored where the agent is not known: its tasks are read when it is. */
   bind(taskId: TaskId, agentId: AgentId, claim: Claim): void {
-    const host = this.#byAgent.get(agentId)
     const taken = this.#taken.get(taskId)
-    if (taken?.isHold && taken.host === host && isSame(taken, claim)) {
+    if (taken?.isHold && this.#agentIds[taken.slot] === agentId && isSame(taken, claim)) {
       // The usual end of a hold: the amounts stay as they are.
       taken.isHold = false
-      this.#countHold(taken.host, -1)
+      this.#countHold(taken.slot, -1)
       return
     }
-    if (taken !== undefined) this.#drop(taskId, taken, taken.host !== host)
-    if (host !== undefined) this.#take(taskId, host, claim, false)
+    const host = this.#byAgent.get(agentId)
+    if (taken !== undefined) this.#drop(taskId, taken, taken.slot !== host?.slot)
+    if (host !== undefined) this.#take(taskId, host.slot, claim, false)
   }
 
   /** A round has chosen the host; the ports are chosen here. Ends with `bind` or `release`. */
-  hold(taskId: TaskId, { slot }: Host, { needs, isRevocable }: Omit<Claim, 'ports'>, random: Prng): readonly number[] {
+  hold(taskId: TaskId, slot: number, { needs, isRevocable }: Omit<Claim, 'ports'>, random: Prng): readonly number[] {
     assert(!this.#taken.has(taskId), 'a task takes room once', { taskId })
-    const host = this.#slots[slot]!
-    const ports = host.ports.choose(needs.ports, random)
-    this.#take(taskId, host, { needs, ports, isRevocable }, true)
+    const ports = needs.ports === 0 ? NO_PORTS : this.#slots[slot]!.ports.choose(needs.ports, random)
+    this.#take(taskId, slot, { needs, ports, isRevocable }, true)
     assert(!this.columns.isOverdrawn(slot, needs, isRevocable), 'a hold never exceeds what is free', { taskId, slot })
     return ports
   }
@@ -273,13 +292,14 @@ export class OfferBook {
   /** True while exactly this room is held for the task. */
   isHeldFor(taskId: TaskId, agentId: AgentId, ports: readonly number[]): boolean {
     const taken = this.#taken.get(taskId)
-    if (taken === undefined || !taken.isHold || taken.host.row.agentId !== agentId) return false
+    if (taken === undefined || !taken.isHold || this.#agentIds[taken.slot] !== agentId) return false
     return taken.ports.length === ports.length && ports.every(port => taken.ports.includes(port))
   }
 
   /** Where the task takes room, bound or held. */
   agentOf(taskId: TaskId): AgentId | undefined {
-    return this.#taken.get(taskId)?.host.row.agentId
+    const taken = this.#taken.get(taskId)
+    return taken === undefined ? undefined : this.#agentIds[taken.slot]
   }
 
   /** The task has ended, or its hold came to nothing. Unknown ids are ignored: they were on agents not known here. */
@@ -295,7 +315,7 @@ export class OfferBook {
     const elsewhere = this.claims.add(claim, host.slot)
     if (elsewhere !== null) this.#unclaimed(elsewhere)
     this.columns.claimed[host.slot] = 1
-    host.changes++
+    this.columns.countChange(host.slot)
     return true
   }
 
@@ -318,8 +338,10 @@ export class OfferBook {
     for (const host of this.#byAgent.values())
       used.set(host, { cpusMilli: 0, ramMb: 0, diskMb: 0, ports: 0, gpus: 0, revocableMilli: 0 })
     let holds = 0
-    for (const { host, needs, isHold, isRevocable } of this.#taken.values()) {
+    for (const { slot, needs, isHold, isRevocable } of this.#taken.values()) {
       if (isHold) holds++
+      const host = this.#slots[slot]
+      assert(host !== undefined, 'room is taken on known hosts only', { slot })
       if (host.isOffered && !isHold) continue
       const sum = used.get(host)
       assert(sum !== undefined, 'room is taken on known hosts only', { host: host.row.host })
@@ -352,29 +374,29 @@ export class OfferBook {
     columns.ensure(slot)
     this.attributes.ensure(columns.capacity)
     const host = new OwnHost(slot, row, columns)
-    const { total } = host
-    columns.cpusMilli[slot] = total.cpusMilli
-    columns.ramMb[slot] = total.ramMb
-    columns.diskMb[slot] = total.diskMb
-    columns.gpus[slot] = total.gpus
-    columns.ports[slot] = total.ports
-    columns.revocableMilli[slot] = row.revocable?.cpusMilli ?? 0
-    columns.connected[slot] = 0
-    columns.claimed[slot] = 0
+    columns.begin(slot, host.total, row.revocable?.cpusMilli ?? 0)
     this.attributes.set(slot, host.attributes)
     this.#slots[slot] = host
+    this.#agentIds[slot] = row.agentId
+    this.#names[slot] = row.host
     this.slotChanges++
     this.#byAgent.set(row.agentId, host)
     this.#noteMode(host)
   }
 
+  /** Mode, time away and GPUs: what its rank follows from. */
   #noteMode(host: OwnHost): void {
+    const { columns } = this
+    const { slot } = host
     const { mode, unavailability } = host.row
     host.mode = mode
-    host.awayFromMs = unavailability?.fromMs ?? Number.POSITIVE_INFINITY
-    this.columns.modes[host.slot] = MODES.indexOf(mode)
-    this.columns.awayFromMs[host.slot] = host.awayFromMs
-    this.columns.awayUntilMs[host.slot] = unavailability?.untilMs ?? Number.POSITIVE_INFINITY
+    columns.modes[slot] = MODES.indexOf(mode)
+    columns.setAway(
+      slot,
+      unavailability?.fromMs ?? Number.POSITIVE_INFINITY,
+      unavailability?.untilMs ?? Number.POSITIVE_INFINITY,
+    )
+    columns.ranks[slot] = rankOf(host)
   }
 
   #addFree(slot: number, after: Needs, before: Needs): void {
@@ -382,37 +404,48 @@ export class OfferBook {
     this.columns.change(slot, after, false, 1)
   }
 
-  #take(taskId: TaskId, host: OwnHost, { needs, ports, isRevocable }: Claim, isHold: boolean): void {
-    this.#taken.set(taskId, { host, needs, ports, isRevocable, isHold })
-    if (isHold) this.#countHold(host, 1)
-    if (isHold || !host.isOffered) this.columns.change(host.slot, needs, isRevocable, -1)
-    host.ports.use(ports)
-    this.#changed(host, false)
+  #take(taskId: TaskId, slot: number, { needs, ports, isRevocable }: Claim, isHold: boolean): void {
+    this.#taken.set(taskId, { slot, needs, ports, isRevocable, isHold })
+    if (isHold) this.#countHold(slot, 1)
+    if (isHold || this.columns.offered[slot] === 0) this.columns.change(slot, needs, isRevocable, -1)
+    if (ports.length > 0) this.#slots[slot]!.ports.use(ports)
+    this.#amountsChanged(slot, ports.length > 0, false)
   }
 
-  #drop(taskId: TaskId, { host, needs, ports, isRevocable, isHold }: Taken, grows = true): void {
+  #drop(taskId: TaskId, { slot, needs, ports, isRevocable, isHold }: Taken, grows = true): void {
     this.#taken.delete(taskId)
-    if (isHold) this.#countHold(host, -1)
+    if (isHold) this.#countHold(slot, -1)
     // What was accepted of an offer does not come back with the task, but with the next offer.
-    const returns = isHold || !host.isOffered
-    if (returns) this.columns.change(host.slot, needs, isRevocable, 1)
-    if (returns) host.ports.release(ports)
-    else host.spentPorts.push(...ports)
-    this.#changed(host, grows && returns)
+    const returns = isHold || this.columns.offered[slot] === 0
+    if (returns) this.columns.change(slot, needs, isRevocable, 1)
+    if (ports.length > 0) {
+      const host = this.#slots[slot]!
+      if (returns) host.ports.release(ports)
+      else host.spentPorts.push(...ports)
+    }
+    this.#amountsChanged(slot, ports.length > 0, grows && returns)
   }
 
-  #countHold(host: OwnHost, by: 1 | -1): void {
+  #countHold(slot: number, by: 1 | -1): void {
     this.#holds += by
-    host.holds += by
+    this.columns.countHold(slot, by)
   }
 
   #changed(host: OwnHost, grows: boolean): void {
+    const { slot } = host
     // Ports outside the present ranges do not count, so this type is asked for, not summed.
-    this.columns.ports[host.slot] = host.ports.free
-    host.changes++
-    if (!host.connected) return
+    this.columns.setFreePorts(slot, host.ports.free)
+    this.columns.countChange(slot)
+    if (this.columns.connected[slot] === 0) return
     this.candidates.changed(host)
-    if (grows) this.grown.add(host.slot)
+    if (grows) this.grown.add(slot)
+  }
+
+  /** What most placements change, and nothing but numbers is touched for it. */
+  #amountsChanged(slot: number, withPorts: boolean, grows: boolean): void {
+    if (withPorts || this.candidates.isByAmounts) return this.#changed(this.#slots[slot]!, grows)
+    this.columns.countChange(slot)
+    if (grows && this.columns.connected[slot] === 1) this.grown.add(slot)
   }
 }
 

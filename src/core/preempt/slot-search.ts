@@ -237,11 +237,11 @@ export class SlotSearch {
   #setRoom(slot: number, isRevocable: boolean): void {
     const { columns } = this.#matcher.book
     const room = this.#room
-    room.cpusMilli = (isRevocable ? columns.revocableMilli : columns.cpusMilli)[slot]!
-    room.ramMb = columns.ramMb[slot]!
-    room.diskMb = columns.diskMb[slot]!
-    room.ports = columns.ports[slot]!
-    room.gpus = columns.gpus[slot]!
+    room.cpusMilli = columns.free(slot, 'cpusMilli', isRevocable)
+    room.ramMb = columns.free(slot, 'ramMb')
+    room.diskMb = columns.free(slot, 'diskMb')
+    room.ports = columns.free(slot, 'ports')
+    room.gpus = columns.free(slot, 'gpus')
   }
 
   /** Whether the room of those that may be preempted is enough, limits and claims aside. */

@@ -10,8 +10,7 @@
  */
 import type { Prng } from '../base/prng.ts'
 import type { PlacementCandidate } from '../ledger/rows.ts'
-import { rankOf } from '../offers/candidate-order.ts'
-import type { Host, OfferBook } from '../offers/offer-book.ts'
+import type { OfferBook } from '../offers/offer-book.ts'
 import { type HostClass, HostClasses } from './host-class.ts'
 import type { CountsOf, HostFilter, PreparedAsk } from './host-filter.ts'
 import {
@@ -25,7 +24,8 @@ import {
 } from './soft-rules.ts'
 
 export interface Choice {
-  readonly host: Host
+  /** Of the host. */
+  readonly slot: number
   /** Null where hosts were not compared. */
   readonly scored: Scored | null
 }
@@ -45,9 +45,9 @@ export class HostChoice {
   readonly #filter: HostFilter
   readonly #countsOf: CountsOf
   /** The host gets one more task of the job. */
-  readonly #count: (job: string, host: Host) => void
+  readonly #count: (job: string, slot: number) => void
 
-  constructor(book: OfferBook, filter: HostFilter, countsOf: CountsOf, count: (job: string, host: Host) => void) {
+  constructor(book: OfferBook, filter: HostFilter, countsOf: CountsOf, count: (job: string, slot: number) => void) {
     this.#book = book
     this.#filter = filter
     this.#countsOf = countsOf
@@ -60,29 +60,30 @@ export class HostChoice {
     return soft === null ? this.#first(prepared, count, random) : this.#best(prepared, soft, count, random)
   }
 
-  #take(prepared: PreparedAsk, host: Host): boolean {
-    if (!this.#filter.isWithinLimits(prepared, host.slot)) return false
-    this.#count(prepared.ask.job, host)
+  #take(prepared: PreparedAsk, slot: number): boolean {
+    if (!this.#filter.isWithinLimits(prepared, slot)) return false
+    this.#count(prepared.ask.job, slot)
     return true
   }
 
   #first(prepared: PreparedAsk, count: number, random: Prng): Choices {
-    const { candidates } = this.#book
+    const { candidates, columns } = this.#book
+    const { job } = prepared.ask
     const chosen: Choice[] = []
     let looked = 0
     // Hosts that are alike in what comes before the policy.
     let rank = -1
     let awayFromMs = Number.NaN
-    let withRoom: { readonly host: Host; left: number }[] = []
-    const take = (host: Host): boolean => {
-      if (!this.#take(prepared, host)) return false
-      chosen.push({ host, scored: null })
+    let withRoom: { readonly slot: number; left: number }[] = []
+    const take = (slot: number): boolean => {
+      if (!this.#take(prepared, slot)) return false
+      chosen.push({ slot, scored: null })
       return true
     }
     const useUpRank = (): void => {
       while (withRoom.length > 0 && chosen.length < count) {
         withRoom = withRoom.filter(entry => {
-          if (chosen.length === count || !take(entry.host)) return false
+          if (chosen.length === count || !take(entry.slot)) return false
           return --entry.left > 0
         })
       }
@@ -93,17 +94,20 @@ export class HostChoice {
       const times = this.#filter.times(prepared, slot, count - chosen.length)
       // A limit that is used up stays so in this pass: most hosts of a full job end here, and none is touched as an object.
       if (times === 0 || !this.#filter.isWithinLimits(prepared, slot)) return false
-      const host = this.#book.at(slot)
-      if (rankOf(host) !== rank || host.awayFromMs !== awayFromMs) {
+      if (columns.ranks[slot] !== rank || columns.awayFromMs(slot) !== awayFromMs) {
         useUpRank()
-        rank = rankOf(host)
-        awayFromMs = host.awayFromMs
+        rank = columns.ranks[slot]!
+        awayFromMs = columns.awayFromMs(slot)
         if (chosen.length === count) return true
+        // Those of the rank before may have used up a limit.
+        if (!this.#filter.isWithinLimits(prepared, slot)) return false
       }
+      this.#count(job, slot)
+      chosen.push({ slot, scored: null })
       if (candidates.isPacking) {
-        for (let n = 0; n < times; n++) if (!take(host)) break
-      } else if (take(host) && times > 1) {
-        withRoom.push({ host, left: times - 1 })
+        for (let n = 1; n < times; n++) if (!take(slot)) break
+      } else if (times > 1) {
+        withRoom.push({ slot, left: times - 1 })
       }
       return chosen.length === count
     })
@@ -141,14 +145,14 @@ export class HostChoice {
     const chosen: Choice[] = []
     const taken = new Set<number>()
     const timesOf = (slot: number): number => this.#filter.times(prepared, slot, count)
-    const take = (slot: number): boolean => this.#take(prepared, this.#book.at(slot))
+    const take = (slot: number): boolean => this.#take(prepared, slot)
     while (chosen.length < count) {
       const best = heap.pop()
       if (best === undefined) break
       const scored = scoredHost(soft, spreads, best.attributes)
       const slot = best.take(timesOf, take, candidates.isPacking)
       if (slot === null) continue
-      chosen.push({ host: this.#book.at(slot), scored })
+      chosen.push({ slot, scored })
       taken.add(slot)
       heap.push(best)
     }
@@ -159,7 +163,7 @@ export class HostChoice {
       if (best === undefined) break
       const slot = best.firstFree(taken)
       if (slot === null) continue
-      others.push({ host: this.#book.at(slot).row.host, ...scoredHost(soft, spreads, best.attributes) })
+      others.push({ host: this.#book.nameAt(slot), ...scoredHost(soft, spreads, best.attributes) })
     }
     return { chosen, looked, others }
   }

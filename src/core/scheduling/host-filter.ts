@@ -79,7 +79,7 @@ export class HostFilter {
       if (number === ABSENT) return false
       for (const value of column.sets[number]!) if ((counts.get(value) ?? 0) >= limit) return false
     }
-    return byAgent === null || !byAgent.has(this.#book.at(slot).row.agentId)
+    return byAgent === null || !byAgent.has(this.#book.agentAt(slot))
   }
 
   /** The first limit that is used up; null when none is. */
@@ -88,7 +88,7 @@ export class HostFilter {
       const values = column.valuesOf(slot) ?? []
       if (values.some(value => (counts.get(value) ?? 0) >= limit)) return name
     }
-    return byAgent?.has(this.#book.at(slot).row.agentId) ? 'host' : null
+    return byAgent?.has(this.#book.agentAt(slot)) ? 'host' : null
   }
 
   fits(prepared: PreparedAsk, slot: number): boolean {
@@ -96,11 +96,7 @@ export class HostFilter {
   }
 
   isAway(slot: number, nowMs: Instant): boolean {
-    const { columns } = this.#book
-    return (
-      columns.awayFromMs[slot]! < Number.POSITIVE_INFINITY &&
-      columns.isAway(slot, nowMs, this.#options.unavailabilityThresholdMs)
-    )
+    return this.#book.columns.isAway(slot, nowMs, this.#options.unavailabilityThresholdMs)
   }
 
   #timesBesideClaims({ ask, instance }: PreparedAsk, slot: number, most: number): number {

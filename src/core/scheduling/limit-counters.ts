@@ -17,7 +17,7 @@ export type ValueCounts = ReadonlyMap<string, number>
 
 export interface CountedHost {
   readonly agentId: AgentId
-  readonly attributes: AttributeSet
+  readonly attributes: Pick<AttributeSet, 'get'>
 }
 
 export class LimitCounters {

@@ -134,9 +134,9 @@ export class Matcher {
     this.filter = new HostFilter(this.book, this.shapes, countsOf, {
       unavailabilityThresholdMs: unavailabilityThresholdMs ?? 6 * 60_000,
     })
-    this.#choice = new HostChoice(this.book, this.filter, countsOf, (job, { row: { agentId }, attributes }) =>
-      this.#counters.add(job, { agentId, attributes }),
-    )
+    this.#choice = new HostChoice(this.book, this.filter, countsOf, (job, slot) => {
+      if (this.#counters.isTracked(job)) this.#counters.add(job, this.#countedSlot(slot))
+    })
     this.#parked = new ParkedGroups(this.book, this.filter)
   }
 
@@ -347,7 +347,7 @@ export class Matcher {
     if (!this.filter.fits({ ...prepared, instance: row.instance }, host.slot)) return false
     this.book.unclaim(claim.id)
     this.#countUp(prepared.ask.job, claim.agentId)
-    this.#hold(prepared.ask, row, { host, scored: null }, claim, attempt)
+    this.#hold(prepared.ask, row, { slot: host.slot, scored: null }, claim, attempt)
     return true
   }
 
@@ -381,9 +381,9 @@ export class Matcher {
   }
 
   #hold(ask: Ask, row: TaskRow, choice: Choice, claim: RoomClaim | null, attempt: Attempt): void {
-    const { host } = choice
-    const ports = this.book.hold(row.taskId, host, ask, attempt.random)
-    this.#held.set(row.taskId, { job: ask.job, agentId: host.row.agentId, claim })
+    const { slot } = choice
+    const ports = this.book.hold(row.taskId, slot, ask, attempt.random)
+    this.#held.set(row.taskId, { job: ask.job, agentId: this.book.agentAt(slot), claim })
     attempt.made.push({ row, choice, ports, claim })
   }
 
@@ -391,8 +391,9 @@ export class Matcher {
     const policy = this.#policy
     const hosts = this.book.connectedCount
     const { looked, others } = attempt
-    return attempt.made.map(({ row, choice: { host, scored }, ports, claim }) => {
-      const first = scored === null ? { host: host.row.host } : { host: host.row.host, ...scored }
+    return attempt.made.map(({ row, choice: { slot, scored }, ports, claim }) => {
+      const host = this.book.nameAt(slot)
+      const first = scored === null ? { host } : { host, ...scored }
       // By name: to spread what all have in common first would cost 3 µs a task.
       const candidates = claim === null ? [first, ...others] : [first]
       const record: Writable<PlacementRecord> = { seed, policy, tasks, hosts, looked, candidates }
@@ -400,8 +401,8 @@ export class Matcher {
       return {
         taskId: row.taskId,
         configId,
-        agentId: host.row.agentId,
-        host: host.row.host,
+        agentId: this.book.agentAt(slot),
+        host,
         ports: ports.length === 0 ? NO_PORTS : Object.fromEntries(portNames.map((name, n) => [name, ports[n]!])),
         record,
       }
@@ -444,6 +445,12 @@ export class Matcher {
       if (on !== undefined) yield this.#countedHost(on)
     }
     for (const held of this.#held.values()) if (held.job === job) yield this.#countedHost(held.agentId)
+  }
+
+  /** The same as `#countedHost`, with no object of the host touched. */
+  #countedSlot(slot: number): CountedHost {
+    const { attributes } = this.book
+    return { agentId: this.book.agentAt(slot), attributes: { get: name => attributes.column(name).valuesOf(slot) } }
   }
 
   #countedHost(agentId: AgentId): CountedHost {
@@ -495,7 +502,7 @@ export class Matcher {
       } else {
         this.#held.delete(id)
         // The usual end of a hold: the job has as many tasks there as before.
-        if (was === undefined && is === held.agentId) return this.#bindInBook(after!, is)
+        if (was === undefined && is === held.agentId) return this.#bindHeld(after!, is)
         this.#countDown(held.job, held.agentId)
       }
     }
@@ -517,6 +524,14 @@ export class Matcher {
     const isKnown = this.#asks.has(task.configId) || this.#view.config(task.configId) !== undefined
     if (this.book.host(agentId) === undefined || !isKnown) return
     const { needs, isRevocable } = this.askOf(task.configId)
+    this.book.bind(task.taskId, agentId, { needs, isRevocable, ports: Object.values(task.ports) })
+  }
+
+  /** Its room is held there: the agent is in the book, and so is the configuration among the asks. */
+  #bindHeld(task: TaskRow, agentId: AgentId): void {
+    const ask = this.#asks.get(task.configId)
+    if (ask === undefined) return this.#bindInBook(task, agentId)
+    const { needs, isRevocable } = ask
     this.book.bind(task.taskId, agentId, { needs, isRevocable, ports: Object.values(task.ports) })
   }
 

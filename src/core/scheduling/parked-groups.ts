@@ -130,7 +130,7 @@ export class ParkedGroups {
     const most = { cpusMilli: 0, ramMb: 0, diskMb: 0, ports: 0, gpus: 0 }
     let mostRevocableMilli = 0
     for (const slot of slots) {
-      for (const { type } of NEED_KINDS) most[type] = Math.max(most[type], columns[type][slot]!)
+      for (const { type } of NEED_KINDS) most[type] = Math.max(most[type], columns.free(slot, type))
       mostRevocableMilli = Math.max(mostRevocableMilli, columns.revocableMilli[slot]!)
     }
     const waking: Waking = {

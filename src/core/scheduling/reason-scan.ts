@@ -118,23 +118,25 @@ class Shortage {
   /** Bit by bit, in the order of NEED_KINDS. */
   mask = 0
   score = 0
-  readonly #free: readonly Float64Array[]
+  readonly #columns: HostColumns
+  readonly #isRevocable: boolean
   readonly #needs: readonly number[]
 
   constructor(columns: HostColumns, needs: Needs, isRevocable: boolean) {
     this.#needs = NEED_KINDS.map(({ type }) => needs[type])
-    this.#free = NEED_KINDS.map(({ type }) =>
-      type === 'cpusMilli' && isRevocable ? columns.revocableMilli : columns[type],
-    )
+    this.#columns = columns
+    this.#isRevocable = isRevocable
   }
 
   look(slot: number): void {
+    const columns = this.#columns
     this.mask = 0
     this.score = 0
     for (let kind = 0; kind < this.#needs.length; kind++) {
       const asked = this.#needs[kind]!
       if (asked <= 0) continue
-      const missing = asked - this.#free[kind]![slot]!
+      const free = kind === 0 && this.#isRevocable ? columns.revocableMilli[slot]! : columns.freeOfNth(slot, kind)
+      const missing = asked - free
       if (missing <= 0) continue
       this.mask |= 1 << kind
       this.score += shortageScore(NEED_KINDS[kind]!, missing)
