@@ -18,7 +18,7 @@ import { ClaimBook } from './claim-book.ts'
 import type { RoomClaim } from './claims.ts'
 import { FreeAmounts, HostColumns } from './host-columns.ts'
 import { NEED_KINDS, type Needs } from './needs.ts'
-import { type PortRanges, PortSpace } from './port-space.ts'
+import { areSameRanges, type PortRanges, PortSpace } from './port-space.ts'
 
 /** Read by everybody, changed by the book only. */
 export interface Host {
@@ -57,12 +57,12 @@ class OwnHost implements Host {
   spentPorts: number[] = []
   readonly #columns: HostColumns
 
-  constructor(slot: number, row: AgentRow, columns: HostColumns) {
+  constructor(slot: number, row: AgentRow, portRanges: PortRanges, columns: HostColumns) {
     this.slot = slot
     this.row = row
     this.mode = row.mode
     this.attributes = attributeSet(row.attributes)
-    this.ports = new PortSpace(row.portRanges)
+    this.ports = new PortSpace(portRanges)
     this.total = { ...row.total, ports: this.ports.total }
     this.free = new FreeAmounts(columns, slot)
     this.freeRevocable = new FreeAmounts(columns, slot, true)
@@ -133,6 +133,7 @@ export class OfferBook {
   readonly #freeSlots: number[] = []
   readonly #byAgent = new Map<AgentId, OwnHost>()
   readonly #taken = new Map<TaskId, Taken>()
+  #lastRanges: PortRanges = []
   #holds = 0
   #connected = 0
 
@@ -188,7 +189,7 @@ export class OfferBook {
     known.row = row
     this.#names[slot] = row.host
     if (!known.isOffered) {
-      known.ports.setRanges(row.portRanges)
+      known.ports.setRanges(this.#shared(row.portRanges))
       const total: Needs = { ...row.total, ports: known.ports.total }
       this.#addFree(slot, total, known.total)
       this.columns.revocableMilli[slot]! += (row.revocable?.cpusMilli ?? 0) - revocableBefore
@@ -368,12 +369,18 @@ export class OfferBook {
     }
   }
 
+  /** Nearly all hosts of a cluster give out the same ports: they share one list, which is then always at hand. */
+  #shared(ranges: PortRanges): PortRanges {
+    if (!areSameRanges(ranges, this.#lastRanges)) this.#lastRanges = ranges
+    return this.#lastRanges
+  }
+
   #insert(row: AgentRow): void {
     const slot = this.#freeSlots.pop() ?? this.#slots.length
     const { columns } = this
     columns.ensure(slot)
     this.attributes.ensure(columns.capacity)
-    const host = new OwnHost(slot, row, columns)
+    const host = new OwnHost(slot, row, this.#shared(row.portRanges), columns)
     columns.begin(slot, host.total, row.revocable?.cpusMilli ?? 0)
     this.attributes.set(slot, host.attributes)
     this.#slots[slot] = host
@@ -408,8 +415,12 @@ export class OfferBook {
     this.#taken.set(taskId, { slot, needs, ports, isRevocable, isHold })
     if (isHold) this.#countHold(slot, 1)
     if (isHold || this.columns.offered[slot] === 0) this.columns.change(slot, needs, isRevocable, -1)
-    if (ports.length > 0) this.#slots[slot]!.ports.use(ports)
-    this.#amountsChanged(slot, ports.length > 0, false)
+    if (ports.length > 0) {
+      const space = this.#slots[slot]!.ports
+      space.use(ports)
+      this.columns.setFreePorts(slot, space.free)
+    }
+    this.#amountsChanged(slot, false)
   }
 
   #drop(taskId: TaskId, { slot, needs, ports, isRevocable, isHold }: Taken, grows = true): void {
@@ -422,8 +433,9 @@ export class OfferBook {
       const host = this.#slots[slot]!
       if (returns) host.ports.release(ports)
       else host.spentPorts.push(...ports)
+      this.columns.setFreePorts(slot, host.ports.free)
     }
-    this.#amountsChanged(slot, ports.length > 0, grows && returns)
+    this.#amountsChanged(slot, grows && returns)
   }
 
   #countHold(slot: number, by: 1 | -1): void {
@@ -441,11 +453,12 @@ export class OfferBook {
     if (grows) this.grown.add(slot)
   }
 
-  /** What most placements change, and nothing but numbers is touched for it. */
-  #amountsChanged(slot: number, withPorts: boolean, grows: boolean): void {
-    if (withPorts || this.candidates.isByAmounts) return this.#changed(this.#slots[slot]!, grows)
+  /** What a placement changes: the host as an object is touched only where its amounts give it its place in the order. */
+  #amountsChanged(slot: number, grows: boolean): void {
     this.columns.countChange(slot)
-    if (grows && this.columns.connected[slot] === 1) this.grown.add(slot)
+    if (this.columns.connected[slot] === 0) return
+    if (this.candidates.isByAmounts) this.candidates.changed(this.#slots[slot]!)
+    if (grows) this.grown.add(slot)
   }
 }
 

@@ -1,6 +1,6 @@
 /**
  * The ports of one host. Ranges and the few ports in use are kept, not 65,535 bits: ten thousand hosts fit in little
- * memory. Free ports are given out from a random start, so that a port is seldom reused right after its task has ended.
+ * memory. Those in use are a list: to search a few hundred numbers takes less than to fetch the parts of a map. Free ports are given out from a random start, so that a port is seldom reused right after its task has ended.
  * Source: the scheduling spec, section 2 and item D20.
  */
 import { assert } from '../base/assert.ts'
@@ -8,6 +8,10 @@ import type { Prng } from '../base/prng.ts'
 
 /** Closed ranges, ascending, not touching. */
 export type PortRanges = readonly (readonly [number, number])[]
+
+export function areSameRanges(a: PortRanges, b: PortRanges): boolean {
+  return a === b || (a.length === b.length && a.every(([begin, end], n) => begin === b[n]![0] && end === b[n]![1]))
+}
 
 /** Ranges as an agent may have written them: those that overlap or touch become one, those without a port go. */
 export function portRangesOf(given: PortRanges): PortRanges {
@@ -24,8 +28,11 @@ export class PortSpace {
   #ranges: PortRanges = []
   #total = 0
   #usedInRanges = 0
-  /** How many hold it: two only when the store says so, such as after an agent's ranges were changed by hand. */
-  readonly #used = new Map<number, number>()
+  /**
+   * In no order, as often as somebody holds it: twice only when the store says so, such as after an agent's ranges were
+   * changed by hand. Made when the first comes: most hosts of a large cluster have none.
+   */
+  #used: number[] | null = null
 
   constructor(ranges: PortRanges) {
     this.setRanges(ranges)
@@ -36,7 +43,7 @@ export class PortSpace {
     this.#ranges = ranges
     this.#total = ranges.reduce((sum, [begin, end]) => sum + end - begin + 1, 0)
     this.#usedInRanges = 0
-    for (const port of this.#used.keys()) if (this.#isInRanges(port)) this.#usedInRanges++
+    for (const port of new Set(this.#used)) if (this.#isInRanges(port)) this.#usedInRanges++
   }
 
   get total(): number {
@@ -49,7 +56,7 @@ export class PortSpace {
 
   /** What is free, as ranges: closed, ascending, not touching. */
   freeRanges(): PortRanges {
-    const used = [...this.#used.keys()].filter(port => this.#isInRanges(port)).sort((a, b) => a - b)
+    const used = [...new Set(this.#used)].filter(port => this.#isInRanges(port)).sort((a, b) => a - b)
     const free: [number, number][] = []
     let at = 0
     for (const [begin, end] of this.#ranges) {
@@ -64,27 +71,25 @@ export class PortSpace {
   }
 
   isUsed(port: number): boolean {
-    return this.#used.has(port)
+    return this.#used?.includes(port) ?? false
   }
 
   use(ports: Iterable<number>): void {
     for (const port of ports) {
-      const users = this.#used.get(port) ?? 0
-      this.#used.set(port, users + 1)
-      if (users === 0 && this.#isInRanges(port)) this.#usedInRanges++
+      if (!this.isUsed(port) && this.#isInRanges(port)) this.#usedInRanges++
+      if (this.#used === null) this.#used = [port]
+      else this.#used.push(port)
     }
   }
 
   release(ports: Iterable<number>): void {
     for (const port of ports) {
-      const users = this.#used.get(port)
-      assert(users !== undefined, 'only a port in use is released', { port })
-      if (users > 1) {
-        this.#used.set(port, users - 1)
-      } else {
-        this.#used.delete(port)
-        if (this.#isInRanges(port)) this.#usedInRanges--
-      }
+      const used = this.#used
+      const at = used?.indexOf(port) ?? -1
+      assert(used !== null && at !== -1, 'only a port in use is released', { port })
+      used[at] = used[used.length - 1]!
+      used.pop()
+      if (!used.includes(port) && this.#isInRanges(port)) this.#usedInRanges--
     }
   }
 
@@ -95,7 +100,7 @@ export class PortSpace {
     if (count === 0) return chosen
     let [range, port] = this.#nth(random.int(0, this.#total))
     while (chosen.length < count) {
-      if (!this.#used.has(port)) chosen.push(port)
+      if (!this.isUsed(port)) chosen.push(port)
       port++
       if (port > this.#ranges[range]![1]) {
         range = (range + 1) % this.#ranges.length
@@ -116,6 +121,8 @@ export class PortSpace {
   }
 
   #isInRanges(port: number): boolean {
-    return this.#ranges.some(([begin, end]) => port >= begin && port <= end)
+    const ranges = this.#ranges
+    for (let i = 0; i < ranges.length; i++) if (port >= ranges[i]![0] && port <= ranges[i]![1]) return true
+    return false
   }
 }
