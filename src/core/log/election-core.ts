@@ -5,8 +5,10 @@
  * It asks as soon as a lease has passed since the leader was last heard, for that is when the grant of this voter, and
  * of all who heard the same heartbeat, is over. Who leads is known, so it is known too who is next: the voters ask in the
  * order of their ids, half a heartbeat apart, and do not meet. A voter whose grant still runs says for how long, and is
- * asked again right then. Where nobody was heard, a random part of one to two leases keeps them apart. Source: the
- * replicated log, C5 and C6; that the time out is not random there is decided in docs/design/0002-replicated-log.md.
+ * asked again right then. Where nobody was heard, a random part of one to two leases keeps them apart. Asking is for
+ * free, so it is not backed off from, however often it was in vain; only a candidacy, which raises ballots, is. And whoever
+ * hears somebody ask who lacks what it holds itself asks at once, for it may be the only one that can win. Source: the
+ * replicated log, C5 and C6; where this differs from them is decided in docs/design/0002-replicated-log.md.
  *
  * It also keeps the one view of leadership that the rest of the node sees; its version only grows.
  */
@@ -25,9 +27,13 @@ export type ElectionMessage =
   | PrevoteReply
   /** The own replica has told a member that asked that it would promise. */
   | { readonly type: 'favoured'; readonly memberId: number }
+  /** The own replica has told a member that asked that it holds more; no grant keeps this member from leading. */
+  | { readonly type: 'surpassed'; readonly memberId: number }
   /** The own replica has promised another member, which is now given the time to win. */
   | { readonly type: 'promised'; readonly ballot: Ballot }
   | Release
+  /** A quorum has promised. What is left to wait for is that it holds the first entry of the reign. */
+  | { readonly type: 'elected'; readonly ballot: Ballot }
   | { readonly type: 'serving'; readonly ballot: Ballot }
   | { readonly type: 'lost'; readonly reason: string; readonly roundSeen: number; readonly isHandedOver?: boolean }
   | { readonly type: 'space'; readonly full: boolean }
@@ -67,6 +73,9 @@ interface Canvass {
   isAskedAgain: boolean
 }
 
+/** `nobody`: after a failed try, or where nobody was heard; `somebody`: a leader, or whoever may become one. */
+type WaitsFor = 'nobody' | 'somebody'
+
 export class ElectionCore {
   readonly #self: number
   readonly #timing: LogTiming
@@ -81,6 +90,9 @@ export class ElectionCore {
   #canvass: Canvass | null = null
   #heard: Ballot = NO_BALLOT
   #full = false
+  #waitsFor: WaitsFor = 'nobody'
+  /** Who was let stand first since this member asked last: each once, or one that gets no answers would hold up all. */
+  readonly #letFirst = new Set<number>()
   #view: ElectionView = { version: 0, role: 'NONE', ballot: null, leaderId: null }
 
   constructor(options: { readonly self: number; readonly timing: LogTiming; readonly random: Prng }) {
@@ -100,7 +112,7 @@ export class ElectionCore {
     switch (message.type) {
       case 'ready':
         this.#voters = message.voters.toSorted((a, b) => a - b)
-        return this.#voters.length === 1 ? this.#stand() : this.#wait(this.#electionTimeoutMs())
+        return this.#voters.length === 1 ? this.#stand() : this.#wait(this.#electionTimeoutMs(), 'nobody')
       case 'heardLeader':
         return this.#onHeardLeader(message.ballot, message.memberId)
       case 'canvass':
@@ -109,10 +121,14 @@ export class ElectionCore {
         return this.#onPrevoteReply(message)
       case 'favoured':
         return this.#onFavoured(message.memberId)
+      case 'surpassed':
+        return this.#onSurpassed(message.memberId)
       case 'promised':
         return this.#onPromised(message.ballot)
       case 'release':
         return this.#onRelease(message)
+      case 'elected':
+        return this.#onElected()
       case 'serving':
         this.#phase = 'leading'
         this.#failures = 0
@@ -138,6 +154,7 @@ export class ElectionCore {
         ? [{ type: 'giveUp', reason: `member ${memberId} leads with ballot ${ballot[0]}.${ballot[1]}` }]
         : []
     this.#failures = 0
+    this.#letFirst.clear()
     return [...giveUp, ...this.#wait(this.#silenceMs(memberId)), ...this.#show('FOLLOWER', ballot, memberId)]
   }
 
@@ -149,9 +166,9 @@ export class ElectionCore {
       case 'waiting':
         if (this.#voters.length === 1) return this.#stand()
         // A member that could not store what it would lead does not run.
-        return this.#full ? this.#wait(this.#electionTimeoutMs()) : this.#startCanvass()
+        return this.#full ? this.#wait(this.#electionTimeoutMs(), 'nobody') : this.#startCanvass()
       case 'canvassing':
-        return this.#canvass?.isAskedAgain === true ? this.#startCanvass() : this.#backOff()
+        return this.#canvass?.isAskedAgain === true ? this.#startCanvass() : this.#pause()
       case 'standing':
         // Its end is not waited for: a candidacy that the own replica has dropped never began, and has none to tell of.
         return [{ type: 'giveUp', reason: 'no quorum has promised in time' }, ...this.#backOff()]
@@ -163,6 +180,7 @@ export class ElectionCore {
   #startCanvass(): readonly ElectionEffect[] {
     this.#phase = 'canvassing'
     this.#canvass = null
+    this.#letFirst.clear()
     return [
       { type: 'canvass', roundSeen: this.#roundSeen },
       ...this.#timer(this.#timing.retransmitMs),
@@ -183,6 +201,7 @@ export class ElectionCore {
     const { memberId } = message.from
     if (message.granted) canvass.yes.add(memberId)
     else if (message.freeInMs !== undefined) canvass.later.set(memberId, message.freeInMs)
+    else if (compareBallots(message.promised, canvass.ballot) >= 0) return this.#askHigher(canvass)
     return canvass.yes.size >= quorumOf(this.#voters.length)
       ? this.#stand({ canvassed: canvass.ballot })
       : this.#askAgain(canvass)
@@ -201,10 +220,31 @@ export class ElectionCore {
     return this.#timer(Math.max(1, Math.ceil(afterMs)))
   }
 
+  /** That ballot is spent, as happens to a member that was away. The next question names one above all that are known. */
+  #askHigher(canvass: Canvass): readonly ElectionEffect[] {
+    canvass.isAskedAgain = true
+    return this.#timer(1)
+  }
+
   /** Whoever asks first is left to stand first, for as long as a promise and the first heartbeat take to arrive. */
   #onFavoured(memberId: number): readonly ElectionEffect[] {
-    if (memberId === this.#self || this.#phase !== 'waiting') return []
+    if (memberId === this.#self || this.#phase !== 'waiting' || this.#letFirst.has(memberId)) return []
+    this.#letFirst.add(memberId)
     return this.#wait(2 * this.#timing.heartbeatMs + this.#turnMs(memberId))
+  }
+
+  /** The one that asks cannot win with the voice of this member, and perhaps nobody can but this one. */
+  #onSurpassed(memberId: number): readonly ElectionEffect[] {
+    if (this.#phase !== 'waiting' || this.#waitsFor !== 'nobody' || this.#full) return []
+    return this.#wait(Math.max(1, this.#turnMs(memberId)))
+  }
+
+  /**
+   * Its followers may lack so much that they are longer on the way to it than a candidacy may take. They hear this leader,
+   * and would not have got further with another one. The coordinator gives up by itself when they are gone.
+   */
+  #onElected(): readonly ElectionEffect[] {
+    return this.#phase === 'standing' && this.#voters.length > 1 ? this.#timer(this.#timing.undecidedMsMax) : []
   }
 
   /** Whoever has just got the promise of this member would only be deposed by a candidacy of its own. */
@@ -246,11 +286,18 @@ export class ElectionCore {
     const baseMs = electionBackoffMsMin * 2 ** Math.min(this.#failures, 10)
     this.#failures++
     const afterMs = Math.min(electionBackoffMsMax, baseMs * (1 + this.#random.next()))
-    return [...this.#wait(afterMs), ...this.#show('CANDIDATE', null, null)]
+    return [...this.#wait(afterMs, 'nobody'), ...this.#show('CANDIDATE', null, null)]
   }
 
-  #wait(afterMs: number): readonly ElectionEffect[] {
+  /** Nobody is disturbed by a question, and a quorum may be back at any moment: no longer than keeps two askers apart. */
+  #pause(): readonly ElectionEffect[] {
+    const afterMs = this.#timing.heartbeatMs * (1 + this.#random.next())
+    return [...this.#wait(afterMs, 'nobody'), ...this.#show('CANDIDATE', null, null)]
+  }
+
+  #wait(afterMs: number, waitsFor: WaitsFor = 'somebody'): readonly ElectionEffect[] {
     this.#phase = 'waiting'
+    this.#waitsFor = waitsFor
     this.#canvass = null
     return this.#timer(afterMs)
   }

@@ -201,6 +201,7 @@ export class Member {
         return this.toCoordinator(effect)
       case 'canvass':
       case 'favoured':
+      case 'surpassed':
       case 'promised':
       case 'heardLeader':
         return this.toElection(effect)
@@ -237,6 +238,8 @@ export class Member {
         }
         return this.toCoordinator({ type: 'loaded', peer: effect.peer, from: effect.from, entries })
       }
+      case 'elected':
+        return this.toElection(effect)
       case 'serving':
         this.serving = effect.ballot
         return this.toElection(effect)
