@@ -196,6 +196,150 @@ test('a candidacy that the own replica has dropped without a word: time runs out
   expect(election.phase).toBe('waiting')
 })
 
+describe('a quorum comes back after a long time without one', () => {
+  const voters = [1, 2, 3, 4, 5].map(memberId => ({ memberId, incarnation: `disk-${memberId}` }))
+  function alone(): ElectionCore {
+    const election = new ElectionCore({ self: 2, timing: LOG_TIMING, random: prng(1) })
+    election.handle({ type: 'ready', voters: voters.map(({ memberId }) => memberId) })
+    return election
+  }
+  const timerOf = (effects: ReturnType<ElectionCore['handle']>) =>
+    effects.flatMap(effect => (effect.type === 'startTimer' ? [effect] : []))[0]!
+  /** Asks in vain so many times; how long each pause was, and what is due next. */
+  function inVain(election: ElectionCore, times: number) {
+    let attempt = 1
+    const pausesMs = Array.from({ length: times }, () => {
+      const asked = timerOf(election.handle({ type: 'timeout', attempt }))
+      const paused = timerOf(election.handle({ type: 'timeout', attempt: asked.attempt }))
+      attempt = paused.attempt
+      return paused.afterMs
+    })
+    return { pausesMs, attempt }
+  }
+  const ask = (election: ElectionCore, ballot: readonly [number, number]) =>
+    election.handle({
+      type: 'canvass',
+      prevote: { type: 'prevote', from: voters[1]!, ballot, last: { position: 0, ballot: [0, 0] }, voters },
+    })
+
+  test('asked in vain a hundred times: asked again within two heartbeats, as after the first time', () => {
+    const { pausesMs } = inVain(alone(), 100)
+    expect(Math.min(...pausesMs)).toBeGreaterThanOrEqual(heartbeatMs)
+    expect(Math.max(...pausesMs)).toBeLessThanOrEqual(2 * heartbeatMs)
+  })
+
+  test('a candidacy that fails again and again is backed off from, for it raises ballots', () => {
+    const election = alone()
+    let attempt = 1
+    let afterMs = 0
+    for (let failures = 0; failures < 8; failures++) {
+      election.handle({ type: 'timeout', attempt })
+      ask(election, [failures + 1, 2])
+      for (const from of voters.slice(0, 3))
+        election.handle({
+          ...{ type: 'prevoteReply', from, ballot: [failures + 1, 2], granted: true },
+          promised: [0, 0],
+        })
+      expect(election.phase).toBe('standing')
+      const lost = timerOf(election.handle({ type: 'lost', reason: 'refused', roundSeen: failures + 1 }))
+      attempt = lost.attempt
+      afterMs = lost.afterMs
+    }
+    expect(afterMs).toBe(LOG_TIMING.electionBackoffMsMax)
+  })
+
+  test('somebody who holds less asks: whoever holds more asks at once, the first by id first', () => {
+    const election = alone()
+    expect(timerOf(election.handle({ type: 'surpassed', memberId: 5 })).afterMs).toBe(heartbeatMs / 2)
+    // Not put off by the next one that asks.
+    expect(election.handle({ type: 'surpassed', memberId: 4 })).toEqual([])
+  })
+
+  test('somebody who holds less asks while another has the promise of this member: that one is let lead', () => {
+    const election = alone()
+    election.handle({ type: 'promised', ballot: [4, 3] })
+    expect(election.handle({ type: 'surpassed', memberId: 5 })).toEqual([])
+  })
+
+  test('members whose questions arrive and whose answers do not: each is let go first once, not for ever', () => {
+    const election = alone()
+    const { attempt } = inVain(election, 1)
+    const first = timerOf(election.handle({ type: 'favoured', memberId: 4 }))
+    expect(first.attempt).toBe(attempt + 1)
+    expect(timerOf(election.handle({ type: 'favoured', memberId: 5 })).attempt).toBe(attempt + 2)
+    for (const memberId of [4, 5]) expect(election.handle({ type: 'favoured', memberId })).toEqual([])
+    expect(election.handle({ type: 'timeout', attempt: attempt + 2 }).map(({ type }) => type)).toContain('canvass')
+  })
+
+  test('a member with an old ballot returns: the next question names a higher one, and is asked right away', () => {
+    const election = alone()
+    const asked = timerOf(election.handle({ type: 'timeout', attempt: 1 }))
+    ask(election, [1, 2])
+    const reply = { type: 'prevoteReply', from: voters[2]!, ballot: [1, 2], granted: false, promised: [9, 3] } as const
+    const again = timerOf(election.handle(reply))
+    expect([again.afterMs, again.attempt]).toEqual([1, asked.attempt + 1])
+    expect(election.handle({ type: 'timeout', attempt: again.attempt })).toContainEqual({
+      type: 'canvass',
+      roundSeen: 9,
+    })
+  })
+
+  test('the only one that can win asks as soon as another has asked it', () => {
+    const cluster = ledBy(5, 5)
+    // What 3 holds beyond the others is not committed, and 1 and 2 are gone.
+    cluster.passes = ({ to }) => to === 3 || to === 5
+    cluster.member(5).append(1, 'a')
+    cluster.settle()
+    cluster.passes = ({ from, to }) => from === to
+    for (const gone of [1, 2, 5]) cluster.crash(gone)
+    cluster.restart(1, new Disk(metaOf(1, 5)))
+    cluster.member(1).toElection({ type: 'ready', voters: [1, 2, 3, 4, 5] })
+    cluster.advance(30 * leaseMs)
+    expect(cluster.leaders()).toEqual([])
+    cluster.passes = () => true
+    cluster.advance(LOG_TIMING.retransmitMs + 4 * heartbeatMs, 10)
+    expect(cluster.leaders()).toEqual([3])
+  })
+})
+
+test('a leader whose followers are long on the way to it is not ended by its own time out', () => {
+  const cluster = ledBy(3)
+  const held = cluster.member(1).replica.last.position
+  cluster.crash(3)
+  // ACCEPTs are answered, and what they carry does not arrive: as if the follower were fetching it from elsewhere.
+  cluster.passes = ({ from, to, message }) =>
+    !(from !== to && message.type === 'accept' && message.entries.length > 0) &&
+    !(message.type === 'prevote' && from === 2)
+  cluster.advance(5 * leaseMs)
+  expect([cluster.member(1).coordinator.role, cluster.member(1).lost]).toEqual(['leading', []])
+  cluster.passes = () => true
+  cluster.advance(leaseMs)
+  expect(cluster.leaders()).toEqual([1])
+  expect(cluster.member(2).replica.last.position).toBeGreaterThan(held)
+})
+
+test('a new leader whose own disk does not take its first entry: it ends, and another leads', () => {
+  const cluster = ledBy(5, 5)
+  cluster.crash(5)
+  cluster.advance(leaseMs - 1, 1)
+  const first = cluster.member(1)
+  // Its promise gets onto the disk, the entry after it does not.
+  while (first.coordinator.role !== 'leading') {
+    cluster.monoMs++
+    const timer = first.electionTimer
+    if (timer !== null && timer.atMs <= cluster.monoMs && first.election.phase === 'waiting')
+      first.toElection({ type: 'timeout', attempt: timer.attempt })
+    for (let turn = 0; turn < 12 && first.coordinator.role !== 'leading'; turn++) {
+      cluster.deliver()
+      if (first.coordinator.role !== 'leading') for (const member of cluster.members.values()) member.flush()
+    }
+  }
+  first.disk.hangs = true
+  cluster.advance(LOG_TIMING.slowFlushMs + 3 * leaseMs)
+  expect(first.lost).toEqual([expect.stringMatching(/^the own disk has not taken the first entry for \d+ ms$/)])
+  expect(cluster.leaders()).toEqual([2])
+})
+
 function heartbeatOf(cluster: LogCluster, leader: number) {
   cluster.wire = []
   const { ballot } = cluster.member(leader).coordinator
