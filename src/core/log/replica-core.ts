@@ -240,8 +240,8 @@ export class ReplicaCore {
   #onPrevote(message: Prevote, now: Now): readonly ReplicaEffect[] {
     const isAble =
       this.#meta.status === 'VOTING' && !this.#damaged && !this.#isSlow() && this.#isVoterIn(message.voters)
-    const isSurpassed = compareEnds(message.last, this.last) < 0
-    const wouldPromise = isAble && compareBallots(message.ballot, this.#meta.promised) > 0 && !isSurpassed
+    const holdsEnough = compareEnds(message.last, this.last) >= 0
+    const wouldPromise = isAble && compareBallots(message.ballot, this.#meta.promised) > 0 && holdsEnough
     const heldMs = this.#heldBackMs(message, now)
     const granted = wouldPromise && heldMs === 0
     const { ballot, from } = message
@@ -250,7 +250,7 @@ export class ReplicaCore {
     const answer = isHeldOnly ? { ...reply, freeInMs: heldMs } : reply
     const sent: ReplicaEffect = { type: 'send', to: from.memberId, message: answer }
     if (granted) return [{ type: 'favoured', memberId: from.memberId }, sent]
-    return isAble && isSurpassed && heldMs === 0 ? [{ type: 'surpassed', memberId: from.memberId }, sent] : [sent]
+    return isAble && !holdsEnough && heldMs === 0 ? [{ type: 'surpassed', memberId: from.memberId }, sent] : [sent]
   }
 
   #onPrepare(message: Prepare, now: Now): readonly ReplicaEffect[] {

@@ -323,15 +323,16 @@ test('a new leader whose own disk does not take its first entry: it ends, and an
   cluster.crash(5)
   cluster.advance(leaseMs - 1, 1)
   const first = cluster.member(1)
+  const leads = (): boolean => first.coordinator.role === 'leading'
   // Its promise gets onto the disk, the entry after it does not.
-  while (first.coordinator.role !== 'leading') {
+  while (!leads()) {
     cluster.monoMs++
     const timer = first.electionTimer
     if (timer !== null && timer.atMs <= cluster.monoMs && first.election.phase === 'waiting')
       first.toElection({ type: 'timeout', attempt: timer.attempt })
-    for (let turn = 0; turn < 12 && first.coordinator.role !== 'leading'; turn++) {
+    for (let turn = 0; turn < 12 && !leads(); turn++) {
       cluster.deliver()
-      if (first.coordinator.role !== 'leading') for (const member of cluster.members.values()) member.flush()
+      if (!leads()) for (const member of cluster.members.values()) member.flush()
     }
   }
   first.disk.hangs = true
