@@ -51,7 +51,8 @@ async function run(options: BenchOptions): Promise<BenchResult> {
     notes: [
       `${most} tasks: of jobs of 20 instances, 4 that run and 16 that have ended; -live: all of them run. About 50 tasks a host, 10 jobs a role, whatever the size. Rows are written into the log before the node starts; there are no agents`,
       'leader-rss: the resident set of the whole process, log thread and pages of its files included, once it is ACTIVE and all operations have been asked for (-live: every task once, by pages), -peak: the most it has ever been, the load of the rows included; -files: the part that the kernel may take back when memory is short; heap and external: after collections',
-      'NAME-cpu-TASKS: processor time of all threads of the node per operation, one operation after the other; nodes of all sizes are up at once and asked in turns. Each has collected its garbage once before; collections that come while it is asked count',
+      'NAME-cpu-TASKS: processor time of all threads of the node per operation, one operation after the other; nodes of all sizes are up at once and asked in turns. Of each run the median of five short turns that lie apart, so that a collection of the whole heap, which falls into few of them, does not decide',
+      'mean-cpu-TASKS: processor time of all turns over the number of all operations, collections included: with more tasks a collection is longer, and this tells what they cost',
       'growth-NAME: processor time per operation with the most tasks over that with the fewest, run by run; growth-lookup, -list and -write: the operation of that kind that grows most',
       'start: from the start of a process after SIGKILL, rows from its own disk',
       `nodes and client share this machine: load average ${loadBefore.toFixed(1)} before, ${loadavg()[0]!.toFixed(1)} after`,

@@ -1,100 +1,126 @@
 /**
  * What a user of one node feels: how long a start takes until `/health` says OK, how long a create request takes until
- * its task is RUNNING, and what an idle node costs. Real process, real disk, real task processes.
+ * its task is RUNNING, and what an idle node costs. Real process, real disk, real task processes. A run is a node; all stay
+ * up until the end, so that the time in which they do nothing has to pass only once.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type JobDetail, REQUEST_ID_HEADER } from '../src/wire/rest.ts'
-import { type Bench, figure } from './bench.ts'
+import { type Bench, type Figure, type FigureSpec, figure } from './bench.ts'
+import { cpuMicrosOf, residentOf } from './memory/cpu.ts'
 
 /** V8 tidies its heaps about 8 s after the last work, for a second or so; a node that has been idle is past that. */
-const CALM_MS = 15_000
-const IDLE_MS = 20_000
-const TICKS_PER_SECOND = 100
-const PAGE_BYTES = 4096
+const WHOLE = { jobs: 20, calmMs: 15_000, idleMs: 20_000 }
+const QUICK = { jobs: 3, calmMs: 10_000, idleMs: 3_000 }
 
 export const bench: Bench = {
   name: 'startup',
   title: 'one node: start to healthy, create to RUNNING, memory and CPU when idle',
   async run({ runs, quick, say }) {
+    const { jobs, calmMs, idleMs } = quick ? QUICK : WHOLE
     const startMs: number[] = []
     const createMs: number[] = []
-    const rssMb: number[] = []
-    const idlePercent: number[] = []
-    for (let run = 0; run <= runs; run++) {
-      const dir = mkdtempSync(join(tmpdir(), 'daybreak-bench-'))
-      const began = performance.now()
-      const node = await startNode(dir)
-      const healthyMs = performance.now() - began
-      try {
-        await untilAgentIsThere(node.url)
-        const jobs = quick ? 5 : 20
-        const samples: number[] = []
-        for (let n = 0; n < jobs; n++) samples.push(await createToRunning(node.url, `job-${n}`))
-        for (let n = 0; n < jobs; n++) await kill(node.url, `job-${n}`)
-        const pid = node.child.pid ?? 0
-        await pause(CALM_MS)
-        const before = cpuTicks(pid)
-        await pause(IDLE_MS)
-        const idle = ((cpuTicks(pid) - before) / TICKS_PER_SECOND / (IDLE_MS / 1000)) * 100
-        const rss = residentBytes(pid) / (1024 * 1024)
-        say(
-          `run ${run}: healthy ${healthyMs.toFixed(0)} ms, RUNNING ${median(samples).toFixed(0)} ms, ${rss.toFixed(0)} MB, idle ${idle.toFixed(2)} %`,
-        )
-        // The first run warms the disk's cache and is not counted.
-        if (run === 0) continue
-        startMs.push(healthyMs)
-        createMs.push(median(samples))
-        rssMb.push(rss)
-        idlePercent.push(idle)
-      } finally {
-        const ended = once(node.child, 'exit')
-        node.child.kill('SIGTERM')
-        await ended
-        rmSync(dir, { recursive: true, force: true, maxRetries: 5 })
+    const nodes: Node[] = []
+    try {
+      // The first one warms the disk's cache and is not counted.
+      for (let run = 0; run <= runs; run++) {
+        const began = performance.now()
+        nodes.push(await startNode())
+        startMs.push(performance.now() - began)
+        say(`run ${run}: healthy after ${startMs.at(-1)!.toFixed(0)} ms`)
+        await untilAgentIsThere(nodes.at(-1)!.url)
       }
-    }
-    return {
-      figures: [
-        figure({ name: 'start-to-healthy', unit: 'ms', better: 'lower', target: 1_500 }, startMs),
-        figure({ name: 'create-to-running-p50', unit: 'ms', better: 'lower', target: 200 }, createMs),
-        figure({ name: 'resident-when-idle', unit: 'MB', better: 'lower', target: 150 }, rssMb),
-        figure({ name: 'cpu-when-idle', unit: '% of a core', better: 'lower', target: 1 }, idlePercent),
-      ],
-      notes: [
-        'start-to-healthy: from the spawn of the process to the first 200 of /health, empty data folder',
-        'create-to-running-p50: from sending the create request to RUNNING as a client sees it, asked every 2 ms; the median of the jobs of a run',
-        `cpu-when-idle, resident-when-idle: over ${IDLE_MS / 1000} s, beginning ${CALM_MS / 1000} s after all jobs have ended (V8 compacts its heaps in between), all threads`,
-      ],
+      for (const [run, { url }] of nodes.entries()) {
+        const samples: number[] = []
+        for (let n = 0; n < jobs; n++) samples.push(await createToRunning(url, `job-${n}`))
+        await Promise.all(samples.map((_, n) => kill(url, `job-${n}`)))
+        createMs.push(median(samples))
+        say(`run ${run}: RUNNING after ${createMs.at(-1)!.toFixed(0)} ms`)
+      }
+      say(`all nodes are left alone: ${calmMs / 1000} s to calm down, ${idleMs / 1000} s that are measured`)
+      await pause(calmMs)
+      const idle = await idleOf(nodes, idleMs)
+      const of = (spec: FigureSpec, values: readonly number[]): Figure => figure(spec, values.slice(1))
+      return {
+        figures: [
+          of({ name: 'start-to-healthy', unit: 'ms', better: 'lower', target: 1_500 }, startMs),
+          of({ name: 'create-to-running-p50', unit: 'ms', better: 'lower', target: 200 }, createMs),
+          of(
+            { name: 'resident-when-idle', unit: 'MB', better: 'lower', target: 150 },
+            idle.map(({ residentMb }) => residentMb),
+          ),
+          of(
+            { name: 'cpu-when-idle', unit: '% of a core', better: 'lower', target: 1 },
+            idle.map(({ cpuPercent }) => cpuPercent),
+          ),
+        ],
+        notes: [
+          'start-to-healthy: from the spawn of the process to the first 200 of /health, empty data folder; the nodes of the runs before are there, and idle',
+          'create-to-running-p50: from sending the create request to RUNNING as a client sees it, asked every 2 ms; the median of the jobs of a node',
+          `cpu-when-idle, resident-when-idle: all nodes at the same time, over ${idleMs / 1000} s, beginning ${calmMs / 1000} s after all jobs have ended (V8 compacts its heaps in between), all threads; each value is a node`,
+        ],
+      }
+    } finally {
+      await Promise.all(nodes.map(node => node.end()))
     }
   },
 }
 
-interface Node {
-  readonly child: ChildProcess
-  readonly url: string
+interface Idle {
+  readonly cpuPercent: number
+  readonly residentMb: number
 }
 
-async function startNode(dir: string): Promise<Node> {
+/** By node, all of them over the same time. */
+async function idleOf(nodes: readonly Node[], ms: number): Promise<readonly Idle[]> {
+  const beganMs = performance.now()
+  const before = nodes.map(({ pid }) => cpuMicrosOf(pid))
+  await pause(ms)
+  return nodes.map(({ pid }, at) => ({
+    cpuPercent: ((cpuMicrosOf(pid) - before[at]!) / 1_000 / (performance.now() - beganMs)) * 100,
+    residentMb: residentOf(pid).all / (1024 * 1024),
+  }))
+}
+
+interface Node {
+  readonly pid: number
+  readonly url: string
+  /** Settles when the process and its data are gone. */
+  end(): Promise<void>
+}
+
+async function startNode(): Promise<Node> {
+  const dir = mkdtempSync(join(process.env.DAYBREAK_BENCH_DIR ?? tmpdir(), 'daybreak-bench-startup-'))
   const root = packageRoot()
   const args = [join(root, 'dist/bundle/main.js'), 'start', join(root, 'config/local.yaml')]
   const flags = ['--data.dir', dir, '--http.port', '0', '--peer.port', '0', '--logging.level', 'warn']
   const child = spawn(process.execPath, [...args, ...flags], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const url = await new Promise<string>((resolve, reject) => {
-    let said = ''
-    child.stdout.on('data', (chunk: Buffer) => {
-      said += chunk.toString('utf8')
-      const up = /up at (http:\/\/\S+)/.exec(said)
-      if (up?.[1] !== undefined) resolve(up[1])
+  const ended = once(child, 'exit')
+  const end = async (): Promise<void> => {
+    if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM')
+    await ended
+    rmSync(dir, { recursive: true, force: true, maxRetries: 5 })
+  }
+  try {
+    const url = await new Promise<string>((resolve, reject) => {
+      let said = ''
+      child.stdout.on('data', (chunk: Buffer) => {
+        said += chunk.toString('utf8')
+        const up = /up at (http:\/\/\S+)/.exec(said)
+        if (up?.[1] !== undefined) resolve(up[1])
+      })
+      child.once('exit', code => reject(new Error(`the node ended with status ${code}`)))
     })
-    child.once('exit', code => reject(new Error(`the node ended with status ${code}`)))
-  })
-  while ((await fetch(`${url}/health`)).status !== 200);
-  return { child, url }
+    while ((await fetch(`${url}/health`)).status !== 200);
+    return { pid: child.pid!, url, end }
+  } catch (cause) {
+    await end()
+    throw cause
+  }
 }
 
 async function untilAgentIsThere(url: string): Promise<void> {
@@ -148,16 +174,6 @@ function pause(ms: number): Promise<void> {
 function median(samples: readonly number[]): number {
   const sorted = [...samples].sort((a, b) => a - b)
   return sorted[sorted.length >> 1] ?? Number.NaN
-}
-
-/** User and system time of all threads, in ticks: fields 14 and 15 of /proc/<pid>/stat. */
-function cpuTicks(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
-  return Number(fields[11]) + Number(fields[12])
-}
-
-function residentBytes(pid: number): number {
-  return Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]) * PAGE_BYTES
 }
 
 function packageRoot(): string {

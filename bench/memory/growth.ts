@@ -29,9 +29,9 @@ export async function growth(sized: readonly Sized[], options: BenchOptions): Pr
   const figures: Figure[] = []
   const ratios = new Map<Group, { readonly name: string; readonly values: readonly number[] }[]>()
   try {
-    const names = sides[0]!.operations.map(({ name, group }) => ({ name, group }))
-    for (const [at, { name, group }] of names.entries()) {
-      const costs = await measureInTurns(sides, at, options)
+    const all = await measureInTurns(sides, options)
+    for (const [at, { name, group }] of sides[0]!.operations.entries()) {
+      const costs = all.map(({ costs }) => costs[at]!)
       const first = costs[0]!.cpuMicros
       const values = costs.at(-1)!.cpuMicros.map((micros, run) => micros / first[run]!)
       ratios.set(group, [...(ratios.get(group) ?? []), { name, values }])
@@ -47,6 +47,9 @@ export async function growth(sized: readonly Sized[], options: BenchOptions): Pr
         `${name}: ${costs.map(({ cpuMicros }) => percentile(cpuMicros, 0.5).toFixed(0)).join(', ')} µs, grows ${ratio.median.toFixed(2)}`,
       )
       figures.push(ratio)
+    }
+    for (const [n, { meanMicros }] of all.entries()) {
+      figures.push(figure({ name: `mean-cpu-${sides[n]!.tasks}`, unit: 'µs', better: 'lower' }, meanMicros))
     }
   } finally {
     for (const { client } of sides) client.close()
@@ -93,22 +96,74 @@ async function sideOf({ tasks, cluster }: Sized): Promise<Side> {
   return { tasks, pid, client: new Client(node.url), operations: operations(sizesOf(tasks)) }
 }
 
-async function measureInTurns(sides: readonly Side[], at: number, options: BenchOptions): Promise<readonly Cost[]> {
-  const costs = sides.map((): Cost => ({ cpuMicros: [], p50Ms: [] }))
-  const cpuMicros = options.quick ? 50_000 : 120_000
-  for (let run = -1; run < options.runs; run++) {
-    for (const [n, side] of sides.entries()) {
-      const round = await roundOf(side, side.operations[at]!, cpuMicros, (run + 1) * 10_000)
-      if (run < 0) continue
-      costs[n]!.cpuMicros.push(round.cpuMicros)
-      costs[n]!.p50Ms.push(round.p50Ms)
-    }
-  }
-  return costs
+interface SideCosts {
+  /** By operation. */
+  readonly costs: readonly Cost[]
+  /** By run: of all turns, those that a collection fell into too, over all operations. */
+  readonly meanMicros: number[]
 }
 
+/**
+ * By side. Each run asks for every operation in several short turns with all others in between, and the median turn
+ * counts: a collection of the whole heap takes seconds with a million tasks, and falls into neighbouring turns. Turns of
+ * one operation that followed each other would all have it, and those of the next none.
+ */
+async function measureInTurns(sides: readonly Side[], options: BenchOptions): Promise<readonly SideCosts[]> {
+  const operationCount = sides[0]!.operations.length
+  const all = sides.map(() => {
+    const costs = Array.from({ length: operationCount }, (): Cost => ({ cpuMicros: [], p50Ms: [] }))
+    return { costs, meanMicros: [] as number[] }
+  })
+  const cpuMicros = (options.quick ? 50_000 : 120_000) / TURNS
+  for (let run = -1; run < options.runs; run++) {
+    options.say(run < 0 ? 'each operation is asked for, to warm up' : `run ${run + 1} of ${options.runs}`)
+    const turns = sides.map(() => Array.from({ length: operationCount }, (): Turn[] => []))
+    for (let turn = 0; turn < TURNS; turn++) {
+      for (let at = 0; at < operationCount; at++) {
+        for (const [n, side] of sides.entries()) {
+          const from = ((run + 1) * TURNS + turn) * ASKED_A_TURN_MAX
+          turns[n]![at]!.push(await turnOf(side, side.operations[at]!, cpuMicros, from))
+        }
+      }
+    }
+    if (run < 0) continue
+    for (const [n, { costs, meanMicros }] of all.entries()) {
+      for (const [at, cost] of costs.entries()) {
+        const own = turns[n]![at]!
+        cost.cpuMicros.push(
+          percentile(
+            own.map(({ cpuMicros, asked }) => cpuMicros / asked),
+            0.5,
+          ),
+        )
+        cost.p50Ms.push(
+          percentile(
+            own.map(({ p50Ms }) => p50Ms),
+            0.5,
+          ),
+        )
+      }
+      const every = turns[n]!.flat()
+      const sum = (of: (turn: Turn) => number) => every.reduce((total, turn) => total + of(turn), 0)
+      meanMicros.push(sum(({ cpuMicros }) => cpuMicros) / sum(({ asked }) => asked))
+    }
+  }
+  return all
+}
+
+interface Turn {
+  readonly cpuMicros: number
+  readonly asked: number
+  readonly p50Ms: number
+}
+
+/** Of one operation in a run; odd, so that one of them is the median. */
+const TURNS = 5
+/** So far apart do turns begin to count, so that none asks for what another has asked for. */
+const ASKED_A_TURN_MAX = 10_000
+
 /** One after the other until the node has used so much processor time, or so much time has gone. */
-async function roundOf({ pid, client }: Side, { ask }: Operation, cpuMicrosMin: number, from: number) {
+async function turnOf({ pid, client }: Side, { ask }: Operation, cpuMicrosMin: number, from: number): Promise<Turn> {
   const tookMs: number[] = []
   const cpuBefore = cpuMicrosOf(pid)
   const beganMs = performance.now()
@@ -121,7 +176,7 @@ async function roundOf({ pid, client }: Side, { ask }: Operation, cpuMicrosMin: 
     }
     used = cpuMicrosOf(pid) - cpuBefore
   }
-  return { cpuMicros: used / tookMs.length, p50Ms: percentile(tookMs, 0.5) }
+  return { cpuMicros: used, asked: tookMs.length, p50Ms: percentile(tookMs, 0.5) }
 }
 
 /** Operations between two looks at the clock of the node. */

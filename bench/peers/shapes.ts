@@ -25,8 +25,8 @@ const TOTAL_MIN = 100
 const TOOL_MS_MAX = 20_000
 
 /**
- * etcd's own load tool over one connection and over four, and our gRPC clients, all with the leader: writes that reach
- * another node are sent on to it, which was slower in every shape that was tried, as were more connections.
+ * etcd's own load tool over one, four and eight connections, and our gRPC clients, all with the leader: writes that reach
+ * another node are sent on to it, which was slower in every shape that was tried.
  */
 export async function etcdShapes(cluster: PeerCluster, installed: EtcdInstalled, valueBytes: number): Promise<Shapes> {
   const addresses = [cluster.addresses[await cluster.leader()]!]
@@ -41,7 +41,7 @@ export async function etcdShapes(cluster: PeerCluster, installed: EtcdInstalled,
     rest: () => load.rest(),
   }
   const tools =
-    installed.loadTool === null ? [] : [1, 4].map(connections => toolShape(installed.loadTool!, connections))
+    installed.loadTool === null ? [] : [1, 4, 8].map(connections => toolShape(installed.loadTool!, connections))
   function toolShape(program: string, connections: number): LoadShape {
     const perSecond = new Map<number, number>()
     return {
@@ -88,6 +88,7 @@ export async function zooKeeperShapes(cluster: PeerCluster, valueBytes: number):
     shape('three sessions each, one with every server, shared by the writers', cluster.addresses, 3),
     shape('two sessions each with the leader, shared by the writers', leader, 2),
     shape('eight sessions each with the leader, shared by the writers', leader, 8),
+    shape('sixteen sessions each with the leader, shared by the writers', leader, 16),
   ]
   return {
     of: writers => (writers === 1 ? [shapes[0]!, shapes[2]!] : shapes),

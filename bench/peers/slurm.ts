@@ -19,10 +19,10 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { createServer } from 'node:net'
 import { hostname, tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
+import { freePorts } from '../../test/fixtures/free-ports.ts'
 import { readEnded, SCHEDULER_PARAMETERS, slurmConf, slurmVersion } from './slurm-config.ts'
 
 const run = promisify(execFile)
@@ -271,19 +271,6 @@ export class Slurm {
       }
     }
   }
-}
-
-/** Of loopback, free a moment ago. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer())
-  const ports: number[] = []
-  for (const server of servers) {
-    server.listen(0, '127.0.0.1')
-    await once(server, 'listening')
-    ports.push((server.address() as { port: number }).port)
-  }
-  for (const server of servers) server.close()
-  return ports
 }
 
 const pause = (ms: number): Promise<void> => new Promise(done => setTimeout(done, ms))

@@ -178,7 +178,7 @@ export function createPlacement(parts: PlacementParts): Placement {
       tasksPerRound: 512,
       nextRoundId: () => ++roundIds,
       roundMsMax: 30_000,
-      loadsPerTurn: 2000,
+      loadsPerTurn: 500,
     }),
   )
 

@@ -14,6 +14,8 @@ export interface Clock {
 /** Log lines are events: a fixed name and fields. Names are listed in `docs/operating/log-events.md`. */
 export interface Logger {
   debug(event: string, fields?: LogFields): void
+  /** True while nobody would see a `debug` line: who says many saves the work. Absent: it is not known. */
+  readonly isDebugOff?: () => boolean
   info(event: string, fields?: LogFields): void
   warn(event: string, fields?: LogFields): void
   error(event: string, fields?: LogFields): void
@@ -30,6 +32,7 @@ export interface Metrics {
 
 export const silentLogger: Logger = {
   debug: () => {},
+  isDebugOff: () => true,
   info: () => {},
   warn: () => {},
   error: () => {},
@@ -135,6 +138,8 @@ export interface LogPort {
   readRows(cursor: RowCursor | null, rowsMax: number): Promise<RowPage>
   /** Committed entries, both ends inclusive. */
   read(from: number, to: number): Promise<readonly LogEntryView[]>
+  /** Whether all rows are in memory here. A member that still reads them takes over only if nobody else can. */
+  rowsLoaded(loaded: boolean): void
   /** Hands leadership over to that member, or to whoever holds most. Settles when it leads, or when it will not. */
   transfer(to: number | null): Promise<TransferOutcome>
   stop(): Promise<void>

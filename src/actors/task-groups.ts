@@ -5,7 +5,8 @@
  */
 import type { ConfigId, TaskId } from '../core/base/ids.ts'
 import type { TaskRow } from '../core/ledger/rows.ts'
-import { startSpreadMs } from '../core/scheduling/start-spread.ts'
+import type { LedgerView } from '../core/ledger/view.ts'
+import { SPREAD_GROUPS_FULL, startSpreadMs } from '../core/scheduling/start-spread.ts'
 import { type GroupResult, type GroupView, TaskGroups, type TaskGroupsOptions } from '../core/scheduling/task-groups.ts'
 import type { ActorSpec, Behaviour, Context, Ref } from './actor.ts'
 import type { StartRound } from './assigner.ts'
@@ -95,10 +96,9 @@ function startTaskGroups(
   const { ledger, metrics } = options
   const groups = new TaskGroups(options.groups, context.random)
   let changes: LedgerChange[] = []
-  const allPending = (): TaskId[] => Array.from(ledger.view.tasksByStatus('PENDING'), task => task.taskId)
-  const groupsOf = (ids: readonly TaskId[]): number => new Set(ids.map(id => ledger.view.task(id)?.configId)).size
-  let toLoad = allPending()
-  let spreadMs = startSpreadMs(groupsOf(toLoad), toLoad.length, options.startSpreadMs())
+  /** A few at a time: the first write of a new leader must not wait for a hundred thousand tasks. Null: all are here. */
+  let toLoad: Iterator<TaskRow> | null = pendingTasks(ledger.view)
+  let spreadMs = spreadOf(ledger.view, options.startSpreadMs())
   let trying: number | null = null
   let rounds = 0
   let roundsLost = 0
@@ -142,14 +142,16 @@ function startTaskGroups(
   context.self.tell({ type: 'loadOn' })
 
   const loadOn = (): void => {
-    const now = toLoad.slice(0, options.loadsPerTurn)
-    toLoad = toLoad.slice(options.loadsPerTurn)
-    for (const id of now) {
-      const task = ledger.view.task(id)
-      const facts = task?.status === 'PENDING' ? factsOf(task) : null
-      if (facts !== null) groups.addFound(id, facts, nowMs(), spreadMs)
+    for (let left = options.loadsPerTurn; left > 0 && toLoad !== null; left--) {
+      const { value: task, done } = toLoad.next()
+      if (done === true) {
+        toLoad = null
+        return
+      }
+      const facts = factsOf(task)
+      if (facts !== null) groups.addFound(task.taskId, facts, nowMs(), spreadMs)
     }
-    if (toLoad.length > 0) context.self.tell({ type: 'loadOn' })
+    if (toLoad !== null) context.self.tell({ type: 'loadOn' })
   }
 
   /** Starts a round if one is due, else sees to it that the next one will be. */
@@ -203,9 +205,9 @@ function startTaskGroups(
           break
         case 'roundsLost':
           giveUp()
-          toLoad = allPending()
+          if (toLoad === null) context.self.tell({ type: 'loadOn' })
+          toLoad = pendingTasks(ledger.view)
           spreadMs = 0
-          loadOn()
           break
         case 'loadOn':
           loadOn()
@@ -223,10 +225,26 @@ function startTaskGroups(
     summary: () => ({
       groups: groups.groupCount,
       tasks: groups.taskCount,
-      toLoad: toLoad.length,
+      isLoading: toLoad !== null,
       round: trying,
       rounds,
       roundsLost,
     }),
   }
+}
+
+/** Those that are PENDING when they are come to: the index may change meanwhile. */
+function pendingTasks(view: LedgerView): Iterator<TaskRow> {
+  return view.tasksByStatus('PENDING')[Symbol.iterator]()
+}
+
+/** Looks at no task, only at the counts of jobs, and at no more of them than decide anything. */
+function spreadOf(view: LedgerView, fullMs: number): number {
+  const tasks = view.statusCount('PENDING')
+  if (tasks === 0 || fullMs === 0) return 0
+  let jobs = 0
+  for (const key of view.jobKeysFrom('')) {
+    if ((view.statusCountsOfJob(key).get('PENDING') ?? 0) > 0 && ++jobs === SPREAD_GROUPS_FULL) break
+  }
+  return startSpreadMs(jobs, tasks, fullMs)
 }

@@ -70,8 +70,9 @@ export function transition(world: TaskWorld, command: Command, now: Now): Decisi
     return decision
   }
   const cause = { who: command.type === 'assign' ? 'assigner' : command.who, why: whyOf(command), wallMs: now.wallMs }
-  const alongside = command.type === 'propose' ? (command.alongside ?? []) : []
-  ledger.stage({ cause, changes: [...decision.changes, ...alongside] }, settled)
+  const alongside = command.type === 'propose' ? command.alongside : undefined
+  const changes = alongside === undefined ? decision.changes : [...decision.changes, ...alongside]
+  ledger.stage({ cause, changes }, settled)
   metrics.count('task_transitions_total', 1, { to: proposal.to })
   if (row !== undefined && decision.result === 'SUCCESS') countLoss(metrics, ledger.view, row, proposal.to)
   // Only a timer needs an actor that nobody has spoken to yet.
@@ -86,7 +87,7 @@ function proposalOf(command: Command): Proposal {
       return command.agentSeq === undefined ? command : { ...command, who: 'agent' }
     case 'assign': {
       const { taskId, agentId, host, ports, record } = command
-      const placement = { agentId, host, ports, ...(record === undefined ? {} : { placement: record }) }
+      const placement = record === undefined ? { agentId, host, ports } : { agentId, host, ports, placement: record }
       return { taskId, to: 'ASSIGNED', expectStatus: 'PENDING', placement, who: 'assigner' }
     }
     default:
@@ -109,23 +110,25 @@ function send(world: TaskWorld, output: Output): void {
   world.gateway.tell(output)
 }
 
+/** Every transition comes by here: what most do not need is not made, and fields are named, as spreading them costs more. */
 function report(world: TaskWorld, command: Command, row: TaskRow | undefined, decision: Decision): void {
-  const fields = { task: command.taskId, from: row?.status ?? 'DELETED', to: proposalOf(command).to }
+  const task = command.taskId
+  const from = row?.status ?? 'DELETED'
+  const to = command.type === 'assign' ? 'ASSIGNED' : command.to
   if (decision.result === 'ILLEGAL' || decision.result === 'ILLEGAL_WITH_SIDE_EFFECTS') {
     world.metrics.count('scheduler_illegal_task_state_transitions')
     const killed = decision.outputs.length > 0
     // Agents that were away tell of tasks that have been given up meanwhile: nobody has done anything wrong.
     if (isReport(command) && (row === undefined || isTerminal(row.status)))
-      world.log.info('task-report-late', { ...fields, killed })
-    else world.log.error('task-transition-illegal', { ...fields, killed })
-  } else if (decision.result === 'SUCCESS') {
-    world.log.debug('task-transition', { ...fields, replacement: decision.replacement?.taskId ?? null })
+      world.log.info('task-report-late', { task, from, to, killed })
+    else world.log.error('task-transition-illegal', { task, from, to, killed })
+  } else if (decision.result === 'SUCCESS' && world.log.isDebugOff?.() !== true) {
+    world.log.debug('task-transition', { task, from, to, replacement: decision.replacement?.taskId ?? null })
   }
-  if (decision.limitReached)
-    world.log.info('task-failure-limit', {
-      ...fields,
-      message: `Task ${command.taskId} reached failure limit, not rescheduling`,
-    })
+  if (decision.limitReached) {
+    const message = `Task ${task} reached failure limit, not rescheduling`
+    world.log.info('task-failure-limit', { task, from, to, message })
+  }
 }
 
 const isReport = (command: Command): boolean => command.type === 'propose' && command.agentSeq !== undefined

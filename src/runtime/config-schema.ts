@@ -338,7 +338,7 @@ export const configSchema = z.strictObject({
   scheduler: z.strictObject({
     heap: key(size('256MiB'), {
       meaning:
-        'What the heap of the main thread, with the rows and actors of the cluster, may grow to; a million tasks take about half of the default. `bin/daybreak` hands it to Node, which must be told before it starts',
+        'What the heap of the main thread, with the rows and actors of the cluster, may grow to; a million tasks take two fifths of the default. `bin/daybreak` hands it to Node, which must be told before it starts',
       default: '4GiB',
     }),
     allowedEnvironments: key(regex, {

@@ -36,6 +36,7 @@ export function createLogger(options: LoggerOptions, scope = 'daybreak'): Logger
     `${new Date(wallMs()).toISOString()} ${at.toUpperCase().padEnd(5)} ${scope} ${event}${fieldText(fields)}\n`
   return {
     debug: (event, fields = {}) => line('debug', event, fields),
+    isDebugOff: () => WEIGHT.debug < least && !switchable.enabled,
     info: (event, fields = {}) => line('info', event, fields),
     warn: (event, fields = {}) => line('warn', event, fields),
     error: (event, fields = {}) => line('error', event, fields),

@@ -439,6 +439,7 @@ function lateLog(): LateLog {
       append: (payload, basis) => call(thread => thread.append(payload, basis)),
       readRows: (cursor, rowsMax) => call(thread => thread.readRows(cursor, rowsMax)),
       read: (from, to) => call(thread => thread.read(from, to)),
+      rowsLoaded: loaded => void opened.then(thread => thread.rowsLoaded(loaded)),
       transfer: to => call(thread => thread.transfer(to)),
       stop: () => call(thread => thread.stop()),
     },

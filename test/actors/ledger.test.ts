@@ -299,6 +299,24 @@ describe('ledger, leadership', () => {
     expect(ledger.applied).toBe(log.applied)
   })
 
+  test('the log hears whether all rows are here: not while they are read, not again when nothing has changed', async () => {
+    const { system, log, ledger } = await openLedger({ leads: false, pageRowsMax: 1 })
+    await system.settle()
+    expect(log.rowsTold).toEqual([false])
+    log.commitForeign(foreign(putTask(taskRow('a')), putTask(taskRow('b', { instance: 1 }))))
+    log.elect()
+    await system.settle()
+    expect(ledger.open).toBe(true)
+    expect(log.rowsTold).toEqual([false, true])
+    log.lose()
+    log.commitForeign(foreign(putTask(taskRow('c', { instance: 2 }))))
+    await system.settle()
+    expect(log.rowsTold).toEqual([false, true, false, true])
+    log.commitForeign(foreign(putTask(taskRow('d', { instance: 3 }))))
+    await system.settle()
+    expect(log.rowsTold.length).toBe(4)
+  })
+
   test('the same view again, a newer one of the same ballot, an older one: nothing is lost', async () => {
     const { system, log, ledger } = await openLedger()
     log.hold()

@@ -447,7 +447,7 @@ describe('a new leader', () => {
     const world = new World({ options: { startSpreadMs: 0 } })
     const ids = world.create('c', 10_000)
     world.start()
-    expect(world.summary('task-groups')).toMatchObject({ tasks: 10_000, toLoad: 0 })
+    expect(world.summary('task-groups')).toMatchObject({ tasks: 10_000, isLoading: false })
     expect(world.sim.inspection.actor('/task-groups')?.processed).toBeGreaterThanOrEqual(5)
     for (let i = 0; i < 400; i++) world.agent(`h${i}`)
     world.sim.advance(100)

@@ -40,7 +40,7 @@ describe('logger', () => {
     expect(line.cause).toContain('caused by Error: inner')
   })
 
-  test('below the level: silent, unless DEBUG names the scope; warnings and errors always told', () => {
+  test('below the level: silent and said to be, unless DEBUG names the scope; warnings and errors always told', () => {
     const quiet = logged('json', 'warn')
     for (const level of ['debug', 'info', 'warn', 'error'] as const) quiet.logger[level](level)
     expect(quiet.lines.map(line => JSON.parse(line).event)).toEqual(['warn', 'error'])
@@ -49,5 +49,7 @@ describe('logger', () => {
     logger.child('log').debug('seen')
     logger.child('ledger').debug('unseen')
     expect(lines.map(line => JSON.parse(line).event)).toEqual(['seen'])
+    const off = [quiet.logger, logger.child('log'), logger.child('ledger'), logged('json', 'debug').logger]
+    expect(off.map(one => one.isDebugOff?.())).toEqual([true, false, true, false])
   })
 })

@@ -52,6 +52,18 @@ const all: readonly PeerMessage[] = [
     snapshot: 5,
     freeBytes: 1e12,
   },
+  {
+    type: 'accepted',
+    from,
+    ballot: [4, 1],
+    seq: 5,
+    matched: 9,
+    sentAtMs: 12.5,
+    applied: 6,
+    snapshot: 5,
+    freeBytes: null,
+    isLoading: true,
+  },
   { type: 'nack', from, ballot: [4, 1], promised: [5, 3], reason: { type: 'BALLOT' } },
   { type: 'nack', from, ballot: [4, 1], promised: [4, 1], reason: { type: 'BEHIND', last } },
   {

@@ -8,7 +8,7 @@ import { isTerminal, type TaskStatus } from '../../core/task/status.ts'
 import type { QuarantinedStatus, StatusUpdate } from '../../wire/messages/agent.ts'
 import type { Context, Ref } from '../actor.ts'
 import type { GatewayWorld } from '../agent-gateway.ts'
-import type { Transitioned } from '../task-state-machine.ts'
+import type { Propose, Transitioned } from '../task-state-machine.ts'
 import type { Session } from './sessions.ts'
 
 export interface StatusApplied {
@@ -67,16 +67,18 @@ export function statusUpdates(
       path: `${context.self.path}/status`,
       tell: done => context.self.tell({ type: 'applied', update, session, done }),
     }
-    tasks.tell({
+    // Statuses are many, and fields that are set afterwards cost less than such that are spread.
+    const proposal: { -readonly [Field in keyof Propose]: Propose[Field] } = {
       type: 'propose',
       taskId: id,
       to: update.state satisfies TaskStatus,
-      ...(message === null ? {} : { message }),
       who: `agent ${session.agentId}`,
-      ...(session.agentId === null ? {} : { agentId: session.agentId }),
       agentSeq: update.seq,
       replyTo,
-    })
+    }
+    if (message !== null) proposal.message = message
+    if (session.agentId !== null) proposal.agentId = session.agentId
+    tasks.tell(proposal)
   }
 
   function putAside({ agentId, host, connection }: Session, { taskId: task, seq, because }: QuarantinedStatus): void {

@@ -112,6 +112,7 @@ class LedgerBody implements LedgerActor {
   #isFlushDue = false
   #notWritable: string | null = null
   #viewTaken = -1
+  #isLoadedTold: boolean | null = null
   /** The ballot under which this node leads, by the last view taken. */
   #reign: Ballot | null = null
   /** While outputs of a batch run, further ones that wait for nothing else queue up behind them. */
@@ -208,6 +209,7 @@ class LedgerBody implements LedgerActor {
 
   start(context: Context<LedgerMessage>): Behaviour<LedgerMessage> {
     this.#context = context
+    this.#tellLoaded()
     context.startPeriodicTimer('pruneRequests', this.#options.pruneEveryMs ?? 60_000, { type: 'pruneRequests' })
     return {
       receive: message => this.#receive(message, context),
@@ -340,6 +342,19 @@ class LedgerBody implements LedgerActor {
 
   /** Goes on with whatever brings the rows up to the log, and opens when this node leads and they are. */
   #load(context: Context<LedgerMessage>): void {
+    this.#loadOn(context)
+    this.#tellLoaded()
+  }
+
+  /** Who is asked to lead is chosen in the log, among those who have their rows. */
+  #tellLoaded(): void {
+    const { isLoaded } = this.#loader
+    if (isLoaded === this.#isLoadedTold) return
+    this.#isLoadedTold = isLoaded
+    this.#options.log.rowsLoaded(isLoaded)
+  }
+
+  #loadOn(context: Context<LedgerMessage>): void {
     const role = this.leadership?.view.role
     if (this.open || role === undefined || role === 'NONE' || role === 'CANDIDATE') return
     if (this.#appends.outstanding > 0) return

@@ -51,7 +51,12 @@ export class Loader {
   }
 
   get isCurrent(): boolean {
-    return this.phase === 'warm' && !this.#isUnconfirmed && this.#fed >= this.#goal && !this.#isWaiting
+    return this.isLoaded && !this.#isUnconfirmed && !this.#isWaiting
+  }
+
+  /** All rows are in memory, and whatever is known to be committed has been applied to them. */
+  get isLoaded(): boolean {
+    return this.phase === 'warm' && this.#fed >= this.#goal
   }
 
   /** The rows here may have come from anywhere: read them all again. The old ones stay until the first page. */

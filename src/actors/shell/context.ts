@@ -122,7 +122,12 @@ class ActorLogger implements Logger {
     this.#path = path
   }
 
+  isDebugOff(): boolean {
+    return this.#base.isDebugOff?.() === true
+  }
+
   debug(event: string, fields?: LogFields): void {
+    if (this.#base.isDebugOff?.() === true) return
     this.#base.debug(event, { actor: this.#path, ...fields })
   }
 

@@ -3,7 +3,6 @@
  * heartbeat tells whether they agree. The form leaves out what the two cannot share: that the leader has four states for
  * a task that is to end where the agent has one, and that an agent knows of no assignment before it has the task.
  */
-import { compareIds } from '../base/ids.ts'
 import { isLive, type TaskRecord } from '../executor/agent-book.ts'
 import type { TaskRow } from '../ledger/rows.ts'
 import { isKillOwed } from '../task/agent-list.ts'
@@ -29,4 +28,5 @@ function recordState({ kill, state }: TaskRecord): string {
   return state === 'ACCEPTED' ? 'ASSIGNED' : state
 }
 
-const textOf = (lines: string[]): string => lines.sort(compareIds).join('\n')
+// By code units, which is the order of sort itself, and of `compareIds`.
+const textOf = (lines: string[]): string => lines.sort().join('\n')

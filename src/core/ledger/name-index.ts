@@ -1,7 +1,7 @@
 /**
  * Finds names by any part of them. Each name is cut into all runs of three letters that it has, its ends marked, and for
  * each run there is a list of the entries with it: those that a question can mean are among the entries of the rarest
- * run of its words, and only they are looked at. Where even the rarest is common, what is asked for is common too, or
+ * runs of its words, and only they are looked at. Where even the rarest is common, what is asked for is common too, or
  * nearly so: then all entries are walked in their order, and the walk ends when enough are found.
  *
  * Answers are those of a search through everything: the very name first, then what begins so, then what has every word in
@@ -13,6 +13,9 @@ import { SortedMap } from '../base/sorted-map.ts'
 
 /** So many of a list are looked at and sorted; a longer one is not worth it. */
 const CANDIDATES_MAX = 2_000
+/** So few are looked at without asking whether they have other runs, and no more than that many others are asked for. */
+const FEW = 8
+const OTHERS_MAX = 4
 const RUN = 3
 /** Stands before and behind a name in its runs; no name has it. */
 const END = '\n'
@@ -98,14 +101,15 @@ export class NameIndex<T> {
 
   /** Those among whom is whoever has all of the parts; null where that would be too many. */
   #candidates(parts: readonly string[]): Iterable<number> | null {
-    let rarest: readonly number[] | null = null
+    const lists: (readonly number[])[] = []
     for (const part of parts) {
       for (let at = 0; at + RUN <= part.length; at++) {
-        const list: readonly number[] = this.#runs.get(part.slice(at, at + RUN)) ?? []
-        if (rarest === null || list.length < rarest.length) rarest = list
+        const list = this.#runs.get(part.slice(at, at + RUN))
+        if (list === undefined) return []
+        lists.push(list)
       }
     }
-    if (rarest !== null) return rarest.length <= CANDIDATES_MAX ? rarest : null
+    if (lists.length > 0) return inAll(lists)
     // Shorter than a run: whoever has it has it in one of the runs around it.
     const all = new Set<number>()
     for (const [run, list] of this.#runs) {
@@ -138,6 +142,32 @@ export class NameIndex<T> {
       this.#add(entry)
     }
   }
+}
+
+/**
+ * What is in the shortest of the ascending lists and in the next ones, too: an entry is looked at only when it has several
+ * of the runs, for there are far more entries than fit into the caches of a processor. Null: the shortest is too long.
+ */
+function inAll(lists: (readonly number[])[]): readonly number[] | null {
+  const [rarest, ...others] = lists.sort((a, b) => a.length - b.length) as [readonly number[], ...typeof lists]
+  if (rarest.length > CANDIDATES_MAX) return null
+  let left = rarest
+  for (const list of others.slice(0, OTHERS_MAX)) {
+    if (left.length <= FEW) break
+    left = left.filter(number => isIn(list, number))
+  }
+  return left
+}
+
+function isIn(ascending: readonly number[], number: number): boolean {
+  let low = 0
+  let high = ascending.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (ascending[middle]! < number) low = middle + 1
+    else high = middle
+  }
+  return ascending[low] === number
 }
 
 /** Of an entry by its names in lower case; null: not what was asked for. */

@@ -22,10 +22,33 @@ import type { RowChange } from './transaction.ts'
  * Refuses, as a bug: a key that is not its row's, and a second active task for one instance.
  */
 export function netChanges(tables: Tables, changes: readonly RowChange[]): RowChange[] {
+  const [only] = changes
+  if (changes.length === 1 && only !== undefined && isTaskPut(only) && keepsConfig(tables, only)) {
+    return netOfTask(tables, only)
+  }
   const net = coalesce(changes).filter(change => changesSomething(tables, change))
   for (const change of net) if (change.type === 'put') assertKey(change)
   assertSlots(tables, net)
   return withConfigSweep(tables, net)
+}
+
+/** Most transactions are one step of one task: the same checks, without the collections that several changes need. */
+function netOfTask(tables: Tables, change: TaskPut): RowChange[] {
+  const { row } = change
+  if (tables.row('task', change.key) === row) return []
+  assertKey(change)
+  if (!isActive(row.status)) return [change]
+  const holder = tables.activeTask(row.job, row.instance)
+  const isFree = holder === undefined || holder.taskId === row.taskId
+  // The fields of a fault are made only for one.
+  if (!isFree) assertSlots(tables, [change])
+  return [change]
+}
+
+/** No configuration loses a user by it. */
+function keepsConfig(tables: Tables, { key, row }: TaskPut): boolean {
+  const before = tables.row('task', key)
+  return before === undefined || before.configId === row.configId
 }
 
 /** Several changes of one row become one: the last. */
@@ -136,5 +159,7 @@ function assertSlots(tables: Tables, changes: readonly RowChange[]): void {
   }
 }
 
+type TaskPut = RowChange & { table: 'task'; type: 'put' }
+const isTaskPut = (change: RowChange): change is TaskPut => change.table === 'task' && change.type === 'put'
 type TaskChange = RowChange & { table: 'task' }
 const isTaskChange = (change: RowChange): change is TaskChange => change.table === 'task'

@@ -23,6 +23,7 @@ import { byInstance } from '../task/page-order.ts'
 import { ACTIVE, HOST_ASSIGNED, isTerminal, TASK_STATUSES, type TaskStatus } from '../task/status.ts'
 import { Directory, type Names, type RoleCounts } from './directory.ts'
 import { EndedByTime } from './ended-by-time.ts'
+import { IdSets } from './id-sets.ts'
 import {
   type AgentRow,
   type ConfigRow,
@@ -58,9 +59,9 @@ export class Tables implements LedgerView {
   readonly #quotas = new Map<string, QuotaRow>()
 
   readonly #byJob = new Map<string, JobTasks>()
-  readonly #byAgent = new Map<string, Set<string>>()
+  readonly #byAgent = new IdSets()
   readonly #byStatus = new Map<TaskStatus, Set<string>>()
-  readonly #byHost = new Map<string, Set<string>>()
+  readonly #byHost = new IdSets()
   readonly #ended = new EndedByTime()
   readonly #configUses = new Map<string, number>()
   /** Key of an update to the keys of its events. */
@@ -369,9 +370,9 @@ export class Tables implements LedgerView {
     }
     if (ACTIVE.has(task.status)) this.#takeSlot(job, task)
     job.byStatus.set(task.status, (job.byStatus.get(task.status) ?? 0) + 1)
-    if (task.agentId !== undefined && HOST_ASSIGNED.has(task.status)) add(this.#byAgent, task.agentId, task.taskId)
+    if (task.agentId !== undefined && HOST_ASSIGNED.has(task.status)) this.#byAgent.add(task.agentId, task.taskId)
     this.#byStatus.get(task.status)?.add(task.taskId)
-    if (task.host !== undefined) add(this.#byHost, task.host, task.taskId)
+    if (task.host !== undefined) this.#byHost.add(task.host, task.taskId)
     if (isTerminal(task.status)) this.#ended.add(task.taskId, sinceMs(task))
     this.#useConfig(task.configId, 1)
   }
@@ -396,9 +397,9 @@ export class Tables implements LedgerView {
       if (!this.#jobs.has(text)) this.#keyDisappears(text, task.job)
       this.#directory.count(task.job.role, 'jobsWithTasks', -1)
     }
-    if (task.agentId !== undefined) drop(this.#byAgent, task.agentId, task.taskId)
+    if (task.agentId !== undefined) this.#byAgent.delete(task.agentId, task.taskId)
     this.#byStatus.get(task.status)?.delete(task.taskId)
-    if (task.host !== undefined) drop(this.#byHost, task.host, task.taskId)
+    if (task.host !== undefined) this.#byHost.delete(task.host, task.taskId)
     this.#ended.delete(task.taskId)
     this.#useConfig(task.configId, -1)
   }
@@ -415,8 +416,8 @@ export class Tables implements LedgerView {
       this.#byStatus.get(old.status)?.delete(old.taskId)
     }
     if (old.agentId !== undefined && (old.agentId !== next.agentId || !HOST_ASSIGNED.has(next.status)))
-      drop(this.#byAgent, old.agentId, old.taskId)
-    if (old.host !== undefined && old.host !== next.host) drop(this.#byHost, old.host, old.taskId)
+      this.#byAgent.delete(old.agentId, old.taskId)
+    if (old.host !== undefined && old.host !== next.host) this.#byHost.delete(old.host, old.taskId)
     if (isTerminal(old.status)) this.#ended.delete(old.taskId)
     if (old.configId !== next.configId) this.#useConfig(old.configId, -1)
   }
@@ -429,8 +430,10 @@ export class Tables implements LedgerView {
       job.byStatus.set(status, (job.byStatus.get(status) ?? 0) + 1)
       this.#byStatus.get(status)?.add(taskId)
     }
-    if (next.agentId !== undefined && HOST_ASSIGNED.has(status)) add(this.#byAgent, next.agentId, taskId)
-    if (next.host !== undefined && old.host !== next.host) add(this.#byHost, next.host, taskId)
+    const isOn = next.agentId !== undefined && HOST_ASSIGNED.has(status)
+    if (isOn && !(old.agentId === next.agentId && HOST_ASSIGNED.has(old.status)))
+      this.#byAgent.add(next.agentId, taskId)
+    if (next.host !== undefined && old.host !== next.host) this.#byHost.add(next.host, taskId)
     if (isTerminal(status)) this.#ended.add(taskId, sinceMs(next))
     if (old.configId !== next.configId) this.#useConfig(next.configId, 1)
   }

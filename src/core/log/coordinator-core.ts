@@ -315,7 +315,7 @@ export class CoordinatorCore {
     const effects = [...this.#advanceCommit()]
     if (follower.sender.memberId === this.#self) effects.push(...this.#cut(now))
     else effects.push(...feed.feed(follower, now))
-    this.#succession.heard(follower.sender.memberId, message.freeBytes)
+    this.#succession.heard(follower.sender.memberId, message)
     return [...effects, ...this.#succeed(now)]
   }
 

@@ -4,11 +4,12 @@
  *
  * It asks as soon as a lease has passed since the leader was last heard, for that is when the grant of this voter, and
  * of all who heard the same heartbeat, is over. Who leads is known, so it is known too who is next: the voters ask in the
- * order of their ids, half a heartbeat apart, and do not meet. A voter whose grant still runs says for how long, and is
- * asked again right then. Where nobody was heard, a random part of one to two leases keeps them apart. Asking is for
- * free, so it is not backed off from, however often it was in vain; only a candidacy, which raises ballots, is. And whoever
- * hears somebody ask who lacks what it holds itself asks at once, for it may be the only one that can win. Source: the
- * replicated log, C5 and C6; where this differs from them is decided in docs/design/0002-replicated-log.md.
+ * order of their ids, half a heartbeat apart, and do not meet; whoever still reads its rows, and would keep everybody
+ * waiting, asks behind them. A voter whose grant still runs says for how long, and is asked again right then. Where
+ * nobody was heard, a random part of one to two leases keeps them apart. Asking is for free, so it is not backed off
+ * from, however often it was in vain; only a candidacy, which raises ballots, is. And whoever hears somebody ask who lacks
+ * what it holds itself asks at once, for it may be the only one that can win. Source: the replicated log, C5 and C6; where
+ * this differs from them is decided in docs/design/0002-replicated-log.md.
  *
  * It also keeps the one view of leadership that the rest of the node sees; its version only grows.
  */
@@ -37,6 +38,8 @@ export type ElectionMessage =
   | { readonly type: 'serving'; readonly ballot: Ballot }
   | { readonly type: 'lost'; readonly reason: string; readonly roundSeen: number; readonly isHandedOver?: boolean }
   | { readonly type: 'space'; readonly full: boolean }
+  /** Whether the ledger of this node has all rows in memory. */
+  | { readonly type: 'rows'; readonly loaded: boolean }
   | { readonly type: 'timeout'; readonly attempt: number }
 
 export type ElectionEffect =
@@ -93,6 +96,7 @@ export class ElectionCore {
   #waitsFor: WaitsFor = 'nobody'
   /** Who was let stand first since this member asked last: each once, or one that gets no answers would hold up all. */
   readonly #letFirst = new Set<number>()
+  #isLoading = false
   #view: ElectionView = { version: 0, role: 'NONE', ballot: null, leaderId: null }
 
   constructor(options: { readonly self: number; readonly timing: LogTiming; readonly random: Prng }) {
@@ -137,6 +141,9 @@ export class ElectionCore {
         return this.#onLost(message.roundSeen, message.isHandedOver === true)
       case 'space':
         this.#full = message.full
+        return []
+      case 'rows':
+        this.#isLoading = !message.loaded
         return []
       case 'timeout':
         return message.attempt === this.#attempt ? this.#onTimeout() : []
@@ -311,10 +318,10 @@ export class ElectionCore {
     return this.#timing.leaseMs + this.#turnMs(leaderId)
   }
 
-  /** How much later than the first in line this member asks. */
+  /** How much later than the first in line this member asks; behind all others while its rows are still read. */
   #turnMs(leaderId: number): number {
-    const rank = this.#voters.filter(memberId => memberId !== leaderId).indexOf(this.#self)
-    return (Math.max(0, rank) * this.#timing.heartbeatMs) / 2
+    const rank = Math.max(0, this.#voters.filter(memberId => memberId !== leaderId).indexOf(this.#self))
+    return ((this.#isLoading ? rank + this.#voters.length : rank) * this.#timing.heartbeatMs) / 2
   }
 
   #electionTimeoutMs(): number {

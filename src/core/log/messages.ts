@@ -74,6 +74,8 @@ export interface Accepted {
   readonly snapshot: number
   /** Free on the sender's disk when it last looked; null while it has not. */
   readonly freeBytes: number | null
+  /** The sender's ledger still reads its rows: were it to lead now, everybody would wait for that. */
+  readonly isLoading?: true
 }
 export type NackReason =
   | { readonly type: 'BALLOT' }

@@ -58,6 +58,8 @@ export type ReplicaMessage =
   /** Committed entries that another member has, following each other; they need not follow the own commit. */
   | { readonly type: 'learn'; readonly entries: readonly Entry[] }
   | { readonly type: 'space'; readonly full: boolean; readonly freeBytes: number }
+  /** Whether the ledger of this node has all rows in memory. */
+  | { readonly type: 'rows'; readonly loaded: boolean }
   /** A record was found to be bad: no vote until it is repaired. */
   | { readonly type: 'damaged' }
   /** The election of this node wants to know who would promise, or stands. Rounds up to `roundSeen` are taken. */
@@ -134,6 +136,7 @@ export class ReplicaCore {
   #commitWritten: number
   #full = false
   #freeBytes: number | null = null
+  #isLoading = false
   #damaged = false
   #nowMs = 0
   /** When the oldest write that is not flushed was begun, or the last flush ended, whichever is later. */
@@ -219,6 +222,9 @@ export class ReplicaCore {
       case 'space':
         this.#full = message.full
         this.#freeBytes = message.freeBytes
+        return []
+      case 'rows':
+        this.#isLoading = !message.loaded
         return []
       case 'damaged':
         this.#damaged = true
@@ -329,6 +335,7 @@ export class ReplicaCore {
           applied: this.#applied,
           snapshot: this.#snapshot,
           freeBytes: this.#freeBytes,
+          ...(this.#isLoading ? { isLoading: true } : {}),
         },
       }),
     )

@@ -12,6 +12,7 @@
 import type { Now } from '../base/time.ts'
 import type { Ballot } from './ballot.ts'
 import { quorumOf } from './descriptor.ts'
+import type { Accepted } from './messages.ts'
 import type { LogTiming } from './timing.ts'
 
 /** Who lags by more is not waited for while appends wait too. */
@@ -80,6 +81,7 @@ export class Succession {
   readonly #self: number
   readonly #timing: LogTiming
   readonly #freeBytes = new Map<number, number>()
+  readonly #loading = new Set<number>()
   #space: SpaceTold = { full: false, freeBytes: 0, reserveBytes: 0, lookMs: 0 }
   /** Null while there is room. */
   #fullSinceMs: number | null = null
@@ -102,6 +104,7 @@ export class Succession {
 
   begin(): void {
     this.#freeBytes.clear()
+    this.#loading.clear()
     this.#plan = null
     this.#flushSinceMs = null
     this.#held = 0
@@ -117,9 +120,11 @@ export class Succession {
     return { type: 'refused', why: 'notNow', detail, remedy: 'see who leads now with `daybreak cluster status`' }
   }
 
-  /** What a member has told about its disk. */
-  heard(memberId: number, freeBytes: number | null): void {
+  /** What a member has told about its disk and its rows. */
+  heard(memberId: number, { freeBytes, isLoading }: Pick<Accepted, 'freeBytes' | 'isLoading'>): void {
     if (freeBytes !== null) this.#freeBytes.set(memberId, freeBytes)
+    if (isLoading === true) this.#loading.add(memberId)
+    else this.#loading.delete(memberId)
   }
 
   space(told: SpaceTold, now: Now): void {
@@ -146,7 +151,7 @@ export class Succession {
       return refused('notNow', detail, 'see who leads in a moment with `daybreak cluster status`')
     }
     const asked = to === null ? others : others.filter(({ memberId }) => memberId === to)
-    const heir = mostAdvanced(asked.filter(one => this.#fault(one, reign, now) === null))
+    const heir = this.#bestOf(asked.filter(one => this.#fault(one, reign, now) === null))
     if (heir === null) {
       const faults = asked.map(one => this.#fault(one, reign, now)!)
       return refused('notNow', faults.map(({ detail }) => detail).join('; '), faults[0]!.remedy)
@@ -180,7 +185,7 @@ export class Succession {
 
   /** For a node that stops: whoever answers and holds most, whatever else is the matter with it. */
   bestOf(reign: Reign, now: Now): number | null {
-    return mostAdvanced(reign.others.filter(heir => this.#isThere(heir, now)))?.memberId ?? null
+    return this.#bestOf(reign.others.filter(heir => this.#isThere(heir, now)))?.memberId ?? null
   }
 
   #considerItself(reign: Reign, now: Now): void {
@@ -188,7 +193,7 @@ export class Succession {
     const able = reign.others.filter(heir => this.#fault(heir, reign, now) === null)
     const slowMs = this.#flushSinceMs === null ? 0 : now.monoMs - this.#flushSinceMs
     if (slowMs > this.#timing.slowFlushMs) {
-      const heir = mostAdvanced(able)
+      const heir = this.#bestOf(able)
       const because = `the disk of this node has not finished a flush for ${Math.round(slowMs)} ms`
       if (heir !== null) this.#prepare(heir, 'slowDisk', because, now)
       return
@@ -199,11 +204,19 @@ export class Succession {
     if (now.monoMs - this.#fullSinceMs < lookMs + this.#timing.leaseMs) return
     const hasMuch = ({ memberId }: Heir): boolean =>
       (this.#freeBytes.get(memberId) ?? 0) >= Math.max(1, ROOM_FACTOR * reserveBytes)
-    const heir = mostAdvanced(able.filter(hasMuch))
+    const heir = this.#bestOf(able.filter(hasMuch))
     if (heir === null) return
     const room = mebibytes(this.#freeBytes.get(heir.memberId) ?? 0)
     const because = `only ${mebibytes(freeBytes)} are free on the disk of this node, and ${room} on that of member ${heir.memberId}`
     this.#prepare(heir, 'noRoom', because, now)
+  }
+
+  /** Whoever holds most; one that still reads its rows, for which everybody would wait, only where there is no other. */
+  #bestOf(heirs: readonly Heir[]): Heir | null {
+    const ready = heirs.filter(({ memberId }) => !this.#loading.has(memberId))
+    return (
+      (ready.length > 0 ? ready : heirs).toSorted((a, b) => b.matched - a.matched || a.memberId - b.memberId)[0] ?? null
+    )
   }
 
   #prepare({ memberId }: Heir, cause: Plan['cause'], because: string, now: Now): void {
@@ -263,10 +276,6 @@ export class Succession {
     const detail = `member ${successor} still lacked ${lacks} positions after ${this.#timing.handOverMsMax} ms`
     return refused('notNow', detail, 'its disk or the network to it is slow: ask again later, or choose another')
   }
-}
-
-function mostAdvanced(heirs: readonly Heir[]): Heir | null {
-  return heirs.toSorted((a, b) => b.matched - a.matched || a.memberId - b.memberId)[0] ?? null
 }
 
 function refused(why: TransferRefusal['why'], detail: string, remedy: string): TransferRefusal {

@@ -56,7 +56,7 @@ const IS_AWAY = 2
 /** Hosts of a lower rank are used up before one of a higher rank is touched. */
 export function rankOf(host: Candidate): number {
   return (
-    MODE_RANKS[host.mode] * 4 +
+    (host.mode === 'NONE' ? 0 : MODE_RANKS[host.mode] * 4) +
     (host.awayFromMs < Number.POSITIVE_INFINITY ? IS_AWAY : 0) +
     (host.total.gpus > 0 ? 1 : 0)
   )

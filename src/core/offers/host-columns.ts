@@ -83,6 +83,18 @@ export class HostColumns {
     return times
   }
 
+  /** Something that is asked for is less than nothing now. */
+  isOverdrawn(slot: number, needs: Needs, isRevocable: boolean): boolean {
+    const cpus = isRevocable ? this.revocableMilli : this.cpusMilli
+    return (
+      (needs.cpusMilli > 0 && cpus[slot]! < 0) ||
+      (needs.ramMb > 0 && this.ramMb[slot]! < 0) ||
+      (needs.diskMb > 0 && this.diskMb[slot]! < 0) ||
+      (needs.ports > 0 && this.ports[slot]! < 0) ||
+      (needs.gpus > 0 && this.gpus[slot]! < 0)
+    )
+  }
+
   /** The machine will be away within `thresholdMs`, or is by now, and not back yet. */
   isAway(slot: number, nowMs: number, thresholdMs: number): boolean {
     return nowMs > this.awayFromMs[slot]! - thresholdMs && nowMs < this.awayUntilMs[slot]!

@@ -89,7 +89,7 @@ export interface Claim {
 }
 interface Taken extends Claim {
   readonly host: OwnHost
-  readonly isHold: boolean
+  isHold: boolean
 }
 
 /** What the offer of a resource manager holds. */
@@ -244,7 +244,7 @@ export class OfferBook {
     const taken = this.#taken.get(taskId)
     if (taken?.isHold && taken.host === host && isSame(taken, claim)) {
       // The usual end of a hold: the amounts stay as they are.
-      this.#taken.set(taskId, { ...taken, isHold: false })
+      taken.isHold = false
       this.#countHold(taken.host, -1)
       return
     }
@@ -258,10 +258,7 @@ export class OfferBook {
     const host = this.#slots[slot]!
     const ports = host.ports.choose(needs.ports, random)
     this.#take(taskId, host, { needs, ports, isRevocable }, true)
-    const free = isRevocable ? host.freeRevocable : host.free
-    for (const { type } of NEED_KINDS) {
-      assert(needs[type] <= 0 || free[type] >= 0, 'a hold never exceeds what is free', { taskId, type })
-    }
+    assert(!this.columns.isOverdrawn(slot, needs, isRevocable), 'a hold never exceeds what is free', { taskId, slot })
     return ports
   }
 
@@ -426,7 +423,7 @@ function isDeepEqual(a: AgentRow['attributes'], b: AgentRow['attributes']): bool
 function isSame(a: Claim, b: Claim): boolean {
   return (
     a.isRevocable === b.isRevocable &&
-    NEED_KINDS.every(({ type }) => a.needs[type] === b.needs[type]) &&
+    (a.needs === b.needs || NEED_KINDS.every(({ type }) => a.needs[type] === b.needs[type])) &&
     a.ports.length === b.ports.length &&
     a.ports.every(port => b.ports.includes(port))
   )

@@ -12,7 +12,7 @@
  *   a template that changes its pool does not make running tasks vanish (D4).
  * Source: the scheduling spec, section 11.
  */
-import { type ConfigId, jobKeyText } from '../base/ids.ts'
+import { type ConfigId, type JobKey, jobKeyText } from '../base/ids.ts'
 import type { TaskConfig } from '../job/task-config.ts'
 import type { JobRow, Rows, TableName, TaskRow, UpdatePart, UpdateRow } from '../ledger/rows.ts'
 import type { RowChange } from '../ledger/transaction.ts'
@@ -62,7 +62,7 @@ export class RoleUse {
 
   constructor(view: LedgerView) {
     this.#view = view
-    for (const task of view.tasks()) if (ACTIVE.has(task.status)) this.#count(task, 1)
+    this.#countAll(view.tasks())
     for (const job of view.jobs()) this.#noteTemplate(job)
     for (const update of view.rows('update').values()) this.#noteUpdate(update)
   }
@@ -156,7 +156,23 @@ export class RoleUse {
     return useOf(beside)
   }
 
-  #count({ job, configId }: TaskRow, by: 1 | -1): void {
+  /** Tasks of one configuration mostly follow each other, and are counted together. */
+  #countAll(tasks: Iterable<TaskRow>): void {
+    let alike: TaskRow | null = null
+    let count = 0
+    for (const task of tasks) {
+      if (!ACTIVE.has(task.status)) continue
+      if (alike !== null && (alike.configId !== task.configId || !isSameJob(alike.job, task.job))) {
+        this.#count(alike, count)
+        count = 0
+      }
+      alike = task
+      count++
+    }
+    if (alike !== null) this.#count(alike, count)
+  }
+
+  #count({ job, configId }: TaskRow, by: number): void {
     const role = this.#roles.get(job.role) ?? { jobs: new Map<string, JobUse>(), sum: { ...NO_POOLS } }
     const text = jobKeyText(job)
     const use: JobUse = role.jobs.get(text) ?? new Map()
@@ -233,6 +249,10 @@ function addPart(sum: Record<Pool, Bag>, { config, instances }: UpdatePart): voi
 
 function addAll(sum: Record<Pool, Bag>, more: Pools): void {
   for (const pool of POOLS) sum[pool] = plus(sum[pool], more[pool])
+}
+
+function isSameJob(a: JobKey, b: JobKey): boolean {
+  return a === b || (a.name === b.name && a.environment === b.environment && a.role === b.role)
 }
 
 function isSameUse(a: TaskRow, b: TaskRow): boolean {

@@ -134,7 +134,9 @@ export class Matcher {
     this.filter = new HostFilter(this.book, this.shapes, countsOf, {
       unavailabilityThresholdMs: unavailabilityThresholdMs ?? 6 * 60_000,
     })
-    this.#choice = new HostChoice(this.book, this.filter, countsOf, (job, host) => this.#countUp(job, host.row.agentId))
+    this.#choice = new HostChoice(this.book, this.filter, countsOf, (job, { row: { agentId }, attributes }) =>
+      this.#counters.add(job, { agentId, attributes }),
+    )
     this.#parked = new ParkedGroups(this.book, this.filter)
   }
 
@@ -492,6 +494,8 @@ export class Matcher {
         this.#dropHold(id, false)
       } else {
         this.#held.delete(id)
+        // The usual end of a hold: the job has as many tasks there as before.
+        if (was === undefined && is === held.agentId) return this.#bindInBook(after!, is)
         this.#countDown(held.job, held.agentId)
       }
     }

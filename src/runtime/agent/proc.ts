@@ -44,7 +44,8 @@ export function parseStat(text: string): ProcessStat | null {
   const end = text.lastIndexOf(')')
   if (end < 0) return null
   const pid = Number.parseInt(text, 10)
-  const fields = text.slice(end + 2).split(' ')
+  // No further than field 22: all of them cost half as much again.
+  const fields = text.slice(end + 2).split(' ', 20)
   const number = (field: number): number => Number(fields[field - 3])
   const startTicks = number(22)
   if (!Number.isInteger(pid) || !Number.isInteger(startTicks)) return null

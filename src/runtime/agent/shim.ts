@@ -3,7 +3,8 @@
  * command and writes down how it ended, so that a run outlives the agent and its end is never unknown. It catches the
  * signals that the whole group gets, because it has to be the last one to leave; what it starts has them as usual.
  *
- * Records are written, synced and renamed: a reader sees all of one or nothing. Their times are the files' own.
+ * Records are written and renamed: a reader sees all of one or nothing. Their times are the files' own. They are not
+ * synced: they matter only while the kernel that wrote them lives, as a task of another boot is lost (`runners.ts`).
  */
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -34,7 +35,6 @@ shift 2
 put() {
   tries=0
   until printf '%s\\n' "$2" >"$records/$1.new" &&
-    { sync "$records/$1.new" || :; } &&
     mv -f "$records/$1.new" "$records/$1"; do
     tries=$((tries + 1))
     [ "$tries" -lt 20 ] || break

@@ -68,6 +68,7 @@ export async function openLogThread(options: LogThreadOptions): Promise<LogThrea
     append: (payload, basis) => front.append(payload, basis),
     readRows: (cursor, rowsMax) => front.readRows(cursor, rowsMax),
     read: (from, to) => front.read(from, to),
+    rowsLoaded: loaded => front.rowsLoaded(loaded),
     transfer: to => front.transfer(to),
     stop: () => front.stop(),
     actors: () => api.actors(),
@@ -95,6 +96,7 @@ function remoteOf(api: Remote<LogThreadApi>, stream: MessagePort, lease: LeaseVi
     },
     readRows: (cursor, rowsMax) => api.readRows(cursor, rowsMax),
     read: (from, to) => api.read(from, to),
+    rowsLoaded: loaded => void api.rowsLoaded(loaded),
     transfer: to => api.transfer(to),
     stop: () => api.stop(),
   }

@@ -27,6 +27,7 @@ export interface RemoteLog {
   append(requests: readonly AppendRequest[]): void
   readRows(cursor: RowCursor | null, rowsMax: number): RowPage | Promise<RowPage>
   read(from: number, to: number): readonly LogEntryView[] | Promise<readonly LogEntryView[]>
+  rowsLoaded(loaded: boolean): void
   transfer(to: number | null): Promise<TransferOutcome>
   stop(): Promise<void>
 }
@@ -109,6 +110,10 @@ export class LogFront implements LogPort {
 
   async read(from: number, to: number): Promise<readonly LogEntryView[]> {
     return this.#remote.read(from, to)
+  }
+
+  rowsLoaded(loaded: boolean): void {
+    if (!this.#died && !this.#stopping) this.#remote.rowsLoaded(loaded)
   }
 
   transfer(to: number | null): Promise<TransferOutcome> {

@@ -60,6 +60,7 @@ export class LogNode {
   #mending: LogMending | null = null
   #lock: StoreLock | null = null
   #opened: OpenLog | null = null
+  #areRowsLoaded = true
   /** What the store held when it was closed, for want of room or of records: this member is still the one it was. */
   #closedAs: LogMeta | null = null
 
@@ -160,6 +161,12 @@ export class LogNode {
     return this.#opened.readRows(cursor, rowsMax)
   }
 
+  /** The ledger above has begun to read the rows, or has them all: until then this member leads only if nobody else can. */
+  rowsLoaded(loaded: boolean): void {
+    this.#areRowsLoaded = loaded
+    this.#opened?.tellRows(loaded)
+  }
+
   /** A reading of the row tables, if they stand for that position; see `RowReading`. */
   beginReading(positionMin: number): SnapshotHeader | null {
     return this.#opened?.beginReading(positionMin) ?? null
@@ -231,6 +238,7 @@ export class LogNode {
     const stores = await openStores(this.#options, this.#ports)
     const { meta } = stores.store.restored
     this.#opened = this.#spawn(stores)
+    this.#opened.tellRows(this.#areRowsLoaded)
     this.#closedAs = null
     this.#waiting.over()
     this.#peers?.remember(path)

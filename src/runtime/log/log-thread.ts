@@ -34,6 +34,7 @@ export interface LogThreadApi {
   readPage: LogNode['reading']['page']
   endReading: LogNode['reading']['end']
   read: LogNode['read']
+  rowsLoaded: LogNode['rowsLoaded']
   transfer: LogNode['transfer']
   stop: LogNode['stop']
   actors: LogNode['actors']
@@ -101,10 +102,7 @@ const api: LogThreadApi = {
   report: () => node.report(),
   readRows: (cursor: RowCursor | null, rowsMax: number) => {
     const page = node.readRows(cursor, rowsMax)
-    return transfer(
-      page,
-      page.rows.map(row => row.bytes.buffer as ArrayBuffer),
-    )
+    return transfer(page, [...new Set(page.rows.map(row => row.bytes.buffer as ArrayBuffer))])
   },
   beginReading: positionMin => node.beginReading(positionMin),
   readPage: id => {
@@ -113,6 +111,7 @@ const api: LogThreadApi = {
   },
   endReading: id => node.reading.end(id),
   read: (from, to) => node.read(from, to),
+  rowsLoaded: loaded => node.rowsLoaded(loaded),
   transfer: to => node.transfer(to),
   stop: () => node.stop(),
   actors: () => node.actors(),

@@ -62,6 +62,11 @@ export class OpenLog {
     this.actors.election.tell({ type: 'space', full })
   }
 
+  tellRows(loaded: boolean): void {
+    this.actors.replica.tell({ type: 'rows', loaded })
+    this.actors.election.tell({ type: 'rows', loaded })
+  }
+
   readRows(cursor: RowCursor | null, rowsMax: number): RowPage {
     return this.#stores.state.readRows(cursor, rowsMax)
   }

@@ -78,7 +78,7 @@ export function rowsDigestOf({ rows }: RowTables): number {
   return digest
 }
 
-/** Rows after the cursor, in order; the caller takes as many as it wants. */
+/** Rows after the cursor, in order; the caller takes as many as it wants. Their bytes are copies of what LMDB has mapped. */
 export function* rowsAfter(
   { rows }: RowTables,
   cursor: RowCursor | null,
@@ -86,6 +86,6 @@ export function* rowsAfter(
 ): Iterable<StoredRow> {
   const start = cursor === null ? Buffer.from([0]) : Buffer.concat([rowKey(cursor.table, cursor.key), Buffer.from([0])])
   for (const { key, value } of rows.getRange({ start, ...options })) {
-    yield { table: key[0]!, key: key.toString('utf8', 1), bytes: Uint8Array.prototype.slice.call(value) }
+    yield { table: key[0]!, key: key.toString('utf8', 1), bytes: value }
   }
 }

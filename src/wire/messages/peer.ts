@@ -279,8 +279,9 @@ function fieldsOf(message: PeerMessage, entries: EntriesOut): readonly unknown[]
         message.begin,
       ]
     case 'accepted': {
-      const { ballot: accepted, seq, matched, sentAtMs, applied, snapshot, freeBytes } = message
-      return [number, accepted, seq, matched, sentAtMs, applied, snapshot, freeBytes]
+      const { ballot: accepted, seq, matched, sentAtMs, applied, snapshot, freeBytes, isLoading } = message
+      const fields = [number, accepted, seq, matched, sentAtMs, applied, snapshot, freeBytes]
+      return isLoading === true ? [...fields, true] : fields
     }
     case 'nack': {
       const { ballot: refused, promised, reason, seq = null, sentAtMs = null } = message
@@ -308,7 +309,7 @@ function fieldsOf(message: PeerMessage, entries: EntriesOut): readonly unknown[]
 }
 
 function messageOf(fields: readonly unknown[], from: Sender, entries: EntriesIn): PeerMessage | null {
-  const [number, a, b, c, d, e, f, g] = fields
+  const [number, a, b, c, d, e, f, g, h] = fields
   switch (number) {
     case NUMBERS.prevote:
       return { type: 'prevote', from, ballot: ballotBy(a, from), last: endOf(b), voters: votersOf(c) }
@@ -355,6 +356,7 @@ function messageOf(fields: readonly unknown[], from: Sender, entries: EntriesIn)
         applied: countOf(e),
         snapshot: countOf(f),
         freeBytes: countOrNull(g),
+        ...(h === true ? { isLoading: true } : {}),
       }
     case NUMBERS.nack:
       return {

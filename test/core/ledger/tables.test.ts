@@ -287,6 +287,34 @@ describe('net changes of a transaction', () => {
     expect(netChanges(tables, [putTask(taskRow('b')), deleteTask('a')])).toHaveLength(2)
   })
 
+  test('one task alone, whatever its status, slot and configuration: as beside a change of something else', () => {
+    const tables = new Tables()
+    const known = taskRow('a')
+    const ended = taskRow('ended', { status: 'FINISHED' })
+    tables.apply([putConfig(configRow()), putConfig(configRow('c2')), putTask(known), putTask(ended)])
+    const rows = STATUSES.flatMap(status =>
+      ['a', 'ended', 'fresh'].flatMap(id =>
+        [0, 1].flatMap(instance =>
+          ['c1', 'c2'].map(config => taskRow(id, { status, instance, configId: configId(config) })),
+        ),
+      ),
+    )
+    const said = (changes: readonly RowChange[]): unknown => {
+      try {
+        return netChanges(tables, changes)
+      } catch (cause) {
+        return (cause as Error).message
+      }
+    }
+    const beside = putAgent(agentRow('beside'))
+    for (const row of [known, ...rows]) {
+      const alone = said([putTask(row)])
+      const together = said([putTask(row), beside])
+      const without = Array.isArray(together) ? together.filter(change => change.table !== 'agent') : together
+      expect(alone).toEqual(without)
+    }
+  })
+
   test('a row under a key that is not its own is a bug', () => {
     const wrong: RowChange = { type: 'put', table: 'task', key: 'other', row: taskRow('t') }
     expect(() => netChanges(new Tables(), [wrong])).toThrow('own key')

@@ -33,6 +33,28 @@ describe('the leader is gone', () => {
     expect([1, 3, 4, 5].map(id => dueIn(cluster, id) - leaseMs)).toEqual([0, 1, 2, 3].map(at => (at * heartbeatMs) / 2))
   })
 
+  test('whoever still reads its rows asks behind all others, until it has them', () => {
+    const cluster = ledBy(2, 5)
+    cluster.member(1).toElection({ type: 'rows', loaded: false })
+    beat(cluster, 2)
+    expect([1, 3, 4, 5].map(id => dueIn(cluster, id) - leaseMs)).toEqual([5, 1, 2, 3].map(at => (at * heartbeatMs) / 2))
+    cluster.crash(2)
+    cluster.advance(leaseMs + heartbeatMs / 2, 1)
+    expect(cluster.leaders()).toEqual([3])
+    cluster.member(1).toElection({ type: 'rows', loaded: true })
+    beat(cluster, 3)
+    expect(dueIn(cluster, 1)).toBe(leaseMs)
+  })
+
+  test('all that are left still read their rows: one of them leads all the same', () => {
+    const cluster = ledBy(3)
+    for (const id of [1, 2]) cluster.member(id).toElection({ type: 'rows', loaded: false })
+    beat(cluster, 3)
+    cluster.crash(3)
+    cluster.advance(leaseMs + (3 * heartbeatMs) / 2, 1)
+    expect(cluster.leaders()).toEqual([1])
+  })
+
   test('another leads in the very millisecond in which the grants of a quorum are over, and not before', () => {
     const cluster = ledBy(3)
     cluster.crash(3)

@@ -61,6 +61,40 @@ describe('a hand-over that is asked for', () => {
     expect(cluster.leaders()).toEqual([ahead.id])
   })
 
+  /** Both hold the same; `loading` has told with its last answer that its rows are still read. */
+  function askedWhileLoading(which: 0 | 1, loading: readonly boolean[]): readonly number[] {
+    const { cluster, old, others } = started()
+    others.forEach((member, i) => {
+      member.toReplica({ type: 'rows', loaded: !loading[i] })
+    })
+    cluster.advance(LOG_TIMING.heartbeatMs)
+    old.toCoordinator({ type: which === 0 ? 'transfer' : 'handOver', to: null })
+    cluster.settle()
+    return cluster.leaders().map(id => others.findIndex(member => member.id === id))
+  }
+
+  for (const [which, what] of [
+    [0, 'nobody named'],
+    [1, 'the leader stops'],
+  ] as const) {
+    test(`${what}: a member that still reads its rows gets it only if all others do, too`, () => {
+      expect(askedWhileLoading(which, [false, false])).toEqual([0])
+      expect(askedWhileLoading(which, [true, false])).toEqual([1])
+      expect(askedWhileLoading(which, [true, true])).toEqual([0])
+    })
+  }
+
+  test('a member that has its rows by now counts like any other', () => {
+    const { cluster, old, others } = started()
+    others[0]!.toReplica({ type: 'rows', loaded: false })
+    cluster.advance(LOG_TIMING.heartbeatMs)
+    others[0]!.toReplica({ type: 'rows', loaded: true })
+    cluster.advance(LOG_TIMING.heartbeatMs)
+    old.toCoordinator({ type: 'transfer', to: null })
+    cluster.settle()
+    expect(cluster.leaders()).toEqual([others[0]!.id])
+  })
+
   test('appends under way: those that are out end well before it, those that come meanwhile were certainly not written', () => {
     const { cluster, old, others } = started()
     const heir = others[0]!

@@ -519,7 +519,9 @@ class Scene {
     const claimId = this.#used.get(id)
     this.#used.delete(id)
     if (claimId === undefined || this.tables.agent(hold.agentId) === undefined) return
-    this.#openClaim(this.#usedClaims.get(claimId)!)
+    const claim = this.#usedClaims.get(claimId)!
+    // A claim of an instance is for the task that waits; that one is gone.
+    if (claim.owner.type === 'group' || this.tables.task(id) !== undefined) this.#openClaim(claim)
   }
 
   #claim({ host: n, config: of, n: m, isInstance, forMs }: Extract<Step, { type: 'claim' }>): void {

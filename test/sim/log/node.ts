@@ -288,6 +288,12 @@ export class Process<S extends Scheduler = Scheduler> {
     return requests.map(({ id }) => id)
   }
 
+  /** The scheduler has its rows, or begins to read them. */
+  rowsLoaded(loaded: boolean): void {
+    this.replica.tell({ type: 'rows', loaded })
+    this.election.tell({ type: 'rows', loaded })
+  }
+
   nextOpening(): number {
     return ++this.#openings
   }

@@ -70,6 +70,10 @@ export class SimLogPort implements LogPort {
     })
   }
 
+  rowsLoaded(loaded: boolean): void {
+    this.#process.rowsLoaded(loaded)
+  }
+
   transfer(to: number | null): Promise<TransferOutcome> {
     this.#process.coordinator.tell({ type: 'transfer', to })
     return settled({ type: 'unknown', detail: 'nobody waits for it here', remedy: '' })
