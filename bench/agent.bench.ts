@@ -141,8 +141,8 @@ async function rounds(node: WorkerNode, slurm: Slurm | null, sizes: Sizes, optio
     ours.map((one, n) => one / others[n]!)
   return [
     ...figures,
-    figure({ name: 'slurm-array-jobs', unit: 'jobs/s', better: 'higher' }, theirs),
-    figure({ name: 'slurm-jobs', unit: 'jobs/s', better: 'higher' }, theirsSingle),
+    figure({ name: 'slurm-array-jobs', unit: 'tasks/s', better: 'higher' }, theirs),
+    figure({ name: 'slurm-jobs', unit: 'tasks/s', better: 'higher' }, theirsSingle),
     figure({ name: 'ratio-array-slurm', unit: 'ratio', better: 'higher' }, ratios(mine, theirs)),
     figure({ name: 'ratio-jobs-slurm', unit: 'ratio', better: 'higher' }, ratios(mineSingle, theirsSingle)),
   ]

@@ -6,7 +6,7 @@
 import type { ConfigId, TaskId } from '../core/base/ids.ts'
 import type { TaskRow } from '../core/ledger/rows.ts'
 import type { LedgerView } from '../core/ledger/view.ts'
-import { SPREAD_GROUPS_FULL, startSpreadMs } from '../core/scheduling/start-spread.ts'
+import { SPREAD_GROUPS_FULL, SPREAD_TASKS_FULL, startSpreadMs } from '../core/scheduling/start-spread.ts'
 import { type GroupResult, type GroupView, TaskGroups, type TaskGroupsOptions } from '../core/scheduling/task-groups.ts'
 import type { ActorSpec, Behaviour, Context, Ref } from './actor.ts'
 import type { StartRound } from './assigner.ts'
@@ -97,7 +97,7 @@ function startTaskGroups(
   const groups = new TaskGroups(options.groups, context.random)
   let changes: LedgerChange[] = []
   /** A few at a time: the first write of a new leader must not wait for a hundred thousand tasks. Null: all are here. */
-  let toLoad: Iterator<TaskRow> | null = pendingTasks(ledger.view)
+  let toLoad: Generator<TaskRow> | null = pendingTasks(ledger.view)
   let spreadMs = spreadOf(ledger.view, options.startSpreadMs())
   let trying: number | null = null
   let rounds = 0
@@ -233,15 +233,22 @@ function startTaskGroups(
   }
 }
 
-/** Those that are PENDING when they are come to: the index may change meanwhile. */
-function pendingTasks(view: LedgerView): Iterator<TaskRow> {
-  return view.tasksByStatus('PENDING')[Symbol.iterator]()
+/** Those that are PENDING now, as far as they are when they are come to; who becomes so later is told of by the ledger. */
+function* pendingTasks(view: LedgerView): Generator<TaskRow> {
+  let left = view.statusCount('PENDING')
+  for (const task of view.tasksByStatus('PENDING')) {
+    if (left-- === 0) return
+    yield task
+  }
 }
 
-/** Looks at no task, only at the counts of jobs, and at no more of them than decide anything. */
+/** Of few tasks the groups are counted; where there are many, the jobs, up to as many as decide anything. */
 function spreadOf(view: LedgerView, fullMs: number): number {
   const tasks = view.statusCount('PENDING')
   if (tasks === 0 || fullMs === 0) return 0
+  if (tasks < SPREAD_TASKS_FULL) {
+    return startSpreadMs(new Set(Array.from(view.tasksByStatus('PENDING'), task => task.configId)).size, tasks, fullMs)
+  }
   let jobs = 0
   for (const key of view.jobKeysFrom('')) {
     if ((view.statusCountsOfJob(key).get('PENDING') ?? 0) > 0 && ++jobs === SPREAD_GROUPS_FULL) break

@@ -348,7 +348,7 @@ class LedgerBody implements LedgerActor {
 
   /** Who is asked to lead is chosen in the log, among those who have their rows. */
   #tellLoaded(): void {
-    const { isLoaded } = this.#loader
+    const isLoaded = this.open || this.#loader.isLoaded
     if (isLoaded === this.#isLoadedTold) return
     this.#isLoadedTold = isLoaded
     this.#options.log.rowsLoaded(isLoaded)

@@ -17,7 +17,16 @@ import { checksumText, foldDigest } from './crc.ts'
 import { CrcWindow } from './crc-window.ts'
 import type { ClusterDescriptor } from './descriptor.ts'
 import type { Entry } from './entry.ts'
-import type { Accept, NackReason, Prepare, Prevote, ReplicaReply, ReplicaRequest, Sender } from './messages.ts'
+import type {
+  Accept,
+  Accepted,
+  NackReason,
+  Prepare,
+  Prevote,
+  ReplicaReply,
+  ReplicaRequest,
+  Sender,
+} from './messages.ts'
 import type { LogMeta } from './meta.ts'
 import type { LogTiming } from './timing.ts'
 
@@ -321,24 +330,19 @@ export class ReplicaCore {
       effects.push(this.#persist({ promised: ballot }, taken.cutFrom, taken.entries))
     }
     effects.push(...this.#whenFlushed(...committed))
-    effects.push(
-      ...this.#whenFlushed({
-        type: 'send',
-        to: message.from.memberId,
-        message: {
-          type: 'accepted',
-          from: this.#self,
-          ballot,
-          seq: message.seq,
-          matched,
-          sentAtMs: message.sentAtMs,
-          applied: this.#applied,
-          snapshot: this.#snapshot,
-          freeBytes: this.#freeBytes,
-          ...(this.#isLoading ? { isLoading: true } : {}),
-        },
-      }),
-    )
+    const accepted: { -readonly [Field in keyof Accepted]: Accepted[Field] } = {
+      type: 'accepted',
+      from: this.#self,
+      ballot,
+      seq: message.seq,
+      matched,
+      sentAtMs: message.sentAtMs,
+      applied: this.#applied,
+      snapshot: this.#snapshot,
+      freeBytes: this.#freeBytes,
+    }
+    if (this.#isLoading) accepted.isLoading = true
+    effects.push(...this.#whenFlushed({ type: 'send', to: message.from.memberId, message: accepted }))
     return effects
   }
 

@@ -185,7 +185,10 @@ export class Succession {
 
   /** For a node that stops: whoever answers and holds most, whatever else is the matter with it. */
   bestOf(reign: Reign, now: Now): number | null {
-    return this.#bestOf(reign.others.filter(heir => this.#isThere(heir, now)))?.memberId ?? null
+    const there = reign.others.filter(heir => this.#isThere(heir, now))
+    // Nobody waits until it has caught up: whoever holds more would refuse it.
+    const end = Math.max(...there.map(({ matched }) => matched))
+    return this.#bestOf(there.filter(({ matched }) => matched === end))?.memberId ?? null
   }
 
   #considerItself(reign: Reign, now: Now): void {

@@ -84,6 +84,20 @@ describe('a hand-over that is asked for', () => {
     })
   }
 
+  test('the leader stops: one that holds more gets it even while it reads its rows, for it would refuse the other', () => {
+    const { cluster, old, others } = started()
+    const [behind, ahead] = others as [Member, Member]
+    ahead.toReplica({ type: 'rows', loaded: false })
+    cluster.advance(LOG_TIMING.heartbeatMs)
+    cluster.passes = without(behind)
+    old.append(1, 'a')
+    cluster.settle()
+    cluster.passes = () => true
+    old.toCoordinator({ type: 'handOver' })
+    cluster.settle()
+    expect(cluster.leaders()).toEqual([ahead.id])
+  })
+
   test('a member that has its rows by now counts like any other', () => {
     const { cluster, old, others } = started()
     others[0]!.toReplica({ type: 'rows', loaded: false })

@@ -233,8 +233,8 @@ const TASK_MUTATIONS: readonly Mutation[] = [
     edits: [
       {
         file: 'src/actors/task-transition',
-        find: '...alongside] }, settled);',
-        put: '...alongside] }); settled();',
+        find: 'ledger.stage({ cause, changes }, settled);',
+        put: 'ledger.stage({ cause, changes }); settled();',
       },
     ],
     blind: ['the end of a task is acknowledged once it is committed'],
