@@ -15,6 +15,7 @@
  */
 import { assertNever } from '../base/assert.ts'
 import type { Prng } from '../base/prng.ts'
+import type { Now } from '../base/time.ts'
 import { type Ballot, compareBallots, NO_BALLOT, sameBallot } from './ballot.ts'
 import { quorumOf } from './descriptor.ts'
 import type { Prevote, PrevoteReply, Release } from './messages.ts'
@@ -76,8 +77,11 @@ interface Canvass {
   isAskedAgain: boolean
 }
 
-/** `nobody`: after a failed try, or where nobody was heard; `somebody`: a leader, or whoever may become one. */
-type WaitsFor = 'nobody' | 'somebody'
+/**
+ * `nobody`: after a question in vain, or where nobody was heard; `rivals`: after a failed candidacy, that its next one does
+ * not meet theirs again; `somebody`: a leader, or whoever may become one.
+ */
+type WaitsFor = 'nobody' | 'rivals' | 'somebody'
 
 export class ElectionCore {
   readonly #self: number
@@ -90,6 +94,9 @@ export class ElectionCore {
   #failures = 0
   /** Tells the timer that is meant from one that was overtaken. */
   #attempt = 0
+  #nowMs = 0
+  /** When the timer that is meant runs out; without one never. */
+  #dueMs = Number.POSITIVE_INFINITY
   #canvass: Canvass | null = null
   #heard: Ballot = NO_BALLOT
   #full = false
@@ -97,6 +104,9 @@ export class ElectionCore {
   /** Who was let stand first since this member asked last: each once, or one that gets no answers would hold up all. */
   readonly #letFirst = new Set<number>()
   #isLoading = false
+  /** What this member stands with, once its own replica has promised it; null before, and until it stands. */
+  #bid: Ballot | null = null
+  #isElected = false
   #view: ElectionView = { version: 0, role: 'NONE', ballot: null, leaderId: null }
 
   constructor(options: { readonly self: number; readonly timing: LogTiming; readonly random: Prng }) {
@@ -112,7 +122,8 @@ export class ElectionCore {
     return this.#phase
   }
 
-  handle(message: ElectionMessage): readonly ElectionEffect[] {
+  handle(message: ElectionMessage, now: Pick<Now, 'monoMs'>): readonly ElectionEffect[] {
+    this.#nowMs = now.monoMs
     switch (message.type) {
       case 'ready':
         this.#voters = message.voters.toSorted((a, b) => a - b)
@@ -132,10 +143,11 @@ export class ElectionCore {
       case 'release':
         return this.#onRelease(message)
       case 'elected':
-        return this.#onElected()
+        return this.#onElected(message.ballot)
       case 'serving':
         this.#phase = 'leading'
         this.#failures = 0
+        this.#dueMs = Number.POSITIVE_INFINITY
         return [{ type: 'cancelTimer' }, ...this.#show('LEADER', message.ballot, this.#self)]
       case 'lost':
         return this.#onLost(message.roundSeen, message.isHandedOver === true)
@@ -178,10 +190,15 @@ export class ElectionCore {
         return this.#canvass?.isAskedAgain === true ? this.#startCanvass() : this.#pause()
       case 'standing':
         // Its end is not waited for: a candidacy that the own replica has dropped never began, and has none to tell of.
-        return [{ type: 'giveUp', reason: 'no quorum has promised in time' }, ...this.#backOff()]
+        return [{ type: 'giveUp', reason: this.#lateness() }, ...this.#backOff()]
       default:
         return assertNever(this.#phase)
     }
+  }
+
+  #lateness(): string {
+    const first = `it was elected, and does not serve after ${this.#timing.undecidedMsMax} ms`
+    return this.#isElected ? first : 'no quorum has promised in time'
   }
 
   #startCanvass(): readonly ElectionEffect[] {
@@ -227,10 +244,14 @@ export class ElectionCore {
     return this.#timer(Math.max(1, Math.ceil(afterMs)))
   }
 
-  /** That ballot is spent, as happens to a member that was away. The next question names one above all that are known. */
+  /**
+   * That ballot is spent, as happens to a member that was away: the next question names one above all that are known. Or
+   * somebody has just been promised it, and would be deposed before it could be heard: so not before it could.
+   */
   #askHigher(canvass: Canvass): readonly ElectionEffect[] {
+    if (canvass.isAskedAgain) return []
     canvass.isAskedAgain = true
-    return this.#timer(1)
+    return this.#timer(this.#pauseMs())
   }
 
   /** Whoever asks first is left to stand first, for as long as a promise and the first heartbeat take to arrive. */
@@ -240,23 +261,32 @@ export class ElectionCore {
     return this.#wait(2 * this.#timing.heartbeatMs + this.#turnMs(memberId))
   }
 
-  /** The one that asks cannot win with the voice of this member, and perhaps nobody can but this one. */
+  /**
+   * The one that asks cannot win with the voice of this member, and perhaps nobody can but this one. Never later than it
+   * would have asked anyway. What is waited for after a failed candidacy stays: it keeps apart two that would fail again.
+   */
   #onSurpassed(memberId: number): readonly ElectionEffect[] {
     if (this.#phase !== 'waiting' || this.#waitsFor !== 'nobody' || this.#full) return []
-    return this.#wait(Math.max(1, this.#turnMs(memberId)))
+    const afterMs = Math.max(1, this.#turnMs(memberId))
+    return this.#nowMs + afterMs < this.#dueMs ? this.#timer(afterMs) : []
   }
 
   /**
    * Its followers may lack so much that they are longer on the way to it than a candidacy may take. They hear this leader,
-   * and would not have got further with another one. The coordinator gives up by itself when they are gone.
+   * and would not have got further with another one. The coordinator gives up by itself when they are gone. Told of an
+   * earlier candidacy it says nothing about this one.
    */
-  #onElected(): readonly ElectionEffect[] {
-    return this.#phase === 'standing' && this.#voters.length > 1 ? this.#timer(this.#timing.undecidedMsMax) : []
+  #onElected(ballot: Ballot): readonly ElectionEffect[] {
+    const isMeant = this.#phase === 'standing' && this.#bid !== null && sameBallot(ballot, this.#bid)
+    if (!isMeant || this.#voters.length === 1) return []
+    this.#isElected = true
+    return this.#timer(this.#timing.undecidedMsMax)
   }
 
   /** Whoever has just got the promise of this member would only be deposed by a candidacy of its own. */
   #onPromised(ballot: Ballot): readonly ElectionEffect[] {
     this.#roundSeen = Math.max(this.#roundSeen, ballot[0])
+    if (ballot[1] === this.#self && this.#phase === 'standing') this.#bid = ballot
     if (ballot[1] === this.#self || this.#phase === 'closed' || this.#phase === 'leading') return []
     const giveUp: ElectionEffect[] =
       this.#phase === 'standing' ? [{ type: 'giveUp', reason: `member ${ballot[1]} has the promise of this one` }] : []
@@ -272,6 +302,8 @@ export class ElectionCore {
 
   #stand(how: { readonly releasedBallot?: Ballot; readonly canvassed?: Ballot } = {}): readonly ElectionEffect[] {
     this.#phase = 'standing'
+    this.#bid = null
+    this.#isElected = false
     const effects: ElectionEffect[] = [
       { type: 'stand', roundSeen: this.#roundSeen, ...how },
       ...this.#show('CANDIDATE', null, null),
@@ -293,13 +325,17 @@ export class ElectionCore {
     const baseMs = electionBackoffMsMin * 2 ** Math.min(this.#failures, 10)
     this.#failures++
     const afterMs = Math.min(electionBackoffMsMax, baseMs * (1 + this.#random.next()))
-    return [...this.#wait(afterMs, 'nobody'), ...this.#show('CANDIDATE', null, null)]
+    return [...this.#wait(afterMs, 'rivals'), ...this.#show('CANDIDATE', null, null)]
   }
 
-  /** Nobody is disturbed by a question, and a quorum may be back at any moment: no longer than keeps two askers apart. */
+  /** Nobody is disturbed by a question, and a quorum may be back at any moment. */
   #pause(): readonly ElectionEffect[] {
-    const afterMs = this.#timing.heartbeatMs * (1 + this.#random.next())
-    return [...this.#wait(afterMs, 'nobody'), ...this.#show('CANDIDATE', null, null)]
+    return [...this.#wait(this.#pauseMs(), 'nobody'), ...this.#show('CANDIDATE', null, null)]
+  }
+
+  /** No longer than keeps two askers apart, and lets whoever has its rows ask first. */
+  #pauseMs(): number {
+    return this.#timing.heartbeatMs * (1 + this.#random.next()) + this.#loadingMs()
   }
 
   #wait(afterMs: number, waitsFor: WaitsFor = 'somebody'): readonly ElectionEffect[] {
@@ -310,6 +346,7 @@ export class ElectionCore {
   }
 
   #timer(afterMs: number): readonly ElectionEffect[] {
+    this.#dueMs = this.#nowMs + afterMs
     return [{ type: 'startTimer', afterMs, attempt: ++this.#attempt }]
   }
 
@@ -321,7 +358,12 @@ export class ElectionCore {
   /** How much later than the first in line this member asks; behind all others while its rows are still read. */
   #turnMs(leaderId: number): number {
     const rank = Math.max(0, this.#voters.filter(memberId => memberId !== leaderId).indexOf(this.#self))
-    return ((this.#isLoading ? rank + this.#voters.length : rank) * this.#timing.heartbeatMs) / 2
+    return (rank * this.#timing.heartbeatMs) / 2 + this.#loadingMs()
+  }
+
+  /** Longer than the turns of all others together. */
+  #loadingMs(): number {
+    return this.#isLoading ? (this.#voters.length * this.#timing.heartbeatMs) / 2 : 0
   }
 
   #electionTimeoutMs(): number {

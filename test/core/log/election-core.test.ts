@@ -1,10 +1,45 @@
 import { describe, expect, test } from 'vitest'
 import { prng } from '../../../src/core/base/prng.ts'
-import { ElectionCore } from '../../../src/core/log/election-core.ts'
+import { ElectionCore, type ElectionEffect, type ElectionMessage } from '../../../src/core/log/election-core.ts'
 import { LOG_TIMING } from '../../../src/core/log/timing.ts'
 import { Disk, LogCluster, metaOf } from './log-cluster.ts'
 
 const { leaseMs, heartbeatMs } = LOG_TIMING
+
+/** The election of one member alone, whose clock and timer the test holds in its hand. */
+class Alone {
+  monoMs = 0
+  timer: { readonly atMs: number; readonly attempt: number } | null = null
+  readonly #core: ElectionCore
+
+  constructor(self: number, voters: readonly number[]) {
+    this.#core = new ElectionCore({ self, timing: LOG_TIMING, random: prng(1) })
+    this.handle({ type: 'ready', voters })
+  }
+
+  get phase() {
+    return this.#core.phase
+  }
+  get dueInMs(): number {
+    return this.timer!.atMs - this.monoMs
+  }
+
+  handle(message: ElectionMessage): readonly ElectionEffect[] {
+    const effects = this.#core.handle(message, { monoMs: this.monoMs })
+    for (const effect of effects) {
+      if (effect.type === 'startTimer') this.timer = { atMs: this.monoMs + effect.afterMs, attempt: effect.attempt }
+      else if (effect.type === 'cancelTimer') this.timer = null
+    }
+    return effects
+  }
+
+  /** Time goes on until the timer runs out. */
+  due(): readonly ElectionEffect[] {
+    const { atMs, attempt } = this.timer!
+    this.monoMs = Math.max(this.monoMs, atMs)
+    return this.handle({ type: 'timeout', attempt })
+  }
+}
 
 /** Led by `leader`, which has just been heard by all; every follower is at rest. */
 function ledBy(leader: number, count = 3): LogCluster {
@@ -197,10 +232,8 @@ describe('the leader is there', () => {
 })
 
 test('a candidacy that the own replica has dropped without a word: time runs out, and another attempt is due', () => {
-  const election = new ElectionCore({ self: 1, timing: LOG_TIMING, random: prng(1) })
-  election.handle({ type: 'ready', voters: [1, 2, 3] })
-  const timerOf = (effects: ReturnType<typeof election.handle>) => effects.find(({ type }) => type === 'startTimer')
-  election.handle({ type: 'timeout', attempt: 1 })
+  const election = new Alone(1, [1, 2, 3])
+  election.due()
   const ballot = [7, 1] as const
   const from = { memberId: 1, incarnation: 'disk-1' }
   const voters = [1, 2, 3].map(memberId => ({ memberId, incarnation: `disk-${memberId}` }))
@@ -212,69 +245,88 @@ test('a candidacy that the own replica has dropped without a word: time runs out
       promised: [0, 0],
     })
   expect(election.phase).toBe('standing')
-  const effects = election.handle({ type: 'timeout', attempt: 3 })
-  expect(effects.map(({ type }) => type)).toContain('giveUp')
-  expect(timerOf(effects)).toBeDefined()
+  expect(election.due()).toContainEqual({ type: 'giveUp', reason: 'no quorum has promised in time' })
+  expect(election.dueInMs).toBeGreaterThan(0)
   expect(election.phase).toBe('waiting')
 })
 
 describe('a quorum comes back after a long time without one', () => {
   const voters = [1, 2, 3, 4, 5].map(memberId => ({ memberId, incarnation: `disk-${memberId}` }))
-  function alone(): ElectionCore {
-    const election = new ElectionCore({ self: 2, timing: LOG_TIMING, random: prng(1) })
-    election.handle({ type: 'ready', voters: voters.map(({ memberId }) => memberId) })
-    return election
-  }
-  const timerOf = (effects: ReturnType<ElectionCore['handle']>) =>
-    effects.flatMap(effect => (effect.type === 'startTimer' ? [effect] : []))[0]!
-  /** Asks in vain so many times; how long each pause was, and what is due next. */
-  function inVain(election: ElectionCore, times: number) {
-    let attempt = 1
-    const pausesMs = Array.from({ length: times }, () => {
-      const asked = timerOf(election.handle({ type: 'timeout', attempt }))
-      const paused = timerOf(election.handle({ type: 'timeout', attempt: asked.attempt }))
-      attempt = paused.attempt
-      return paused.afterMs
+  const alone = (self = 2): Alone => new Alone(self, [1, 2, 3, 4, 5])
+  /** Asks in vain so many times; how long each pause was. */
+  function inVain(election: Alone, times: number): number[] {
+    return Array.from({ length: times }, () => {
+      election.due()
+      expect(election.phase).toBe('canvassing')
+      election.due()
+      expect(election.phase).toBe('waiting')
+      return election.dueInMs
     })
-    return { pausesMs, attempt }
   }
-  const ask = (election: ElectionCore, ballot: readonly [number, number]) =>
+  const ask = (election: Alone, ballot: readonly [number, number]) =>
     election.handle({
       type: 'canvass',
       prevote: { type: 'prevote', from: voters[1]!, ballot, last: { position: 0, ballot: [0, 0] }, voters },
     })
+  /** Asks about this ballot when its time has come, and a quorum says yes. */
+  function stand(election: Alone, ballot: readonly [number, number]): void {
+    election.due()
+    ask(election, ballot)
+    for (const from of voters.slice(0, 3))
+      election.handle({ type: 'prevoteReply', from, ballot, granted: true, promised: [0, 0] })
+    expect(election.phase).toBe('standing')
+    election.handle({ type: 'promised', ballot })
+  }
 
   test('asked in vain a hundred times: asked again within two heartbeats, as after the first time', () => {
-    const { pausesMs } = inVain(alone(), 100)
+    const pausesMs = inVain(alone(), 100)
     expect(Math.min(...pausesMs)).toBeGreaterThanOrEqual(heartbeatMs)
     expect(Math.max(...pausesMs)).toBeLessThanOrEqual(2 * heartbeatMs)
   })
 
+  test('whoever still reads its rows asks behind all others, after a question in vain too', () => {
+    const election = alone()
+    election.handle({ type: 'rows', loaded: false })
+    const pausesMs = inVain(election, 100)
+    expect(Math.min(...pausesMs)).toBeGreaterThanOrEqual(heartbeatMs + (5 * heartbeatMs) / 2)
+    expect(Math.max(...pausesMs)).toBeLessThanOrEqual(2 * heartbeatMs + (5 * heartbeatMs) / 2)
+  })
+
   test('a candidacy that fails again and again is backed off from, for it raises ballots', () => {
     const election = alone()
-    let attempt = 1
-    let afterMs = 0
     for (let failures = 0; failures < 8; failures++) {
-      election.handle({ type: 'timeout', attempt })
-      ask(election, [failures + 1, 2])
-      for (const from of voters.slice(0, 3))
-        election.handle({
-          ...{ type: 'prevoteReply', from, ballot: [failures + 1, 2], granted: true },
-          promised: [0, 0],
-        })
-      expect(election.phase).toBe('standing')
-      const lost = timerOf(election.handle({ type: 'lost', reason: 'refused', roundSeen: failures + 1 }))
-      attempt = lost.attempt
-      afterMs = lost.afterMs
+      stand(election, [failures + 1, 2])
+      election.handle({ type: 'lost', reason: 'refused', roundSeen: failures + 1 })
     }
-    expect(afterMs).toBe(LOG_TIMING.electionBackoffMsMax)
+    expect(election.dueInMs).toBe(LOG_TIMING.electionBackoffMsMax)
   })
 
   test('somebody who holds less asks: whoever holds more asks at once, the first by id first', () => {
     const election = alone()
-    expect(timerOf(election.handle({ type: 'surpassed', memberId: 5 })).afterMs).toBe(heartbeatMs / 2)
+    election.handle({ type: 'surpassed', memberId: 5 })
+    expect(election.dueInMs).toBe(heartbeatMs / 2)
     // Not put off by the next one that asks.
     expect(election.handle({ type: 'surpassed', memberId: 4 })).toEqual([])
+  })
+
+  test('somebody who holds less asks when one was about to ask anyway: that is not put off', () => {
+    const election = alone(5)
+    inVain(election, 1)
+    const { atMs, attempt } = election.timer!
+    election.monoMs = atMs - 1
+    expect(election.handle({ type: 'surpassed', memberId: 3 })).toEqual([])
+    expect(election.timer).toEqual({ atMs, attempt })
+    // Nor when its turn comes late, because it still reads its rows.
+    election.monoMs = atMs - (3 * heartbeatMs) / 2 - 1
+    election.handle({ type: 'rows', loaded: false })
+    expect(election.handle({ type: 'surpassed', memberId: 3 })).toEqual([])
+  })
+
+  test('somebody who holds less asks while one backs off from a failed candidacy: the two are kept apart', () => {
+    const election = alone()
+    stand(election, [1, 2])
+    election.handle({ type: 'lost', reason: 'refused', roundSeen: 1 })
+    expect(election.handle({ type: 'surpassed', memberId: 5 })).toEqual([])
   })
 
   test('somebody who holds less asks while another has the promise of this member: that one is let lead', () => {
@@ -285,25 +337,41 @@ describe('a quorum comes back after a long time without one', () => {
 
   test('members whose questions arrive and whose answers do not: each is let go first once, not for ever', () => {
     const election = alone()
-    const { attempt } = inVain(election, 1)
-    const first = timerOf(election.handle({ type: 'favoured', memberId: 4 }))
-    expect(first.attempt).toBe(attempt + 1)
-    expect(timerOf(election.handle({ type: 'favoured', memberId: 5 })).attempt).toBe(attempt + 2)
+    inVain(election, 1)
+    for (const memberId of [4, 5]) {
+      election.monoMs += 10
+      election.handle({ type: 'favoured', memberId })
+      expect(election.dueInMs).toBe(2 * heartbeatMs + heartbeatMs / 2)
+    }
     for (const memberId of [4, 5]) expect(election.handle({ type: 'favoured', memberId })).toEqual([])
-    expect(election.handle({ type: 'timeout', attempt: attempt + 2 }).map(({ type }) => type)).toContain('canvass')
+    expect(election.due().map(({ type }) => type)).toContain('canvass')
   })
 
-  test('a member with an old ballot returns: the next question names a higher one, and is asked right away', () => {
+  test('a member with an old ballot returns: the next question names a higher one, and is asked within two heartbeats', () => {
     const election = alone()
-    const asked = timerOf(election.handle({ type: 'timeout', attempt: 1 }))
+    election.due()
     ask(election, [1, 2])
-    const reply = { type: 'prevoteReply', from: voters[2]!, ballot: [1, 2], granted: false, promised: [9, 3] } as const
-    const again = timerOf(election.handle(reply))
-    expect([again.afterMs, again.attempt]).toEqual([1, asked.attempt + 1])
-    expect(election.handle({ type: 'timeout', attempt: again.attempt })).toContainEqual({
-      type: 'canvass',
-      roundSeen: 9,
-    })
+    const reply = { type: 'prevoteReply', ballot: [1, 2], granted: false, promised: [9, 3] } as const
+    election.handle({ ...reply, from: voters[2]! })
+    // Whoever has just been promised that ballot is not deposed before it could be heard.
+    expect(election.dueInMs).toBeGreaterThanOrEqual(heartbeatMs)
+    expect(election.dueInMs).toBeLessThanOrEqual(2 * heartbeatMs)
+    election.monoMs += 10
+    expect(election.handle({ ...reply, from: voters[3]! })).toEqual([])
+    expect(election.due()).toContainEqual({ type: 'canvass', roundSeen: 9 })
+  })
+
+  test('elected: it is left the time to bring up its followers; told late of an earlier candidacy, it is not', () => {
+    const election = alone()
+    stand(election, [1, 2])
+    election.due()
+    stand(election, [2, 2])
+    expect(election.handle({ type: 'elected', ballot: [1, 2] })).toEqual([])
+    expect(election.dueInMs).toBeLessThanOrEqual(2 * leaseMs)
+    election.handle({ type: 'elected', ballot: [2, 2] })
+    expect(election.dueInMs).toBe(LOG_TIMING.undecidedMsMax)
+    const reason = 'it was elected, and does not serve after 30000 ms'
+    expect(election.due()).toContainEqual({ type: 'giveUp', reason })
   })
 
   test('the only one that can win asks as soon as another has asked it', () => {

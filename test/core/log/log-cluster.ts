@@ -157,7 +157,7 @@ export class Member {
   }
 
   toElection(message: ElectionMessage): void {
-    for (const effect of this.election.handle(message)) this.#onElection(effect)
+    for (const effect of this.election.handle(message, this.#cluster.now())) this.#onElection(effect)
   }
 
   receive(message: PeerMessage): void {
