@@ -100,6 +100,9 @@ function run(effect: CoordinatorEffect, options: CoordinatorOptions, context: Co
       }
       return
     }
+    case 'elected':
+      options.election().tell(effect)
+      return
     case 'serving':
       context.log.info('log-leader', { ballot: effect.ballot, position: effect.position })
       options.election().tell(effect)

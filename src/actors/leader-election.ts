@@ -38,8 +38,9 @@ export function leaderElectionSpec(options: LeaderElectionOptions): ActorSpec<El
       const watch = new TakeOverWatch()
       return {
         receive: message => {
-          const effects = core.handle(message)
-          const took = watch.look(message, effects, context.now().monoMs)
+          const now = context.now()
+          const effects = core.handle(message, now)
+          const took = watch.look(message, effects, now.monoMs)
           for (const effect of effects) run(effect, options, context)
           if (took !== null) tell(took, options, context)
         },

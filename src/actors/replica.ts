@@ -168,6 +168,7 @@ class Replica {
         return onVoting()
       case 'canvass':
       case 'favoured':
+      case 'surpassed':
       case 'promised':
         election().tell(effect)
         return

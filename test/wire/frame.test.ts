@@ -180,6 +180,21 @@ describe('frame', () => {
     expect(decoded).toMatchObject({ ok: true, messages: [{ type: 'KILL_ACK', taskId: 't' }] })
   })
 
+  test('what another packer of the thread has packed stays as it was while messages are packed, and the other way round', () => {
+    const agent = agentSide()
+    const other = new Packr()
+    const rows = Array.from({ length: 50 }, (_, at) => ({ key: `row ${at}`, value: 'x'.repeat(at) }))
+    const frames: Uint8Array[] = [agent.pack(status(0))]
+    const packed = rows.map((row, at) => {
+      const bytes = other.pack(row)
+      frames.push(agent.pack(status(at + 1)))
+      return bytes
+    })
+    expect(packed.map(bytes => other.unpack(bytes))).toEqual(rows)
+    const sent = frames.map((_, at) => status(at))
+    expect(leaderSide().decode(frameOf(frames))).toEqual({ ok: true, messages: sent, unsupported: [] })
+  })
+
   test('a frame over the limit is refused with both sizes', () => {
     const small = frameCodec<AgentToLeader, LeaderToAgent>(agentToLeader, 100)
     expect(small.decode(new Uint8Array(101))).toEqual({

@@ -139,7 +139,7 @@ class TaskRestore {
   }
 
   #anew(row: TaskRow): TaskRow {
-    const { agentId: _agent, host: _host, readyAtMs: _ready, ...rest } = row
+    const { agentId: _agent, host: _host, readyAtMs: _ready, freshEvents: _fresh, ...rest } = row
     const taskId = this.#facts.newTaskId(row.job, row.instance)
     return this.#told({ ...rest, taskId, version: 1, ports: {}, agentSeq: 0, events: [] }, 'PENDING')
   }

@@ -47,13 +47,18 @@ export type CatchUpEffect =
       readonly position: number
     }
 
+/** For who has answered in this catch-up, or was passed over in its first round. */
 const ANSWER_MS_MAX = 2_000
+/** For all others: who is gone must not hold up what a new leader may be waiting for. */
+const FIRST_ANSWER_MS_MAX = 500
 /** Learned pages that may wait for the own disk. */
 const UNFLUSHED_MAX = 4
 /** All are asked so many times, in a row without any gain, before it is given up. */
 const ROUNDS_MAX = 2
 /** Then a leader's next word is not heeded for so long: it comes with every heartbeat, and what failed would only fail again. */
 const REST_MS = 2_000
+/** After nobody has answered: they may be back at any moment. */
+const NOBODY_REST_MS = 500
 
 type Phase = 'idle' | 'entries' | 'snapshot' | 'installing' | 'resting'
 
@@ -76,6 +81,8 @@ export class CatchUpCore {
   #truncatedAt: number | null = null
   /** Has not answered when it was asked last. */
   readonly #silent = new Set<number>()
+  /** Have answered in this catch-up. */
+  readonly #answering = new Set<number>()
   #ask = 0
   /** Whether an answer is awaited, the own disk, or only the time for the next page. */
   #awaits: 'answer' | 'disk' | 'pace' | 'nothing' = 'nothing'
@@ -135,16 +142,26 @@ export class CatchUpCore {
   }
 
   #onBehind(message: CatchUpMessage & { type: 'behind' }): readonly CatchUpEffect[] {
+    const isNewLeader = message.leader !== this.#leader
     this.#leader = message.leader
+    if (isNewLeader) this.#silent.delete(message.leader)
     const isFar = message.end - message.commit > this.#limits.lagMax || message.commit + 1 < message.begin
-    if (this.#phase !== 'idle' || !isFar || this.#unflushed > 0 || this.#full) return []
+    const isFree = this.#phase === 'idle' || (isNewLeader && this.#isInVain)
+    if (!isFree || !isFar || this.#unflushed > 0 || this.#full) return []
     this.#phase = 'entries'
+    this.#answering.clear()
     this.#next = message.commit + 1
     const rank = (id: number): number => Number(id === this.#leader) + 2 * Number(this.#silent.has(id))
     this.#sources = this.#others().toSorted((a, b) => rank(a) - rank(b) || a - b)
     this.#beginWith(0)
     if (this.#sources.length === 0) return this.#stop('nobody')
     return [{ type: 'note', what: 'began', position: this.#next }, ...this.#askEntries()]
+  }
+
+  /** Resting, or waiting for the entries of somebody who may not be there. A new leader is. */
+  get #isInVain(): boolean {
+    if (this.#phase === 'resting') return true
+    return this.#phase === 'entries' && this.#awaits === 'answer' && !this.#answering.has(this.source!)
   }
 
   #beginWith(source: number): void {
@@ -185,14 +202,25 @@ export class CatchUpCore {
     this.#awaits = 'answer'
     return [
       { type: 'send', to: this.source!, message },
-      { type: 'startTimer', afterMs: ANSWER_MS_MAX, ask: this.#ask },
+      { type: 'startTimer', afterMs: this.#patienceMs(), ask: this.#ask },
     ]
+  }
+
+  /** All were asked in vain: then the network is slow, or nobody is there. */
+  #patienceMs(): number {
+    const isKnown = this.#answering.has(this.source!) || this.#misses >= this.#sources.length
+    return isKnown ? ANSWER_MS_MAX : FIRST_ANSWER_MS_MAX
+  }
+
+  #answeredBy(memberId: number): void {
+    this.#silent.delete(memberId)
+    this.#answering.add(memberId)
   }
 
   #onEntries(message: Entries): readonly CatchUpEffect[] {
     if (this.#phase !== 'entries' || this.#awaits !== 'answer' || message.ask !== this.#ask) return []
     if (message.position !== this.#next) return []
-    this.#silent.delete(message.from.memberId)
+    this.#answeredBy(message.from.memberId)
     const last = message.entries.at(-1)
     if (last === undefined) {
       if (message.begin > this.#next) this.#truncatedAt ??= this.#at
@@ -238,7 +266,7 @@ export class CatchUpCore {
 
   #onPage(page: SnapshotPage): readonly CatchUpEffect[] {
     if (this.#phase !== 'snapshot' || this.#awaits !== 'answer' || page.ask !== this.#ask) return []
-    this.#silent.delete(page.from.memberId)
+    this.#answeredBy(page.from.memberId)
     const isSame = page.header.id === this.#progress?.header.id
     // No further than what is here already: of no use, and an opening would put it aside for this to begin anew.
     if (page.header.position < Math.max(this.#next, this.#covered() + 1)) return this.#askAgain('elsewhere')
@@ -276,6 +304,7 @@ export class CatchUpCore {
     }
     if (this.#awaits === 'answer') {
       this.#silent.add(this.source!)
+      this.#answering.delete(this.source!)
       return this.#askAgain(this.#phase === 'snapshot' && !this.#isSecondTry ? 'there' : 'elsewhere')
     }
     if (this.#awaits !== 'pace') return []
@@ -300,7 +329,7 @@ export class CatchUpCore {
       return [{ type: 'cancelTimer' }, note]
     }
     this.#phase = 'resting'
-    return [{ type: 'startTimer', afterMs: REST_MS, ask: ++this.#ask }, note]
+    return [{ type: 'startTimer', afterMs: what === 'nobody' ? NOBODY_REST_MS : REST_MS, ask: ++this.#ask }, note]
   }
 }
 

@@ -92,6 +92,8 @@ export type CoordinatorEffect =
   | { readonly type: 'results'; readonly results: readonly { readonly id: number; readonly outcome: AppendOutcome }[] }
   | { readonly type: 'commit'; readonly position: number }
   | { readonly type: 'load'; readonly peer: number; readonly from: number; readonly countMax: number }
+  /** A quorum has promised; the LEADER entry is on its way to it. */
+  | { readonly type: 'elected'; readonly ballot: Ballot }
   /** The LEADER entry is committed and applied: appends are taken from here on. */
   | { readonly type: 'serving'; readonly ballot: Ballot; readonly position: number }
   | { readonly type: 'lost'; readonly reason: string; readonly roundSeen: number; readonly isHandedOver?: boolean }
@@ -301,7 +303,8 @@ export class CoordinatorCore {
     this.#checkpoint = 0
     this.#leaderPosition = end + 1
     const note = encodeNote({ memberId: this.#self, wallMs: now.wallMs, software: this.#software })
-    return this.#sendBatch([makeEntry(end + 1, this.#ballot, 'LEADER', note)], now)
+    const elected = { type: 'elected', ballot: this.#ballot } as const
+    return [elected, ...this.#sendBatch([makeEntry(end + 1, this.#ballot, 'LEADER', note)], now)]
   }
 
   #onAccepted(message: Accepted, now: Now): readonly CoordinatorEffect[] {
@@ -498,7 +501,7 @@ export class CoordinatorCore {
   }
 
   #onTick(now: Now): readonly CoordinatorEffect[] {
-    const { retransmitMs, heartbeatMs, leaseMs, undecidedMsMax } = this.#timing
+    const { retransmitMs, heartbeatMs, leaseMs, undecidedMsMax, slowFlushMs } = this.#timing
     if (this.#role === 'preparing') {
       // A member that was restarted just now may not have been reached; after a release nobody leads until it is.
       const everyMs = this.#prepare!.releasedBallot === undefined ? retransmitMs : heartbeatMs
@@ -509,6 +512,11 @@ export class CoordinatorCore {
     if (now.monoMs - this.#quorumContactMs(now.monoMs) > leaseMs)
       return this.#lose('no quorum has answered within the lease')
     const oldest = this.#batches[0]
+    // Others cannot be asked to take over what has not begun, but they can lead instead.
+    if (!this.#serving && this.#feed!.held < this.#leaderPosition && oldest !== undefined) {
+      const flushMs = now.monoMs - oldest.cutMs
+      if (flushMs > slowFlushMs) return this.#lose(`the own disk has not taken the first entry for ${flushMs} ms`)
+    }
     if (oldest !== undefined && now.monoMs - oldest.cutMs > undecidedMsMax) {
       return this.#lose(`position ${oldest.last} stayed undecided for ${undecidedMsMax} ms`)
     }

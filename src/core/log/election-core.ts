@@ -6,13 +6,16 @@
  * of all who heard the same heartbeat, is over. Who leads is known, so it is known too who is next: the voters ask in the
  * order of their ids, half a heartbeat apart, and do not meet; whoever still reads its rows, and would keep everybody
  * waiting, asks behind them. A voter whose grant still runs says for how long, and is asked again right then. Where
- * nobody was heard, a random part of one to two leases keeps them apart. Source: the replicated log, C5 and C6; that the
- * time out is not random there is decided in docs/design/0002-replicated-log.md.
+ * nobody was heard, a random part of one to two leases keeps them apart. Asking is for free, so it is not backed off
+ * from, however often it was in vain; only a candidacy, which raises ballots, is. And whoever hears somebody ask who lacks
+ * what it holds itself asks at once, for it may be the only one that can win. Source: the replicated log, C5 and C6; where
+ * this differs from them is decided in docs/design/0002-replicated-log.md.
  *
  * It also keeps the one view of leadership that the rest of the node sees; its version only grows.
  */
 import { assertNever } from '../base/assert.ts'
 import type { Prng } from '../base/prng.ts'
+import type { Now } from '../base/time.ts'
 import { type Ballot, compareBallots, NO_BALLOT, sameBallot } from './ballot.ts'
 import { quorumOf } from './descriptor.ts'
 import type { Prevote, PrevoteReply, Release } from './messages.ts'
@@ -26,9 +29,13 @@ export type ElectionMessage =
   | PrevoteReply
   /** The own replica has told a member that asked that it would promise. */
   | { readonly type: 'favoured'; readonly memberId: number }
+  /** The own replica has told a member that asked that it holds more; no grant keeps this member from leading. */
+  | { readonly type: 'surpassed'; readonly memberId: number }
   /** The own replica has promised another member, which is now given the time to win. */
   | { readonly type: 'promised'; readonly ballot: Ballot }
   | Release
+  /** A quorum has promised. What is left to wait for is that it holds the first entry of the reign. */
+  | { readonly type: 'elected'; readonly ballot: Ballot }
   | { readonly type: 'serving'; readonly ballot: Ballot }
   | { readonly type: 'lost'; readonly reason: string; readonly roundSeen: number; readonly isHandedOver?: boolean }
   | { readonly type: 'space'; readonly full: boolean }
@@ -70,6 +77,12 @@ interface Canvass {
   isAskedAgain: boolean
 }
 
+/**
+ * `nobody`: after a question in vain, or where nobody was heard; `rivals`: after a failed candidacy, that its next one does
+ * not meet theirs again; `somebody`: a leader, or whoever may become one.
+ */
+type WaitsFor = 'nobody' | 'rivals' | 'somebody'
+
 export class ElectionCore {
   readonly #self: number
   readonly #timing: LogTiming
@@ -81,10 +94,19 @@ export class ElectionCore {
   #failures = 0
   /** Tells the timer that is meant from one that was overtaken. */
   #attempt = 0
+  #nowMs = 0
+  /** When the timer that is meant runs out; without one never. */
+  #dueMs = Number.POSITIVE_INFINITY
   #canvass: Canvass | null = null
   #heard: Ballot = NO_BALLOT
   #full = false
+  #waitsFor: WaitsFor = 'nobody'
+  /** Who was let stand first since this member asked last: each once, or one that gets no answers would hold up all. */
+  readonly #letFirst = new Set<number>()
   #isLoading = false
+  /** What this member stands with, once its own replica has promised it; null before, and until it stands. */
+  #bid: Ballot | null = null
+  #isElected = false
   #view: ElectionView = { version: 0, role: 'NONE', ballot: null, leaderId: null }
 
   constructor(options: { readonly self: number; readonly timing: LogTiming; readonly random: Prng }) {
@@ -100,11 +122,12 @@ export class ElectionCore {
     return this.#phase
   }
 
-  handle(message: ElectionMessage): readonly ElectionEffect[] {
+  handle(message: ElectionMessage, now: Pick<Now, 'monoMs'>): readonly ElectionEffect[] {
+    this.#nowMs = now.monoMs
     switch (message.type) {
       case 'ready':
         this.#voters = message.voters.toSorted((a, b) => a - b)
-        return this.#voters.length === 1 ? this.#stand() : this.#wait(this.#electionTimeoutMs())
+        return this.#voters.length === 1 ? this.#stand() : this.#wait(this.#electionTimeoutMs(), 'nobody')
       case 'heardLeader':
         return this.#onHeardLeader(message.ballot, message.memberId)
       case 'canvass':
@@ -113,13 +136,18 @@ export class ElectionCore {
         return this.#onPrevoteReply(message)
       case 'favoured':
         return this.#onFavoured(message.memberId)
+      case 'surpassed':
+        return this.#onSurpassed(message.memberId)
       case 'promised':
         return this.#onPromised(message.ballot)
       case 'release':
         return this.#onRelease(message)
+      case 'elected':
+        return this.#onElected(message.ballot)
       case 'serving':
         this.#phase = 'leading'
         this.#failures = 0
+        this.#dueMs = Number.POSITIVE_INFINITY
         return [{ type: 'cancelTimer' }, ...this.#show('LEADER', message.ballot, this.#self)]
       case 'lost':
         return this.#onLost(message.roundSeen, message.isHandedOver === true)
@@ -145,6 +173,7 @@ export class ElectionCore {
         ? [{ type: 'giveUp', reason: `member ${memberId} leads with ballot ${ballot[0]}.${ballot[1]}` }]
         : []
     this.#failures = 0
+    this.#letFirst.clear()
     return [...giveUp, ...this.#wait(this.#silenceMs(memberId)), ...this.#show('FOLLOWER', ballot, memberId)]
   }
 
@@ -156,20 +185,26 @@ export class ElectionCore {
       case 'waiting':
         if (this.#voters.length === 1) return this.#stand()
         // A member that could not store what it would lead does not run.
-        return this.#full ? this.#wait(this.#electionTimeoutMs()) : this.#startCanvass()
+        return this.#full ? this.#wait(this.#electionTimeoutMs(), 'nobody') : this.#startCanvass()
       case 'canvassing':
-        return this.#canvass?.isAskedAgain === true ? this.#startCanvass() : this.#backOff()
+        return this.#canvass?.isAskedAgain === true ? this.#startCanvass() : this.#pause()
       case 'standing':
         // Its end is not waited for: a candidacy that the own replica has dropped never began, and has none to tell of.
-        return [{ type: 'giveUp', reason: 'no quorum has promised in time' }, ...this.#backOff()]
+        return [{ type: 'giveUp', reason: this.#lateness() }, ...this.#backOff()]
       default:
         return assertNever(this.#phase)
     }
   }
 
+  #lateness(): string {
+    const first = `it was elected, and does not serve after ${this.#timing.undecidedMsMax} ms`
+    return this.#isElected ? first : 'no quorum has promised in time'
+  }
+
   #startCanvass(): readonly ElectionEffect[] {
     this.#phase = 'canvassing'
     this.#canvass = null
+    this.#letFirst.clear()
     return [
       { type: 'canvass', roundSeen: this.#roundSeen },
       ...this.#timer(this.#timing.retransmitMs),
@@ -190,6 +225,7 @@ export class ElectionCore {
     const { memberId } = message.from
     if (message.granted) canvass.yes.add(memberId)
     else if (message.freeInMs !== undefined) canvass.later.set(memberId, message.freeInMs)
+    else if (compareBallots(message.promised, canvass.ballot) >= 0) return this.#askHigher(canvass)
     return canvass.yes.size >= quorumOf(this.#voters.length)
       ? this.#stand({ canvassed: canvass.ballot })
       : this.#askAgain(canvass)
@@ -208,15 +244,49 @@ export class ElectionCore {
     return this.#timer(Math.max(1, Math.ceil(afterMs)))
   }
 
+  /**
+   * That ballot is spent, as happens to a member that was away: the next question names one above all that are known. Or
+   * somebody has just been promised it, and would be deposed before it could be heard: so not before it could.
+   */
+  #askHigher(canvass: Canvass): readonly ElectionEffect[] {
+    if (canvass.isAskedAgain) return []
+    canvass.isAskedAgain = true
+    return this.#timer(this.#pauseMs())
+  }
+
   /** Whoever asks first is left to stand first, for as long as a promise and the first heartbeat take to arrive. */
   #onFavoured(memberId: number): readonly ElectionEffect[] {
-    if (memberId === this.#self || this.#phase !== 'waiting') return []
+    if (memberId === this.#self || this.#phase !== 'waiting' || this.#letFirst.has(memberId)) return []
+    this.#letFirst.add(memberId)
     return this.#wait(2 * this.#timing.heartbeatMs + this.#turnMs(memberId))
+  }
+
+  /**
+   * The one that asks cannot win with the voice of this member, and perhaps nobody can but this one. Never later than it
+   * would have asked anyway. What is waited for after a failed candidacy stays: it keeps apart two that would fail again.
+   */
+  #onSurpassed(memberId: number): readonly ElectionEffect[] {
+    if (this.#phase !== 'waiting' || this.#waitsFor !== 'nobody' || this.#full) return []
+    const afterMs = Math.max(1, this.#turnMs(memberId))
+    return this.#nowMs + afterMs < this.#dueMs ? this.#timer(afterMs) : []
+  }
+
+  /**
+   * Its followers may lack so much that they are longer on the way to it than a candidacy may take. They hear this leader,
+   * and would not have got further with another one. The coordinator gives up by itself when they are gone. Told of an
+   * earlier candidacy it says nothing about this one.
+   */
+  #onElected(ballot: Ballot): readonly ElectionEffect[] {
+    const isMeant = this.#phase === 'standing' && this.#bid !== null && sameBallot(ballot, this.#bid)
+    if (!isMeant || this.#voters.length === 1) return []
+    this.#isElected = true
+    return this.#timer(this.#timing.undecidedMsMax)
   }
 
   /** Whoever has just got the promise of this member would only be deposed by a candidacy of its own. */
   #onPromised(ballot: Ballot): readonly ElectionEffect[] {
     this.#roundSeen = Math.max(this.#roundSeen, ballot[0])
+    if (ballot[1] === this.#self && this.#phase === 'standing') this.#bid = ballot
     if (ballot[1] === this.#self || this.#phase === 'closed' || this.#phase === 'leading') return []
     const giveUp: ElectionEffect[] =
       this.#phase === 'standing' ? [{ type: 'giveUp', reason: `member ${ballot[1]} has the promise of this one` }] : []
@@ -232,6 +302,8 @@ export class ElectionCore {
 
   #stand(how: { readonly releasedBallot?: Ballot; readonly canvassed?: Ballot } = {}): readonly ElectionEffect[] {
     this.#phase = 'standing'
+    this.#bid = null
+    this.#isElected = false
     const effects: ElectionEffect[] = [
       { type: 'stand', roundSeen: this.#roundSeen, ...how },
       ...this.#show('CANDIDATE', null, null),
@@ -253,16 +325,28 @@ export class ElectionCore {
     const baseMs = electionBackoffMsMin * 2 ** Math.min(this.#failures, 10)
     this.#failures++
     const afterMs = Math.min(electionBackoffMsMax, baseMs * (1 + this.#random.next()))
-    return [...this.#wait(afterMs), ...this.#show('CANDIDATE', null, null)]
+    return [...this.#wait(afterMs, 'rivals'), ...this.#show('CANDIDATE', null, null)]
   }
 
-  #wait(afterMs: number): readonly ElectionEffect[] {
+  /** Nobody is disturbed by a question, and a quorum may be back at any moment. */
+  #pause(): readonly ElectionEffect[] {
+    return [...this.#wait(this.#pauseMs(), 'nobody'), ...this.#show('CANDIDATE', null, null)]
+  }
+
+  /** No longer than keeps two askers apart, and lets whoever has its rows ask first. */
+  #pauseMs(): number {
+    return this.#timing.heartbeatMs * (1 + this.#random.next()) + this.#loadingMs()
+  }
+
+  #wait(afterMs: number, waitsFor: WaitsFor = 'somebody'): readonly ElectionEffect[] {
     this.#phase = 'waiting'
+    this.#waitsFor = waitsFor
     this.#canvass = null
     return this.#timer(afterMs)
   }
 
   #timer(afterMs: number): readonly ElectionEffect[] {
+    this.#dueMs = this.#nowMs + afterMs
     return [{ type: 'startTimer', afterMs, attempt: ++this.#attempt }]
   }
 
@@ -274,7 +358,12 @@ export class ElectionCore {
   /** How much later than the first in line this member asks; behind all others while its rows are still read. */
   #turnMs(leaderId: number): number {
     const rank = Math.max(0, this.#voters.filter(memberId => memberId !== leaderId).indexOf(this.#self))
-    return ((this.#isLoading ? rank + this.#voters.length : rank) * this.#timing.heartbeatMs) / 2
+    return (rank * this.#timing.heartbeatMs) / 2 + this.#loadingMs()
+  }
+
+  /** Longer than the turns of all others together. */
+  #loadingMs(): number {
+    return this.#isLoading ? (this.#voters.length * this.#timing.heartbeatMs) / 2 : 0
   }
 
   #electionTimeoutMs(): number {

@@ -102,6 +102,8 @@ export type ReplicaEffect =
   | { readonly type: 'heardLeader'; readonly ballot: Ballot; readonly memberId: number }
   /** For the election of this node: somebody has asked, and would get the promise. */
   | { readonly type: 'favoured'; readonly memberId: number }
+  /** For the election of this node: somebody has asked who lacks what this log holds; no grant runs here. */
+  | { readonly type: 'surpassed'; readonly memberId: number }
   /** For the election of this node: somebody has the promise now, which is still on its way to the disk. */
   | { readonly type: 'promised'; readonly ballot: Ballot }
   /** A leader's log does not go on from this one: it begins at `begin` and is committed up to `end`. */
@@ -251,13 +253,10 @@ export class ReplicaCore {
   }
 
   #onPrevote(message: Prevote, now: Now): readonly ReplicaEffect[] {
-    const wouldPromise =
-      this.#meta.status === 'VOTING' &&
-      !this.#damaged &&
-      !this.#isSlow() &&
-      this.#isVoterIn(message.voters) &&
-      compareBallots(message.ballot, this.#meta.promised) > 0 &&
-      compareEnds(message.last, this.last) >= 0
+    const isAble =
+      this.#meta.status === 'VOTING' && !this.#damaged && !this.#isSlow() && this.#isVoterIn(message.voters)
+    const holdsEnough = compareEnds(message.last, this.last) >= 0
+    const wouldPromise = isAble && compareBallots(message.ballot, this.#meta.promised) > 0 && holdsEnough
     const heldMs = this.#heldBackMs(message, now)
     const granted = wouldPromise && heldMs === 0
     const { ballot, from } = message
@@ -265,7 +264,8 @@ export class ReplicaCore {
     const isHeldOnly = wouldPromise && heldMs > 0 && heldMs < Number.POSITIVE_INFINITY
     const answer = isHeldOnly ? { ...reply, freeInMs: heldMs } : reply
     const sent: ReplicaEffect = { type: 'send', to: from.memberId, message: answer }
-    return granted ? [{ type: 'favoured', memberId: from.memberId }, sent] : [sent]
+    if (granted) return [{ type: 'favoured', memberId: from.memberId }, sent]
+    return isAble && !holdsEnough && heldMs === 0 ? [{ type: 'surpassed', memberId: from.memberId }, sent] : [sent]
   }
 
   #onPrepare(message: Prepare, now: Now): readonly ReplicaEffect[] {

@@ -91,6 +91,17 @@ describe('what a restore makes of tasks', () => {
     ])
   })
 
+  test('it waits again: its one event is the only new one, however many were when its row was written', () => {
+    for (const freshEvents of [undefined, 0, 3]) {
+      const staged = tables(placed('t', 'ASSIGNED', freshEvents === undefined ? {} : { freshEvents }))
+      const { changes } = plan(tables(placed('t', 'FAILED')), staged)
+      const rows = changes.flatMap(change => (change.type === 'put' && change.table === 'task' ? [change.row] : []))
+      expect(rows.map(row => [row.taskId, row.events.length, row.freshEvents])).toEqual([['fresh', 1, undefined]])
+      const told = eventsOf(9, [{ cause: CAUSE, changes }]).filter(({ type }) => type === 'task.transition')
+      expect(told).toMatchObject([{ oldStatus: null, event: { status: 'PENDING', message: 'Restored from B' } }])
+    }
+  })
+
   test('it was being killed: its deadline begins anew, and its history says from where it came', () => {
     const now = restored(tables(), tables(placed('t', 'KILLING')))
     expect(now.task(taskId('t'))?.events.at(-1)).toEqual({

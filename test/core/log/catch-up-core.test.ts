@@ -253,6 +253,45 @@ describe('entries', () => {
     expect(bench.behind()).toHaveLength(2)
   })
 
+  test('who is gone holds it up for half a second, who has answered before may take two', () => {
+    const bench = new Bench()
+    bench.behind()
+    expect(bench.timer!.afterMs).toBe(500)
+    expect(bench.due()).toEqual(['fetch 11 of 3'])
+    bench.entries(10)
+    expect(bench.due()).toEqual(['fetch 21 of 3'])
+    expect(bench.timer!.afterMs).toBe(2_000)
+  })
+
+  test('all were asked in vain: the network may be slow, so each has two seconds then', () => {
+    const bench = new Bench()
+    bench.behind()
+    bench.due()
+    expect([bench.timer!.afterMs, bench.due(), bench.timer!.afterMs]).toEqual([500, ['fetch 11 of 2'], 2_000])
+  })
+
+  test('another leader: it is asked at once, whether all were silent before or one is being waited for', () => {
+    const resting = new Bench({ others: [2, 3] })
+    resting.behind()
+    for (let miss = 0; miss < 4; miss++) resting.due()
+    expect(resting.behind()).toEqual([])
+    expect(resting.behind({ leader: 2 })).toEqual(['began 11', 'fetch 11 of 2'])
+    const waiting = new Bench({ others: [2, 3] })
+    waiting.behind()
+    waiting.due()
+    expect(waiting.behind()).toEqual([])
+    expect(waiting.behind({ leader: 2 })).toEqual(['began 11', 'fetch 11 of 3'])
+  })
+
+  test('another leader while pages come in: they go on coming', () => {
+    const bench = new Bench()
+    bench.behind()
+    bench.entries(10)
+    bench.due()
+    expect(bench.behind({ leader: 2 })).toEqual([])
+    expect(bench.entries(10)).toEqual(['learn 21 to 30'])
+  })
+
   test('an answer in between: all may be silent as often again', () => {
     const bench = new Bench()
     bench.behind()

@@ -157,7 +157,7 @@ export class Member {
   }
 
   toElection(message: ElectionMessage): void {
-    for (const effect of this.election.handle(message)) this.#onElection(effect)
+    for (const effect of this.election.handle(message, this.#cluster.now())) this.#onElection(effect)
   }
 
   receive(message: PeerMessage): void {
@@ -201,6 +201,7 @@ export class Member {
         return this.toCoordinator(effect)
       case 'canvass':
       case 'favoured':
+      case 'surpassed':
       case 'promised':
       case 'heardLeader':
         return this.toElection(effect)
@@ -237,6 +238,8 @@ export class Member {
         }
         return this.toCoordinator({ type: 'loaded', peer: effect.peer, from: effect.from, entries })
       }
+      case 'elected':
+        return this.toElection(effect)
       case 'serving':
         this.serving = effect.ballot
         return this.toElection(effect)

@@ -71,7 +71,7 @@ describe('the simulated cluster', () => {
 
 /** Behind the @ a seed shortly before the first that finds it. */
 const QUICK: readonly string[] = [
-  'refused-leader-goes-on@56',
+  'refused-leader-goes-on@340',
   'suspend-not-noticed@26',
   'older-ballot-counted',
   'vote-for-less-advanced',
