@@ -119,6 +119,9 @@ function run(effect: CoordinatorEffect, options: CoordinatorOptions, context: Co
     case 'handOverFailed':
       context.log.warn('log-hand-over-failed', { to: effect.to, because: effect.reason })
       return
+    case 'cutLater':
+      context.startTimer('cut', effect.afterMs, { type: 'cut' })
+      return
     case 'ticking':
       if (effect.on) context.startPeriodicTimer('tick', options.timing.heartbeatMs, { type: 'tick' })
       else context.cancelTimer('tick')

@@ -3,8 +3,7 @@
  * batches in flight side by side, commits strictly in position order, results in the same order. One refusal with a
  * higher ballot ends it, for that proves that a newer leader may exist; then what is in flight ends unknown.
  *
- * Appends wait only for the own flush in progress, never for a timer: while one batch is being flushed the next one
- * gathers. Only entries of the own ballot are counted; older ones commit by implication, because copies of an older
+ * While one batch is on its way the next one gathers; when it is cut says `group-commit.ts`. Only entries of the own ballot are counted; older ones commit by implication, because copies of an older
  * leader's entry prove nothing. Source: the replicated log, C4 (commit), C5 and C7.
  */
 import { assert, assertNever } from '../base/assert.ts'
@@ -14,6 +13,7 @@ import type { BallotRuns } from './ballot-runs.ts'
 import { quorumOf } from './descriptor.ts'
 import { type CheckpointNote, type Entry, encodeNote, makeEntries, makeEntry, PAYLOAD_BYTES_MAX } from './entry.ts'
 import { BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, type Follower, FollowerFeed } from './follower-feed.ts'
+import { GroupCommit } from './group-commit.ts'
 import { beginWatch, type Lease, type LeaseDoubt, type LeaseWatch, leaseOf, watchLease } from './lease.ts'
 import type { LogLimits } from './limits.ts'
 import type { Accepted, Nack, PeerMessage, Prepare, Promised, Sender } from './messages.ts'
@@ -80,6 +80,8 @@ export type CoordinatorMessage =
   | { readonly type: 'loaded'; readonly peer: number; readonly from: number; readonly entries: readonly Entry[] }
   | ({ readonly type: 'space' } & SpaceTold)
   | { readonly type: 'tick' }
+  /** The time of a `cutLater` has come. */
+  | { readonly type: 'cut' }
   | { readonly type: 'stepDown'; readonly reason: string }
   /** This node is about to stop: leadership goes to the follower that holds most, at once. */
   | { readonly type: 'handOver' }
@@ -102,6 +104,8 @@ export type CoordinatorEffect =
   | { readonly type: 'handOverFailed'; readonly to: number; readonly reason: string }
   /** The own clocks are not to be believed: no lease until a quorum has answered what is sent from here on. */
   | { readonly type: 'leaseDoubted'; readonly doubt: LeaseDoubt }
+  /** Appends wait for others to share a batch with, at the longest for so long; in the place of an earlier one. */
+  | { readonly type: 'cutLater'; readonly afterMs: number }
   /** Whether `tick` is wanted every heartbeat; with one voter there is nobody to beat for. */
   | { readonly type: 'ticking'; readonly on: boolean }
 
@@ -138,6 +142,9 @@ export class CoordinatorCore {
   #queue: AppendRequest[] = []
   #queueHead = 0
   #queueBytes = 0
+  readonly #grouping = new GroupCommit()
+  /** When a `cutLater` ends that is under way. */
+  #cutDueMs: number | null = null
   #commit = 0
   #applied = 0
   #leaderPosition = 0
@@ -229,6 +236,9 @@ export class CoordinatorCore {
         return []
       case 'tick':
         return this.#onTick(now)
+      case 'cut':
+        this.#cutDueMs = null
+        return this.#cut(now)
       case 'stepDown':
         return this.#role === 'idle' ? [] : this.#lose(message.reason)
       case 'handOver':
@@ -311,10 +321,12 @@ export class CoordinatorCore {
     const follower = this.#followerOf(message)
     if (follower === undefined) return []
     const feed = this.#feed!
+    const { held } = feed
     feed.accepted(follower, message, now)
-    const effects = [...this.#advanceCommit()]
-    if (follower.sender.memberId === this.#self) effects.push(...this.#cut(now))
-    else effects.push(...feed.feed(follower, now))
+    if (feed.held > held) this.#ownFlushed(now)
+    const effects = [...this.#advanceCommit(now)]
+    if (follower.sender.memberId !== this.#self) effects.push(...feed.feed(follower, now))
+    effects.push(...this.#cut(now))
     this.#succession.heard(follower.sender.memberId, message)
     return [...effects, ...this.#succeed(now)]
   }
@@ -380,12 +392,22 @@ export class CoordinatorCore {
     return sameBallot(ballot, this.#ballot) && opening > this.#openingRefused
   }
 
-  /** Cuts batches off the queue: any size while the own replica is idle, else only full ones. */
+  #ownFlushed(now: Now): void {
+    const { held } = this.#feed!
+    const batch = this.#batches.findLast(({ last }) => last <= held)
+    if (batch !== undefined) this.#grouping.flushed(now.monoMs - batch.cutMs, now.monoMs)
+  }
+
+  /** Cuts batches off the queue: full ones, and what is not to be held for others to come. */
   #cut(now: Now): readonly CoordinatorEffect[] {
     const effects: CoordinatorEffect[] = []
     while (this.#serving && !this.#succession.isPreparing && this.queued > 0 && this.#hasRoom()) {
-      const isFlushing = this.#feed!.held < this.#runs!.end
-      if (isFlushing && this.queued < BATCH_ENTRIES_MAX && this.#queueBytes < BATCH_BYTES_MAX) break
+      const heldMs = this.#heldMs(now)
+      if (heldMs > 0) {
+        effects.push(...this.#cutLater(heldMs, now))
+        break
+      }
+      this.#grouping.cut(this.queued)
       const payloads: Uint8Array[] = []
       let bytes = 0
       const first = this.#runs!.end + 1
@@ -406,6 +428,20 @@ export class CoordinatorCore {
       this.#queueHead = 0
     }
     return effects
+  }
+
+  #heldMs(now: Now): number {
+    if (this.queued >= BATCH_ENTRIES_MAX || this.#queueBytes >= BATCH_BYTES_MAX) return 0
+    const { end } = this.#runs!
+    const waiting = { queued: this.queued, isFlushing: this.#feed!.held < end, isCommitted: this.#commit >= end }
+    return this.#grouping.heldMs(waiting, now.monoMs)
+  }
+
+  /** One that is under way already may end earlier: then it is looked again. */
+  #cutLater(afterMs: number, now: Now): readonly CoordinatorEffect[] {
+    if (afterMs === Number.POSITIVE_INFINITY || this.#cutDueMs !== null) return []
+    this.#cutDueMs = now.monoMs + afterMs
+    return [{ type: 'cutLater', afterMs }]
   }
 
   #hasRoom(): boolean {
@@ -434,7 +470,7 @@ export class CoordinatorCore {
   }
 
   /** The highest position of the own ballot that a quorum holds on disk, the own replica only after its own flush. */
-  #advanceCommit(): readonly CoordinatorEffect[] {
+  #advanceCommit(now: Now): readonly CoordinatorEffect[] {
     const feed = this.#feed!
     const { held } = feed
     const position = feed.reachedBy(this.#quorum, ({ matched }) => matched)
@@ -453,6 +489,7 @@ export class CoordinatorCore {
       this.#inFlightHead = 0
     }
     this.#batches = this.#batches.filter(batch => batch.last > reached)
+    if (results.length > 0) this.#grouping.committed(results.length, this.queued, now.monoMs)
     this.#forget(held)
     const effects: CoordinatorEffect[] = [{ type: 'commit', position: reached }]
     if (results.length > 0) effects.push({ type: 'results', results })

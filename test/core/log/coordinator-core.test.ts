@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { QUEUE_MAX, WINDOW_POSITIONS_MAX } from '../../../src/core/log/coordinator-core.ts'
 import { PAYLOAD_BYTES_MAX } from '../../../src/core/log/entry.ts'
+import { HOLD_MS_MAX } from '../../../src/core/log/group-commit.ts'
 import { LOG_LIMITS } from '../../../src/core/log/limits.ts'
 import { LogCluster, type Member, type Parcel, text } from './log-cluster.ts'
 
@@ -234,6 +235,50 @@ describe('appending', () => {
     cluster.deliver()
     cluster.deliver()
     expect(leader.disk.pending.map(write => write.entries.length)).toEqual([49])
+  })
+
+  test('two halves of the writers, each in a batch of its own: after one answer they share one', () => {
+    const cluster = new LogCluster(3)
+    const leader = cluster.lead(1)
+    const batches = (): number[] => leader.disk.pending.map(write => write.entries.length).filter(count => count > 0)
+    let id = 0
+    const append = (count: number): void =>
+      leader.toCoordinator({
+        type: 'append',
+        requests: Array.from({ length: count }, () => ({ id: ++id, payload: new Uint8Array(1) })),
+      })
+    const answered = (): number => acked(leader).length
+    append(32)
+    cluster.deliver()
+    append(32)
+    expect(batches()).toEqual([32])
+    cluster.monoMs += 4
+    leader.flush()
+    cluster.deliver()
+    // On the own disk; the others have not answered yet. What waits is not cut for that.
+    expect(batches()).toEqual([])
+    for (const other of [2, 3]) cluster.member(other).flush()
+    cluster.deliver()
+    expect(answered()).toBe(32)
+    expect(batches()).toEqual([])
+    append(31)
+    cluster.deliver()
+    expect(batches()).toEqual([])
+    append(1)
+    cluster.deliver()
+    expect(batches()).toEqual([64])
+  })
+
+  test('a quorum that is slower than the own disk: batches follow each other before they are committed', () => {
+    const cluster = new LogCluster(3)
+    const leader = cluster.lead(1)
+    cluster.passes = isolate(2, 3)
+    for (let id = 1; id <= 3; id++) {
+      leader.append(id, 'x')
+      cluster.advance(HOLD_MS_MAX, HOLD_MS_MAX / 2)
+      expect(leader.coordinator.inFlight).toBe(id)
+    }
+    expect(acked(leader)).toEqual([])
   })
 
   test('flush that never ends: no append is acknowledged, on whichever side it hangs', () => {

@@ -133,6 +133,8 @@ export class Member {
   committed = 0
   electionTimer: { atMs: number; attempt: number } | null = null
   ticking = false
+  /** When waiting appends are looked at again. */
+  cutAtMs: number | null = null
   readonly #cluster: LogCluster
 
   constructor(cluster: LogCluster, id: number, disk: Disk, openedAtMs = -10_000) {
@@ -254,6 +256,9 @@ export class Member {
       case 'handOverFailed':
         this.handOversFailed.push(`${effect.to}: ${effect.reason}`)
         return
+      case 'cutLater':
+        this.cutAtMs = this.#cluster.monoMs + effect.afterMs
+        return
       case 'ticking':
         this.ticking = effect.on
         return
@@ -348,6 +353,10 @@ export class LogCluster {
         if (timer !== null && timer.atMs <= this.monoMs) {
           member.electionTimer = null
           member.toElection({ type: 'timeout', attempt: timer.attempt })
+        }
+        if (member.cutAtMs !== null && member.cutAtMs <= this.monoMs) {
+          member.cutAtMs = null
+          member.toCoordinator({ type: 'cut' })
         }
         if (member.ticking && this.monoMs % LOG_TIMING.heartbeatMs < stepMs) member.toCoordinator({ type: 'tick' })
       }
