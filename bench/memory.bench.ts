@@ -41,7 +41,7 @@ async function run(options: BenchOptions): Promise<BenchResult> {
       await walked(cluster)
       return footprint(cluster, most, `${most}-live`, options)
     },
-    { members: 1 },
+    ALONE,
   )
   return {
     figures: [...some.figures, ...all],
@@ -52,11 +52,14 @@ async function run(options: BenchOptions): Promise<BenchResult> {
       some.note,
       'mean-cpu-TASKS: of each operation the processor time of all its turns over how often it was asked for, and of that the plain mean over the operations: collections included, which take longer with more tasks; growth-mean: that with the most tasks over that with the fewest. How many collections fall into a run is partly chance',
       'growth-NAME: processor time per operation with the most tasks over that with the fewest, run by run; growth-lookup, -list and -write: the operation of that kind that grows most',
-      'start: from the start of a process after SIGKILL, rows from its own disk',
+      'nodes are started by bin/daybreak, as users start them; start: from there, after SIGKILL, rows from its own disk',
       `nodes and client share this machine: load average ${loadBefore.toFixed(1)} before, ${loadavg()[0]!.toFixed(1)} after`,
     ],
   }
 }
+
+/** As a user starts it: what Node is told about its heap matters here. */
+const ALONE = { members: 1, isLaunched: true } as const
 
 /** Clusters of all sizes at once. */
 function together(
@@ -69,7 +72,7 @@ function together(
   if (tasks === undefined) return work(open)
   options.say(`${tasks} tasks are written into a log`)
   const next = (cluster: LargeCluster) => together(rest, options, work, [...open, { tasks, cluster }])
-  return LargeCluster.with(sizesOf(tasks), FLAGS, next, { members: 1 })
+  return LargeCluster.with(sizesOf(tasks), FLAGS, next, ALONE)
 }
 
 /** Reads every task once, as a client that lists all of them would. */
