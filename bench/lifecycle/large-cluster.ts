@@ -27,6 +27,7 @@ export class LargeCluster {
   readonly #children = new Set<ChildProcess>()
   readonly #endings: (() => void)[] = []
   readonly #members: number
+  readonly #isLaunched: boolean
   #nodes: RealCluster | null = null
   #agents: Child<AgentQuestions> | null = null
   #fail: (cause: Error) => void = () => {}
@@ -34,11 +35,12 @@ export class LargeCluster {
     this.#fail = reject
   })
 
-  private constructor(members: number) {
+  private constructor(members: number, isLaunched: boolean) {
     this.#members = members
+    this.#isLaunched = isLaunched
   }
 
-  /** Runs `work` on a cluster of that state; cleans up whatever happens. */
+  /** Runs `work` on a cluster of that state; cleans up whatever happens. `isLaunched`: by `bin/daybreak`, as users start it. */
   static async with<T>(
     sizes: Sizes,
     flags: readonly string[],
@@ -46,9 +48,14 @@ export class LargeCluster {
     {
       members = 3,
       interruptible = null,
-    }: { readonly members?: number; readonly interruptible?: Interruptible | null } = {},
+      isLaunched = false,
+    }: {
+      readonly members?: number
+      readonly interruptible?: Interruptible | null
+      readonly isLaunched?: boolean
+    } = {},
   ): Promise<T> {
-    const cluster = new LargeCluster(members)
+    const cluster = new LargeCluster(members, isLaunched)
     try {
       cluster.#guard(interruptible)
       return await Promise.race([cluster.#failure, cluster.#open(sizes, flags).then(() => work(cluster))])
@@ -97,6 +104,7 @@ export class LargeCluster {
     const placement = {
       within: () => within,
       onSpawn: (who: number | 'agent', child: ChildProcess) => this.#watch(`node ${who}`, child),
+      isLaunched: this.#isLaunched,
       env: () => ({ NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ''} --inspect=127.0.0.1:0` }),
     }
     this.#nodes = await startRealCluster(this.folder, this.#members, placement, flags)

@@ -9,6 +9,7 @@ import type { LargeCluster } from '../lifecycle/large-cluster.ts'
 import { cpuMicrosOf, settled } from './cpu.ts'
 import { active } from './footprint.ts'
 import { type Group, type Operation, operations, sizesOf } from './operations.ts'
+import { askedAgainNote, firstOfTurn, hasAskedAgain, meanMicrosOf, middleOf, type Turn } from './turns.ts'
 
 export interface Sized {
   readonly tasks: number
@@ -23,13 +24,20 @@ interface Cost {
   readonly p50Ms: number[]
 }
 
+export interface Growth {
+  readonly figures: readonly Figure[]
+  readonly note: string
+}
+
 /** `sized` from the smallest to the largest. */
-export async function growth(sized: readonly Sized[], options: BenchOptions): Promise<readonly Figure[]> {
+export async function growth(sized: readonly Sized[], options: BenchOptions): Promise<Growth> {
   const sides = await Promise.all(sized.map(sideOf))
   const figures: Figure[] = []
   const ratios = new Map<Group, { readonly name: string; readonly values: readonly number[] }[]>()
+  let note = ''
   try {
     const all = await measureInTurns(sides, options)
+    note = askedAgainNote(all.map(({ askedAgain }, n) => ({ tasks: sides[n]!.tasks, operations: [...askedAgain] })))
     for (const [at, { name, group }] of sides[0]!.operations.entries()) {
       const costs = all.map(({ costs }) => costs[at]!)
       const first = costs[0]!.cpuMicros
@@ -51,10 +59,13 @@ export async function growth(sized: readonly Sized[], options: BenchOptions): Pr
     for (const [n, { meanMicros }] of all.entries()) {
       figures.push(figure({ name: `mean-cpu-${sides[n]!.tasks}`, unit: 'µs', better: 'lower' }, meanMicros))
     }
+    const least = all[0]!.meanMicros
+    const means = all.at(-1)!.meanMicros.map((micros, run) => micros / least[run]!)
+    figures.push(figure({ name: 'growth-mean', unit: 'ratio', better: 'lower' }, means))
   } finally {
     for (const { client } of sides) client.close()
   }
-  return [...GROUPS.map(group => worstOf(group, ratios.get(group)!)), ...figures]
+  return { figures: [...GROUPS.map(group => worstOf(group, ratios.get(group)!)), ...figures], note }
 }
 
 /** The operation that grows most speaks for its group. */
@@ -99,8 +110,10 @@ async function sideOf({ tasks, cluster }: Sized): Promise<Side> {
 interface SideCosts {
   /** By operation. */
   readonly costs: readonly Cost[]
-  /** By run: of all turns, those that a collection fell into too, over all operations. */
+  /** By run: the mean over all operations, of all their turns, those that a collection fell into too. */
   readonly meanMicros: number[]
+  /** Names of operations for which there was not enough to ask for something else in each turn. */
+  readonly askedAgain: Set<string>
 }
 
 /**
@@ -110,57 +123,41 @@ interface SideCosts {
  */
 async function measureInTurns(sides: readonly Side[], options: BenchOptions): Promise<readonly SideCosts[]> {
   const operationCount = sides[0]!.operations.length
-  const all = sides.map(() => {
+  const all = sides.map((): SideCosts => {
     const costs = Array.from({ length: operationCount }, (): Cost => ({ cpuMicros: [], p50Ms: [] }))
-    return { costs, meanMicros: [] as number[] }
+    return { costs, meanMicros: [], askedAgain: new Set() }
   })
   const cpuMicros = (options.quick ? 50_000 : 120_000) / TURNS
+  const turnsInAll = (1 + options.runs) * TURNS
   for (let run = -1; run < options.runs; run++) {
     options.say(run < 0 ? 'each operation is asked for, to warm up' : `run ${run + 1} of ${options.runs}`)
     const turns = sides.map(() => Array.from({ length: operationCount }, (): Turn[] => []))
     for (let turn = 0; turn < TURNS; turn++) {
       for (let at = 0; at < operationCount; at++) {
         for (const [n, side] of sides.entries()) {
-          const from = ((run + 1) * TURNS + turn) * ASKED_A_TURN_MAX
-          turns[n]![at]!.push(await turnOf(side, side.operations[at]!, cpuMicros, from))
+          const { name, things } = side.operations[at]!
+          const from = firstOfTurn(things, (run + 1) * TURNS + turn, turnsInAll)
+          const done = await turnOf(side, side.operations[at]!, cpuMicros, from)
+          turns[n]![at]!.push(done)
+          if (hasAskedAgain(things, turnsInAll, done.asked)) all[n]!.askedAgain.add(name)
         }
       }
     }
     if (run < 0) continue
     for (const [n, { costs, meanMicros }] of all.entries()) {
       for (const [at, cost] of costs.entries()) {
-        const own = turns[n]![at]!
-        cost.cpuMicros.push(
-          percentile(
-            own.map(({ cpuMicros, asked }) => cpuMicros / asked),
-            0.5,
-          ),
-        )
-        cost.p50Ms.push(
-          percentile(
-            own.map(({ p50Ms }) => p50Ms),
-            0.5,
-          ),
-        )
+        const middle = middleOf(turns[n]![at]!)
+        cost.cpuMicros.push(middle.cpuMicros)
+        cost.p50Ms.push(middle.p50Ms)
       }
-      const every = turns[n]!.flat()
-      const sum = (of: (turn: Turn) => number) => every.reduce((total, turn) => total + of(turn), 0)
-      meanMicros.push(sum(({ cpuMicros }) => cpuMicros) / sum(({ asked }) => asked))
+      meanMicros.push(meanMicrosOf(turns[n]!))
     }
   }
   return all
 }
 
-interface Turn {
-  readonly cpuMicros: number
-  readonly asked: number
-  readonly p50Ms: number
-}
-
 /** Of one operation in a run; odd, so that one of them is the median. */
 const TURNS = 5
-/** So far apart do turns begin to count, so that none asks for what another has asked for. */
-const ASKED_A_TURN_MAX = 10_000
 
 /** One after the other until the node has used so much processor time, or so much time has gone. */
 async function turnOf({ pid, client }: Side, { ask }: Operation, cpuMicrosMin: number, from: number): Promise<Turn> {

@@ -1,6 +1,6 @@
 /**
  * What is asked of a leader to see whether it costs more where there is more: each operation answers the same amount
- * whatever the size of the cluster, and each time something else is asked for.
+ * whatever the size of the cluster, and each time something else is asked for, but for pages, which are the same page.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -16,6 +16,8 @@ export type Group = 'lookup' | 'list' | 'write'
 export interface Operation {
   readonly name: string
   readonly group: Group
+  /** How many different ones there are to ask for, each by one of as many numbers in a row; null: always the same, or new ones. */
+  readonly things: number | null
   /** The n-th; answers when the last byte is there. */
   ask(client: Client, n: number): Promise<unknown>
 }
@@ -46,34 +48,36 @@ export function operations(sizes: ReturnType<typeof sizesOf>): readonly Operatio
   const behindMiddle = encodeURIComponent(writeCursor([jobKeyText(middle), 0, taskIdOf(middle, 0, true)]))
   const behindMiddleJob = encodeURIComponent(writeCursor([jobKeyText(middle)]))
   const behindMiddleRole = encodeURIComponent(writeCursor([middle.role]))
-  const get = (name: string, group: Group, path: (n: number) => string): Operation => {
-    return { name, group, ask: (client, n) => client.get(`/api/v1/${path(n)}`) }
+  const get = (name: string, group: Group, things: number | null, path: (n: number) => string): Operation => {
+    return { name, group, things, ask: (client, n) => client.get(`/api/v1/${path(n)}`) }
   }
   return [
-    get('task', 'lookup', n => `tasks/${taskAt(n)}`),
-    get('instance', 'lookup', n => `tasks?job=${jobKeyText(jobAt(n))}&instance=${n % INSTANCES}`),
-    get('job', 'lookup', n => `jobs/${jobKeyText(jobAt(n))}`),
-    get('search-job', 'lookup', n => `search?q=${jobAt(n).name}`),
-    get('search-host', 'lookup', n => `search?q=${hostOf((n * 7_919) % agents)}&limit=1`),
-    get('search-part', 'lookup', n => `search?q=${jobAt(n).name.slice(3)}&limit=1`),
-    get('search-task', 'lookup', n => `search?q=${taskAt(n).slice(0, -4)}`),
-    get('tasks-of-job', 'list', n => `tasks?job=${jobKeyText(jobAt(n))}`),
-    get('tasks-of-host', 'list', n => `tasks?host=${hostOf((n * 7_919) % agents)}`),
-    get('tasks-first-page', 'list', () => `tasks?limit=${PAGE.tasks}`),
-    get('tasks-middle-page', 'list', () => `tasks?limit=${PAGE.tasks}&cursor=${behindMiddle}`),
-    get('jobs-first-page', 'list', () => `jobs?limit=${PAGE.jobs}`),
-    get('jobs-middle-page', 'list', () => `jobs?limit=${PAGE.jobs}&cursor=${behindMiddleJob}`),
-    get('jobs-of-role', 'list', n => `jobs?role=${jobAt(n).role}`),
-    get('roles-first-page', 'list', () => `roles?limit=${PAGE.roles}`),
-    get('roles-middle-page', 'list', () => `roles?limit=${PAGE.roles}&cursor=${behindMiddleRole}`),
+    get('task', 'lookup', jobs, n => `tasks/${taskAt(n)}`),
+    get('instance', 'lookup', jobs, n => `tasks?job=${jobKeyText(jobAt(n))}&instance=${n % INSTANCES}`),
+    get('job', 'lookup', jobs, n => `jobs/${jobKeyText(jobAt(n))}`),
+    get('search-job', 'lookup', jobs, n => `search?q=${jobAt(n).name}`),
+    get('search-host', 'lookup', agents, n => `search?q=${hostOf((n * 7_919) % agents)}&limit=1`),
+    get('search-part', 'lookup', jobs, n => `search?q=${jobAt(n).name.slice(3)}&limit=1`),
+    get('search-task', 'lookup', jobs, n => `search?q=${taskAt(n).slice(0, -4)}`),
+    get('tasks-of-job', 'list', jobs, n => `tasks?job=${jobKeyText(jobAt(n))}`),
+    get('tasks-of-host', 'list', agents, n => `tasks?host=${hostOf((n * 7_919) % agents)}`),
+    get('tasks-first-page', 'list', null, () => `tasks?limit=${PAGE.tasks}`),
+    get('tasks-middle-page', 'list', null, () => `tasks?limit=${PAGE.tasks}&cursor=${behindMiddle}`),
+    get('jobs-first-page', 'list', null, () => `jobs?limit=${PAGE.jobs}`),
+    get('jobs-middle-page', 'list', null, () => `jobs?limit=${PAGE.jobs}&cursor=${behindMiddleJob}`),
+    get('jobs-of-role', 'list', roles, n => `jobs?role=${jobAt(n).role}`),
+    get('roles-first-page', 'list', null, () => `roles?limit=${PAGE.roles}`),
+    get('roles-middle-page', 'list', null, () => `roles?limit=${PAGE.roles}&cursor=${behindMiddleRole}`),
     {
       name: 'thrift-tasks-of-job',
       group: 'list',
+      things: jobs,
       ask: (client, n) => client.thrift('getTasksStatus', { query: { jobKeys: [jobAt(n)] } }),
     },
     {
       name: 'thrift-jobs-of-role',
       group: 'list',
+      things: roles,
       ask: (client, n) => client.thrift('getJobSummary', { role: jobAt(n).role }),
     },
     createAndKill(),
@@ -84,7 +88,7 @@ export function operations(sizes: ReturnType<typeof sizesOf>): readonly Operatio
 /** A job that no machine can run is made and, once that is durable, killed; that is durable too when it is answered. */
 function createAndKill(): Operation {
   const made = jobMaker('made')
-  return { name: 'create-and-kill', group: 'write', ask: (client, n) => made(client, n, async () => {}) }
+  return { name: 'create-and-kill', group: 'write', things: null, ask: (client, n) => made(client, n, async () => {}) }
 }
 
 /** The same, and the list of jobs is read in between: what keeps lists in order is kept so while jobs come and go. */
@@ -93,6 +97,7 @@ function createAndList(): Operation {
   return {
     name: 'create-list-and-kill',
     group: 'write',
+    things: null,
     ask: (client, n) => made(client, n, () => client.get(`/api/v1/jobs?limit=${PAGE.jobs}`)),
   }
 }

@@ -54,7 +54,8 @@ export class RowReader {
       if (fields[0] !== 1) throw new BadRow(`form ${String(fields[0])} is not known to this release`)
       const fieldsMin = FIELDS_MIN[name]
       if (fields.length < fieldsMin) throw new BadRow(`${fields.length} of at least ${fieldsMin} fields`)
-      return { type: 'put', table: name, key, row: this.#fromFields(name, fields) } as RowChange
+      const row = this.#fromFields(name, fields)
+      return { type: 'put', table: name, key: isReferredTo(name) ? this.#text(key) : key, row } as RowChange
     } catch (cause) {
       const why = cause instanceof Error ? cause.message : String(cause)
       throw new BadRow(`the ${name} row ${key} cannot be read: ${why}`, { cause })
@@ -150,7 +151,7 @@ export class RowReader {
     const known = this.#jobKeys.get(text)
     if (known !== undefined) return known
     if (this.#jobKeys.size >= TEXTS_SHARED_MAX) this.#jobKeys.clear()
-    const key = { role, environment, name }
+    const key = { role: this.#text(role), environment: this.#text(environment), name }
     this.#jobKeys.set(text, key)
     return key
   }
@@ -164,6 +165,8 @@ export function changeBytes(change: RowChange): { table: number; key: string; by
 // ---- Details ----------------------------------------------------------------------------------------------------
 
 const TEXTS_SHARED_MAX = 100_000
+/** Tasks have these keys in their rows: if both are one text, to look one up is to compare two references. */
+const isReferredTo = (table: TableName): boolean => table === 'config' || table === 'agent'
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
 const TABLES_BY_NUMBER = new Map<number, TableName>(

@@ -1,7 +1,7 @@
 /** `daybreak start` and `config` as processes: titles, exit statuses, help. The node itself is tested end to end elsewhere. */
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -64,6 +64,25 @@ describe('daybreak start', () => {
     expect(heap('heap.yaml', '--scheduler.heap', '512MiB')).toBe('512\n')
     expect(heap(file('agent.yaml', 'roles: [agent]\nagent: { schedulers: ["http://127.0.0.1:1"] }\n'))).toBe('')
     expect(heap(file('small.yaml', 'scheduler: { heap: 1MiB }\n'))).toBe('')
+  })
+
+  test('Node is told of the heap of a scheduler, old and young; it decides for an agent, and for who has told it already', () => {
+    // Stands where Node is looked for: answers for `config heap` what the file is called, and else tells how it was started.
+    const there = join(folder, 'path')
+    mkdirSync(there)
+    writeFileSync(
+      join(there, 'node'),
+      '#!/bin/sh\ncase "$*" in *"config heap "*) basename "$4" .yaml ;; *) echo "$*" ;; esac\n',
+      { mode: 0o755 },
+    )
+    const started = (config: string, options = '') => {
+      const env = { ...process.env, PATH: `${there}:${process.env.PATH}`, NODE_OPTIONS: options }
+      const { stdout } = spawnSync(launcher, ['start', config], { cwd: folder, encoding: 'utf8', env })
+      return stdout.split(' ').filter(word => word.includes('-size'))
+    }
+    expect(started('4096.yaml')).toEqual(['--max-old-space-size=4096', '--min-semi-space-size=16'])
+    expect(started('.yaml')).toEqual([])
+    expect(started('4096.yaml', '--max-old-space-size=100')).toEqual([])
   })
 
   test('help: every key as a flag', () => {

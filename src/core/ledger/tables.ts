@@ -3,8 +3,8 @@
  * agent and by status, and how often each configuration is used. Nothing here is stored: whatever is in the log or in
  * the tables of the log thread, applied in order, gives the same rows and the same indices.
  *
- * Made to hold a million tasks: indices are sets of ids and are touched only when membership changes, so a transition
- * of a task costs a few hash operations. What has names is kept in order beside them (`directory.ts`); other keys that must
+ * Made to hold a million tasks: indices are touched only when membership changes, so a transition of a task costs a few
+ * hash operations; those that lists are read from lead to the tasks themselves (`stored-task.ts`), the others are sets of ids. What has names is kept in order beside them (`directory.ts`); other keys that must
  * come in order are sorted when asked for and kept until the set of keys changes.
  */
 import { assert } from '../base/assert.ts'
@@ -23,7 +23,7 @@ import { byInstance } from '../task/page-order.ts'
 import { ACTIVE, HOST_ASSIGNED, isTerminal, TASK_STATUSES, type TaskStatus } from '../task/status.ts'
 import { Directory, type Names, type RoleCounts } from './directory.ts'
 import { EndedByTime } from './ended-by-time.ts'
-import { IdSets } from './id-sets.ts'
+import { NamedSets } from './named-sets.ts'
 import {
   type AgentRow,
   type ConfigRow,
@@ -38,6 +38,7 @@ import {
   type UpdateEventRow,
   type UpdateRow,
 } from './rows.ts'
+import { count, type JobTasks, noTasks, rowsOf, type StoredTask, TaskRows, uncount } from './stored-task.ts'
 import type { RowChange } from './transaction.ts'
 import type { LedgerView } from './view.ts'
 
@@ -48,7 +49,8 @@ export interface AppliedChange {
 }
 
 export class Tables implements LedgerView {
-  readonly #tasks = new Map<string, TaskRow>()
+  readonly #tasks = new Map<string, StoredTask>()
+  readonly #taskRows = new TaskRows(this.#tasks)
   readonly #configs = new Map<string, ConfigRow>()
   readonly #jobs = new Map<string, JobRow>()
   readonly #agents = new Map<string, AgentRow>()
@@ -59,9 +61,9 @@ export class Tables implements LedgerView {
   readonly #quotas = new Map<string, QuotaRow>()
 
   readonly #byJob = new Map<string, JobTasks>()
-  readonly #byAgent = new IdSets()
+  readonly #byAgent = new NamedSets<StoredTask>()
   readonly #byStatus = new Map<TaskStatus, Set<string>>()
-  readonly #byHost = new IdSets()
+  readonly #byHost = new NamedSets<StoredTask>()
   readonly #ended = new EndedByTime()
   readonly #configUses = new Map<string, number>()
   /** Key of an update to the keys of its events. */
@@ -96,7 +98,8 @@ export class Tables implements LedgerView {
 
   /** Forgets everything; views that others hold stay the same object. */
   clear(): void {
-    for (const table of Object.keys(TABLE_NUMBERS)) this.#table(table as TableName).clear()
+    this.#tasks.clear()
+    for (const table of Object.keys(TABLE_NUMBERS)) if (table !== 'task') this.#table(table as OtherTable).clear()
     this.#byJob.clear()
     this.#byAgent.clear()
     for (const ids of this.#byStatus.values()) ids.clear()
@@ -127,13 +130,11 @@ export class Tables implements LedgerView {
     this.#isLoading = false
     this.#ended.sort()
     for (const job of this.#byJob.values()) job.active.clear()
-    for (const task of this.#tasks.values()) {
-      if (ACTIVE.has(task.status)) this.#takeSlot(this.#byJob.get(jobKeyText(task.job)), task)
-    }
+    for (const stored of this.#tasks.values()) if (ACTIVE.has(stored.row.status)) this.#takeSlot(stored)
   }
 
   row<T extends TableName>(table: T, key: string): Rows[T] | undefined {
-    return this.#table(table).get(key) as Rows[T] | undefined
+    return this.rows(table).get(key)
   }
 
   /** How many tasks and jobs refer to the configuration. */
@@ -144,7 +145,7 @@ export class Tables implements LedgerView {
   // ---- LedgerView ----
 
   task(id: TaskId): TaskRow | undefined {
-    return this.#tasks.get(id)
+    return this.#tasks.get(id)?.row
   }
   config(id: ConfigId): TaskConfig | undefined {
     return this.#configs.get(id)?.config
@@ -162,7 +163,8 @@ export class Tables implements LedgerView {
     return this.#metas.get(name)
   }
   rows<T extends TableName>(table: T): ReadonlyMap<string, Rows[T]> {
-    return this.#table(table) as ReadonlyMap<string, unknown> as ReadonlyMap<string, Rows[T]>
+    const rows: unknown = table === 'task' ? this.#taskRows : this.#table(table as OtherTable)
+    return rows as ReadonlyMap<string, Rows[T]>
   }
   quota(role: string): QuotaRow | undefined {
     return this.#quotas.get(role)
@@ -192,31 +194,28 @@ export class Tables implements LedgerView {
     return this.#agentsSorted
   }
   tasks(): Iterable<TaskRow> {
-    return this.#tasks.values()
+    return this.#taskRows.values()
   }
   requests(): Iterable<RequestRow> {
     return this.#requests.values()
   }
   tasksOfJob(key: JobKey): readonly TaskRow[] {
-    return this.#rowsOf(this.#byJob.get(jobKeyText(key))?.tasks).sort(byInstanceNewestFirst)
+    return rowsOf(this.#byJob.get(jobKeyText(key))?.tasks).sort(byInstanceNewestFirst)
   }
   activeTask(key: JobKey, instance: InstanceId): TaskRow | undefined {
-    const id = this.#byJob.get(jobKeyText(key))?.active.get(instance)
-    return id === undefined ? undefined : this.#tasks.get(id)
+    return this.#byJob.get(jobKeyText(key))?.active.get(instance)?.row
   }
   activeTasksOfJob(key: JobKey): readonly TaskRow[] {
-    return this.#rowsOf(this.#byJob.get(jobKeyText(key))?.active.values()).sort(byInstanceNewestFirst)
+    return rowsOf(this.#byJob.get(jobKeyText(key))?.active.values()).sort(byInstanceNewestFirst)
   }
   tasksOnAgent(id: AgentId): readonly TaskRow[] {
-    return this.#rowsOf(this.#byAgent.get(id))
+    return rowsOf(this.#byAgent.get(id))
   }
   tasksInPageOrder(key: JobKey): readonly TaskRow[] {
     const job = this.#byJob.get(jobKeyText(key))
     if (job === undefined) return []
-    job.pageOrder ??= this.#rowsOf(job.tasks)
-      .sort(byInstance)
-      .map(task => task.taskId)
-    return this.#rowsOf(job.pageOrder)
+    job.pageOrder ??= [...job.tasks].sort((a, b) => byInstance(a.row, b.row))
+    return rowsOf(job.pageOrder)
   }
   statusCountsOfJob(key: JobKey): ReadonlyMap<TaskStatus, number> {
     return this.#byJob.get(jobKeyText(key))?.byStatus ?? NO_COUNTS
@@ -228,11 +227,11 @@ export class Tables implements LedgerView {
   *endedTasks(): Iterable<TaskRow> {
     for (const id of this.#ended.ids()) {
       const task = this.#tasks.get(id)
-      if (task !== undefined) yield task
+      if (task !== undefined) yield task.row
     }
   }
   tasksOnHost(host: string): readonly TaskRow[] {
-    return this.#rowsOf(this.#byHost.get(host))
+    return rowsOf(this.#byHost.get(host))
   }
   statusCount(status: TaskStatus): number {
     return this.#byStatus.get(status)?.size ?? 0
@@ -240,7 +239,7 @@ export class Tables implements LedgerView {
   *tasksByStatus(status: TaskStatus): Iterable<TaskRow> {
     for (const id of this.#byStatus.get(status) ?? []) {
       const task = this.#tasks.get(id)
-      if (task !== undefined) yield task
+      if (task !== undefined) yield task.row
     }
   }
   jobKeys(): readonly JobKey[] {
@@ -267,10 +266,8 @@ export class Tables implements LedgerView {
 
   // ---- Details ----
 
-  #table(table: TableName): Map<string, Rows[TableName]> {
+  #table(table: OtherTable): Map<string, Rows[TableName]> {
     switch (table) {
-      case 'task':
-        return this.#tasks as Map<string, Rows[TableName]>
       case 'config':
         return this.#configs as Map<string, Rows[TableName]>
       case 'job':
@@ -292,27 +289,22 @@ export class Tables implements LedgerView {
 
   #unindex(change: RowChange, before: Rows[TableName] | undefined): void {
     if (change.table === 'task') {
-      const old = before as TaskRow | undefined
-      if (old === undefined) return
+      const stored = before === undefined ? undefined : this.#tasks.get(change.key)
+      if (stored === undefined) return
       const next = change.type === 'put' ? change.row : undefined
-      if (next === undefined || !samePlace(old, next)) this.#unindexTask(old)
-      else if (!sameIndices(old, next)) this.#leaveIndices(old, next)
+      if (next === undefined || !samePlace(stored.row, next)) this.#unindexTask(stored)
+      else if (!sameIndices(stored.row, next)) this.#leaveIndices(stored, next)
       return
     }
     if (change.table === 'job' && before !== undefined) this.#useConfig((before as JobRow).configId, -1)
   }
 
   #write(change: RowChange, before: Rows[TableName] | undefined): void {
+    if (change.table === 'task') return this.#writeTask(change, before as TaskRow | undefined)
     const table = this.#table(change.table)
     if (change.type === 'put') table.set(change.key, change.row)
     else table.delete(change.key)
-    if (change.table === 'task') {
-      if (change.type === 'delete') return this.#directory.deleteTask((before as TaskRow).taskId)
-      const old = before as TaskRow | undefined
-      if (old === undefined) this.#directory.addTask(change.row.taskId)
-      if (old === undefined || !samePlace(old, change.row)) this.#indexTask(change.row)
-      else if (!sameIndices(old, change.row)) this.#enterIndices(old, change.row)
-    } else if (change.table === 'job') {
+    if (change.table === 'job') {
       this.#jobsSorted = null
       this.#indexJob(change, before as JobRow | undefined)
       if (change.type === 'put') this.#useConfig(change.row.configId, 1)
@@ -326,6 +318,25 @@ export class Tables implements LedgerView {
       const job = change.type === 'put' ? change.row.job : (before as UpdateRow | undefined)?.job
       if (job !== undefined) keep(this.#updatesOfJob, jobKeyText(job), change.key, change.type === 'put')
     }
+  }
+
+  #writeTask(change: RowChange & { table: 'task' }, before: TaskRow | undefined): void {
+    if (change.type === 'delete') {
+      this.#tasks.delete(change.key)
+      this.#directory.deleteTask(before!.taskId)
+      return
+    }
+    const { row } = change
+    const stored = this.#tasks.get(change.key)
+    if (stored === undefined) this.#directory.addTask(row.taskId)
+    if (stored === undefined || !samePlace(stored.row, row)) {
+      // Not `change.key`: read from bytes that would be another copy of the same text, and of a million of them.
+      this.#tasks.set(row.taskId, this.#indexTask(row))
+      return
+    }
+    const old = stored.row
+    stored.row = row
+    if (!sameIndices(old, row)) this.#enterIndices(stored, old)
   }
 
   /** A key is known while it has a job row or tasks. */
@@ -355,51 +366,50 @@ export class Tables implements LedgerView {
     keep(this.#eventsOfUpdate, update, change.key, change.type === 'put')
   }
 
-  #indexTask(task: TaskRow): void {
+  #indexTask(task: TaskRow): StoredTask {
     const text = jobKeyText(task.job)
     let job = this.#byJob.get(text)
     if (job === undefined) {
-      job = { key: task.job, tasks: new Set(), active: new Map(), byStatus: new Map(), pageOrder: null }
+      job = noTasks(task.job, text)
       this.#byJob.set(text, job)
       if (!this.#jobs.has(text)) this.#keyAppears(text, task.job)
       this.#directory.count(task.job.role, 'jobsWithTasks', 1)
     }
-    if (!job.tasks.has(task.taskId)) {
-      job.tasks.add(task.taskId)
-      job.pageOrder = null
-    }
-    if (ACTIVE.has(task.status)) this.#takeSlot(job, task)
-    job.byStatus.set(task.status, (job.byStatus.get(task.status) ?? 0) + 1)
-    if (task.agentId !== undefined && HOST_ASSIGNED.has(task.status)) this.#byAgent.add(task.agentId, task.taskId)
+    const stored: StoredTask = { row: task, job }
+    job.tasks.add(stored)
+    job.pageOrder = null
+    if (ACTIVE.has(task.status)) this.#takeSlot(stored)
+    count(job, task.status)
+    if (task.agentId !== undefined && HOST_ASSIGNED.has(task.status)) this.#byAgent.add(task.agentId, stored)
     this.#byStatus.get(task.status)?.add(task.taskId)
-    if (task.host !== undefined) this.#byHost.add(task.host, task.taskId)
+    if (task.host !== undefined) this.#byHost.add(task.host, stored)
     if (isTerminal(task.status)) this.#ended.add(task.taskId, sinceMs(task))
     this.#useConfig(task.configId, 1)
+    return stored
   }
 
-  #takeSlot(job: JobTasks | undefined, task: TaskRow): void {
-    assert(job !== undefined, 'a stored task is in the index of its job', { task: task.taskId })
-    const holder = job.active.get(task.instance)
+  #takeSlot(stored: StoredTask): void {
+    const { row, job } = stored
+    const holder = job.active.get(row.instance)
     const isFree = holder === undefined || this.#isLoading
-    assert(isFree, 'an instance has at most one active task', { holder, task: task.taskId })
-    job.active.set(task.instance, task.taskId)
+    assert(isFree, 'an instance has at most one active task', { holder: holder?.row.taskId, task: row.taskId })
+    job.active.set(row.instance, stored)
   }
 
-  #unindexTask(task: TaskRow): void {
-    const text = jobKeyText(task.job)
-    const job = this.#jobIndexOf(text, task)
-    if (job.active.get(task.instance) === task.taskId) job.active.delete(task.instance)
+  #unindexTask(stored: StoredTask): void {
+    const { row: task, job } = stored
+    if (job.active.get(task.instance) === stored) job.active.delete(task.instance)
     uncount(job, task)
-    job.tasks.delete(task.taskId)
+    job.tasks.delete(stored)
     job.pageOrder = null
     if (job.tasks.size === 0) {
-      this.#byJob.delete(text)
-      if (!this.#jobs.has(text)) this.#keyDisappears(text, task.job)
+      this.#byJob.delete(job.text)
+      if (!this.#jobs.has(job.text)) this.#keyDisappears(job.text, task.job)
       this.#directory.count(task.job.role, 'jobsWithTasks', -1)
     }
-    if (task.agentId !== undefined) this.#byAgent.delete(task.agentId, task.taskId)
+    if (task.agentId !== undefined) this.#byAgent.delete(task.agentId, stored)
     this.#byStatus.get(task.status)?.delete(task.taskId)
-    if (task.host !== undefined) this.#byHost.delete(task.host, task.taskId)
+    if (task.host !== undefined) this.#byHost.delete(task.host, stored)
     this.#ended.delete(task.taskId)
     this.#useConfig(task.configId, -1)
   }
@@ -408,40 +418,35 @@ export class Tables implements LedgerView {
    * Of a task that stays where it is in its job, which is what nearly every transition of one does: it leaves what it
    * will not be in, and nothing else. Together with `#enterIndices` the same as to take it out and put it in again.
    */
-  #leaveIndices(old: TaskRow, next: TaskRow): void {
-    const job = this.#jobIndexOf(jobKeyText(old.job), old)
-    if (!ACTIVE.has(next.status) && job.active.get(old.instance) === old.taskId) job.active.delete(old.instance)
+  #leaveIndices(stored: StoredTask, next: TaskRow): void {
+    const { row: old, job } = stored
+    if (!ACTIVE.has(next.status) && job.active.get(old.instance) === stored) job.active.delete(old.instance)
     if (old.status !== next.status) {
       uncount(job, old)
       this.#byStatus.get(old.status)?.delete(old.taskId)
     }
     if (old.agentId !== undefined && (old.agentId !== next.agentId || !HOST_ASSIGNED.has(next.status)))
-      this.#byAgent.delete(old.agentId, old.taskId)
-    if (old.host !== undefined && old.host !== next.host) this.#byHost.delete(old.host, old.taskId)
+      this.#byAgent.delete(old.agentId, stored)
+    if (old.host !== undefined && old.host !== next.host) this.#byHost.delete(old.host, stored)
     if (isTerminal(old.status)) this.#ended.delete(old.taskId)
     if (old.configId !== next.configId) this.#useConfig(old.configId, -1)
   }
 
-  #enterIndices(old: TaskRow, next: TaskRow): void {
+  /** `stored` has its new row. */
+  #enterIndices(stored: StoredTask, old: TaskRow): void {
+    const { row: next, job } = stored
     const { taskId, status } = next
-    const job = this.#jobIndexOf(jobKeyText(next.job), next)
-    if (ACTIVE.has(status) && job.active.get(next.instance) !== taskId) this.#takeSlot(job, next)
+    if (ACTIVE.has(status) && job.active.get(next.instance) !== stored) this.#takeSlot(stored)
     if (old.status !== status) {
-      job.byStatus.set(status, (job.byStatus.get(status) ?? 0) + 1)
+      count(job, status)
       this.#byStatus.get(status)?.add(taskId)
     }
     const isOn = next.agentId !== undefined && HOST_ASSIGNED.has(status)
     if (isOn && !(old.agentId === next.agentId && HOST_ASSIGNED.has(old.status)))
-      this.#byAgent.add(next.agentId, taskId)
-    if (next.host !== undefined && old.host !== next.host) this.#byHost.add(next.host, taskId)
+      this.#byAgent.add(next.agentId, stored)
+    if (next.host !== undefined && old.host !== next.host) this.#byHost.add(next.host, stored)
     if (isTerminal(status)) this.#ended.add(taskId, sinceMs(next))
     if (old.configId !== next.configId) this.#useConfig(next.configId, 1)
-  }
-
-  #jobIndexOf(text: string, task: TaskRow): JobTasks {
-    const job = this.#byJob.get(text)
-    assert(job !== undefined, 'a stored task is in the index of its job', { task: task.taskId })
-    return job
   }
 
   #useConfig(id: ConfigId, by: 1 | -1): void {
@@ -450,37 +455,12 @@ export class Tables implements LedgerView {
     if (uses === 0) this.#configUses.delete(id)
     else this.#configUses.set(id, uses)
   }
-
-  #rowsOf(ids: Iterable<string> | undefined): TaskRow[] {
-    const rows: TaskRow[] = []
-    for (const id of ids ?? []) {
-      const task = this.#tasks.get(id)
-      if (task !== undefined) rows.push(task)
-    }
-    return rows
-  }
 }
 
 const NO_COUNTS: ReadonlyMap<TaskStatus, number> = new Map()
 
-interface JobTasks {
-  readonly key: JobKey
-  readonly tasks: Set<string>
-  /** Instance to the id of the task that holds its slot. */
-  readonly active: Map<InstanceId, string>
-  /** How many of `tasks`; none is 0. */
-  readonly byStatus: Map<TaskStatus, number>
-  /** All of `tasks` by (instance, id), or null until it is asked for again. */
-  pageOrder: readonly string[] | null
-}
-
-/** One task fewer of its status. */
-function uncount(job: JobTasks, task: TaskRow): void {
-  const others = (job.byStatus.get(task.status) ?? 0) - 1
-  assert(others >= 0, 'tasks of a job are counted by status', { task: task.taskId })
-  if (others > 0) job.byStatus.set(task.status, others)
-  else job.byStatus.delete(task.status)
-}
+/** Tables whose rows are kept as they are. */
+type OtherTable = Exclude<TableName, 'task'>
 
 /** Puts the member into the set of that name, or takes it out; no set is kept empty. */
 function keep(sets: Map<string, Set<string>>, name: string, member: string, isMember: boolean): void {

@@ -12,7 +12,7 @@ import { type Rejection, rejected } from '../base/rejection.ts'
 import { jobKeysOfRole } from '../ledger/directory.ts'
 import type { TaskRow } from '../ledger/rows.ts'
 import type { LedgerView } from '../ledger/view.ts'
-import { byPlace, isBehind, type PagePosition } from './page-order.ts'
+import { byInstance, isBehind, type PagePosition } from './page-order.ts'
 import type { TaskStatus } from './status.ts'
 
 export interface TaskQuery {
@@ -55,8 +55,12 @@ export function planTaskQuery(view: LedgerView, query: TaskQuery): TaskPlan | Re
   const matches = (task: TaskRow): boolean => isWanted(wanted, task) && isJobWanted(wanted, task.job)
   const sorted = (kind: PlanKind, rows: () => TaskRow[]): TaskPlan =>
     plan(kind, after => {
-      const found = rows().filter(task => matches(task) && (after === null || isBehind(task, after)))
-      return found.sort(byPlace)
+      const found = rows()
+        .filter(task => matches(task) && (after === null || isBehind(task, after)))
+        // Once for each, not at each comparison.
+        .map(task => ({ task, job: jobKeyText(task.job) }))
+      found.sort((a, b) => compareIds(a.job, b.job) || byInstance(a.task, b.task))
+      return found.map(({ task }) => task)
     })
 
   if (taskIds !== null)

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { IdSets } from '../../../src/core/ledger/id-sets.ts'
+import { NamedSets } from '../../../src/core/ledger/named-sets.ts'
 
 test('whatever is added and deleted, each name has the members of a Set in the same order, and none is kept empty', () => {
   const step = fc.record({ name: fc.constantFrom('a', 'b'), id: fc.integer({ min: 0, max: 30 }), adds: fc.boolean() })
@@ -10,7 +10,7 @@ test('whatever is added and deleted, each name has the members of a Set in the s
   })
   fc.assert(
     fc.property(steps, all => {
-      const sets = new IdSets()
+      const sets = new NamedSets<string>()
       const model = new Map<string, Set<string>>()
       for (const { name, id, adds } of all) {
         const ids = model.get(name) ?? new Set()
@@ -33,7 +33,7 @@ test('whatever is added and deleted, each name has the members of a Set in the s
 })
 
 test('cleared: nothing is known', () => {
-  const sets = new IdSets()
+  const sets = new NamedSets<string>()
   sets.add('a', 't')
   sets.clear()
   expect(sets.get('a')).toBeUndefined()
