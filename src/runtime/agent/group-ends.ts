@@ -52,6 +52,7 @@ export class GroupEnds {
   }
 
   terminate(taskId: string): void {
+    this.runs.cancelStarts(taskId)
     const groups = new Set<number>()
     for (const { pid, startTicks } of this.runs.ofTask(taskId)) {
       // The shim is of the group too, and lets the signal pass by.
@@ -70,6 +71,7 @@ export class GroupEnds {
 
   /** See `TaskMachine`. */
   awaitEmpty(taskId: string, options: { readonly kill: boolean }, empty: () => void): void {
+    if (options.kill) this.runs.cancelStarts(taskId)
     stopTimer(this.waits.get(taskId))
     this.waits.set(taskId, { kill: options.kill, empty, looks: 0, cleanLooks: 0, timer: null })
     this.look(taskId)
@@ -100,7 +102,7 @@ export class GroupEnds {
     if (wait === undefined || this.closed) return
     stopTimer(wait)
     const found = this.groups.ofTask(taskId)
-    if (found.length === 0) {
+    if (found.length === 0 && !this.runs.isStarting(taskId)) {
       wait.cleanLooks += 1
       if (wait.cleanLooks < CLEAN_LOOKS) return this.lookIn(LOOK_AGAIN_MS, taskId, wait)
       this.waits.delete(taskId)
