@@ -6,10 +6,13 @@
  * `node launcher.js daybreak-launcher MARK AGENT_PID WORK_FOLDER`
  */
 import { spawn } from 'node:child_process'
-import { closeSync, mkdirSync, openSync, renameSync, writeFileSync } from 'node:fs'
+import { closeSync, constants, mkdirSync, openSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { type LaunchCommand, type LaunchReport, messageLine, messageReader } from './launch-messages.ts'
 import { processStat } from './proc.ts'
+
+/** A task may have made a pipe in the place of a file: opening it fails instead of waiting for somebody who reads. */
+const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK
 
 const agentPid = Number(process.argv[4])
 
@@ -26,12 +29,8 @@ function start(command: LaunchCommand): void {
   try {
     makeRecords(command)
     if (output !== null) openOutput(output, files)
-    const stdio: ['ignore', number | 'ignore', number | 'ignore'] = [
-      'ignore',
-      files[0] ?? 'ignore',
-      files[1] ?? 'ignore',
-    ]
-    const child = spawn(program, args, { cwd, env, detached: true, stdio })
+    const [stdout = 'ignore', stderr = 'ignore'] = files as (number | 'ignore')[]
+    const child = spawn(program, args, { cwd, env, detached: true, stdio: ['ignore', stdout, stderr] })
     const { pid } = child
     if (pid === undefined) {
       child.once('error', cause => say({ type: 'refused', id, text: cause.message }))
@@ -57,7 +56,7 @@ function makeRecords({ records, isAgain }: LaunchCommand): void {
 
 function openOutput(folder: string, files: number[]): void {
   mkdirSync(folder, { recursive: true, mode: 0o755 })
-  for (const name of ['stdout', 'stderr']) files.push(openSync(join(folder, name), 'a', 0o644))
+  for (const name of ['stdout', 'stderr']) files.push(openSync(join(folder, name), APPEND, 0o644))
 }
 
 /** Where it cannot be written (a full disk), the shim is found by its arguments, and tries itself when its command ends. */
