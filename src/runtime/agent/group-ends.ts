@@ -5,6 +5,7 @@
 import type { LiveRuns, RunId } from './live-runs.ts'
 import { type ProcessStat, signalGroup, signalProcess } from './proc.ts'
 import type { ProcessGroups } from './process-groups.ts'
+import { untilGridMs } from './shared-moments.ts'
 
 interface EmptyWait {
   readonly kill: boolean
@@ -18,8 +19,6 @@ const CLEAN_LOOKS = 2
 const LOOK_SOON_MS = 5
 const LOOK_AGAIN_MS = 100
 const LOOK_AGAIN_MS_MAX = 1_000
-/** Looks that are not urgent fall on multiples of this, so that tasks which end within it share one. */
-const LOOK_GRID_MS = 20
 /** SIGKILL first spares the shims; a group that resists is killed as a whole. */
 const SPARED_KILLS = 2
 
@@ -120,8 +119,7 @@ export class GroupEnds {
 
   private lookIn(afterMs: number, taskId: string, wait: EmptyWait): void {
     stopTimer(wait)
-    const untilGridMs = LOOK_GRID_MS - ((performance.now() + afterMs) % LOOK_GRID_MS)
-    const waitMs = afterMs < LOOK_AGAIN_MS ? afterMs : afterMs + untilGridMs
+    const waitMs = afterMs < LOOK_AGAIN_MS ? afterMs : untilGridMs(afterMs, performance.now())
     wait.timer = setTimeout(() => this.look(taskId), waitMs)
   }
 

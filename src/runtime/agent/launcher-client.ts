@@ -9,6 +9,7 @@ import { textOf } from '../../core/base/cause.ts'
 import { type LaunchReport, messageLine, messageReader } from './launch-messages.ts'
 import { type LauncherProcess, launcherMark, launchersGone, startLauncher } from './launcher-process.ts'
 import type { RunCommand } from './run-command.ts'
+import { SharedMoments } from './shared-moments.ts'
 
 /** Who leads the session of a run. */
 export interface Shim {
@@ -54,6 +55,7 @@ export class LauncherClient {
   /** With the launcher. */
   private out: Waiting | null = null
   private readonly ends = new Map<number, (code: number | null) => void>()
+  private readonly moments = new SharedMoments()
   private mark = ''
   private child: LauncherProcess | null = null
   /** Until nothing is left of a launcher that has ended. */
@@ -89,6 +91,7 @@ export class LauncherClient {
   /** What is with the launcher is answered first; nothing of the launcher is left afterwards. */
   async close(): Promise<void> {
     this.closed = true
+    this.moments.close()
     this.refuse(() => true, 'the agent stops')
     const { child } = this
     if (child === null) return this.ending
@@ -118,8 +121,9 @@ export class LauncherClient {
 
   private hear(report: LaunchReport): void {
     if (report.type === 'ended') {
-      this.ends.get(report.id)?.(report.code)
+      const end = this.ends.get(report.id)
       this.ends.delete(report.id)
+      if (end !== undefined) this.moments.add(() => end(report.code))
       return
     }
     const { out } = this
@@ -168,6 +172,7 @@ export class LauncherClient {
   private died(bornMs: number, why: Readonly<Record<string, unknown>>): void {
     const { log, orphaned } = this.parts
     log.warn('agent-launcher-ended', { ...why, runs: this.ends.size })
+    this.moments.tellAll()
     this.ends.clear()
     orphaned()
     this.quickDeaths = performance.now() - bornMs < SOON_MS ? this.quickDeaths + 1 : 0
