@@ -91,7 +91,7 @@ export class LauncherClient {
   /** What is with the launcher is answered first; nothing of the launcher is left afterwards. */
   async close(): Promise<void> {
     this.closed = true
-    this.moments.close()
+    this.moments.tellAll()
     this.refuse(() => true, 'the agent stops')
     const { child } = this
     if (child === null) return this.ending
@@ -133,7 +133,7 @@ export class LauncherClient {
     if (report.type === 'begun') {
       const { pid, startTicks } = report
       this.ends.set(report.id, out.begun({ pid, startTicks }))
-      out.resolve()
+      this.moments.add(out.resolve)
     } else out.reject(new Error(report.text))
     this.sendNext()
   }

@@ -1,11 +1,12 @@
 /**
  * Moments at which many tasks are served together. A look at all processes of the machine costs milliseconds, and one
- * serves everybody who asks for it within the same moment, so under load ends are told and looks are made on one grid.
+ * serves everybody who asks for it within the same moment, so under load starts and
+ * ends are told and looks are made on one grid; what follows from them, down to the commits of a leader, is shared too.
  */
 
 /** Looks that are not urgent fall on multiples of this, ms of `performance.now()`. */
 export const LOOK_GRID_MS = 20
-/** Ends are told so long before, so that the looks which they ask for serve the others too. */
+/** They are told so long before, so that the looks which they ask for serve the others too. */
 const AHEAD_MS = 2
 
 /** How long until the first moment of the grid that is at least so far away. */
@@ -34,11 +35,5 @@ export class SharedMoments {
     if (this.waiting.length === 0) return
     this.toldMs = performance.now()
     for (const tell of this.waiting.splice(0)) tell()
-  }
-
-  /** What waits is not told any more. */
-  close(): void {
-    this.waiting.length = 0
-    this.tellAll()
   }
 }
