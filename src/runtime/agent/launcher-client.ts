@@ -41,7 +41,7 @@ interface Waiting extends Launch {
 }
 
 /** A launch that one launcher after the other dies with is given up. */
-const DEATHS_MAX = 3
+const DEATHS_MAX = 5
 /** One that dies so soon after its start is not replaced at once. */
 const SOON_MS = 1_000
 const PAUSE_MS_MIN = 100
