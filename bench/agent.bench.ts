@@ -6,7 +6,7 @@
 import { mkdirSync, readFileSync } from 'node:fs'
 import { loadavg } from 'node:os'
 import { join } from 'node:path'
-import { type Cost, costOf, cpuSecondsOf } from './agent/task-cost.ts'
+import { type Cost, costOf, nodeCpuSeconds } from './agent/task-cost.ts'
 import { type TaskShape, WorkerNode } from './agent/worker-node.ts'
 import { type Bench, type BenchOptions, type BenchResult, type Figure, figure, percentile } from './bench.ts'
 import { Slurm, slurmMissing } from './peers/slurm.ts'
@@ -105,11 +105,11 @@ async function rounds(node: WorkerNode, slurm: Slurm | null, sizes: Sizes, optio
   const p50: number[] = []
   const p99: number[] = []
   for (let run = 0; run <= options.runs; run++) {
-    const cpuBefore = cpuSecondsOf(node.pid)
+    const cpuBefore = nodeCpuSeconds(node.pid)
     const burst = await perSecond(node, `burst-${run}`, sizes.burst, () =>
       node.create(`burst-${run}`, sizes.burst, TRUE),
     )
-    const cpu = ((cpuSecondsOf(node.pid) - cpuBefore) * 1_000) / sizes.burst
+    const cpu = ((nodeCpuSeconds(node.pid) - cpuBefore) * 1_000) / sizes.burst
     const array = (await slurm?.array(sizes.burst)) ?? 0
     const singles = await perSecond(node, `single-${run}`, sizes.burst, () =>
       createSingles(node, `single-${run}`, sizes.burst),
@@ -227,9 +227,9 @@ function notes(sizes: Sizes, loadBefore: number, hasSlurm: boolean): string[] {
   return [
     `launches: a job of ${burst} instances of /bin/true, from its request to the last FINISHED that a client is told; -single: ${burst} jobs of one instance, ${IN_FLIGHT} requests at a time; at most ${SLOTS} run at once`,
     'each of these tasks is committed to the log five times, has a sandbox and files of its output, and its launch, its start and its end are flushed at the agent',
-    'launch-cpu: of the node and of everything below it, /bin/true included, per task of a burst',
+    'launch-cpu: of the node, its launcher and of everything below them, /bin/true included, per task of a burst',
     `launch-p50, -p99: ${singles} jobs one after the other on the idle node, from sending the request to the first command of the process`,
-    `idle-task-memory: growth of the whole node (its agent, its leader and its log are one process) and the shims, by PSS, per task of ${idle} that sleep; the sleep itself is not counted; -shim: the shims alone`,
+    `idle-task-memory: growth of the whole node (its agent, its leader and its log are one process; its launcher is another) and the shims, by PSS, per task of ${idle} that sleep; the sleep itself is not counted; -shim: the shims alone`,
     `idle-task-cpu: all that the node used in ${windowMs / 1_000} s, what it uses without tasks (idle-node-cpu) included, and the shims, per task; the executor has no health checks yet, so none run`,
     ...(hasSlurm
       ? [

@@ -27,6 +27,7 @@ await build({
     main: source('cli/main'),
     'log-thread': source('runtime/log/log-thread'),
     'agent-thread': source('runtime/agent/agent-thread'),
+    launcher: source('runtime/agent/launcher'),
     'lmdb-trial': source('runtime/lmdb-trial'),
   },
   outdir: bundle,

@@ -3,6 +3,7 @@
  * over processes are true. Shims are counted, what they run is not: that is the user's own.
  */
 import { readdirSync, readFileSync } from 'node:fs'
+import { LAUNCHER_NAME } from '../../src/runtime/agent/launch-messages.ts'
 import { processStat } from '../../src/runtime/agent/proc.ts'
 
 const TICKS_PER_SECOND = 100
@@ -10,22 +11,34 @@ const TICKS_PER_SECOND = 100
 const SHIM_NAME = 'daybreak-shim'
 
 export interface Cost {
+  /** Its launcher included. */
   readonly nodePssBytes: number
   readonly shimPssBytes: number
   readonly shims: number
-  /** Of the node, all threads, and of the living shims and what has ended below them, s. */
+  /** Of the node, all threads, its launcher, and of the living shims and what has ended below them, s. */
   readonly cpuSeconds: number
 }
 
 export function costOf(node: number): Cost {
-  const shims = shimsBelow(node)
-  const shimPssBytes = shims.reduce((sum, pid) => sum + pssBytes(pid), 0)
-  const cpuSeconds = [node, ...shims].reduce((sum, pid) => sum + cpuSecondsOf(pid), 0)
-  return { nodePssBytes: pssBytes(node), shimPssBytes, shims: shims.length, cpuSeconds }
+  const own = [node, ...childrenOf(node, LAUNCHER_NAME)]
+  const shims = own.flatMap(pid => childrenOf(pid, SHIM_NAME))
+  const sum = (pids: readonly number[], of: (pid: number) => number): number =>
+    pids.reduce((all, pid) => all + of(pid), 0)
+  return {
+    nodePssBytes: sum(own, pssBytes),
+    shimPssBytes: sum(shims, pssBytes),
+    shims: shims.length,
+    cpuSeconds: sum([...own, ...shims], cpuSecondsOf),
+  }
+}
+
+/** Of a node, its launcher, and all that has ended below them. */
+export function nodeCpuSeconds(node: number): number {
+  return [node, ...childrenOf(node, LAUNCHER_NAME)].reduce((all, pid) => all + cpuSecondsOf(pid), 0)
 }
 
 /** User and system time of a process, all its threads, and of all its children that have ended and were waited for. */
-export function cpuSecondsOf(pid: number): number {
+function cpuSecondsOf(pid: number): number {
   return read(`/proc/${pid}/stat`, text => cpuTicksIn(text) / TICKS_PER_SECOND)
 }
 
@@ -46,13 +59,13 @@ function pssBytes(pid: number): number {
   return read(`/proc/${pid}/smaps_rollup`, pssIn)
 }
 
-function shimsBelow(node: number): number[] {
+/** Those that call themselves so in their arguments. */
+function childrenOf(parent: number, name: string): number[] {
   const found: number[] = []
-  for (const name of readdirSync('/proc')) {
-    const pid = Number(name)
-    if (!Number.isInteger(pid) || processStat(pid)?.ppid !== node) continue
-    const isShim = read(`/proc/${pid}/cmdline`, text => (text.split('\0').includes(SHIM_NAME) ? 1 : 0)) === 1
-    if (isShim) found.push(pid)
+  for (const entry of readdirSync('/proc')) {
+    const pid = Number(entry)
+    if (!Number.isInteger(pid) || processStat(pid)?.ppid !== parent) continue
+    if (read(`/proc/${pid}/cmdline`, text => (text.split('\0').includes(name) ? 1 : 0)) === 1) found.push(pid)
   }
   return found
 }

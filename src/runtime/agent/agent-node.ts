@@ -78,6 +78,7 @@ export async function startAgent(options: AgentOptions, deps: AgentDeps): Promis
     log,
     ...(options.bootId === undefined ? {} : { bootId: options.bootId }),
   })
+  await machine.open()
   const system = createActorSystem({
     name: 'agent',
     clock: realClock,
@@ -127,7 +128,7 @@ export async function startAgent(options: AgentOptions, deps: AgentDeps): Promis
         if (killTasks) await endTasks(system, ref, killCapMs + STUCK_MARGIN_MS)
       } finally {
         await system.stop()
-        machine.close()
+        await machine.close()
         await store.close()
         await new Promise<void>(resolve => lock.close(() => resolve()))
       }

@@ -5,6 +5,7 @@
 import type { LiveRuns, RunId } from './live-runs.ts'
 import { type ProcessStat, signalGroup, signalProcess } from './proc.ts'
 import type { ProcessGroups } from './process-groups.ts'
+import { untilGridMs } from './shared-moments.ts'
 
 interface EmptyWait {
   readonly kill: boolean
@@ -18,8 +19,6 @@ const CLEAN_LOOKS = 2
 const LOOK_SOON_MS = 5
 const LOOK_AGAIN_MS = 100
 const LOOK_AGAIN_MS_MAX = 1_000
-/** Looks that are not urgent fall on multiples of this, so that tasks which end within it share one. */
-const LOOK_GRID_MS = 20
 /** SIGKILL first spares the shims; a group that resists is killed as a whole. */
 const SPARED_KILLS = 2
 
@@ -52,6 +51,7 @@ export class GroupEnds {
   }
 
   terminate(taskId: string): void {
+    this.runs.cancelStarts(taskId)
     const groups = new Set<number>()
     for (const { pid, startTicks } of this.runs.ofTask(taskId)) {
       // The shim is of the group too, and lets the signal pass by.
@@ -70,6 +70,7 @@ export class GroupEnds {
 
   /** See `TaskMachine`. */
   awaitEmpty(taskId: string, options: { readonly kill: boolean }, empty: () => void): void {
+    if (options.kill) this.runs.cancelStarts(taskId)
     stopTimer(this.waits.get(taskId))
     this.waits.set(taskId, { kill: options.kill, empty, looks: 0, cleanLooks: 0, timer: null })
     this.look(taskId)
@@ -100,7 +101,7 @@ export class GroupEnds {
     if (wait === undefined || this.closed) return
     stopTimer(wait)
     const found = this.groups.ofTask(taskId)
-    if (found.length === 0) {
+    if (found.length === 0 && !this.runs.isStarting(taskId)) {
       wait.cleanLooks += 1
       if (wait.cleanLooks < CLEAN_LOOKS) return this.lookIn(LOOK_AGAIN_MS, taskId, wait)
       this.waits.delete(taskId)
@@ -118,8 +119,7 @@ export class GroupEnds {
 
   private lookIn(afterMs: number, taskId: string, wait: EmptyWait): void {
     stopTimer(wait)
-    const untilGridMs = LOOK_GRID_MS - ((performance.now() + afterMs) % LOOK_GRID_MS)
-    const waitMs = afterMs < LOOK_AGAIN_MS ? afterMs : afterMs + untilGridMs
+    const waitMs = afterMs < LOOK_AGAIN_MS ? afterMs : untilGridMs(afterMs, performance.now())
     wait.timer = setTimeout(() => this.look(taskId), waitMs)
   }
 

@@ -1,26 +1,20 @@
 /**
- * The runs that are alive as far as we know, and how we hear of their ends: from the child itself, or, for runs of an
- * agent that is gone, from a watch on their record folder and, for shims that were killed, from a slow look at all of
- * them together. Nothing polls when nothing waits.
+ * The runs that are alive as far as we know, and how we hear of their ends: from the launcher that began them, or, where
+ * that is gone, from a watch on their record folder and, for shims that were killed, from a slow look at all of them
+ * together. Nothing polls when nothing waits.
  */
-import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, type FSWatcher, statSync, watch } from 'node:fs'
 import { join } from 'node:path'
 import type { RunEnded } from '../../actors/agent-ports.ts'
 import type { Logger } from '../../actors/ports.ts'
 import type { FoundRun } from '../../core/executor/run-state.ts'
 import type { Folders } from './folders.ts'
-import { commandLineOf, isSameProcess, processStat } from './proc.ts'
+import { LauncherClient, type Shim } from './launcher-client.ts'
+import { commandLineOf, isSameProcess } from './proc.ts'
 import type { ProcessGroups } from './process-groups.ts'
 import type { RunCommand } from './run-command.ts'
 import { namesIn } from './sandboxes.ts'
 import { readEnded, readStarted } from './shim.ts'
-
-/** Who leads the session of a run. */
-export interface Shim {
-  readonly pid: number
-  readonly startTicks: number
-}
 
 /** Of a run that is over. */
 export interface OverRun extends Shim {
@@ -37,8 +31,8 @@ export interface RunId {
 interface LiveRun extends RunId, Shim {
   readonly folder: string
   readonly ended: RunEnded
-  /** Its shim is no child of ours: nobody tells us when it ends. */
-  readonly adopted: boolean
+  /** Its launcher is gone: nobody tells us when it ends. */
+  adopted: boolean
   watcher: FSWatcher | null
 }
 
@@ -54,7 +48,10 @@ const ADOPTED_CHECK_MS = 1_000
 
 export class LiveRuns {
   private readonly parts: LiveRunsParts
+  private readonly launcher: LauncherClient
   private readonly live = new Map<string, LiveRun>()
+  /** Task → runs that are on their way: begun or not, nobody can say. */
+  private readonly starting = new Map<string, number>()
   /** Runs that are over and not yet swept → who led their session. */
   private readonly over = new Map<string, OverRun>()
   private adoptedCheck: NodeJS.Timeout | null = null
@@ -62,18 +59,48 @@ export class LiveRuns {
 
   constructor(parts: LiveRunsParts) {
     this.parts = parts
+    const { folders, log } = parts
+    this.launcher = new LauncherClient({ work: folders.work, log, orphaned: () => this.adoptAll() })
+  }
+
+  /** Before the first start or find: afterwards nobody but us begins runs. */
+  open(): Promise<void> {
+    return this.launcher.open()
   }
 
   async start(id: RunId, command: RunCommand, ended: RunEnded): Promise<void> {
-    const { program, args, cwd, env, stdio } = command
-    const child = spawn(program, args, { cwd, env, detached: true, stdio })
-    await spawned(child)
-    const pid = child.pid as number
-    const startTicks = processStat(pid)?.startTicks ?? 0
-    const live = this.add({ ...id, pid, startTicks, folder: command.records, ended, adopted: false, watcher: null })
-    child.once('exit', code => this.runOver(live, code))
-    child.unref()
-    if (child.exitCode !== null || child.signalCode !== null) this.runOver(live, child.exitCode)
+    const { taskId } = id
+    await this.launcher.launch({
+      taskId,
+      command,
+      begun: shim => {
+        const { pid, startTicks } = shim
+        const live = this.add({ ...id, pid, startTicks, folder: command.records, ended, adopted: false, watcher: null })
+        return code => this.runOver(live, code)
+      },
+      wasBegun: () => this.wasBegun(id, ended),
+    })
+  }
+
+  /** While `start` goes on, the task is not without processes, whatever a look says. */
+  async whileStarting<T>(taskId: string, start: () => Promise<T>): Promise<T> {
+    this.starting.set(taskId, (this.starting.get(taskId) ?? 0) + 1)
+    try {
+      return await start()
+    } finally {
+      const left = (this.starting.get(taskId) ?? 0) - 1
+      if (left > 0) this.starting.set(taskId, left)
+      else this.starting.delete(taskId)
+    }
+  }
+
+  isStarting(taskId: string): boolean {
+    return this.starting.has(taskId)
+  }
+
+  /** Runs of the task that no launcher has got yet are refused. */
+  cancelStarts(taskId: string): void {
+    this.launcher.cancel(taskId)
   }
 
   /** Every run of the task that has a folder; those that still run are adopted. */
@@ -117,10 +144,12 @@ export class LiveRuns {
     for (const key of this.over.keys()) if (key.startsWith(`${taskId}/`)) this.over.delete(key)
   }
 
-  close(): void {
+  /** Settles when nothing can begin any more. */
+  async close(): Promise<void> {
     this.closed = true
     for (const live of this.live.values()) live.watcher?.close()
     if (this.adoptedCheck !== null) clearInterval(this.adoptedCheck)
+    await this.launcher.close()
   }
 
   private add(live: LiveRun): LiveRun {
@@ -158,7 +187,27 @@ export class LiveRuns {
     return { process, run, startedAtMs, end: null }
   }
 
-  /** A shim that had not written its first record when the agent was killed: its records folder is among its arguments. */
+  /** After the death of its launcher, and only once nothing of that is left. */
+  private wasBegun(id: RunId, ended: RunEnded): boolean {
+    const folder = this.parts.folders.runRecords(id.taskId, id.process, id.run)
+    if (!existsSync(folder)) return false
+    const { end } = this.findRun(id, ended)
+    if (end === null) return true // and adopted
+    if (end.code === null && !existsSync(join(folder, 'started'))) return false
+    ended(id.process, id.run, end.code)
+    this.parts.over(id.taskId)
+    return true
+  }
+
+  private adoptAll(): void {
+    for (const live of this.live.values()) {
+      if (live.adopted || this.closed) continue
+      live.adopted = true
+      this.watchAdopted(live)
+    }
+  }
+
+  /** A shim whose first record was not written when its launcher was killed: its records folder is among its arguments. */
   private searchShim(taskId: string, folder: string): Shim | null {
     const { groups } = this.parts
     groups.refresh()
@@ -225,10 +274,3 @@ export class LiveRuns {
 }
 
 const keyOf = (id: RunId): string => `${id.taskId}/${id.process}/${id.run}`
-
-function spawned(child: ChildProcess): Promise<void> {
-  return new Promise((resolve, reject) => {
-    child.once('spawn', resolve)
-    child.once('error', reject)
-  })
-}

@@ -49,17 +49,20 @@ export class ProcessMachine implements TaskMachine {
     return makeSandbox(this.folders, this.accounts, task)
   }
 
-  async startRun(order: RunOrder, ended: RunEnded): Promise<Outcome> {
-    const choice = await accountFor(order.role, this.accounts)
-    if (!choice.ok) return choice
-    const command = await runCommand(this.folders, order, choice)
-    try {
+  /** Before anything is started or found: nothing of an earlier agent begins runs any more afterwards. */
+  open(): Promise<void> {
+    return this.runs.open()
+  }
+
+  startRun(order: RunOrder, ended: RunEnded): Promise<Outcome> {
+    return this.runs.whileStarting(order.taskId, async () => {
+      const choice = await accountFor(order.role, this.accounts)
+      if (!choice.ok) return choice
+      const command = runCommand(this.folders, order, choice)
       if (this.closed) return { ok: false, text: 'the agent stops' }
       await this.runs.start({ taskId: order.taskId, process: order.process.name, run: order.run }, command, ended)
       return { ok: true }
-    } finally {
-      await command.close()
-    }
+    })
   }
 
   findRuns(taskId: string, ended: RunEnded): Promise<readonly FoundRun[]> {
@@ -103,10 +106,10 @@ export class ProcessMachine implements TaskMachine {
     return machineVitals(this.folders.work)
   }
 
-  /** The agent goes, the tasks stay. */
-  close(): void {
+  /** The agent goes, the tasks stay. Settles when no run can begin any more. */
+  async close(): Promise<void> {
     this.closed = true
     this.ends.close()
-    this.runs.close()
+    await this.runs.close()
   }
 }

@@ -1,14 +1,14 @@
 /**
- * How one run is started: its folders and output files, its environment, and the command line from the shim down to
- * the shell that runs the task's own. The folder of its records is the mark that the run was begun.
+ * How one run is started: where its records and its output go, its environment, and the command line from the shim down
+ * to the shell that runs the task's own.
  */
 import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { type FileHandle, mkdir, open } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ProcessSpec } from '../../core/executor/task-data.ts'
 import type { Account } from './accounts.ts'
 import type { Folders } from './folders.ts'
+import type { LaunchCommand } from './launch-messages.ts'
 import { AGENT_VARIABLE, TASK_VARIABLE } from './process-groups.ts'
 import { shimCommand } from './shim.ts'
 
@@ -19,46 +19,31 @@ export interface RunOrder {
   readonly run: number
 }
 
-export interface RunCommand {
-  readonly program: string
-  readonly args: readonly string[]
-  readonly cwd: string
-  readonly env: Readonly<Record<string, string>>
-  readonly stdio: 'ignore' | ['ignore', number, number]
-  /** Where the shim writes what it has to say. */
-  readonly records: string
-  /** Once the process has its files, or is not to be started after all. */
-  close(): Promise<void>
-}
+/** All that a launcher has to know of a run. */
+export type RunCommand = Omit<LaunchCommand, 'id' | 'isAgain'>
 
 const PATH_DEFAULT = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 const SHELL = existsSync('/bin/bash') ? '/bin/bash' : '/bin/sh'
 
-/** Rejects when the run has a folder already: one that was begun is never begun again. */
-export async function runCommand(
+export function runCommand(
   folders: Folders,
   order: RunOrder,
   { account, switches }: { readonly account: Account; readonly switches: boolean },
-): Promise<RunCommand> {
+): RunCommand {
   const { taskId, process, run } = order
   const records = folders.runRecords(taskId, process.name, run)
-  const sandbox = folders.sandbox(taskId)
   const logs = folders.logs(taskId, process.name, run)
-  await mkdir(join(records, '..'), { recursive: true, mode: 0o700 })
-  await mkdir(records, { mode: 0o700 })
-  const files = process.keepsOutput && !switches ? await outputFiles(logs) : null
+  const token = randomUUID()
   const command = switches ? commandAs(account, process, logs) : [SHELL, '-c', process.cmdline]
-  const [program = '', ...args] = shimCommand(SHELL, records, randomUUID(), command)
+  const [program = '', ...args] = shimCommand(records, token, command)
   return {
     program,
     args,
-    cwd: sandbox,
+    cwd: folders.sandbox(taskId),
     env: environment(folders, taskId, account),
-    stdio: files === null ? 'ignore' : ['ignore', files[0].fd, files[1].fd],
     records,
-    async close() {
-      for (const file of files ?? []) await file.close()
-    },
+    token,
+    output: process.keepsOutput && !switches ? logs : null,
   }
 }
 
@@ -86,9 +71,4 @@ function commandAs({ uid, gid }: Account, process: ProcessSpec, logs: string): s
     : 'exec "$2" -c "$3"'
   const drop = ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--init-groups', '--no-new-privs', '--']
   return [...drop, '/bin/sh', '-c', script, 'sh', logs, SHELL, process.cmdline]
-}
-
-async function outputFiles(logs: string): Promise<[FileHandle, FileHandle]> {
-  await mkdir(logs, { recursive: true, mode: 0o755 })
-  return [await open(join(logs, 'stdout'), 'a', 0o644), await open(join(logs, 'stderr'), 'a', 0o644)]
 }

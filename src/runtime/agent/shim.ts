@@ -1,7 +1,8 @@
 /**
- * The shim: a few lines of POSIX shell around every run. It leads a session of its own, writes down who it is, runs the
- * command and writes down how it ended, so that a run outlives the agent and its end is never unknown. It catches the
- * signals that the whole group gets, because it has to be the last one to leave; what it starts has them as usual.
+ * The shim: a few lines of POSIX shell around every run. It leads a session of its own, runs the command and writes down
+ * how it ended, so that a run outlives agent and launcher and its end is never unknown. Who it is, its launcher writes
+ * down. It catches the signals that the whole group gets, because it has to be the last one to leave; what it starts has
+ * them as usual.
  *
  * Records are written and renamed: a reader sees all of one or nothing. Their times are the files' own. They are not
  * synced: they matter only while the kernel that wrote them lives, as a task of another boot is lost (`runners.ts`).
@@ -9,25 +10,15 @@
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 
-/**
- * LMDB leaves the files of its stores open across an exec, for writing: no task may inherit them. Only bash closes
- * descriptors above 9. It is told to be privileged (-p), or it would source the task's profile, BASH_ENV, as ourselves.
- */
-const CLOSE_SCRIPT = `
-for fd in /proc/self/fd/*; do
-  fd=\${fd##*/}
-  [ "$fd" -le 2 ] || eval "exec $fd>&-"
-done
-exec "$@"
-`
-
-/** Program and arguments of a shim around a command. `shell`: the one that runs the commands of tasks. */
-export function shimCommand(shell: string, records: string, token: string, command: readonly string[]): string[] {
-  const shim = ['/bin/sh', '-c', SHIM_SCRIPT, 'daybreak-shim', records, token, ...command]
-  return shell.endsWith('/bash') ? [shell, '-p', '-c', CLOSE_SCRIPT, 'daybreak-shim', ...shim] : shim
+/** Program and arguments of a shim around a command. Starting it writes the record `started`, with this token, as well. */
+export function shimCommand(records: string, token: string, command: readonly string[]): string[] {
+  return ['/bin/sh', '-c', SHIM_SCRIPT, 'daybreak-shim', records, token, ...command]
 }
 
-/** `sh -c SCRIPT daybreak-shim RECORDS TOKEN COMMAND ARGUMENT…`. Ends with the status of the command. */
+/**
+ * `sh -c SCRIPT daybreak-shim RECORDS TOKEN COMMAND ARGUMENT…`. Ends with the status of the command. `started` is missing
+ * at the end only where the launcher died right after the fork, or the disk was full.
+ */
 const SHIM_SCRIPT = `
 trap : HUP INT QUIT TERM USR1 USR2 ALRM
 records=$1 token=$2
@@ -41,13 +32,16 @@ put() {
   done 2>/dev/null
 }
 field22() { shift 19; ticks=$1; }
-read -r stat </proc/$$/stat
-set -f
-field22 \${stat##*) }
-set +f
-put started "$$ $ticks $token"
+put_started() {
+  read -r stat </proc/$$/stat
+  set -f
+  field22 \${stat##*) }
+  set +f
+  put started "$$ $ticks $token"
+}
 "$@"
 code=$?
+[ -e "$records/started" ] || put_started
 put ended "$code"
 exit "$code"
 `

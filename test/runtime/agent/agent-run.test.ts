@@ -394,7 +394,7 @@ describe('what belongs to no task', () => {
     await new Promise<void>(resolve => machine.awaitEmpty('t-2', { kill: false }, resolve))
     expect(processesOf(workDir, 't-2')).toEqual([])
     expect(processesOf(workDir, 't-1').length).toBeGreaterThan(0)
-    machine.close()
+    await machine.close()
   })
 
   test('a sandbox with folders that nobody may write to: removed all the same, with the records of its runs', () => {

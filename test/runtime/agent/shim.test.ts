@@ -20,12 +20,22 @@ function runShim(seen: string): void {
     writeFileSync(file, `#!/bin/sh\necho ${name} "$@" >>${seen}\nPATH=\${PATH#*:} exec ${name} "$@"\n`)
     chmodSync(file, 0o755)
   }
-  const [program = '', ...args] = shimCommand('/bin/sh', join(folder, 'records'), 'token', ['true'])
+  const [program = '', ...args] = shimCommand(join(folder, 'records'), 'token', ['true'])
   execFileSync(program, args, { env: { PATH: `${join(folder, 'bin')}:${process.env.PATH}` } })
 }
 
 describe('the records of a shim', () => {
-  it('are written whole, and cost one program each', () => {
+  it('the start is written down already: its end is written whole, and costs one program', () => {
+    const seen = join(folder, 'seen')
+    const records = join(folder, 'records')
+    writeFileSync(join(records, 'started'), '7 8 token\n')
+    runShim(seen)
+    expect(readFileSync(seen, 'utf8').trim()).toBe(`mv -f ${records}/ended.new ${records}/ended`)
+    expect(readEnded(records)?.code).toBe(0)
+    expect(readStarted(records)?.pid).toBe(7)
+  })
+
+  it('its launcher died before it wrote down the start: the shim does, whole', () => {
     const seen = join(folder, 'seen')
     runShim(seen)
     const records = join(folder, 'records')
