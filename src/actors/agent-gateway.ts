@@ -25,7 +25,7 @@ import { openSessions, type Session, type SessionMessage } from './agent-gateway
 import { type AcksDue, type StatusApplied, statusUpdates } from './agent-gateway/status-updates.ts'
 import { type Reconcile, type SweepMessage, sweeps } from './agent-gateway/sweeps.ts'
 import { type ListSettled, taskLists } from './agent-gateway/task-lists.ts'
-import { taskOrders } from './agent-gateway/task-orders.ts'
+import { type LaunchesDue, taskOrders } from './agent-gateway/task-orders.ts'
 import type { Ledger } from './ledger.ts'
 import type { AgentCommand } from './offer-broker.ts'
 import type { AgentListener, Ballot, Metrics } from './ports.ts'
@@ -117,6 +117,7 @@ type Message =
   | SessionMessage
   | StatusApplied
   | AcksDue
+  | LaunchesDue
   | ListSettled
   | Reconciled
   | SweepMessage
@@ -254,6 +255,8 @@ function agentGateway(
       switch (message.type) {
         case 'launch':
           return orders.launch(message.taskId)
+        case 'launchesDue':
+          return orders.sendLaunches()
         case 'kill':
           return orders.kill(message)
         case 'readLog':

@@ -93,7 +93,7 @@ function startAssigner(context: Context<AssignerCommand>, options: AssignerOptio
     const isRejected = new Set(rejected)
     const groups = result.groups.map(({ configId, placed, unplaced, gone }) => {
       const accepted = placed.filter(match => !isRejected.has(match.taskId))
-      for (const match of accepted) assign(match)
+      for (const match of byAgent(accepted)) assign(match)
       const refusedIds = placed.filter(match => isRejected.has(match.taskId)).map(match => match.taskId)
       const placedIds = accepted.map(match => match.taskId)
       return { configId, placed: placedIds, unplaced: [...refusedIds, ...unplaced], gone }
@@ -190,4 +190,18 @@ function startAssigner(context: Context<AssignerCommand>, options: AssignerOptio
     },
     summary: () => ({ roundsOpen: rounds.size, unanswered: unanswered.size, assigned, refused }),
   }
+}
+
+/**
+ * Those of one agent one after the other, agents in the order of their first: what is staged together is committed
+ * together, and what is committed together reaches an agent as one launch.
+ */
+function byAgent(matches: readonly Match[]): Iterable<Match> {
+  const groups = new Map<string, Match[]>()
+  for (const match of matches) {
+    const known = groups.get(match.agentId)
+    if (known === undefined) groups.set(match.agentId, [match])
+    else known.push(match)
+  }
+  return [...groups.values()].flat()
 }

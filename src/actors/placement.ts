@@ -175,7 +175,7 @@ export function createPlacement(parts: PlacementParts): Placement {
       },
       firstScheduleDelayMs: chosen.firstScheduleDelayMs,
       startSpreadMs,
-      tasksPerRound: 512,
+      tasksPerRound: 1024,
       nextRoundId: () => ++roundIds,
       roundMsMax: 30_000,
       loadsPerTurn: 500,

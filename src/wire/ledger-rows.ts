@@ -26,6 +26,7 @@ import type {
 import { TABLE_NUMBERS } from '../core/ledger/rows.ts'
 import type { RowChange } from '../core/ledger/transaction.ts'
 import { TASK_STATUSES, type TaskStatus } from '../core/task/status.ts'
+import { TaskRowReader } from './task-row-reader.ts'
 
 /** Thrown for bytes that are no row of a known form. For a stored row that is a reason to stop the node. */
 export class BadRow extends Error {
@@ -43,11 +44,16 @@ export function encodeRow<T extends TableName>(table: T, row: Rows[T]): Uint8Arr
 export class RowReader {
   readonly #texts = new Map<string, string>()
   readonly #jobKeys = new Map<string, JobKey>()
+  readonly #tasks = new TaskRowReader()
 
   /** Throws BadRow. */
   read(table: number, key: string, bytes: Uint8Array): RowChange {
     const name = TABLES_BY_NUMBER.get(table)
     if (name === undefined) throw new BadRow(`table ${table} is not known to this release (key ${key})`)
+    if (name === 'task') {
+      const row = this.#tasks.read(key, bytes)
+      if (row !== null) return { type: 'put', table: name, key, row }
+    }
     try {
       const fields: unknown = packr.unpack(bytes)
       if (!Array.isArray(fields)) throw new BadRow('not a list of fields')

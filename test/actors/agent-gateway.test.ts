@@ -378,6 +378,7 @@ describe('AgentGateway launches, kills and hears', () => {
     ledger.stage({ cause: { who: 'test', why: 'assign', wallMs: 0 }, changes: [putTask(row)] })
     await system.settle()
     ref.tell({ type: 'launch', taskId: taskId('t') })
+    await system.settle()
     ref.tell({ type: 'launch', taskId: taskId('t') })
     await system.settle()
     const [first, second] = connection.ofType('LAUNCH')
@@ -386,6 +387,42 @@ describe('AgentGateway launches, kills and hears', () => {
       tasks: [{ taskId: 't', info: { ports: { http: 31_001 }, instance: 0, job: { name: 'hello' } } }],
     })
     expect(second?.tasks[0]?.digest).toBe(first?.tasks[0]?.digest)
+  })
+
+  test('launches of one commit reach an agent as one message, each task once, and before a kill that comes behind them', async () => {
+    const { system, ready, ref, ledger } = await gateway({ changes: world })
+    const connection = await ready()
+    const changes = ['t', 'u', 'v'].map((id, instance) => onA1(id, 'ASSIGNED', { instance }))
+    ledger.stage({ cause: { who: 'test', why: 'assign', wallMs: 0 }, changes })
+    await system.settle()
+    for (const id of ['t', 'u', 't']) ref.tell({ type: 'launch', taskId: taskId(id) })
+    ref.tell({ type: 'kill', taskId: taskId('t'), agentId: A1, reason: 'because' })
+    ref.tell({ type: 'launch', taskId: taskId('v') })
+    await system.settle()
+    const said = connection.sent.filter(({ type }) => type === 'LAUNCH' || type === 'KILL')
+    expect(said).toMatchObject([
+      { type: 'LAUNCH', tasks: [{ taskId: 't' }, { taskId: 'u' }] },
+      { type: 'KILL', taskId: 't' },
+      { type: 'LAUNCH', tasks: [{ taskId: 'v' }] },
+    ])
+  })
+
+  test('launches too large for one message go in several, each task once', async () => {
+    const data = 'x'.repeat(40_000)
+    const config = configRow('c1', { executor: { name: 'AuroraExecutor', data } })
+    const { system, ready, ref, ledger } = await gateway({ changes: [world[0]!, putConfig(config)] })
+    const connection = await ready()
+    const ids = ['t', 'u', 'v']
+    const changes = ids.map((id, instance) => onA1(id, 'ASSIGNED', { instance, configId: config.configId }))
+    ledger.stage({ cause: { who: 'test', why: 'assign', wallMs: 0 }, changes })
+    await system.settle()
+    for (const id of ids) ref.tell({ type: 'launch', taskId: taskId(id) })
+    await system.settle()
+    expect(connection.ofType('LAUNCH').map(({ tasks }) => tasks.map(task => task.taskId))).toEqual([
+      ['t'],
+      ['u'],
+      ['v'],
+    ])
   })
 
   test('a refused launch becomes LOST, naming the host and the reason; a duplicate does not', async () => {

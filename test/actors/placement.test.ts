@@ -159,7 +159,17 @@ describe('a new task', () => {
     expect(world.statuses(ids)).toEqual(['ASSIGNED'])
   })
 
-  test('2,000 tasks of 40 jobs: all are placed, though a round takes 512 and answers wait for the log', () => {
+  test('tasks of one round are assigned agent by agent, so that they are committed and launched together', () => {
+    const world = new World().start()
+    for (const host of ['h1', 'h2', 'h3']) world.agent(host, { total: ROOMY })
+    const ids = world.create('c1', 60)
+    world.sim.advance(5)
+    expect(new Set(world.tasks.assigned.map(({ taskId: id }) => id))).toEqual(new Set(ids))
+    const agents = world.tasks.assigned.map(({ agentId: on }) => on)
+    expect(agents.filter((on, at) => on !== agents[at - 1])).toHaveLength(3)
+  })
+
+  test('2,000 tasks of 40 jobs: all are placed, though a round takes 1,024 and answers wait for the log', () => {
     const world = new World().start()
     for (let i = 0; i < 100; i++) world.agent(`h${i}`)
     world.ledger.isHeld = true

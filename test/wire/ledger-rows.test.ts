@@ -102,6 +102,74 @@ describe('rows as bytes', () => {
     })
   }
 
+  test('task: any row reads back equal, beside thousands of others whose texts the reader shares', () => {
+    const id = fc.stringMatching(/^[a-z0-9_.-]{1,40}$/)
+    const words = fc.oneof(id, fc.string({ maxLength: 300 }))
+    const count = fc.oneof(fc.nat(200), fc.nat(0xffff_ffff), fc.nat(Number.MAX_SAFE_INTEGER))
+    const status = fc.constantFrom(...(Object.keys(TASK_STATUSES) as TaskStatus[]))
+    const absent = <T>(of: fc.Arbitrary<T>) => fc.option(of, { nil: undefined })
+    const record = fc.record({
+      seed: count,
+      policy: words,
+      tasks: count,
+      hosts: count,
+      looked: count,
+      candidates: fc.array(
+        fc.record({
+          host: id,
+          score: absent(
+            fc.oneof(
+              count,
+              fc.double({ noNaN: true, noDefaultInfinity: true }).filter(x => !Object.is(x, -0)),
+            ),
+          ),
+        }),
+        { maxLength: 20 },
+      ),
+      claim: absent(fc.constantFrom('preemption' as const, 'affinity' as const)),
+    })
+    const rows = fc.record({
+      taskId: id,
+      role: id,
+      name: words,
+      instance: count,
+      status,
+      version: count,
+      ports: fc.dictionary(id, fc.integer({ min: 1, max: 65_535 }), { maxKeys: 20 }),
+      events: fc.array(
+        fc.record({ atMs: count, status, scheduler: id, message: absent(words), who: absent(id), why: absent(words) }),
+        { maxLength: 20 },
+      ),
+      agentId: absent(id),
+      host: absent(id),
+      ancestorId: absent(id),
+      readyAtMs: absent(count),
+      flapCount: absent(count),
+      freshEvents: absent(count),
+      placement: absent(record),
+    })
+    const withoutAbsent = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T
+    const reader = new RowReader()
+    for (let n = 0; n < 20_000; n++) {
+      const row = taskRow(`t${n}`, { host: `h${n}`, job: { ...HELLO, name: `j${n}` } })
+      expect(reader.read(TABLE_NUMBERS.task, row.taskId, encodeRow('task', row))).toMatchObject({ row })
+    }
+    fc.assert(
+      fc.property(rows, ({ taskId: of, role, name, ...more }) => {
+        const row = taskRow(
+          of,
+          withoutAbsent({ ...more, job: { ...HELLO, role, name } }) as unknown as Partial<TaskRow>,
+        )
+        const bytes = encodeRow('task', row)
+        expect(reader.read(TABLE_NUMBERS.task, of, bytes)).toStrictEqual({ type: 'put', table: 'task', key: of, row })
+        // Nothing is left of what was read where it lay.
+        bytes.fill(0)
+        expect(new RowReader().read(TABLE_NUMBERS.task, 'k', encodeRow('task', row))).toMatchObject({ row })
+      }),
+      { numRuns: 300 },
+    )
+  })
+
   test('task, form 1: the bytes are what they were when the form was fixed', () => {
     expect(Buffer.from(encodeRow('task', taskRow('t'))).toString('hex')).toBe(
       'dc0012' +
