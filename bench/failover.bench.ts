@@ -10,12 +10,13 @@ import { join } from 'node:path'
 import { type RealCluster, startRealCluster } from '../test/fixtures/real-cluster.ts'
 import { type Bench, type BenchOptions, type BenchResult, type Figure, figure, type PeerReport } from './bench.ts'
 import { level, MS_PER_TICK, replaceLeader, ticksOf, Writer } from './cluster/take-over.ts'
-import { FAILOVER_PEERS, type FailoverPeer, startFailoverPeers } from './peers/failover.ts'
+import { type FailoverPeer, startFailoverPeers } from './peers/failover.ts'
+import { CLUSTER_PEERS } from './peers/start.ts'
 
 export const bench: Bench = {
   name: 'failover',
   title: 'three nodes: from the death of the leader to the next accepted write, and from a planned stop, by lease',
-  peers: FAILOVER_PEERS,
+  peers: CLUSTER_PEERS,
   plots: [
     {
       name: 'kill-to-write',

@@ -21,7 +21,8 @@ import {
 import { CLIENT_PROCESSES, LogCluster, type Round } from './log/cluster.ts'
 import { PAYLOAD_BYTES } from './log/frames.ts'
 import { oneVoter } from './log/one-voter.ts'
-import { LOG_PEERS, type LogPeer, startLogPeers } from './log/peers.ts'
+import { type LogPeer, startLogPeers } from './log/peers.ts'
+import { CLUSTER_PEERS } from './peers/start.ts'
 
 /** Of three nodes, by the number of writers with one append out each. */
 const TARGETS: readonly {
@@ -39,7 +40,7 @@ const TARGETS: readonly {
 export const bench: Bench = {
   name: 'log',
   title: 'the replicated log: durable appends per second, latency, CPU; one voter, and three nodes with clients',
-  peers: LOG_PEERS,
+  peers: CLUSTER_PEERS,
   plots: [
     byWriters('appends', 'appends', 'Durable appends per second, three nodes'),
     byWriters('p99', 'append-p99', 'Milliseconds until a durable append is acknowledged, three nodes, 99 of 100'),

@@ -8,15 +8,25 @@ import { type Measurement, ReportError, readReport } from './report.ts'
 /** Throws an OrderError. Answers the earlier run, null if none was asked for. */
 export function checkFiles(order: Order): readonly Measurement[] | null {
   if (order.json !== null) checkTarget(order.json)
-  if (order.profile !== null) {
-    try {
-      mkdirSync(order.profile, { recursive: true })
-      accessSync(order.profile, constants.W_OK)
-    } catch {
-      throw new OrderError(`--profile ${order.profile}: the folder cannot be made or written; name another`)
-    }
-  }
+  if (order.profile !== null) checkFolder(order.profile)
   return order.against === null ? null : earlierOf(order, order.against)
+}
+
+/** Made if only it is missing: a folder whose parents are missing too is a slip of whoever typed. */
+function checkFolder(path: string): void {
+  const parent = dirname(resolve(path))
+  if (statSync(parent, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    throw new OrderError(`--profile ${path}: the folder ${parent} is not there; make it, or name another`)
+  }
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === false) {
+    throw new OrderError(`--profile ${path} is a file; name a folder`)
+  }
+  try {
+    mkdirSync(path, { recursive: true })
+    accessSync(path, constants.W_OK)
+  } catch {
+    throw new OrderError(`--profile ${path}: the folder cannot be made or written; name another`)
+  }
 }
 
 function checkTarget(path: string): void {

@@ -1,17 +1,11 @@
 /** The peers of the log benchmark: which of them can be measured, their rounds in turn with Daybreak's, and their figures. */
-import { join } from 'node:path'
-import { type BenchOptions, type Figure, type FigureSpec, figure, type PeerName, type PeerReport } from '../bench.ts'
+import { type BenchOptions, type Figure, type FigureSpec, figure, type PeerReport } from '../bench.ts'
 import { MS_PER_TICK } from '../cluster/take-over.ts'
-import { startEtcd } from '../peers/etcd.ts'
-import { findEtcd, findZooKeeper, INSTALL_HINT } from '../peers/installed.ts'
-import type { Found, PeerCluster, PeerRound } from '../peers/peer.ts'
+import type { PeerCluster, PeerRound } from '../peers/peer.ts'
 import { etcdShapes, type LoadShape, type Shapes, zooKeeperShapes } from '../peers/shapes.ts'
-import { startZooKeeper } from '../peers/zookeeper.ts'
+import { type ClusterPeerName, startPeers, whyFailed } from '../peers/start.ts'
 import type { Round } from './cluster.ts'
 import { PAYLOAD_BYTES } from './frames.ts'
-
-export const LOG_PEERS = ['etcd', 'zookeeper'] as const satisfies readonly PeerName[]
-export type LogPeerName = (typeof LOG_PEERS)[number]
 
 /** Rounds with an error in them are measured again, so often. */
 const TRIES_MAX = 3
@@ -22,7 +16,7 @@ interface Targets {
 }
 
 /** How many times the peer's appends Daybreak's are to be, and its p99 of theirs, by the number of writers. */
-const RATIO_TARGETS: Readonly<Record<LogPeerName, Targets>> = {
+const RATIO_TARGETS: Readonly<Record<ClusterPeerName, Targets>> = {
   etcd: { appends: { 64: 5, 1000: 10 }, p99: { 64: 1 } },
   zookeeper: { appends: { 64: 5, 1000: 5 }, p99: { 64: 1 } },
 }
@@ -34,7 +28,7 @@ interface MeasuredRound extends PeerRound {
 
 /** One that runs. What goes wrong with it ends its part and not the benchmark. */
 export class LogPeer {
-  readonly name: LogPeerName
+  readonly name: ClusterPeerName
   readonly #cluster: PeerCluster
   readonly #shapes: Shapes
   readonly #figures: Figure[] = []
@@ -46,7 +40,7 @@ export class LogPeer {
   #idleMs = 0
   #idleSince: { readonly ticks: number; readonly ms: number } | null = null
 
-  constructor(name: LogPeerName, cluster: PeerCluster, shapes: Shapes) {
+  constructor(name: ClusterPeerName, cluster: PeerCluster, shapes: Shapes) {
     this.name = name
     this.#cluster = cluster
     this.#shapes = shapes
@@ -161,65 +155,16 @@ export class LogPeer {
   }
 }
 
-const whyFailed = (name: LogPeerName, cause: unknown): string =>
-  `${name} failed (${cause instanceof Error ? cause.message : String(cause)}); run the bench again on a quiet machine`
-
-/** Those of `options.peers` that run, and the reports of those that do not. */
-export async function startLogPeers(
-  folder: string,
-  { peers, say }: Pick<BenchOptions, 'peers' | 'say'>,
-): Promise<{ readonly started: readonly LogPeer[]; readonly missing: readonly PeerReport[] }> {
-  const started: LogPeer[] = []
-  const missing: PeerReport[] = []
-  for (const name of LOG_PEERS.filter(name => peers.includes(name))) {
-    const absent = (skipped: string): void => {
-      say(`${name} is left out: ${skipped}`)
-      missing.push({ name, version: null, skipped, configuration: [] })
-    }
-    say(`${name}: starting three nodes`)
-    try {
-      const peer = await (name === 'etcd' ? etcd(join(folder, name)) : zooKeeper(join(folder, name)))
-      if (typeof peer === 'string') absent(peer)
-      else started.push(peer)
-    } catch (cause) {
-      absent(`${whyFailed(name, cause)}, or ${INSTALL_HINT}`)
-    }
-  }
-  return { started, missing }
-}
-
-async function etcd(folder: string): Promise<LogPeer | string> {
-  const found = findEtcd()
-  if (found.skipped !== null) return found.skipped
-  return running('etcd', await startEtcd(found.installed, folder), cluster =>
-    etcdShapes(cluster, found.installed, PAYLOAD_BYTES),
-  )
-}
-
-async function zooKeeper(folder: string): Promise<LogPeer | string> {
-  const found: Found<Parameters<typeof startZooKeeper>[0]> = findZooKeeper()
-  if (found.skipped !== null) return found.skipped
-  return running('zookeeper', await startZooKeeper(found.installed, folder), cluster =>
-    zooKeeperShapes(cluster, PAYLOAD_BYTES),
-  )
-}
-
-async function running(
-  name: LogPeerName,
-  cluster: PeerCluster,
-  shapes: (cluster: PeerCluster) => Promise<Shapes>,
-): Promise<LogPeer> {
-  try {
-    return new LogPeer(name, cluster, await shapes(cluster))
-  } catch (cause) {
-    await cluster.end()
-    throw cause
-  }
-}
+export const startLogPeers = (folder: string, options: Pick<BenchOptions, 'peers' | 'say'>) =>
+  startPeers(folder, options, {
+    etcd: async (cluster, installed) =>
+      new LogPeer('etcd', cluster, await etcdShapes(cluster, installed, PAYLOAD_BYTES)),
+    zookeeper: async cluster => new LogPeer('zookeeper', cluster, await zooKeeperShapes(cluster, PAYLOAD_BYTES)),
+  })
 
 /** Round by round in turns: a ratio is of one turn, so that both had the same machine. */
 export function peerFigures(
-  name: LogPeerName,
+  name: ClusterPeerName,
   writers: number,
   own: readonly Pick<Round, 'perSecond' | 'p99Ms'>[],
   rounds: readonly MeasuredRound[],

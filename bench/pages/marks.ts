@@ -2,6 +2,7 @@
 import type * as echarts from 'echarts'
 import type { Figure } from '../bench.ts'
 import { boundOf, shown } from '../harness/table.ts'
+import type { LegendItem, Look } from './legend.ts'
 
 export interface Point {
   readonly series: string
@@ -28,15 +29,27 @@ const BAR_GAP = '10%'
 /** More numbers than this at bars run into each other; the table beside the picture has them. */
 const NUMBERS_MAX = 20
 
-export function mediansOf(name: string, { points, labels, lines }: Layout, color: string): echarts.SeriesOption {
+export function mediansOf(name: string, { points, labels, lines }: Layout, look: Look): echarts.SeriesOption {
+  const { color } = look
   const own = points.filter(({ series }) => series === name)
   if (lines) {
     const data = [...own].sort((a, b) => a.x - b.x).map(({ x, figure }) => [x, figure.median])
-    return { name, type: 'line', data, symbol: 'circle', symbolSize: 8, lineStyle: { width: 2, color } }
+    const lineStyle = { width: 2, color, type: look.dash === 'solid' ? look.dash : [...look.dash] }
+    return { name, type: 'line', data, symbol: look.symbol, symbolSize: 8, lineStyle }
   }
   const data = labels.map(label => own.find(point => point.label === label)?.figure.median ?? '-')
-  return { name, type: 'bar', data, barMaxWidth: BAR_WIDTH_MAX, barGap: BAR_GAP, itemStyle: { color } }
+  return {
+    name,
+    type: 'bar',
+    data,
+    barMaxWidth: BAR_WIDTH_MAX,
+    barGap: BAR_GAP,
+    itemStyle: { color, ...hatching(look) },
+  }
 }
+
+const hatching = ({ hatch }: Look) =>
+  hatch === null ? {} : { decal: { rotation: hatch, dashArrayX: [1, 0], dashArrayY: [2, 5], color: '#ffffff' } }
 
 /**
  * From the least to the most of the runs, with the median as a number above. Ranges of several lines are at one place: they
@@ -75,7 +88,7 @@ export function rangesOf(name: string, layout: Layout, color: string): echarts.S
   }
 }
 
-export const targetLegend = (points: readonly Point[]): { name: string; icon: string }[] =>
+export const targetLegend = (points: readonly Point[]): LegendItem[] =>
   points.some(({ figure }) => figure.target !== undefined)
     ? [{ name: TARGET, icon: 'path://M0 4h10v3h-10zM15 4h10v3h-10z' }]
     : []

@@ -5,11 +5,11 @@
 import * as echarts from 'echarts'
 import type { Figure, Plot } from '../bench.ts'
 import { shown } from '../harness/table.ts'
+import { legendsOf, lookOf } from './legend.ts'
 import { INK, type Layout, mediansOf, type Point, rangesOf, targetLegend, targetsOf } from './marks.ts'
 
 const [WIDTH, HEIGHT] = [760, 420]
-/** Okabe and Ito's colours, which people with any kind of sight can tell apart. */
-const COLOURS = ['#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#d55e00']
+const LEGEND_TOP = 36
 const FAINT = '#dddddd'
 /** From this span on, small values would be lost on a linear scale. */
 const DECADES = 30
@@ -27,9 +27,10 @@ export function pictureOf(bench: string, plot: Plot, figures: readonly Figure[])
   if (points.length === 0) return null
   const units = [...new Set(points.map(({ figure }) => figure.unit))]
   if (units.length > 1) throw new Error(`plot ${bench}-${plot.name} has figures in ${units.join(' and ')}: make two`)
-  const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height: HEIGHT })
+  const { option, height } = drawingOf(plot, points, units[0]!)
+  const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height })
   try {
-    chart.setOption(optionOf(plot, points, units[0]!))
+    chart.setOption(option)
     return `${renamed(chart.renderToSVGString())}\n`
   } finally {
     chart.dispose()
@@ -46,25 +47,23 @@ function renamed(svg: string): string {
   })
 }
 
-function optionOf(plot: Plot, points: readonly Point[], unit: string): echarts.EChartsOption {
+/** Rows of the legend after the first make the picture higher, so that the plot below them is as large as ever. */
+function drawingOf(plot: Plot, points: readonly Point[], unit: string) {
   const labels = [...new Set(points.map(({ label }) => label))]
   const names = [...new Set(points.map(({ series }) => series))]
   const lines = plot.kind === 'lines'
   const layout: Layout = { points, labels, names, lines }
   const rotated = labels.join('').length > LABEL_LETTERS_ALL
-  return {
+  const items = [...(names.length > 1 ? names.map(name => ({ name })) : []), ...targetLegend(points)]
+  const { legends, moved } = legendsOf(items, WIDTH, LEGEND_TOP, INK)
+  const option: echarts.EChartsOption = {
     animation: false,
     backgroundColor: '#ffffff',
-    color: COLOURS,
+    color: names.map((_, at) => lookOf(at).color),
     textStyle: { fontFamily: 'sans-serif', color: INK },
     title: { text: plot.title, left: 'center', top: 8, textStyle: { fontSize: 15, color: INK } },
-    legend: {
-      top: 36,
-      itemGap: 24,
-      data: [...(names.length > 1 ? names : []), ...targetLegend(points)],
-      textStyle: { color: INK },
-    },
-    grid: { left: 90, right: 76, top: 80, bottom: rotated ? 110 : lines ? 62 : 44 },
+    legend: legends,
+    grid: { left: 90, right: 76, top: 80 + moved, bottom: rotated ? 110 : lines ? 62 : 44 },
     xAxis: lines
       ? { ...axis(plot.xTitle ?? '', spanOf(points.map(({ x }) => x))), nameLocation: 'middle', nameGap: 34 }
       : {
@@ -80,11 +79,12 @@ function optionOf(plot: Plot, points: readonly Point[], unit: string): echarts.E
       nameGap: 66,
     },
     series: [
-      ...names.map((name, at) => mediansOf(name, layout, COLOURS[at % COLOURS.length]!)),
-      ...names.map((name, at) => rangesOf(name, layout, COLOURS[at % COLOURS.length]!)),
+      ...names.map((name, at) => mediansOf(name, layout, lookOf(at))),
+      ...names.map((name, at) => rangesOf(name, layout, lookOf(at).color)),
       ...targetsOf(layout),
     ],
   }
+  return { option, height: HEIGHT + moved }
 }
 
 const aims = ({ target }: Figure): readonly number[] => (target === undefined ? [] : [target])

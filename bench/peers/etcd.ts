@@ -5,8 +5,8 @@ import type { Client } from '@grpc/grpc-js'
 import { freePorts } from '../../test/fixtures/free-ports.ts'
 import { connectEtcd, type EtcdStatus, status } from './etcd-wire.ts'
 import type { EtcdInstalled } from './installed.ts'
-import { PEER_NODES, type PeerCluster, until } from './peer.ts'
-import { PeerProcess } from './process.ts'
+import { PeerNodes } from './nodes.ts'
+import { PEER_NODES, type PeerCluster } from './peer.ts'
 
 const STATUS_MS_MAX = 1_000
 
@@ -33,32 +33,24 @@ export async function startEtcd(installed: EtcdInstalled, folder: string): Promi
   const peerPorts = ports.slice(PEER_NODES)
   const addresses = clientPorts.map(port => `127.0.0.1:${port}`)
   const clients: readonly Client[] = addresses.map(connectEtcd)
-  const start = (at: number): PeerProcess =>
-    new PeerProcess({
-      title: `etcd node ${at + 1}`,
-      command: installed.server,
-      args: etcdFlags(folder, at, clientPorts, peerPorts),
-      cwd: folder,
-      logFile: join(folder, `node-${at + 1}.log`),
-    })
-  const nodes: (PeerProcess | null)[] = addresses.map((_, at) => start(at))
+  const nodes = new PeerNodes('etcd', at => ({
+    title: `etcd node ${at + 1}`,
+    command: installed.server,
+    args: etcdFlags(folder, at, clientPorts, peerPorts),
+    cwd: folder,
+    logFile: join(folder, `node-${at + 1}.log`),
+  }))
   const end = async (): Promise<void> => {
     for (const client of clients) client.close()
-    await Promise.all(nodes.map(node => node?.stop()))
+    await nodes.stop()
   }
-  const agreed = (): Promise<readonly EtcdStatus[]> =>
-    until(
-      'the nodes of etcd did not agree on a leader',
-      async () => {
-        const alive = clients.filter((_, at) => nodes[at] !== null)
-        const all = await Promise.all(alive.map(client => status(client, STATUS_MS_MAX)))
-        const [first] = all
-        const isLevel = all.every(
-          one => one.leader !== 0n && one.leader === first!.leader && one.raftAppliedIndex === first!.raftIndex,
-        )
-        return isLevel ? all : null
-      },
-      () => nodes.map(node => node?.tail() ?? '').join('\n'),
+  const agreed = (): Promise<readonly (EtcdStatus | null)[]> =>
+    nodes.agreed(
+      at => status(clients[at]!, STATUS_MS_MAX),
+      alive =>
+        alive.every(
+          one => one.leader !== 0n && one.leader === alive[0]!.leader && one.raftAppliedIndex === alive[0]!.raftIndex,
+        ),
     )
   try {
     const { version } = (await agreed())[0]!
@@ -70,21 +62,10 @@ export async function startEtcd(installed: EtcdInstalled, folder: string): Promi
         `set are names, URLs, data folders (on the disk that Daybreak's nodes use) and --log-level warn`,
       ],
       addresses,
-      nodes,
-      async leader() {
-        const all = await agreed()
-        const leaderId = all[0]!.leader
-        const alive = nodes.flatMap((node, at) => (node === null ? [] : [at]))
-        return alive[all.findIndex(({ memberId }) => memberId === leaderId)]!
-      },
-      kill(at) {
-        const killed = nodes[at]?.kill() ?? Promise.resolve()
-        nodes[at] = null
-        return killed
-      },
-      start(at) {
-        nodes[at] = start(at)
-      },
+      nodes: nodes.all,
+      leader: async () => (await agreed()).findIndex(one => one !== null && one.memberId === one.leader),
+      kill: at => nodes.kill(at),
+      start: at => nodes.start(at),
       end,
     }
   } catch (cause) {

@@ -1,15 +1,9 @@
 /** What the death of a peer's leader costs its clients: the leader gets SIGKILL, and the next accepted write is waited for. */
-import { join } from 'node:path'
-import { type BenchOptions, type Figure, figure, type PeerName, type PeerReport } from '../bench.ts'
-import { startEtcd } from './etcd.ts'
+import { type BenchOptions, type Figure, figure, type PeerReport } from '../bench.ts'
 import { connectEtcd, put, putRequest } from './etcd-wire.ts'
-import { findEtcd, findZooKeeper, INSTALL_HINT } from './installed.ts'
 import type { PeerCluster } from './peer.ts'
-import { startZooKeeper } from './zookeeper.ts'
+import { type ClusterPeerName, startPeers, whyFailed } from './start.ts'
 import { closeSession, createZnode, openSession, setData } from './zookeeper-session.ts'
-
-export const FAILOVER_PEERS = ['etcd', 'zookeeper'] as const satisfies readonly PeerName[]
-type FailoverPeerName = (typeof FAILOVER_PEERS)[number]
 
 const VALUE_BYTES = 256
 /** Of one try; the next begins at once. What hangs at a node without a leader costs no more than this. */
@@ -27,13 +21,13 @@ interface Target {
 }
 
 export class FailoverPeer {
-  readonly name: FailoverPeerName
+  readonly name: ClusterPeerName
   readonly #cluster: PeerCluster
   readonly #connect: (address: string) => Promise<Target>
   readonly #killMs: number[] = []
   #failed: string | null = null
 
-  constructor(name: FailoverPeerName, cluster: PeerCluster, connect: (address: string) => Promise<Target>) {
+  constructor(name: ClusterPeerName, cluster: PeerCluster, connect: (address: string) => Promise<Target>) {
     this.name = name
     this.#cluster = cluster
     this.#connect = connect
@@ -47,7 +41,7 @@ export class FailoverPeer {
       this.#killMs.push(tookMs)
       return tookMs
     } catch (cause) {
-      this.#failed = `${this.name} failed (${cause instanceof Error ? cause.message : String(cause)}); run the bench again on a quiet machine`
+      this.#failed = whyFailed(this.name, cause)
       await this.end()
       return null
     }
@@ -150,36 +144,8 @@ async function zooKeeperTarget(address: string): Promise<Target> {
   }
 }
 
-/** Those of `options.peers` that run, and the reports of those that do not. */
-export async function startFailoverPeers(
-  folder: string,
-  { peers, say }: Pick<BenchOptions, 'peers' | 'say'>,
-): Promise<{ readonly started: readonly FailoverPeer[]; readonly missing: readonly PeerReport[] }> {
-  const started: FailoverPeer[] = []
-  const missing: PeerReport[] = []
-  for (const name of FAILOVER_PEERS.filter(name => peers.includes(name))) {
-    try {
-      say(`${name}: starting three nodes`)
-      const peer = await start(name, join(folder, name))
-      if (typeof peer !== 'string') {
-        started.push(peer)
-        continue
-      }
-      say(`${name} is left out: ${peer}`)
-      missing.push({ name, version: null, skipped: peer, configuration: [] })
-    } catch (cause) {
-      const skipped = `${name} did not start (${cause instanceof Error ? cause.message : String(cause)}): ${INSTALL_HINT}`
-      missing.push({ name, version: null, skipped, configuration: [] })
-    }
-  }
-  return { started, missing }
-}
-
-async function start(name: FailoverPeerName, folder: string): Promise<FailoverPeer | string> {
-  if (name === 'etcd') {
-    const found = findEtcd()
-    return found.skipped ?? new FailoverPeer(name, await startEtcd(found.installed, folder), etcdTarget)
-  }
-  const found = findZooKeeper()
-  return found.skipped ?? new FailoverPeer(name, await startZooKeeper(found.installed, folder), zooKeeperTarget)
-}
+export const startFailoverPeers = (folder: string, options: Pick<BenchOptions, 'peers' | 'say'>) =>
+  startPeers(folder, options, {
+    etcd: cluster => new FailoverPeer('etcd', cluster, etcdTarget),
+    zookeeper: cluster => new FailoverPeer('zookeeper', cluster, zooKeeperTarget),
+  })

@@ -11,9 +11,12 @@ export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
   return env.DAYBREAK_BENCH_CACHE ?? join(env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'daybreak-bench')
 }
 
-/** Of a program that can be run; the cache goes before the PATH. Null if there is none. */
+/** Where daemons are that the PATH of a user does not name. */
+const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin']
+
+/** Of a program that can be run: in the cache, on the PATH, or where daemons are. Null if there is none. */
 export function programPath(name: string, env: NodeJS.ProcessEnv = process.env): string | null {
-  const folders = [join(cacheFolder(env), 'bin'), ...(env.PATH ?? '').split(delimiter)]
+  const folders = [join(cacheFolder(env), 'bin'), ...(env.PATH ?? '').split(delimiter), ...SYSTEM_FOLDERS]
   for (const folder of folders.filter(folder => folder !== '')) {
     const path = join(folder, name)
     try {

@@ -20,6 +20,8 @@ export interface PeerCommand {
   readonly args: readonly string[]
   readonly cwd: string
   readonly logFile: string
+  /** Those of this process unless said. */
+  readonly env?: NodeJS.ProcessEnv
 }
 
 export class PeerProcess {
@@ -29,13 +31,13 @@ export class PeerProcess {
   /** Settles when it is gone. */
   readonly ended: Promise<unknown>
 
-  constructor({ title, command, args, cwd, logFile }: PeerCommand) {
+  constructor({ title, command, args, cwd, logFile, env }: PeerCommand) {
     this.title = title
     this.#logFile = logFile
     const log = openSync(logFile, 'a')
     const tied = programPath('setpriv')
     const [first, ...rest] = tied === null ? [command, ...args] : [tied, '--pdeathsig', 'KILL', command, ...args]
-    this.#child = spawn(first!, rest, { cwd, stdio: ['ignore', log, log] })
+    this.#child = spawn(first!, rest, { cwd, ...(env === undefined ? {} : { env }), stdio: ['ignore', log, log] })
     closeSync(log)
     this.ended = once(this.#child, 'exit').catch(() => {})
     this.#child.on('error', () => running.delete(this))
@@ -46,6 +48,11 @@ export class PeerProcess {
 
   get hasEnded(): boolean {
     return this.#child.pid === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null
+  }
+
+  /** Its exit status, or the signal that ended it; null while it runs. */
+  get outcome(): number | NodeJS.Signals | null {
+    return this.#child.exitCode ?? this.#child.signalCode
   }
 
   /** All threads, since it began. */

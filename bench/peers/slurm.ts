@@ -3,13 +3,10 @@
  * temporary folder. Jobs come by `sbatch`; that they have ended is read from the job completion log, which costs Slurm a
  * line a job and nobody a question.
  */
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import {
-  accessSync,
   closeSync,
-  constants,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -20,9 +17,11 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { hostname, tmpdir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { freePorts } from '../../test/fixtures/free-ports.ts'
+import { programPath } from './installed.ts'
+import { PeerProcess } from './process.ts'
 import { readEnded, SCHEDULER_PARAMETERS, slurmConf, slurmVersion } from './slurm-config.ts'
 
 const run = promisify(execFile)
@@ -32,26 +31,12 @@ const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 const START_MS_MAX = 30_000
 const ROUND_MS_MAX = 180_000
 const POLL_MS = 10
-/** Where daemons are that the PATH of a user does not name. */
-const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin']
 
 /** Why it cannot be measured here and what to do about it, in one line; null if it can. */
-export function slurmMissing(path = process.env.PATH ?? '', uid = process.getuid?.() ?? -1): string | null {
-  const missing = PROGRAMS.filter(name => programPath(name, path) === null)
+export function slurmMissing(env: NodeJS.ProcessEnv = process.env, uid = process.getuid?.() ?? -1): string | null {
+  const missing = PROGRAMS.filter(name => programPath(name, env) === null)
   if (missing.length > 0) return `Slurm is not installed (no ${missing.join(', ')}): run bench/peers/install.sh slurm`
   if (uid !== 0) return 'slurmd runs as root only: run the bench as root'
-  return null
-}
-
-function programPath(name: string, path = process.env.PATH ?? ''): string | null {
-  for (const folder of [...path.split(delimiter), ...SYSTEM_FOLDERS]) {
-    try {
-      accessSync(join(folder, name), constants.X_OK)
-      return join(folder, name)
-    } catch {
-      // Not there, or not for us.
-    }
-  }
   return null
 }
 
@@ -67,7 +52,7 @@ export class Slurm {
   readonly configuration: readonly string[]
   readonly #folder: string
   readonly #env: NodeJS.ProcessEnv
-  readonly #daemons: ChildProcess[] = []
+  readonly #daemons: PeerProcess[] = []
   readonly #atExit = (): void => this.#vanish()
   readonly #onSignal = (signal: NodeJS.Signals): void => {
     this.#vanish()
@@ -128,7 +113,7 @@ export class Slurm {
   async end(): Promise<void> {
     this.#forget()
     this.#killNow()
-    await Promise.all(this.#daemons.map(child => child.exitCode ?? child.signalCode ?? once(child, 'exit')))
+    await Promise.all(this.#daemons.map(daemon => daemon.kill()))
     // With what a daemon was just starting when it was killed.
     this.#vanish()
   }
@@ -173,23 +158,16 @@ export class Slurm {
     })
   }
 
-  /** Ends with this process, whatever happens to it. */
   #daemon(name: string, args: readonly string[]): void {
-    const log = openSync(join(this.#folder, `${name}.out`), 'a')
-    const program = [programPath('setpriv')!, '--pdeathsig', 'KILL', programPath(name)!, ...args]
-    const child = spawn(program[0]!, program.slice(1), {
-      cwd: this.#folder,
-      env: this.#env,
-      stdio: ['ignore', log, log],
-    })
-    closeSync(log)
-    this.#daemons.push(child)
+    const logFile = join(this.#folder, `${name}.out`)
+    const command = programPath(name)!
+    this.#daemons.push(new PeerProcess({ title: name, command, args, cwd: this.#folder, logFile, env: this.#env }))
   }
 
   async #until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
     for (const endMs = performance.now() + START_MS_MAX; performance.now() < endMs; ) {
-      const dead = this.#daemons.find(({ exitCode, signalCode }) => exitCode !== null || signalCode !== null)
-      if (dead !== undefined) throw new Error(`${dead.spawnargs[3]} has ended with ${dead.exitCode ?? dead.signalCode}`)
+      const dead = this.#daemons.find(({ hasEnded }) => hasEnded)
+      if (dead !== undefined) throw new Error(`${dead.title} has ended with ${dead.outcome}`)
       if (await isSo()) return
       await pause(50)
     }
@@ -259,7 +237,7 @@ export class Slurm {
 
   /** The daemons, then what they have started: it carries the path of our configuration in its environment. */
   #killNow(): void {
-    for (const child of this.#daemons) child.kill('SIGKILL')
+    for (const daemon of this.#daemons) daemon.signal('SIGKILL')
     const mark = `SLURM_CONF=${this.#env.SLURM_CONF}`
     for (const name of readdirSync('/proc')) {
       const pid = Number(name)

@@ -4,8 +4,8 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { freePorts } from '../../test/fixtures/free-ports.ts'
 import type { ZooKeeperInstalled } from './installed.ts'
-import { PEER_NODES, type PeerCluster, until } from './peer.ts'
-import { PeerProcess } from './process.ts'
+import { PeerNodes } from './nodes.ts'
+import { PEER_NODES, type PeerCluster } from './peer.ts'
 
 const HEAP = '1g'
 const ANSWER_MS_MAX = 1_000
@@ -74,37 +74,27 @@ export async function startZooKeeper(installed: ZooKeeperInstalled, folder: stri
     writeFileSync(join(folder, `node-${at + 1}`, 'myid'), `${at + 1}\n`)
     writeFileSync(join(folder, `node-${at + 1}.cfg`), zooConfig(folder, at, ports))
   }
-  const start = (at: number): PeerProcess =>
-    new PeerProcess({
-      title: `ZooKeeper node ${at + 1}`,
-      command: installed.java,
-      args: [
-        `-Xms${HEAP}`,
-        `-Xmx${HEAP}`,
-        '-Dzookeeper.jmx.log4j.disable=true',
-        '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn',
-        '-cp',
-        installed.classPath,
-        'org.apache.zookeeper.server.quorum.QuorumPeerMain',
-        join(folder, `node-${at + 1}.cfg`),
-      ],
-      cwd: folder,
-      logFile: join(folder, `node-${at + 1}.log`),
-    })
-  const nodes: (PeerProcess | null)[] = ports.map((_, at) => start(at))
-  const end = async (): Promise<void> => void (await Promise.all(nodes.map(node => node?.stop())))
-  /** By node; null for one that is down. */
+  const nodes = new PeerNodes('ZooKeeper', at => ({
+    title: `ZooKeeper node ${at + 1}`,
+    command: installed.java,
+    args: [
+      `-Xms${HEAP}`,
+      `-Xmx${HEAP}`,
+      '-Dzookeeper.jmx.log4j.disable=true',
+      '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn',
+      '-cp',
+      installed.classPath,
+      'org.apache.zookeeper.server.quorum.QuorumPeerMain',
+      join(folder, `node-${at + 1}.cfg`),
+    ],
+    cwd: folder,
+    logFile: join(folder, `node-${at + 1}.log`),
+  }))
+  // A follower serves once it has what the leader has.
   const agreed = (): Promise<readonly (ZooKeeperStatus | null)[]> =>
-    until(
-      'the nodes of ZooKeeper did not agree on a leader',
-      async () => {
-        const all = await Promise.all(ports.map(({ client }, at) => (nodes[at] === null ? null : srvr(client))))
-        const alive = all.filter((_, at) => nodes[at] !== null)
-        // A follower serves once it has what the leader has.
-        const isWhole = alive.every(one => one !== null) && alive.some(one => one!.mode === 'leader')
-        return isWhole ? all : null
-      },
-      () => nodes.map(node => node?.tail() ?? '').join('\n'),
+    nodes.agreed(
+      at => srvr(ports[at]!.client),
+      alive => alive.some(({ mode }) => mode === 'leader'),
     )
   try {
     const { version } = (await agreed())[0]!
@@ -116,20 +106,14 @@ export async function startZooKeeper(installed: ZooKeeperInstalled, folder: stri
         `set too: maxClientCnxns 0 (the limit of 60 would refuse the writers), admin.enableServer false, heap ${HEAP} (-Xms and -Xmx), garbage collector as Java chooses; dataDir and dataLogDir are folders on the disk that Daybreak's nodes use (the guide advises a disk of its own for the log, and here nobody has one)`,
       ],
       addresses: ports.map(({ client }) => `127.0.0.1:${client}`),
-      nodes,
+      nodes: nodes.all,
       leader: async () => (await agreed()).findIndex(one => one?.mode === 'leader'),
-      kill(at) {
-        const killed = nodes[at]?.kill() ?? Promise.resolve()
-        nodes[at] = null
-        return killed
-      },
-      start(at) {
-        nodes[at] = start(at)
-      },
-      end,
+      kill: at => nodes.kill(at),
+      start: at => nodes.start(at),
+      end: () => nodes.stop(),
     }
   } catch (cause) {
-    await end()
+    await nodes.stop()
     throw cause
   }
 }

@@ -6,6 +6,7 @@ import { type CommonOptions, parseCount, parseDuration } from './command.ts'
 import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
 import { CliFailure, type Io } from './io.ts'
 import { instancesText, parseJobAndInstances } from './keys.ts'
+import { missingOf, whichThereAre } from './missing-instances.ts'
 import { type Progress, progressOn } from './progress.ts'
 import { say, sayJson, warn } from './report.ts'
 import { jobPath, type RestClient, restClient } from './rest-client.ts'
@@ -55,10 +56,17 @@ async function kill(
   const client = restClient(io, await clusterUrl(io, key.cluster, options.url), { timeoutMs })
   const untilMs = timeoutMs === undefined ? undefined : io.now() + timeoutMs
   const detail = await client.find<JobDetail>(jobPath(key))
-  const victims = (detail?.active ?? []).filter(task => instances === null || instances.includes(task.instance))
+  const active = detail?.active ?? []
+  const victims = active.filter(task => instances === null || instances.includes(task.instance))
+  const missing = missingOf(instances ?? [], active)
+  const absent = `instances ${instancesText(missing)} are not active`
   if (victims.length === 0) {
-    throw new CliFailure(CLIENT_EXIT.notFound, `No tasks to kill found for job ${fullKeyText(key)}`)
+    const which = missing.length > 0 ? `: ${absent}` : ''
+    throw new CliFailure(CLIENT_EXIT.notFound, `No tasks to kill found for job ${fullKeyText(key)}${which}`, {
+      remedy: whichThereAre('active', key, detail, active),
+    })
   }
+  if (missing.length > 0) warn(io, `Left out: ${absent}; ${whichThereAre('active', key, detail, active)}`)
   const ids = [...new Set(victims.map(task => task.instance))].sort((a, b) => a - b)
   const atOnce = !options.batching || batchSize === undefined
   const size = atOnce ? ids.length : batchSize

@@ -5,6 +5,7 @@ import { type CommonOptions, parseCount, parseDuration } from './command.ts'
 import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
 import { CliFailure, Interrupted, type Io } from './io.ts'
 import { instancesText, parseJobAndInstances } from './keys.ts'
+import { missingOf, whichThereAre } from './missing-instances.ts'
 import { progressOn } from './progress.ts'
 import { say, sayJson } from './report.ts'
 import { jobPath, type RestClient, restClient } from './rest-client.ts'
@@ -41,10 +42,12 @@ export async function jobRestart(io: Io, text: string, options: RestartOptions):
   const detail = await client.find<JobDetail>(jobPath(key))
   const active = [...new Set((detail?.active ?? []).map(task => task.instance))].sort((a, b) => a - b)
   const wanted = instances ?? active
-  const missing = wanted.filter(id => !active.includes(id))
+  const missing = missingOf(wanted, detail?.active ?? [])
   if (wanted.length === 0 || missing.length > 0) {
     const which = missing.length > 0 ? `: instances ${instancesText(missing)} are not active` : ''
-    throw new CliFailure(CLIENT_EXIT.notFound, `No active tasks to restart found for job ${fullKeyText(key)}${which}`)
+    throw new CliFailure(CLIENT_EXIT.notFound, `No active tasks to restart found for job ${fullKeyText(key)}${which}`, {
+      remedy: whichThereAre('active', key, detail, detail?.active ?? []),
+    })
   }
 
   const tries = new Map<number, number>()

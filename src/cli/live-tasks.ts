@@ -5,6 +5,7 @@ import type { JobDetail, Task } from '../wire/rest.ts'
 import { CLIENT_EXIT } from './exit-status.ts'
 import { CliFailure, type Io } from './io.ts'
 import { instancesText } from './keys.ts'
+import { missingOf, whichThereAre } from './missing-instances.ts'
 import { jobPath, type RestClient } from './rest-client.ts'
 import type { Program, ProgramEnd } from './run-program.ts'
 import { printable } from './screen.ts'
@@ -39,12 +40,12 @@ export async function liveTasks(
 ): Promise<readonly LiveTask[]> {
   const detail = await client.find<JobDetail>(jobPath(key))
   const live = (detail?.active ?? []).filter(task => LIVE.has(task.status) && task.host !== null)
-  const missing = (instances ?? []).filter(id => !live.some(task => task.instance === id))
+  const missing = missingOf(instances ?? [], live)
   const chosen = live.filter(task => instances?.includes(task.instance) ?? true).sort((a, b) => a.instance - b.instance)
   if (missing.length > 0 || chosen.length === 0) {
     const which = missing.length > 0 ? `: instances ${instancesText(missing)} do not run` : ''
     throw new CliFailure(CLIENT_EXIT.notFound, `No running tasks found for job ${fullKeyText(key)}${which}`, {
-      remedy: '`daybreak job status` shows where its tasks are',
+      remedy: `${whichThereAre('running', key, detail, live)}; \`daybreak job status\` shows where its tasks are`,
     })
   }
   return chosen.map(task => {

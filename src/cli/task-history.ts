@@ -6,6 +6,7 @@ import { type CommonOptions, parseDuration } from './command.ts'
 import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
 import { CliFailure, type Io } from './io.ts'
 import { parseTaskInstance } from './keys.ts'
+import { whichThereAre } from './missing-instances.ts'
 import { say, sayJson } from './report.ts'
 import { jobPath, restClient } from './rest-client.ts'
 import { printable, styleOf } from './screen.ts'
@@ -18,10 +19,11 @@ export async function taskHistory(io: Io, text: string, options: CommonOptions):
     timeoutMs: parseDuration(options.timeout),
   })
   const detail = await client.find<JobDetail>(jobPath(key))
-  const tasks = [...(detail?.inactive ?? []), ...(detail?.active ?? [])]
+  const known = [...(detail?.inactive ?? []), ...(detail?.active ?? [])]
+  const tasks = known
     .filter(task => task.instance === instance)
     .sort((a, b) => bornMs(a) - bornMs(b) || Number(isTerminal(b.status)) - Number(isTerminal(a.status)))
-  if (tasks.length === 0) throw noTask(key, instance)
+  if (tasks.length === 0) throw noTask(key, instance, whichThereAre('known', key, detail, known))
   if (options.json === true) {
     sayJson(io, tasks)
     return CLIENT_EXIT.ok
@@ -42,12 +44,12 @@ export async function taskHistory(io: Io, text: string, options: CommonOptions):
 
 const bornMs = (task: Task): number => task.events[0]?.atMs ?? 0
 
-function noTask({ role, environment, name }: FullKey, instance: number): CliFailure {
+function noTask({ role, environment, name }: FullKey, instance: number, which: string): CliFailure {
   return new CliFailure(
     CLIENT_EXIT.notFound,
     `No task of instance ${instance} of ${role}/${environment}/${name} is known`,
     {
-      remedy: 'ended tasks are forgotten after a while (scheduler.pruning)',
+      remedy: `${which}; ended tasks are forgotten after a while (scheduler.pruning)`,
     },
   )
 }

@@ -6,6 +6,7 @@ import { type CommonOptions, parseCount, parseDuration } from './command.ts'
 import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
 import { CliFailure, type Io } from './io.ts'
 import { parseTaskInstance } from './keys.ts'
+import { whichThereAre } from './missing-instances.ts'
 import { sayJson } from './report.ts'
 import { jobPath, type RestClient, restClient } from './rest-client.ts'
 import { newestTask } from './wait.ts'
@@ -163,7 +164,8 @@ async function findTask(io: Io, client: RestClient, key: FullKey, instance: numb
   if (task !== null) return task
   const what =
     detail === null ? `Found no job ${fullKeyText(key)}` : `Job ${fullKeyText(key)} has no instance ${instance}`
-  throw new CliFailure(CLIENT_EXIT.notFound, what)
+  const known = [...(detail?.active ?? []), ...(detail?.inactive ?? [])]
+  throw new CliFailure(CLIENT_EXIT.notFound, what, { remedy: whichThereAre('known', key, detail, known) })
 }
 
 async function untilLogs(io: Io, logs: LogReader, client: RestClient, key: FullKey, instance: number): Promise<Source> {

@@ -6,6 +6,7 @@ import { type CommonOptions, parseDuration } from './command.ts'
 import { CLIENT_EXIT, type ClientExit } from './exit-status.ts'
 import { CliFailure, type Io } from './io.ts'
 import { parseTaskInstance } from './keys.ts'
+import { whichThereAre } from './missing-instances.ts'
 import { say, sayJson } from './report.ts'
 import { jobPath, type RestClient, restClient } from './rest-client.ts'
 import { printable, styleOf } from './screen.ts'
@@ -44,13 +45,13 @@ async function newestTask(
   { key, instance }: ReturnType<typeof parseTaskInstance>,
 ): Promise<string> {
   const detail = await client.find<JobDetail>(jobPath(key))
-  const tasks = [...(detail?.active ?? []), ...(detail?.inactive ?? [])].filter(task => task.instance === instance)
-  const [newest] = tasks.sort(
-    (a, b) => Number(isTerminal(a.status)) - Number(isTerminal(b.status)) || lastMs(b) - lastMs(a),
-  )
+  const known = [...(detail?.active ?? []), ...(detail?.inactive ?? [])]
+  const [newest] = known
+    .filter(task => task.instance === instance)
+    .sort((a, b) => Number(isTerminal(a.status)) - Number(isTerminal(b.status)) || lastMs(b) - lastMs(a))
   if (newest === undefined) {
     throw new CliFailure(CLIENT_EXIT.notFound, `No task of ${text} is known`, {
-      remedy: 'ended tasks are forgotten after a while (scheduler.pruning)',
+      remedy: `${whichThereAre('known', key, detail, known)}; ended tasks are forgotten after a while (scheduler.pruning)`,
     })
   }
   return newest.taskId

@@ -5,8 +5,9 @@
 import { hostname } from 'node:os'
 import type { Member, NodeConfig } from './config-schema.ts'
 
+export type { KeyFacts } from './config-forms.ts'
 export { faultLines, type LoadedConfig, loadConfig, readConfig, type Source } from './config-read.ts'
-export { type ConfigKey, configKeys, type KeyFacts, type Member, type NodeConfig } from './config-schema.ts'
+export { type ConfigKey, configKeys, type Member, type NodeConfig } from './config-schema.ts'
 
 /** The name of this machine for constraints and for people. */
 export const machineName = ({ agent }: NodeConfig): string => agent.host ?? hostname()

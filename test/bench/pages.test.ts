@@ -208,6 +208,43 @@ describe('a picture', () => {
     expect(svg).toContain('≥ 100')
   })
 
+  describe('of many series', () => {
+    const names = Array.from({ length: 12 }, (_, at) => `series-number-${at}`)
+    const many = (kind: Plot['kind']): Plot => ({
+      ...{ name: 'p', title: 'many', kind, xTitle: 'clients' },
+      points: names.flatMap((series, at) => [
+        { figure: `f${at}`, series, label: '1', x: 1 },
+        { figure: `f${at}`, series, label: '2', x: 2 },
+      ]),
+    })
+    const figures = names.map((_, at) => figureOf(`f${at}`, [100 + at], { unit: 'per s' }))
+    const height = (svg: string) => Number(/^<svg[^>]*height="(\d+)"/.exec(svg)![1])
+    /** From the top, of the text that ends one. */
+    const placesOf = (svg: string, text: string) =>
+      [...svg.matchAll(new RegExp(`translate\\([\\d.]+ ([\\d.]+)\\)"[^>]*>${text}</text>`, 'g'))].map(found =>
+        Number(found[1]),
+      )
+
+    test('the names stand above the plot, which is as large as one of few series', () => {
+      const svg = pictureOf('log', many('lines'), figures)!
+      const few = pictureOf('log', plot('lines', 1), [rate])!
+      const lowest = Math.max(...names.flatMap(name => placesOf(svg, name)))
+      const top = Math.min(...placesOf(svg, '120'), ...placesOf(svg, '140'), ...placesOf(svg, '160'))
+      expect(lowest + 16).toBeLessThan(top)
+      expect(height(svg) - height(few)).toBe(top - 80)
+    })
+
+    test('each line has a colour or dashes of its own, each bar a colour or hatching', () => {
+      const strokes = pictureOf('log', many('lines'), figures)!.matchAll(
+        /<path d="M[\d.]+ [\d.]+L[\d.]+ [\d.]+" fill="none"[^>]* stroke-width="2"[^>]*>/g,
+      )
+      const looks = [...strokes].map(([path]) => path.replace(/ d="[^"]*"/, ''))
+      expect(new Set(looks.filter(look => !look.includes('#dddddd'))).size).toBeGreaterThanOrEqual(names.length)
+      const bars = pictureOf('log', many('bars'), figures)!
+      expect(bars.match(/<pattern/g)?.length).toBeGreaterThan(0)
+    })
+  })
+
   test('figures of two units in one picture, or lines without places, are refused', () => {
     expect(() => pictureOf('log', plot('bars'), [rate, time])).toThrow(
       'plot log-p has figures in per s and ms: make two',

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -114,6 +114,18 @@ describe('files that an order names, before anything is measured', () => {
       '--json DIR/no/a.json: the folder DIR/no is not there; make it, or name another file',
     )
     expect(refused({ json: folder })).toBe('--json DIR is a folder; name a file in it')
+  })
+
+  test('--profile: its folder is made where only it is missing, never the folders above it; it is no file', () => {
+    const profile = join(folder, 'made')
+    expect(refused({ profile })).toBe('taken')
+    expect(statSync(profile).isDirectory()).toBe(true)
+    expect(refused({ profile })).toBe('taken')
+    expect(refused({ profile: join(folder, 'nope', 'x') })).toBe(
+      '--profile DIR/nope/x: the folder DIR/nope is not there; make it, or name another',
+    )
+    expect(existsSync(join(folder, 'nope'))).toBe(false)
+    expect(refused({ profile: file('f', '') })).toBe('--profile DIR/f is a file; name a folder')
   })
 
   test('--against: it is there, JSON, of this format, whole, and has a bench that can be compared', () => {

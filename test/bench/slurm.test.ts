@@ -41,7 +41,7 @@ test('the version as slurmctld says it, of Debian and of others; null of what is
 })
 
 test('not installed: says what is missing and what to run, in one line', () => {
-  const missing = slurmMissing('/no/such/folder', 1000)
+  const missing = slurmMissing({ PATH: '/no/such/folder', DAYBREAK_BENCH_CACHE: '/no/such/folder' }, 1000)
   expect(missing).not.toBe(null)
   expect(missing).not.toContain('\n')
   expect(missing).toMatch(/bench\/peers\/install\.sh slurm|run the bench as root/)

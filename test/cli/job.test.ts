@@ -357,6 +357,13 @@ describe('job kill and killall', () => {
     expect(ran).toMatchObject({ exit: 4, out: 'Successfully killed instances [0]\n' })
   })
 
+  test('some of the instances are not there: the others are killed, with a warning that names them', async () => {
+    const ran = await daybreak(`job kill ${KEY}/1,7`, scheduler)
+    expect(ran.out).toContain('Job kill succeeded')
+    expect(ran.err).toBe(`warning: Left out: instances [7] are not active; active instances of ${KEY}: [0-3]\n`)
+    expect(mutations().map(request => request.body)).toEqual([{ instances: [1] }])
+  })
+
   test('kill without instances: status 6, and nothing is sent', async () => {
     const ran = await daybreak(`job kill ${KEY}`, scheduler)
     expect(ran.exit).toBe(6)
@@ -366,9 +373,16 @@ describe('job kill and killall', () => {
     expect(scheduler.seen).toEqual([])
   })
 
-  test('nothing to kill: status 6', async () => {
-    const ran = await daybreak(`job kill ${KEY}/7`, scheduler)
-    expect(ran).toMatchObject({ exit: 6, err: `error: No tasks to kill found for job ${KEY}\n` })
+  test('nothing to kill: status 6, with the instances that are not there and those that are', async () => {
+    const ran = await daybreak(`job kill ${KEY}/6-8,10`, scheduler)
+    expect(ran).toMatchObject({
+      exit: 6,
+      err: `error: No tasks to kill found for job ${KEY}: instances [6-8, 10] are not active\n  → active instances of ${KEY}: [0-3]\n`,
+    })
+    const none = await daybreak('job kill local/a/devel/none/0', scheduler)
+    expect(none.err).toContain(
+      '→ there is no job local/a/devel/none; list those of the role: daybreak job list local/a\n',
+    )
     expect((await daybreak('job killall local/a/devel/none', scheduler)).exit).toBe(6)
     for (const task of scheduler.tasks) Object.assign(task, { status: 'KILLED' })
     expect((await daybreak(`job killall ${KEY}`, scheduler)).exit).toBe(6)
@@ -536,7 +550,9 @@ describe('job restart', () => {
       exit: 6,
       err: 'error: max_total_failures option must be >0, but you specified -1\n',
     })
-    expect((await daybreak(`job restart ${KEY}/2-4`, scheduler)).err).toContain('instances [3-4] are not active')
+    expect((await daybreak(`job restart ${KEY}/2-4`, scheduler)).err).toContain(
+      `instances [3-4] are not active\n  → active instances of ${KEY}: [0-2]\n`,
+    )
   })
 })
 

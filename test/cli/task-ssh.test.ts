@@ -141,6 +141,7 @@ mv '${folder}/here-'$HOST '${folder}/gone-'$HOST`,
     const some = await onPath(`task run ${KEY}/0-2 true`)
     expect(some.exit).toBe(6)
     expect(some.err).toContain(`No running tasks found for job ${KEY}: instances [0, 2] do not run`)
+    expect(some.err).toContain(`→ running instances of ${KEY}: [1]; `)
     expect(await calls()).toEqual([])
   })
 

@@ -93,7 +93,9 @@ describe('task logs', () => {
   test('no such job, no such instance: status 6; no instance named: status 2', async () => {
     scheduler.addTask(JOB, 0, 'RUNNING')
     expect((await daybreak('task logs local/a/devel/b/0', scheduler)).exit).toBe(6)
-    expect((await daybreak(`task logs ${KEY}/5`, scheduler)).err).toContain('has no instance 5')
+    expect((await daybreak(`task logs ${KEY}/5`, scheduler)).err).toContain(
+      `has no instance 5\n  → known instances of ${KEY}: [0]\n`,
+    )
     expect((await daybreak(`task logs ${KEY}`, scheduler)).exit).toBe(2)
   })
 })
@@ -175,8 +177,10 @@ describe('task history', () => {
   })
 
   test('an instance of which nothing is known: 6, with the reason why it may be so', async () => {
+    scheduler.addTask(JOB, 2, 'RUNNING')
     const ran = await daybreak(`task history ${KEY}/7`, scheduler)
     expect(ran.exit).toBe(6)
+    expect(ran.err).toContain(`known instances of ${KEY}: [2]; `)
     expect(ran.err).toContain('scheduler.pruning')
   })
 

@@ -1,7 +1,7 @@
 /** The main path on real parts: a real node process, real task processes, the real client. */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { JobDetail, TaskList } from '../../src/wire/rest.ts'
 import {
   daybreak,
@@ -25,10 +25,12 @@ async function start(flags: readonly string[] = []): Promise<RealNode> {
   return started
 }
 
-beforeEach(() => {
+function makeFolder(): void {
   folder = temporaryFolder()
-})
-afterEach(async () => {
+}
+
+/** All nodes and tasks that have to do with the folder are gone, and so is it. */
+async function clearAway(): Promise<void> {
   for (const one of nodes.splice(0)) await one.crash()
   for (const { pid } of taskProcesses(folder.path)) process.kill(pid, 'SIGKILL')
   await eventually(
@@ -36,7 +38,7 @@ afterEach(async () => {
     left => left === 0,
   )
   folder.remove()
-})
+}
 
 const running = (detail: JobDetail) => detail.active.filter(task => task.status === 'RUNNING')
 const jobFile = (name: string, body: string): string => {
@@ -45,7 +47,10 @@ const jobFile = (name: string, body: string): string => {
   return path
 }
 
-describe('one node', () => {
+describe('a node that ends', () => {
+  beforeEach(makeFolder)
+  afterEach(clearAway)
+
   test('create, RUNNING, an answer over HTTP, kill: no process is left', async () => {
     node = await start()
     expect(await node.get('/health')).toMatchObject({ status: 200, text: 'OK\n' })
@@ -77,33 +82,6 @@ describe('one node', () => {
     const after = await node.json<TaskList>('/api/v1/tasks?role=www-data&status=active')
     expect(after.tasks).toEqual([])
     expect(await node.stop()).toBe(0)
-  })
-
-  test('a killed service process: another task takes its instance, with the old one as ancestor', async () => {
-    node = await start()
-    const file = jobFile(
-      'idles',
-      `instances: 3
-service: true
-task:
-  processes:
-    - { name: idles, cmdline: exec sleep 1000 }
-  resources: { cpu: 0.1, ram: 32MiB, disk: 32MiB }
-`,
-    )
-    const created = await daybreak(node.url, 'job', 'create', KEY, file, '--wait')
-    expect(created.status, created.stderr).toBe(0)
-    const before = (await node.json<JobDetail>(JOB)).active.find(task => task.instance === 0)
-    // The process itself, not the shim around it, which writes down how it ended.
-    const sleepers = taskProcesses(folder.path).filter(one => one.taskId === before?.taskId && one.command === 'sleep')
-    expect(sleepers.length).toBe(1)
-    for (const { pid } of sleepers) process.kill(pid, 'SIGKILL')
-    const after = await eventually(
-      () => node.json<JobDetail>(JOB),
-      detail => running(detail).some(task => task.instance === 0 && task.taskId !== before?.taskId),
-    )
-    expect(after.active.find(task => task.instance === 0)?.ancestorId).toBe(before?.taskId)
-    expect(running(after).length).toBe(3)
   })
 
   test('SIGKILL of the node: its tasks go on, the next start adopts them with the same process ids', async () => {
@@ -160,9 +138,43 @@ task:
     expect(detail.active).toEqual([])
     expect(detail.inactive[0]?.status).toBe('FAILED')
   })
+})
+
+describe('a node that stays, with jobs of other tests', () => {
+  beforeAll(async () => {
+    makeFolder()
+    node = await start()
+  })
+  afterAll(clearAway)
+
+  test('a killed service process: another task takes its instance, with the old one as ancestor', async () => {
+    const IDLES = '/api/v1/jobs/www-data/devel/idles'
+    const file = jobFile(
+      'idles',
+      `instances: 3
+service: true
+task:
+  processes:
+    - { name: idles, cmdline: exec sleep 1000 }
+  resources: { cpu: 0.1, ram: 32MiB, disk: 32MiB }
+`,
+    )
+    const created = await daybreak(node.url, 'job', 'create', 'local/www-data/devel/idles', file, '--wait')
+    expect(created.status, created.stderr).toBe(0)
+    const before = (await node.json<JobDetail>(IDLES)).active.find(task => task.instance === 0)
+    // The process itself, not the shim around it, which writes down how it ended.
+    const sleepers = taskProcesses(folder.path).filter(one => one.taskId === before?.taskId && one.command === 'sleep')
+    expect(sleepers.length).toBe(1)
+    for (const { pid } of sleepers) process.kill(pid, 'SIGKILL')
+    const after = await eventually(
+      () => node.json<JobDetail>(IDLES),
+      detail => running(detail).some(task => task.instance === 0 && task.taskId !== before?.taskId),
+    )
+    expect(after.active.find(task => task.instance === 0)?.ancestorId).toBe(before?.taskId)
+    expect(running(after).length).toBe(3)
+  })
 
   test('an ad-hoc job runs its processes in order and ends FINISHED; its output can be read', async () => {
-    node = await start()
     const created = await daybreak(
       node.url,
       'job',
@@ -181,7 +193,6 @@ task:
   })
 
   test('restart of one instance: a new task there, the others untouched', async () => {
-    node = await start()
     await daybreak(node.url, 'job', 'create', KEY, 'examples/hello.yaml', '--wait')
     const before = await node.json<JobDetail>(JOB)
     const restarted = await daybreak(node.url, 'job', 'restart', `${KEY}/1`, '--watch-secs', '0')
@@ -197,7 +208,6 @@ task:
   })
 
   test('a job that can never fit says so at once, with the largest host', async () => {
-    node = await start()
     await eventually(
       () => node.json<{ agents: { connected: boolean }[] }>('/api/v1/agents'),
       list => list.agents[0]?.connected === true,
@@ -217,7 +227,6 @@ task:
   })
 
   test('a job whose constraint no host meets is PENDING, and says why', async () => {
-    node = await start()
     const file = jobFile(
       'picky',
       `service: true

@@ -89,6 +89,8 @@ export class Succession {
   /** Since when the own replica has something to flush and has finished nothing; null while it has nothing. */
   #flushSinceMs: number | null = null
   #held = 0
+  /** Who has been chosen in this reign and did not get there in time. */
+  readonly #late = new Set<number>()
   /** After a hand-over that did not work out none is begun unasked before this. */
   #pauseUntilMs = Number.NEGATIVE_INFINITY
 
@@ -105,6 +107,7 @@ export class Succession {
   begin(): void {
     this.#freeBytes.clear()
     this.#loading.clear()
+    this.#late.clear()
     this.#plan = null
     this.#flushSinceMs = null
     this.#held = 0
@@ -151,7 +154,7 @@ export class Succession {
       return refused('notNow', detail, 'see who leads in a moment with `daybreak cluster status`')
     }
     const asked = to === null ? others : others.filter(({ memberId }) => memberId === to)
-    const heir = this.#bestOf(asked.filter(one => this.#fault(one, reign, now) === null))
+    const heir = this.#nextOf(asked.filter(one => this.#fault(one, reign, now) === null))
     if (heir === null) {
       const faults = asked.map(one => this.#fault(one, reign, now)!)
       return refused('notNow', faults.map(({ detail }) => detail).join('; '), faults[0]!.remedy)
@@ -179,6 +182,7 @@ export class Succession {
     }
     if (!isLate) return NOTHING
     this.#plan = null
+    this.#late.add(successor)
     this.#pauseUntilMs = now.monoMs + this.#timing.handOverMsMax
     return { type: 'goOn', successor, refusal: this.#tooLate(heir, successor, reign, now), isAsked }
   }
@@ -196,7 +200,7 @@ export class Succession {
     const able = reign.others.filter(heir => this.#fault(heir, reign, now) === null)
     const slowMs = this.#flushSinceMs === null ? 0 : now.monoMs - this.#flushSinceMs
     if (slowMs > this.#timing.slowFlushMs) {
-      const heir = this.#bestOf(able)
+      const heir = this.#nextOf(able)
       const because = `the disk of this node has not finished a flush for ${Math.round(slowMs)} ms`
       if (heir !== null) this.#prepare(heir, 'slowDisk', because, now)
       return
@@ -207,11 +211,19 @@ export class Succession {
     if (now.monoMs - this.#fullSinceMs < lookMs + this.#timing.leaseMs) return
     const hasMuch = ({ memberId }: Heir): boolean =>
       (this.#freeBytes.get(memberId) ?? 0) >= Math.max(1, ROOM_FACTOR * reserveBytes)
-    const heir = this.#bestOf(able.filter(hasMuch))
+    const heir = this.#nextOf(able.filter(hasMuch))
     if (heir === null) return
     const room = mebibytes(this.#freeBytes.get(heir.memberId) ?? 0)
     const because = `only ${mebibytes(freeBytes)} are free on the disk of this node, and ${room} on that of member ${heir.memberId}`
     this.#prepare(heir, 'noRoom', because, now)
+  }
+
+  /** Who was late is tried again after the others: it would be chosen for what it has told, and appends wait each time. */
+  #nextOf(heirs: readonly Heir[]): Heir | null {
+    const untried = heirs.filter(({ memberId }) => !this.#late.has(memberId))
+    if (untried.length > 0) return this.#bestOf(untried)
+    for (const { memberId } of heirs) this.#late.delete(memberId)
+    return this.#bestOf(heirs)
   }
 
   /** Whoever holds most; one that still reads its rows, for which everybody would wait, only where there is no other. */

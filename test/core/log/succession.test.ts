@@ -152,6 +152,37 @@ describe('a hand-over that is asked for', () => {
     expect(old.serving).toEqual(ballot)
   })
 
+  test('who did not get there in time is asked again only after the others, even before one that still reads its rows', () => {
+    const { cluster, old, others } = started()
+    const [slow, loading] = others as [Member, Member]
+    loading.toReplica({ type: 'rows', loaded: false })
+    cluster.passes = ({ to, message }) => !(to === slow.id && message.type === 'accept' && message.entries.length > 0)
+    old.append(1, 'a')
+    cluster.advance(LOG_TIMING.heartbeatMs)
+    old.toCoordinator({ type: 'transfer', to: null })
+    cluster.advance(handOverMsMax + 200)
+    expect(old.transfers).toMatchObject([
+      { type: 'refused', detail: expect.stringMatching(`^member ${slow.id} still`) },
+    ])
+    old.toCoordinator({ type: 'transfer', to: null })
+    cluster.settle()
+    expect(old.transfers[1]).toMatchObject({ type: 'released', successor: loading.id })
+    expect(cluster.leaders()).toEqual([loading.id])
+  })
+
+  test('nobody got there in time: the first one is asked again', () => {
+    const { cluster, old, others } = started()
+    cluster.passes = ({ message }) => message.type !== 'accept' || message.entries.length === 0
+    old.append(1, 'a')
+    for (let n = 0; n < 3; n++) {
+      old.toCoordinator({ type: 'transfer', to: null })
+      cluster.advance(handOverMsMax + 200)
+    }
+    const [first, second] = others.map(({ id }) => id)
+    const asked = old.transfers.map(said => (said.type === 'refused' ? said.detail.split(' ')[1] : said.type))
+    expect(asked).toEqual([first, second, first].map(String))
+  })
+
   test('leadership is lost while it is prepared: whoever asked is told why', () => {
     const { cluster, old, others } = started()
     cluster.passes = ({ to, message }) => !(to === others[0]!.id && message.type === 'accept')
@@ -383,6 +414,24 @@ describe('a slow disk', () => {
     cluster.advance(1_000)
     expect([cluster.leaders(), old.log()]).toEqual([[next], leader.log()])
     expect(leader.serving).toEqual([ballot[0] + 1, next])
+  })
+
+  test('of the leader, and the one that was chosen does not get there: the next try is with the other, which reads its rows', () => {
+    const { cluster, old, others } = started()
+    const [slow, loading] = others as [Member, Member]
+    loading.toReplica({ type: 'rows', loaded: false })
+    cluster.advance(LOG_TIMING.heartbeatMs)
+    old.disk.hangs = true
+    cluster.passes = ({ from, to, message }) =>
+      !(from === old.id && to === slow.id && message.type === 'accept' && message.entries.length > 0)
+    old.append(1, 'a')
+    cluster.advance(slowFlushMs + handOverMsMax + 500)
+    expect(old.handOversFailed).toHaveLength(1)
+    cluster.advance(handOverMsMax + 500)
+    expect([cluster.leaders(), old.handOversFailed]).toEqual([
+      [loading.id],
+      [expect.stringMatching(new RegExp(`: member ${slow.id} still lacked`))],
+    ])
   })
 
   test('of a member that hears no leader: it does not stand and says no to others, so no ballot grows', () => {

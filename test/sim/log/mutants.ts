@@ -8,6 +8,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { transformSync } from 'esbuild'
 import type { simulateTasks, TaskRunResult } from '../tasks/simulation.ts'
 import type { RunOptions, RunResult, simulate } from './simulation.ts'
 
@@ -266,13 +267,25 @@ export function mutationNames(profile: Profile): readonly string[] {
 /** Where this file was built to: the root of `dist`. */
 const BUILT = join(import.meta.dirname, '..', '..', '..')
 const PARTS = ['src', 'test/sim', 'test/fixtures']
-/** Source maps are half of the files, and nobody reads those of a mutant. */
-const isRun = (path: string): boolean => !path.endsWith('.map')
+/** Source maps and declarations are most of the files, and nobody reads those of a mutant. */
+const isRun = (path: string): boolean => !path.endsWith('.map') && !path.endsWith('.d.ts')
 
 export interface Found {
   /** How many were run, this one included. */
   readonly seeds: number
   readonly invariant: string
+}
+
+/** Throws where an edit does not fit what is built in `built` any more, or leaves no JavaScript. Runs nothing. */
+export function checkMutations(profile: Profile, built: string): void {
+  for (const { edits, blind } of MUTATIONS[profile]) {
+    const texts = new Map<string, string>()
+    for (const edit of [...edits, ...oracleEdits(blind)]) {
+      const text = texts.get(edit.file) ?? readFileSync(join(built, `${edit.file}.js`), 'utf8')
+      texts.set(edit.file, edited(text, edit))
+    }
+    for (const text of texts.values()) transformSync(text)
+  }
 }
 
 /** Runs seed after seed of a mutant until one fails; null when none did. */
@@ -293,13 +306,10 @@ export async function proveMutation(
     for (const part of PARTS) cpSync(join(built, part), join(folder, part), { recursive: true, filter: isRun })
     writeFileSync(join(folder, 'package.json'), '{"type":"module"}')
     symlinkSync(join(built, '..', 'node_modules'), join(folder, 'node_modules'))
-    for (const edit of mutation.edits) apply(folder, edit)
-    apply(folder, { file: 'src/core/base/assert', find: 'if (!holds)', put: 'if (false)' })
-    apply(folder, {
-      file: 'test/sim/log/violation',
-      find: 'if (!condition)',
-      put: `if (!condition && !${JSON.stringify(mutation.blind ?? [])}.includes(invariant))`,
-    })
+    for (const edit of [...mutation.edits, ...oracleEdits(mutation.blind)]) {
+      const path = join(folder, `${edit.file}.js`)
+      writeFileSync(path, edited(readFileSync(path, 'utf8'), edit))
+    }
     const run = await mutant(folder, profile)
     for (let seeds = 1; seeds <= seedsMax; seeds++) {
       const { failure } = await run(from + seeds - 1, { nodes })
@@ -322,9 +332,17 @@ async function mutant(folder: string, profile: Profile): Promise<Simulate> {
   return (module as { readonly simulateTasks: typeof simulateTasks }).simulateTasks
 }
 
-function apply(folder: string, { file, find, put }: Edit): void {
-  const path = join(folder, `${file}.js`)
-  const text = readFileSync(path, 'utf8')
+/** The oracle alone has to find the bug, and not by the rules that would show it at once. */
+const oracleEdits = (blind: readonly string[] = []): readonly Edit[] => [
+  { file: 'src/core/base/assert', find: 'if (!holds)', put: 'if (false)' },
+  {
+    file: 'test/sim/log/violation',
+    find: 'if (!condition)',
+    put: `if (!condition && !${JSON.stringify(blind)}.includes(invariant))`,
+  },
+]
+
+function edited(text: string, { file, find, put }: Edit): string {
   const pattern = new RegExp(
     find
       .split(/\s+/)
@@ -334,8 +352,5 @@ function apply(folder: string, { file, find, put }: Edit): void {
   )
   const times = text.match(pattern)?.length ?? 0
   if (times !== 1) throw new Error(`the mutation of ${file} fits ${times} times instead of once: ${find}`)
-  writeFileSync(
-    path,
-    text.replace(pattern, () => put),
-  )
+  return text.replace(pattern, () => put)
 }
