@@ -11,6 +11,8 @@
 
 /** However slow the disk is. */
 export const HOLD_MS_MAX = 20
+/** So many appends are a large batch by themselves: twice as many would cost each of them little less. */
+export const WORTH_HOLDING_MAX = 256
 /** Answers that are not waited for after fruitless waits: doubled each time, up to this. */
 const PASSES_MAX = 64
 
@@ -52,7 +54,7 @@ export class GroupCommit {
   /** For how long those that wait are to be held, ms; 0: they are a batch now; infinite: until something has happened. */
   heldMs({ queued, isFlushing, isCommitted }: Waiting, nowMs: number): number {
     if (isFlushing) return Number.POSITIVE_INFINITY
-    if (isCommitted && queued >= this.#whenQueued) return 0
+    if (queued >= WORTH_HOLDING_MAX || (isCommitted && queued >= this.#whenQueued)) return 0
     return Math.max(0, this.#untilMs - nowMs)
   }
 

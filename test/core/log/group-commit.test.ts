@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { GroupCommit, HOLD_MS_MAX, type Waiting } from '../../../src/core/log/group-commit.ts'
+import { GroupCommit, HOLD_MS_MAX, type Waiting, WORTH_HOLDING_MAX } from '../../../src/core/log/group-commit.ts'
 
 const waiting = (queued: number, change: Partial<Waiting> = {}): Waiting => ({
   queued,
@@ -44,6 +44,14 @@ describe('when waiting appends are a batch', () => {
 
   test('those that were answered stay away: held as long as the flush took, then no longer', () => {
     expect(committed(32, 30).heldMs(waiting(30), 9)).toBe(0)
+  })
+
+  test('so many that they are a large batch by themselves: held for nobody but the own disk', () => {
+    const grouping = committed(1_000, 0)
+    expect(grouping.heldMs(waiting(WORTH_HOLDING_MAX - 1), 5)).toBe(4)
+    expect(grouping.heldMs(waiting(WORTH_HOLDING_MAX), 5)).toBe(0)
+    expect(grouping.heldMs(waiting(WORTH_HOLDING_MAX, { isCommitted: false }), 5)).toBe(0)
+    expect(grouping.heldMs(waiting(WORTH_HOLDING_MAX, { isFlushing: true }), 5)).toBe(Number.POSITIVE_INFINITY)
   })
 
   test('one writer alone is never held', () => {
