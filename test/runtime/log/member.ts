@@ -193,5 +193,5 @@ export async function append(
 
 /** Asks again until it is so; the test's own time limit is the only limit. */
 export async function eventually(is: () => Promise<boolean>): Promise<void> {
-  while (!(await is())) await new Promise(resolve => setImmediate(resolve))
+  while (!(await is())) await new Promise(resolve => setTimeout(resolve, 10))
 }
