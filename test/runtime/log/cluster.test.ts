@@ -11,6 +11,8 @@ describe('three members over real sockets', () => {
   test('all initialized: one leads, position 1 is LEADER, an append is on all of them, and everybody knows where clients go', async () => {
     const members = await startCluster(3)
     const { leader, position } = await append(members, putRow('a', '1'))
+    // The two others are a quorum: its own disk may be the last one that has it.
+    await eventually(async () => (await leader.status()).applied >= position)
     expect((await leader.port.read(1, position)).map(entry => entry.type)).toEqual([
       ...Array.from({ length: position - 1 }, () => 'LEADER'),
       'DATA',
