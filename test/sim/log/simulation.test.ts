@@ -71,8 +71,8 @@ describe('the simulated cluster', () => {
 
 /** Behind the @ a seed shortly before the first that finds it. */
 const QUICK: readonly string[] = [
-  'refused-leader-goes-on@340',
-  'suspend-not-noticed@26',
+  'refused-leader-goes-on@355',
+  'suspend-not-noticed',
   'older-ballot-counted',
   'vote-for-less-advanced',
   'duplicate-shortens-log',
