@@ -3,8 +3,9 @@
  * batches in flight side by side, commits strictly in position order, results in the same order. One refusal with a
  * higher ballot ends it, for that proves that a newer leader may exist; then what is in flight ends unknown.
  *
- * While one batch is on its way the next one gathers; when it is cut says `group-commit.ts`. Only entries of the own ballot are counted; older ones commit by implication, because copies of an older
- * leader's entry prove nothing. Source: the replicated log, C4 (commit), C5 and C7.
+ * While one batch is on its way the next one gathers; when it is cut says `group-commit.ts`. Only entries of the own ballot
+ * are counted; older ones commit by implication, because copies of an older leader's entry prove nothing. Source: the
+ * replicated log, C4 (commit), C5 and C7.
  */
 import { assert, assertNever } from '../base/assert.ts'
 import type { Now } from '../base/time.ts'
@@ -437,10 +438,11 @@ export class CoordinatorCore {
     return this.#grouping.heldMs(waiting, now.monoMs)
   }
 
-  /** One that is under way already may end earlier: then it is looked again. */
+  /** One that is under way and ends earlier is left: then it is looked again. One that ends later would hold too long. */
   #cutLater(afterMs: number, now: Now): readonly CoordinatorEffect[] {
-    if (afterMs === Number.POSITIVE_INFINITY || this.#cutDueMs !== null) return []
-    this.#cutDueMs = now.monoMs + afterMs
+    const dueMs = now.monoMs + afterMs
+    if (dueMs === Number.POSITIVE_INFINITY || (this.#cutDueMs !== null && this.#cutDueMs <= dueMs)) return []
+    this.#cutDueMs = dueMs
     return [{ type: 'cutLater', afterMs }]
   }
 

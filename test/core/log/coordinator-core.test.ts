@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { QUEUE_MAX, WINDOW_POSITIONS_MAX } from '../../../src/core/log/coordinator-core.ts'
 import { PAYLOAD_BYTES_MAX } from '../../../src/core/log/entry.ts'
-import { HOLD_MS_MAX } from '../../../src/core/log/group-commit.ts'
+import { HOLD_MS_MAX, WORTH_HOLDING_MAX } from '../../../src/core/log/group-commit.ts'
 import { LOG_LIMITS } from '../../../src/core/log/limits.ts'
 import { LogCluster, type Member, type Parcel, text } from './log-cluster.ts'
 
@@ -267,6 +267,29 @@ describe('appending', () => {
     append(1)
     cluster.deliver()
     expect(batches()).toEqual([64])
+  })
+
+  test('held for long, then for a short time: the short one counts', () => {
+    const cluster = new LogCluster(3)
+    const leader = cluster.lead(1)
+    cluster.passes = isolate(2, 3)
+    leader.append(1, 'slow flush')
+    cluster.monoMs += HOLD_MS_MAX
+    cluster.deliver()
+    leader.flush()
+    cluster.deliver()
+    leader.append(2, 'waits')
+    const longMs = leader.cutAtMs!
+    expect(longMs).toBe(cluster.monoMs + HOLD_MS_MAX)
+    // So many are a batch by themselves, and this one is on the own disk after 1 ms.
+    for (let id = 3; id <= WORTH_HOLDING_MAX + 1; id++) leader.append(id, 'x')
+    cluster.monoMs += 1
+    cluster.deliver()
+    leader.flush()
+    cluster.deliver()
+    leader.append(WORTH_HOLDING_MAX + 2, 'waits again')
+    expect(leader.cutAtMs).toBe(cluster.monoMs + 1)
+    expect(leader.cutAtMs).toBeLessThan(longMs)
   })
 
   test('a quorum that is slower than the own disk: batches follow each other before they are committed', () => {
