@@ -4,8 +4,9 @@
  * the tables of the log thread, applied in order, gives the same rows and the same indices.
  *
  * Made to hold a million tasks: indices are touched only when membership changes, so a transition of a task costs a few
- * hash operations; those that lists are read from lead to the tasks themselves (`stored-task.ts`), the others are sets of ids. What has names is kept in order beside them (`directory.ts`); other keys that must
- * come in order are sorted when asked for and kept until the set of keys changes.
+ * hash operations; those that lists are read from lead to the tasks themselves (`stored-task.ts`), the others are sets of
+ * ids. What has names is kept in order beside them (`directory.ts`); other keys that must come in order are sorted when
+ * asked for and kept until the set of keys changes.
  */
 import { assert } from '../base/assert.ts'
 import {

@@ -194,6 +194,11 @@ export class LauncherClient {
     waiting.deaths += 1
     if (this.closed) waiting.reject(new Error('the agent stops'))
     else if (waiting.deaths < DEATHS_MAX) this.queue.unshift(waiting)
-    else waiting.reject(new Error(`the launcher has ended ${DEATHS_MAX} times before it could answer`))
+    else
+      waiting.reject(
+        new Error(
+          `the launcher has ended ${DEATHS_MAX} times before it could answer; why it ends is in the agent's log (agent-launcher-ended)`,
+        ),
+      )
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Moments at which many tasks are served together. A look at all processes of the machine costs milliseconds, and one
- * serves everybody who asks for it within the same moment, so under load starts and
- * ends are told and looks are made on one grid; what follows from them, down to the commits of a leader, is shared too.
+ * serves everybody who asks for it within the same moment, so under load starts and ends are told and looks are made on one
+ * grid; what follows from them, down to the commits of a leader, is shared too.
  */
 
 /** Looks that are not urgent fall on multiples of this, ms of `performance.now()`. */
