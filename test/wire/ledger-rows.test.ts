@@ -135,7 +135,12 @@ describe('rows as bytes', () => {
       instance: count,
       status,
       version: count,
-      ports: fc.dictionary(id, fc.integer({ min: 1, max: 65_535 }), { maxKeys: 20 }),
+      // As an admission takes them: it refuses the one name that does not read back.
+      ports: fc.dictionary(
+        id.filter(name => name !== '__proto__'),
+        fc.integer({ min: 1, max: 65_535 }),
+        { maxKeys: 20 },
+      ),
       events: fc.array(
         fc.record({ atMs: count, status, scheduler: id, message: absent(words), who: absent(id), why: absent(words) }),
         { maxLength: 20 },

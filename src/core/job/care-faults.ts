@@ -10,6 +10,9 @@ import type { Constraint, JobConfiguration } from './task-config.ts'
 /** A launch carries it in one frame of at most 4 MiB, and a character takes up to three bytes. */
 const EXECUTOR_DATA_CHARACTERS_MAX = 1024 * 1024
 
+/** Rows keep ports by name, and a reader of rows takes this one for something else: the task would lose its port. */
+const PORT_NAME_UNREADABLE = '__proto__'
+
 export function careFaults({ key, task }: JobConfiguration): Fault[] {
   return [
     ...unless(
@@ -70,6 +73,11 @@ function portFaults(ports: readonly string[]): Fault[] {
     return [
       ...unless(isIdentifier(port), `task.ports[${at}]`, `Port name contains illegal characters: ${port}`),
       ...unless(!isRepeated, `task.ports[${at}]`, `Port '${port}' is asked for more than once.`),
+      ...unless(
+        port !== PORT_NAME_UNREADABLE,
+        `task.ports[${at}]`,
+        `Port name '${port}' cannot be kept. Give the port another name.`,
+      ),
     ]
   })
 }

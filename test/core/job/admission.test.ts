@@ -152,6 +152,12 @@ describe('texts', () => {
       'Constraint name contains illegal characters: ra ck',
     ],
     ['a bad port name', job({ ports: ['a b'] }), 'task.ports[0]', 'Port name contains illegal characters: a b'],
+    [
+      'a port whose name no row keeps',
+      job({ ports: ['__proto__'] }),
+      'task.ports[0]',
+      "Port name '__proto__' cannot be kept. Give the port another name.",
+    ],
     ['a port twice', job({ ports: ['a', 'a'] }), 'task.ports[1]', "Port 'a' is asked for more than once."],
   ]
   for (const [condition, submitted, path, text] of cases)
